@@ -1,0 +1,78 @@
+"""gramlab: self-distillation theory, checked against the exact heads.
+
+``import gramlab`` loads NumPy and SciPy and nothing heavier; what needs JAX, scikit-learn or
+Matplotlib is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gramlab.cache import save_features
+from gramlab.certificate import Certificate
+from gramlab.errors import GramlabError, NotConvergedWarning
+from gramlab.features import Features
+from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.sources import load_features
+from gramlab.spectrum import Spectrum, class_correlations
+from gramlab.targets import mix_targets, one_hot, partial_labels
+
+if TYPE_CHECKING:
+    from gramlab.comparison import Comparison, compare
+    from gramlab.distillation import Rounds, distill
+    from gramlab.heads.fit import Fit, Targets
+    from gramlab.heads.linearized import LinearizedHead
+    from gramlab.heads.softmax import SoftmaxHead
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Comparison": "gramlab.comparison",
+    "Fit": "gramlab.heads.fit",
+    "LinearizedHead": "gramlab.heads.linearized",
+    "Rounds": "gramlab.distillation",
+    "SoftmaxHead": "gramlab.heads.softmax",
+    "Targets": "gramlab.heads.fit",
+    "compare": "gramlab.comparison",
+    "distill": "gramlab.distillation",
+}
+
+__all__ = [
+    "Certificate",
+    "Comparison",
+    "CorruptedLabels",
+    "Features",
+    "Fit",
+    "GramlabError",
+    "LinearizedHead",
+    "NotConvergedWarning",
+    "Rounds",
+    "SoftmaxHead",
+    "Spectrum",
+    "Targets",
+    "class_correlations",
+    "compare",
+    "corrupt_labels",
+    "corruption_matrix",
+    "distill",
+    "load_features",
+    "mix_targets",
+    "one_hot",
+    "partial_labels",
+    "save_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use."""
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'gramlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return sorted(__all__)

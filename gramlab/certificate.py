@@ -1,0 +1,118 @@
+"""Certificate: how far given weights can be from the optimum of the softmax objective.
+
+The objective is strongly convex (modulus ``weight_decay``), so its optimum W* is unique and the
+gradient g at any W bounds the distance to it (derived for this project; proofs in
+``docs/objective.md``):
+
+* duality gap = ‖g‖²/(2λ) exactly;
+* global bound: ‖W − W*‖_F ≤ ‖g‖_F/λ;
+* local bound: with the Newton decrement ν = ‖g‖_{H⁻¹} and c = √2 max‖x_i‖/√λ, if cν < 1 then
+  r = −ln(1 − cν) bounds the change of every logit difference on the training rows and
+  ‖W − W*‖_F ≤ ‖W − W*‖_H/√λ ≤ ν r/((1 − e^{−r}) √λ).
+
+This room holds the numbers and the formulas; ``gramlab.heads.objective`` computes g and ν.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Certificate"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Float64 bounds on the distance between weights W and the exact optimum W*.
+
+    Attributes
+    ----------
+    gradient_norm
+        ‖∇L(W)‖_F as computed in float64.
+    gradient_rounding
+        A-priori bound on ‖computed ∇L(W) − true ∇L(W)‖_F (standard model of rounding). It is
+        added to ``gradient_norm`` in every bound on W, so that the bounds hold for the true
+        gradient; it is also the floor below which more iterations prove nothing.
+    start_gradient_norm
+        ‖∇L(0)‖_F, the scale of ``relative_gap``.
+    newton_decrement
+        Upper bound on ‖∇L(W)‖_{H⁻¹}, H = ∇²L(W), including rounding; ``inf`` when it was found
+        too large to be of use.
+    weight_decay
+        λ of the objective.
+    max_row_norm
+        max_i ‖x_i‖ over the training rows.
+    logit_rounding
+        Bound on the rounding error of a computed logit difference, per unit of ‖x‖.
+    """
+
+    gradient_norm: float
+    gradient_rounding: float
+    start_gradient_norm: float
+    newton_decrement: float
+    weight_decay: float
+    max_row_norm: float
+    logit_rounding: float = 0.0
+
+    @property
+    def relative_gap(self) -> float:
+        """Duality gap over the gap at W = 0, i.e. ‖g(W)‖²/‖g(0)‖² (0 when both vanish)."""
+        if self.start_gradient_norm == 0.0:
+            return 0.0 if self.gradient_norm == 0.0 else math.inf
+        return (self.gradient_norm / self.start_gradient_norm) ** 2
+
+    @property
+    def duality_gap(self) -> float:
+        """L(W) − dual(P) = ‖g‖_F²/(2λ); bounds L(W) − L(W*)."""
+        return self.gradient_norm**2 / (2.0 * self.weight_decay)
+
+    @property
+    def global_bound(self) -> float:
+        """‖W − W*‖_F ≤ (‖g‖_F + rounding)/λ, from strong convexity alone."""
+        return (self.gradient_norm + self.gradient_rounding) / self.weight_decay
+
+    @property
+    def local_bound(self) -> float:
+        """‖W − W*‖_F by generalized self-concordance; ``inf`` where cν ≥ 1."""
+        c = math.sqrt(2.0) * self.max_row_norm / math.sqrt(self.weight_decay)
+        product = c * self.newton_decrement
+        if not product < 1.0:
+            return math.inf
+        r = -math.log1p(-product)
+        # r/(1 − e^{−r}) → 1 as r → 0; −expm1(−r) equals ``product`` by definition of r.
+        growth = r / product if product > 0.0 else 1.0
+        return self.newton_decrement * growth / math.sqrt(self.weight_decay)
+
+    @property
+    def weights_bound(self) -> float:
+        """The smaller of the global and the local bound on ‖W − W*‖_F."""
+        return min(self.global_bound, self.local_bound)
+
+    @property
+    def at_rounding_floor(self) -> bool:
+        """Whether the gradient is below what float64 can be proved to resolve."""
+        return self.gradient_norm <= self.gradient_rounding
+
+    def logit_bound(self, x: np.ndarray) -> np.ndarray:
+        """Bound, per row of ``x`` (n, d), on how much any logit *difference* moves from W to W*.
+
+        |(e_a − e_b)ᵀ(W* − W)ᵀx| ≤ √2 ‖x‖ ‖W* − W‖_F for all classes a, b; the rounding of the
+        computed logits is added.
+        """
+        norms = np.linalg.norm(np.asarray(x, dtype=np.float64), axis=1)
+        return norms * (math.sqrt(2.0) * self.weights_bound + self.logit_rounding)
+
+    def as_dict(self) -> dict[str, float]:
+        """The certificate as plain numbers, for JSON and tables."""
+        return {
+            "relative_gap": self.relative_gap,
+            "duality_gap": self.duality_gap,
+            "gradient_norm": self.gradient_norm,
+            "gradient_rounding": self.gradient_rounding,
+            "newton_decrement": self.newton_decrement,
+            "global_bound": self.global_bound,
+            "local_bound": self.local_bound,
+            "weights_bound": self.weights_bound,
+        }

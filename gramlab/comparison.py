@@ -1,0 +1,235 @@
+"""Theory against truth, round by round: distances, agreement, and what is certified.
+
+With R_t = P^(t) − 1/K − V^(t)/K the softmax remainder at the exact head (V its logits), the error
+E_t = P^(t) − P_lin^(t) obeys (theory section 3, derived)
+
+    E_t = h(G) E_{t−1} + (I + G/μ)^{-1} (R_t + X g_t/(λK)),    E_0 = 0,
+
+where g_t is the gradient left in round t's head: for the exact optimum it is 0 and the identity is
+the one of theory.md; with it, the identity holds for any weights whose class columns sum to zero,
+and ``compare`` verifies it on the run itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gramlab import errors, validation
+from gramlab.distillation import Rounds
+from gramlab.features import Features
+from gramlab.filters import apply_filter, linear_mu
+from gramlab.heads.fit import Fit
+from gramlab.heads.objective import SoftmaxObjective, softmax_remainder
+from gramlab.rounding import gamma
+from gramlab.spectrum import Spectrum
+
+__all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", "compare"]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What is proved about the exact optimum's predictions on some rows, as shares of them.
+
+    Attributes
+    ----------
+    right, wrong
+        The class of the exact optimum is certified equal to / different from the true label;
+        ``None`` where the truth is unknown.
+    undecided
+        The certificate cannot tell the class.
+    """
+
+    right: float | None
+    wrong: float | None
+    undecided: float
+
+
+@dataclass(frozen=True)
+class RoundComparison:
+    """Linearized and exact head of one round, on the training rows.
+
+    Attributes
+    ----------
+    round
+        t, counted from 1.
+    max_abs, frobenius
+        Distances of the two prediction matrices.
+    argmax_agreement
+        Share of rows on which both predict the same class.
+    certified
+        Right / wrong / undecided for the exact optimum.
+    certified_disagreement
+        Share of rows whose linearized class is certified to differ from the exact optimum's.
+    recursion_error, recursion_tolerance
+        Largest deviation from the error recursion of the module's docstring, and the rounding
+        bound it must stay under.
+    """
+
+    round: int
+    max_abs: float
+    frobenius: float
+    argmax_agreement: float
+    certified: Certified
+    certified_disagreement: float
+    recursion_error: float
+    recursion_tolerance: float
+
+
+@dataclass(frozen=True)
+class Comparison(Sequence[RoundComparison]):
+    """``comparison[t - 1]`` compares round t."""
+
+    rounds: tuple[RoundComparison, ...]
+
+    def __len__(self) -> int:
+        """Number of rounds."""
+        return len(self.rounds)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Comparison of round ``index + 1``."""
+        return self.rounds[index]
+
+    def __iter__(self) -> Iterator[RoundComparison]:
+        """Round by round."""
+        return iter(self.rounds)
+
+
+def certify_predictions(
+    fit: Fit, features: Features, truth: np.ndarray | None
+) -> tuple[Certified, np.ndarray]:
+    """Decide each training row of an exact fit: right, wrong, or not certified.
+
+    A row's class at the optimum is proved where its margin in logits exceeds what any logit
+    difference can move between the fitted weights and the optimum (``Certificate.logit_bound``).
+
+    Parameters
+    ----------
+    fit
+        Fit of the exact head.
+    features
+        The training features it was fitted on.
+    truth : (N,) or None
+        True labels.
+
+    Returns
+    -------
+    certified : Certified
+    decided : (N,) bool
+    """
+    decided = np.empty(features.n_samples, dtype=bool)
+    labels = np.empty(features.n_samples, dtype=np.int64)
+    for rows, block in features.blocks():
+        logits = block @ fit.weights
+        top = np.partition(logits, -2, axis=1)[:, -2:]
+        decided[rows] = top[:, 1] - top[:, 0] > fit.certificate.logit_bound(block)
+        labels[rows] = logits.argmax(axis=1)
+    undecided = float((~decided).mean())
+    if truth is None:
+        return Certified(None, None, undecided), decided
+    right = decided & (labels == truth)
+    return Certified(float(right.mean()), float((decided & ~right).mean()), undecided), decided
+
+
+def compare(
+    linearized_rounds: Rounds, exact_rounds: Rounds, *, truth: np.ndarray | None = None
+) -> Comparison:
+    """Compare the same recursion run through the linearized and the exact head.
+
+    Parameters
+    ----------
+    linearized_rounds, exact_rounds
+        From ``distill`` on the same features, first targets and weight decay, ``refine=None``.
+    truth
+        True labels (N,) of the training rows, if known.
+
+    Raises
+    ------
+    InvalidSetting
+        If the two did not start from the same features, targets or weight decay.
+    """
+    features = exact_rounds.features
+    if linearized_rounds.features.fingerprint != features.fingerprint:
+        raise errors.InvalidSetting(
+            "compare needs both Rounds on the same features, got different ones: run distill "
+            "twice with one Features object"
+        )
+    first, second = linearized_rounds.targets[0], exact_rounds.targets[0]
+    if not np.array_equal(first.deviations, second.deviations):
+        raise errors.InvalidSetting(
+            "compare needs both Rounds from the same first targets, got different ones"
+        )
+    weight_decay = exact_rounds[0].weight_decay
+    if linearized_rounds[0].weight_decay != weight_decay:
+        raise errors.InvalidSetting(
+            f"compare needs one weight decay, got {linearized_rounds[0].weight_decay} (linearized) "
+            f"and {weight_decay} (exact)"
+        )
+    if truth is not None:
+        truth = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
+    spectrum = Spectrum.of(features)
+    k = first.shape[1]
+    mu = linear_mu(k, features.n_samples, weight_decay)
+    previous = np.zeros(first.shape)
+    out = []
+    for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False), 1):
+        error = exact.deviations - linear.deviations
+        objective = SoftmaxObjective(features, exact_rounds.targets[t - 1].deviations, weight_decay)
+        logits = objective.logits(exact.weights)
+        source = softmax_remainder(logits)
+        source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
+        inner = previous - source
+        predicted = apply_filter(spectrum, inner, mu) + source
+        certified, decided = certify_predictions(exact, features, truth)
+        same = linear.labels == exact.labels
+        out.append(
+            RoundComparison(
+                round=t,
+                max_abs=float(np.abs(error).max()),
+                frobenius=float(np.linalg.norm(error)),
+                argmax_agreement=float(same.mean()),
+                certified=certified,
+                certified_disagreement=float((decided & ~same).mean()),
+                recursion_error=float(np.abs(error - predicted).max()),
+                recursion_tolerance=_recursion_tolerance(
+                    objective,
+                    exact,
+                    (inner, linearized_rounds.targets[t - 1].deviations),
+                    spectrum,
+                    mu,
+                ),
+            )
+        )
+        previous = error
+    return Comparison(tuple(out))
+
+
+def _recursion_tolerance(
+    objective: SoftmaxObjective,
+    exact: Fit,
+    filtered: tuple[np.ndarray, ...],
+    spectrum: Spectrum,
+    mu: float,
+) -> float:
+    """Rounding allowed in the error recursion, largest over its entries.
+
+    Each filtered matrix B passes through Z diag(1/(s + μ)) Zᵀ: its inner products cost at most
+    γ max‖x_i‖ Σ_n ‖x_n‖ max|B_n|/μ, and the eigenvalue error ε of the spectrum at most
+    ε ‖B‖_F/(4μ), because σ/(s + μ) ≤ 1/(2√μ). The gradient enters as X g/(λK), so its rounding
+    counts max‖x‖/(λK) times.
+    """
+    norms, top = objective.row_norms, objective.max_row_norm
+    length = objective.n_samples + 2 * objective.features.n_features
+    certificate, k = exact.certificate, objective.n_classes
+    tolerance = certificate.gradient_rounding * top / (exact.weight_decay * k)
+    tolerance += top * certificate.logit_rounding + gamma(2 * k + 16)
+    for values in filtered:
+        rows = np.abs(values).max(axis=1)
+        tolerance += gamma(length) * top * float(norms @ rows) / mu
+        tolerance += (
+            spectrum.certificate.eigenvalue_error * float(np.linalg.norm(values)) / (4 * mu)
+        )
+    return tolerance

@@ -1,0 +1,157 @@
+"""distill: fit a head to targets, take its predictions as the next targets.
+
+Round t = 1 is the teacher (targets Y), rounds t ≥ 2 are students: T^(t) = refine(P^(t−1)). The
+recursion is the same for every head, so theory and truth differ in the head alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, overload
+
+import numpy as np
+
+from gramlab import errors, validation
+from gramlab.features import Features
+from gramlab.heads.fit import Fit, Targets, as_features
+from gramlab.targets import partial_labels
+
+__all__ = ["Head", "Rounds", "distill"]
+
+
+class Head(Protocol):
+    """What ``distill`` asks of a head."""
+
+    weight_decay: float
+
+    def fit(
+        self,
+        features: Features | np.ndarray,
+        targets: Targets | np.ndarray,
+        start: np.ndarray | None = None,
+    ) -> Fit:
+        """Fit to targets (N, K)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds(Sequence[Fit]):
+    """The fits of a distillation, round 1 (the teacher) first: ``rounds[t - 1]`` is round t.
+
+    Attributes
+    ----------
+    fits
+        One Fit per round.
+    features
+        The training features.
+    targets
+        Targets of each round; ``targets[0]`` are the given ones.
+    """
+
+    fits: tuple[Fit, ...]
+    features: Features
+    targets: tuple[Targets, ...]
+
+    def __len__(self) -> int:
+        """Number of rounds."""
+        return len(self.fits)
+
+    @overload
+    def __getitem__(self, index: int) -> Fit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Fit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Fit | tuple[Fit, ...]:
+        """Fit of round ``index + 1``."""
+        return self.fits[index]
+
+    def __iter__(self) -> Iterator[Fit]:
+        """Fits in round order."""
+        return iter(self.fits)
+
+
+def distill(
+    head: Head,
+    features: Features | np.ndarray,
+    targets: Targets | np.ndarray,
+    rounds: int,
+    *,
+    refine: str | Callable[[np.ndarray], np.ndarray] | None = None,
+    seed: int = 0,
+    on_round: Callable[[int], None] | None = None,
+) -> Rounds:
+    """Run ``rounds`` rounds of self-distillation with one head.
+
+    Parameters
+    ----------
+    head
+        ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``.
+    features
+        Features, or a bare array x (N, d).
+    targets
+        Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``.
+    rounds
+        Number of trainings, counted from 1 (the teacher).
+    refine
+        What turns predictions P^(t−1) (N, K) into the targets of round t: ``None`` takes them as
+        they are, ``"top2"`` gives 1/2 to the two largest classes of each row (the paper's
+        partial-label student; ties are drawn from ``seed``), a callable does anything else.
+    seed
+        Key for ties of ``"top2"``.
+    on_round
+        Called with t before round t is fitted.
+
+    Returns
+    -------
+    Rounds
+        Each student starts from the previous round's weights; optima do not depend on it.
+
+    Raises
+    ------
+    InvalidSetting
+        If ``rounds`` < 1 or ``refine`` is an unknown name.
+    """
+    rounds = validation.check_integer("rounds", rounds, 1)
+    make = _refinement(refine, seed)
+    features = as_features(features, targets)
+    if not isinstance(targets, Targets):
+        checked = validation.check_targets(targets, features.n_samples)
+        targets = Targets(checked - 1.0 / checked.shape[1])
+    fits: list[Fit] = []
+    history: list[Targets] = []
+    start = None
+    for t in range(1, rounds + 1):
+        if on_round is not None:
+            on_round(t)
+        if fits:
+            targets, start = make(fits[-1]), fits[-1].weights
+        history.append(targets)
+        fits.append(head.fit(features, targets, start=start))
+    return Rounds(tuple(fits), features, tuple(history))
+
+
+def _refinement(
+    refine: str | Callable[[np.ndarray], np.ndarray] | None, seed: int
+) -> Callable[[Fit], Targets]:
+    if refine is None:
+        return Fit.as_targets
+    function: Callable[[np.ndarray], np.ndarray]
+    if refine == "top2":
+        function = partial(partial_labels, k=2, seed=seed)
+    elif callable(refine):
+        function = refine
+    else:
+        raise errors.InvalidSetting(
+            f'refine must be None, "top2" or a function of the predictions, got {refine!r}'
+        )
+
+    def make(fit: Fit) -> Targets:
+        refined = np.asarray(function(fit.probabilities), dtype=np.float64)
+        if refined.shape != fit.deviations.shape:
+            raise errors.InvalidTargets(
+                f"refine must return targets of shape {fit.deviations.shape}, got {refined.shape}"
+            )
+        return Targets(refined - 1.0 / refined.shape[1])
+
+    return make

@@ -1,0 +1,49 @@
+"""Error classes: everything gramlab refuses on purpose, in one family."""
+
+from __future__ import annotations
+
+
+class GramlabError(Exception):
+    """Base of every error raised on purpose by gramlab.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what came, where, and the fix. Line breaks are folded into spaces, so
+        that ``str(error)`` is always one line, also when it quotes another library.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(part for part in str(message).splitlines() if part))
+
+
+class InvalidFeatures(GramlabError, ValueError):
+    """Features with a wrong shape or dtype, or with a value that cannot be used."""
+
+
+class InvalidLabels(GramlabError, ValueError):
+    """Class labels out of range, of the wrong kind or of the wrong length."""
+
+
+class InvalidTargets(GramlabError, ValueError):
+    """Soft targets off the simplex, or of the wrong shape."""
+
+
+class InvalidSetting(GramlabError, ValueError):
+    """A setting (rate, weight decay, count, matrix, name) outside its range."""
+
+
+class UnreadableSource(GramlabError, OSError):
+    """A feature source that is missing, damaged, foreign or unsafe to open."""
+
+
+class OutputError(GramlabError, OSError):
+    """A file or folder that could not be written."""
+
+
+class NotEnoughMemory(GramlabError, MemoryError):
+    """A request that would need more memory than is free."""
+
+
+class NotConvergedWarning(UserWarning):
+    """A solver stopped before its tolerance; the message gives the reason and a remedy."""

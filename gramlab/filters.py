@@ -1,0 +1,107 @@
+"""Filters on the Gram spectrum: h(s) = s/(s + μ), its powers, and label-averaging weights.
+
+One round of linearized distillation multiplies the label deviations D = Y − 1/K by h(G)
+(paper, closed form of the linearized softmax; theory section 2), t rounds by h(G)^t. Everything
+here is written with h(s)^t/s = s^{t−1}/(s + μ)^t, which needs no division by s: the limit at
+s = 0 is 1/μ for t = 1 and 0 afterwards, and directions outside the row space contribute nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gramlab import validation
+from gramlab.spectrum import Spectrum
+
+__all__ = [
+    "apply_filter",
+    "class_averaging_weights",
+    "filter_over_eigenvalue",
+    "filter_power",
+    "label_averaging_weights",
+    "linear_mu",
+]
+
+
+def linear_mu(n_classes: int, n_samples: int, weight_decay: float) -> float:
+    """μ = K N λ, the one constant of the linearized theory."""
+    return n_classes * n_samples * validation.check_positive("weight_decay", weight_decay)
+
+
+def filter_power(eigenvalues: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:
+    """h(s)^t = (s/(s + μ))^t for eigenvalues s ≥ 0 of any shape; 0 at s = 0."""
+    validation.check_positive("mu", mu)
+    validation.check_integer("rounds", rounds, 1)
+    s = np.asarray(eigenvalues, dtype=np.float64)
+    return (s / (s + mu)) ** rounds
+
+
+def filter_over_eigenvalue(eigenvalues: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:
+    """h(s)^t/s = s^{t−1}/(s + μ)^t with its limit at s = 0 (1/μ for t = 1, else 0)."""
+    validation.check_positive("mu", mu)
+    validation.check_integer("rounds", rounds, 1)
+    s = np.asarray(eigenvalues, dtype=np.float64)
+    return (s / (s + mu)) ** (rounds - 1) / (s + mu)
+
+
+def apply_filter(spectrum: Spectrum, values: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:
+    """h(G)^t B for B (N, k), without forming G: Z diag(s^{t−1}/(s+μ)^t) Zᵀ B."""
+    z = spectrum.coordinates
+    scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
+    return z @ (scale[:, None] * (z.T @ values))
+
+
+def label_averaging_weights(
+    spectrum: Spectrum, rows: np.ndarray | list[int] | int, mu: float, rounds: int = 1
+) -> np.ndarray:
+    """Rows of h(G)^t: how much every given label contributes to the prediction of each row.
+
+    Parameters
+    ----------
+    spectrum
+        Spectrum of the N training rows.
+    rows
+        Index or indices i (m,).
+    mu
+        μ = K N λ.
+    rounds
+        t ≥ 1.
+
+    Returns
+    -------
+    weights : (m, N)
+        Prediction deviations of row i are ``weights[i] @ (Y − 1/K)``. For one round this is the
+        representer-point explanation (arXiv 1811.09720); rounds carry it on.
+    """
+    z = spectrum.coordinates
+    scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
+    return (z[np.atleast_1d(np.asarray(rows))] * scale) @ z.T
+
+
+def class_averaging_weights(
+    spectrum: Spectrum, labels: np.ndarray, mu: float, rounds: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum each row of h(G)^t over the classes, without forming any row of it.
+
+    Parameters
+    ----------
+    spectrum
+        Spectrum of the N training rows.
+    labels : (N,)
+        Classes 0 … K − 1 to sum over.
+    mu, rounds
+        As in ``label_averaging_weights``.
+
+    Returns
+    -------
+    own : (N,)
+        h(G)^t[i, i], the weight of row i's own given label.
+    by_class : (N, K)
+        Σ_{j in class k} h(G)^t[i, j], own label included.
+    """
+    labels = validation.check_labels(labels, n_samples=spectrum.n_samples)
+    z = spectrum.coordinates
+    scaled = z * filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
+    sums = np.zeros((int(labels.max()) + 1, z.shape[1]))
+    np.add.at(sums, labels, z)
+    return np.einsum("ij,ij->i", scaled, z), scaled @ sums.T

@@ -1,0 +1,1 @@
+"""Heads: theory and truth, two ways from features and targets to a ``Fit``."""

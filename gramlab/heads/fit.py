@@ -1,0 +1,168 @@
+"""Fit: what every head returns. Theory and truth are two values of this one type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from gramlab import errors, validation
+from gramlab.certificate import Certificate
+from gramlab.features import Features
+
+__all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations"]
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Soft targets carried as deviations T − 1/K (N, K), so that small signals are not lost.
+
+    ``np.asarray(targets)`` is T. A fit's ``as_targets()`` makes the next round's targets.
+    """
+
+    deviations: np.ndarray
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """T = 1/K + deviations."""
+        values = self.deviations + 1.0 / self.deviations.shape[1]
+        return values if dtype is None else values.astype(dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, K)."""
+        return self.deviations.shape
+
+
+@dataclass(frozen=True)
+class SolveStats:
+    """How a fit was reached.
+
+    Attributes
+    ----------
+    method
+        Algorithm, in words.
+    result
+        ``"converged"``, ``"float64 floor"`` (the gradient is at the rounding level, no further
+        progress is possible) or ``"pass limit"``.
+    message
+        Empty when converged; otherwise the reason and the remedy.
+    passes
+        Passes over the features; one pass is two matrix products, X·(d, K) and Xᵀ·(N, K).
+    iterations
+        Steps taken.
+    """
+
+    method: str
+    result: str = "converged"
+    message: str = ""
+    passes: float = 0.0
+    iterations: int = 0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the requested tolerance was met."""
+        return self.result == "converged"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted head on N rows, d features, K classes.
+
+    Attributes
+    ----------
+    weights : (d, K)
+        W; logits are xW.
+    deviations : (N, K)
+        P − 1/K on the training rows.
+    link
+        Maps logits (n, K) to deviations p − 1/K: the softmax, or its linearization.
+    weight_decay
+        λ it was fitted with.
+    stats
+        How it was reached.
+    """
+
+    weights: np.ndarray
+    deviations: np.ndarray
+    link: Callable[[np.ndarray], np.ndarray] = field(repr=False)
+    weight_decay: float
+    stats: SolveStats
+    certify: Callable[[np.ndarray], Certificate] = field(repr=False)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Training predictions P (N, K); rows sum to 1 (linearized ones can leave [0, 1])."""
+        return self.deviations + 1.0 / self.deviations.shape[1]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Predicted class of every training row (N,)."""
+        return self.deviations.argmax(axis=1)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Bounds on ‖W − W*‖ for the *exact* softmax objective, in float64 from W alone.
+
+        A linearized fit has one too: it says how far the theory is from the truth, unsolved.
+        """
+        return self.certify(self.weights)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Predictions (n, K) for new rows x (n, d).
+
+        Raises
+        ------
+        InvalidFeatures
+            If x is not finite, not two-dimensional, or has another number of columns.
+        """
+        x = np.asarray(validation.check_features(x, name="x"), dtype=np.float64)
+        if x.shape[1] != self.weights.shape[0]:
+            raise errors.InvalidFeatures(
+                f"x must have {self.weights.shape[0]} columns like the training features, got "
+                f"{x.shape[1]}: apply the same extraction and preparation steps"
+            )
+        return self.link(x @ self.weights) + 1.0 / self.weights.shape[1]
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Predicted classes (n,) for new rows x (n, d)."""
+        return self.predict_proba(x).argmax(axis=1)
+
+    def as_targets(self) -> Targets:
+        """The training predictions as the next round's targets."""
+        return Targets(self.deviations)
+
+
+def as_features(features: Features | np.ndarray, targets: Targets | np.ndarray) -> Features:
+    """Wrap a bare array x (N, d) as Features.
+
+    Heads read targets and never labels, so the labels are placeholders 0, …, K − 1, 0, …
+    """
+    if isinstance(features, Features):
+        return features
+    soft = np.asarray(targets)
+    if soft.ndim != 2:
+        raise errors.InvalidTargets(
+            f"targets must be a 2-D array (N, K), got shape {soft.shape}: use "
+            "gramlab.one_hot(labels, n_classes) for integer labels"
+        )
+    if soft.shape[1] < 2:
+        raise errors.InvalidTargets(
+            f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
+        )
+    x = validation.check_features(features)
+    return Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+
+
+def target_deviations(
+    targets: Targets | np.ndarray, features: Features, *, signed: bool
+) -> np.ndarray:
+    """T − 1/K (N, K), checked; ``signed`` lets linearized predictions leave [0, 1]."""
+    if isinstance(targets, Targets):
+        if signed:
+            return targets.deviations
+        validation.check_targets(np.asarray(targets), features.n_samples)
+        return targets.deviations
+    checked = validation.check_targets(targets, features.n_samples, signed=signed)
+    return checked - 1.0 / checked.shape[1]

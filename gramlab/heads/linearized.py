@@ -1,0 +1,87 @@
+"""The linearized head: the closed form, one factorization for all rounds and weight decays.
+
+softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity into a ridge problem with constant μ = K N λ
+(paper; theory section 2):
+
+    P − 1/K = h(G) D,   W = K V diag(1/(s + μ)) Zᵀ D,   Z = XV,   D = T − 1/K.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gramlab import validation
+from gramlab.features import Features
+from gramlab.filters import apply_filter, filter_over_eigenvalue, linear_mu
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
+from gramlab.heads.objective import SoftmaxObjective
+from gramlab.spectrum import Spectrum
+
+__all__ = ["LinearizedHead"]
+
+
+def _linear_link(logits: np.ndarray) -> np.ndarray:
+    """(v − v̄)/K, the first-order part of softmax(v) − 1/K."""
+    return (logits - logits.mean(axis=1, keepdims=True)) / logits.shape[1]
+
+
+class LinearizedHead:
+    """Closed-form head of the linearized softmax.
+
+    Parameters
+    ----------
+    weight_decay
+        λ > 0 of the objective in ``gramlab.heads.objective``.
+    """
+
+    def __init__(self, weight_decay: float) -> None:
+        self.weight_decay = validation.check_positive("weight_decay", weight_decay)
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        return f"LinearizedHead(weight_decay={self.weight_decay!r})"
+
+    def fit(
+        self,
+        features: Features | np.ndarray,
+        targets: Targets | np.ndarray,
+        start: np.ndarray | None = None,
+    ) -> Fit:
+        """Fit one round to targets T (N, K) whose rows sum to 1.
+
+        ``start`` is accepted for symmetry with the exact head and not needed. The targets may
+        leave [0, 1] by rows that still sum to 1, as linearized predictions do.
+
+        Raises
+        ------
+        InvalidTargets
+            If a row does not sum to 1, or the shapes do not match.
+        """
+        return self.rounds_at_once(features, targets, 1)
+
+    def rounds_at_once(
+        self, features: Features | np.ndarray, targets: Targets | np.ndarray, rounds: int
+    ) -> Fit:
+        """Closed form of round t directly: P − 1/K = h(G)^t D, W = K V s^{t−1}/(s+μ)^t Zᵀ D.
+
+        Equals t rounds of ``fit`` on its own predictions (h(G)^t is the t-fold filter).
+        """
+        features = as_features(features, targets)
+        deviations = target_deviations(targets, features, signed=True)
+        n, k = deviations.shape
+        spectrum = Spectrum.of(features)
+        z = spectrum.coordinates
+        mu = linear_mu(k, n, self.weight_decay)
+        scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
+        coefficients = scale[:, None] * (z.T @ deviations)
+        weights = k * (spectrum.basis @ coefficients)
+        # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
+        own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
+        return Fit(
+            weights=weights,
+            deviations=z @ coefficients,
+            link=_linear_link,
+            weight_decay=self.weight_decay,
+            stats=SolveStats(method="closed form", passes=1.0),
+            certify=SoftmaxObjective(features, own, self.weight_decay).certificate,
+        )

@@ -1,0 +1,238 @@
+"""The softmax objective: conventions written once, and the certificates computed from W alone.
+
+    L(W; T) = (1/N) Σ_i CE(T_i, softmax(Wᵀx_i)) + (λ/2) ‖W‖_F²           no intercept
+
+    x (N, d) features, T (N, K) targets with rows on the simplex, W (d, K) weights, λ weight decay;
+    P = softmax(XW);  ∇L = (1/N) Xᵀ(P − T) + λW;  stationarity W = (1/(Nλ)) Xᵀ(T − P);
+    rows of T − P sum to 0, so the optimum has zero-sum logits;  μ = K N λ in the linearized theory.
+
+SGD weight decay λ with a mean cross-entropy is this objective (paper and the authors' code);
+scikit-learn's is C = 1/(N λ) with ``fit_intercept=False``. An unpenalized intercept would void the
+certificates, so there is none.
+
+Everything here is NumPy in float64 and independent of the solver: it is the referee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gramlab.certificate import Certificate
+from gramlab.features import Features
+from gramlab.rounding import gamma
+from gramlab.spectrum import Spectrum
+
+__all__ = ["SoftmaxObjective", "softmax", "softmax_deviations", "softmax_remainder"]
+
+_CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
+_DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
+
+
+def softmax_deviations(logits: np.ndarray) -> np.ndarray:
+    """softmax(v) − 1/K by rows of ``logits`` (n, K), accurate however small the logits are."""
+    shifted = np.expm1(logits - logits.max(axis=1, keepdims=True))
+    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
+    shifted -= shifted.mean(axis=1, keepdims=True)
+    shifted /= partition
+    return shifted
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax by rows of ``logits`` (n, K)."""
+    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponential / exponential.sum(axis=1, keepdims=True)
+
+
+def softmax_remainder(logits: np.ndarray) -> np.ndarray:
+    """softmax(v) − 1/K − (v − v̄)/K by rows; its 1-norm is at most osc(v)²/4 (theory section 2)."""
+    k = logits.shape[1]
+    return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxObjective:
+    """L(·; T) on one feature matrix, with the quantities its certificates need.
+
+    Attributes
+    ----------
+    features
+        Training rows x (N, d).
+    target_deviations : (N, K)
+        T − 1/K. Deviations, because after many rounds the signal drowns next to 1/K.
+    weight_decay
+        λ > 0.
+    """
+
+    features: Features
+    target_deviations: np.ndarray
+    weight_decay: float
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.features.n_samples
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.target_deviations.shape[1]
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """T (N, K)."""
+        return self.target_deviations + 1.0 / self.n_classes
+
+    @cached_property
+    def max_row_norm(self) -> float:
+        """max_i ‖x_i‖."""
+        return float(self.row_norms.max())
+
+    def logits(self, weights: np.ndarray) -> np.ndarray:
+        """XW (N, K)."""
+        out = np.empty((self.n_samples, weights.shape[1]))
+        for rows, block in self.features.blocks():
+            np.matmul(block, weights, out=out[rows])
+        return out
+
+    def value(self, weights: np.ndarray) -> float:
+        """L(W; T)."""
+        v = self.logits(weights)
+        top = v.max(axis=1)
+        log_partition = top + np.log(np.exp(v - top[:, None]).sum(axis=1))
+        fit = (log_partition - np.einsum("ij,ij->i", self.targets, v)).mean()
+        return float(fit + 0.5 * self.weight_decay * np.vdot(weights, weights))
+
+    def dual(self, probabilities: np.ndarray) -> float:
+        """dual(Q) = (1/N) Σ H(q_i) − (λ/2) ‖Xᵀ(T − Q)/(Nλ)‖²; at most L(W) for every W and Q."""
+        q = probabilities
+        logs = np.log(np.where(q > 0.0, q, 1.0))  # 0 log 0 = 0
+        entropy = -np.einsum("ij,ij->", q, logs) / self.n_samples
+        moment = self._transpose(self.targets - q)
+        return float(entropy - 0.5 * np.vdot(moment, moment) / self.weight_decay)
+
+    def gradient(self, weights: np.ndarray) -> np.ndarray:
+        """∇L(W) (d, K)."""
+        residual = softmax_deviations(self.logits(weights)) - self.target_deviations
+        return self._transpose(residual) + self.weight_decay * weights
+
+    def hessian_product(self, probabilities: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """∇²L(W) applied to D (d, K), given P = softmax(XW)."""
+        change = self.logits(direction)
+        change -= np.einsum("ij,ij->i", probabilities, change)[:, None]
+        change *= probabilities
+        return self._transpose(change) + self.weight_decay * direction
+
+    def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray) -> float:
+        """Bound ‖computed ∇L(W) − ∇L(W)‖_F by the standard model of rounding.
+
+        With R = P − T and u the unit roundoff, the parts are, summed over rows i:
+
+        * the inner products of XᵀR, length N:  γ_N ‖x_i‖ ‖R_i‖;
+        * logits, |δv_ik| ≤ γ_d ‖x_i‖ ‖w_k‖, through the softmax, whose Jacobian diag(p) − ppᵀ has
+          norm at most 2 max p(1 − p) (Gershgorin; 1 % for its change along δv):
+          γ_d ‖x_i‖² ‖W‖_F · 2.02 max p(1 − p);
+        * the softmax itself, errors of γ_K over the partition function 1/p_max in each class, and
+          T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4);
+
+        divided by N, and γ_4 λ ‖W‖_F for the regularizer and the final sum.
+        """
+        norms, k = self.row_norms, self.n_classes
+        probabilities = softmax(logits)
+        residual_norms = np.linalg.norm(probabilities - self.targets, axis=1)
+        weight_norm = float(np.linalg.norm(weights))
+        evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0) + gamma(4)
+        rows = gamma(self.n_samples + 4) * residual_norms + evaluation
+        jacobian = 2.02 * (probabilities * (1.0 - probabilities)).max(axis=1)
+        rows = rows + gamma(self.features.n_features) * norms * weight_norm * jacobian
+        return float(norms @ rows) / self.n_samples + gamma(4) * self.weight_decay * weight_norm
+
+    def certificate(self, weights: np.ndarray) -> Certificate:
+        """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
+
+        The Newton decrement ν = ‖g‖_{H⁻¹} is bounded with a conjugate-gradient direction D and its
+        residual ρ = g − HD:  ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, for any D.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        logits = self.logits(weights)
+        gradient = self._transpose(softmax_deviations(logits) - self.target_deviations)
+        start = float(np.linalg.norm(self._transpose(-self.target_deviations)))
+        gradient += self.weight_decay * weights
+        rounding = self.gradient_rounding(weights, logits)
+        decrement = self._newton_decrement(softmax(logits), gradient)
+        return Certificate(
+            gradient_norm=float(np.linalg.norm(gradient)),
+            gradient_rounding=rounding,
+            start_gradient_norm=start,
+            newton_decrement=decrement + rounding / float(np.sqrt(self.weight_decay)),
+            weight_decay=self.weight_decay,
+            max_row_norm=self.max_row_norm,
+            logit_rounding=2.0 * gamma(self.features.n_features) * float(np.linalg.norm(weights)),
+        )
+
+    def _newton_decrement(self, probabilities: np.ndarray, gradient: np.ndarray) -> float:
+        lam = self.weight_decay
+        useful = np.sqrt(lam) / (np.sqrt(2.0) * self.max_row_norm) if self.max_row_norm else np.inf
+        precondition = self._preconditioner(probabilities)
+        direction = np.zeros_like(gradient)
+        residual = gradient.copy()
+        scaled = precondition(residual)
+        search = scaled
+        rho = float(np.vdot(residual, scaled))
+        best = float(np.linalg.norm(gradient)) / np.sqrt(lam)  # D = 0
+        for _ in range(_CERTIFICATE_PRODUCTS):
+            curved = self.hessian_product(probabilities, search)
+            curvature = float(np.vdot(search, curved))
+            if not curvature > 0.0 or rho == 0.0:
+                break
+            step = rho / curvature
+            direction += step * search
+            residual -= step * curved
+            lower = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
+            upper = np.sqrt(max(lower, 0.0) + float(np.vdot(residual, residual)) / lam)
+            best = min(best, float(upper))
+            # ``lower`` ≤ ν² grows with every product: past ``useful`` no local bound exists.
+            if lower >= useful**2:
+                return float("inf")
+            if best <= _DECREMENT_TIGHTNESS * np.sqrt(max(lower, 0.0)):
+                break
+            scaled = precondition(residual)
+            previous, rho = rho, float(np.vdot(residual, scaled))
+            search = scaled + (rho / previous) * search
+        return float(best)
+
+    def _preconditioner(self, probabilities: np.ndarray):
+        """(a XᵀX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
+        spectrum = Spectrum.of(self.features)
+        curvature = mean_curvature(probabilities)
+        basis = spectrum.basis
+        scale = curvature * spectrum.eigenvalues / self.n_samples + self.weight_decay
+        correction = (1.0 / scale - 1.0 / self.weight_decay)[:, None]
+
+        def apply(residual: np.ndarray) -> np.ndarray:
+            return residual / self.weight_decay + basis @ (correction * (basis.T @ residual))
+
+        return apply
+
+    @cached_property
+    def row_norms(self) -> np.ndarray:
+        """‖x_i‖ (N,)."""
+        norms = np.empty(self.n_samples)
+        for rows, block in self.features.blocks():
+            norms[rows] = np.linalg.norm(block, axis=1)
+        return norms
+
+    def _transpose(self, values: np.ndarray) -> np.ndarray:
+        """Xᵀ B/N (d, k) for B (N, k)."""
+        out = np.zeros((self.features.n_features, values.shape[1]))
+        for rows, block in self.features.blocks():
+            out += block.T @ values[rows]
+        return out / self.n_samples
+
+
+def mean_curvature(probabilities: np.ndarray) -> float:
+    """Mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors, averaged over rows; 1/K at p = 1/K."""
+    n, k = probabilities.shape
+    return float((n - np.vdot(probabilities, probabilities)) / (n * (k - 1)))

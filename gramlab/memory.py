@@ -1,0 +1,65 @@
+"""Ask for memory before taking it."""
+
+from __future__ import annotations
+
+from gramlab.errors import NotEnoughMemory
+
+
+def format_bytes(count: int | float) -> str:
+    """Write a number of bytes with a decimal unit.
+
+    Parameters
+    ----------
+    count : int or float
+        Bytes, not negative.
+
+    Returns
+    -------
+    str
+        For example ``"20.0 GB"`` (1 GB = 10**9 bytes).
+    """
+    size = float(count)
+    if size < 1000.0:
+        return f"{int(size)} bytes"
+    units = ("kB", "MB", "GB", "TB", "PB", "EB")
+    power = 0
+    size /= 1000.0
+    # 999.95 would be printed as 1000.0, so it belongs to the next unit.
+    while size >= 999.95 and power < len(units) - 1:
+        size /= 1000.0
+        power += 1
+    return f"{size:.1f} {units[power]}"
+
+
+def check_memory(bytes_needed: int | float, what: str, alternative: str) -> int:
+    """Refuse a large allocation before it is made.
+
+    Parameters
+    ----------
+    bytes_needed : int or float
+        Bytes about to be allocated.
+    what : str
+        What they are for, for example ``"the 50000 x 50000 Gram matrix"``.
+    alternative : str
+        What to do instead, for example ``"use Spectrum.of, which never forms it"``.
+
+    Returns
+    -------
+    int
+        Bytes free now, in main memory.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If more is needed than is free; states both and the alternative.
+    """
+    import psutil
+
+    needed = int(bytes_needed)
+    free = int(psutil.virtual_memory().available)
+    if needed > free:
+        raise NotEnoughMemory(
+            f"{what} needs {format_bytes(needed)} ({needed} bytes) of memory, but "
+            f"{format_bytes(free)} ({free} bytes) are free; {alternative}"
+        )
+    return free

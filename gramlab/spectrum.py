@@ -1,0 +1,327 @@
+"""Gram spectrum of frozen features: factor first, streamed, certified.
+
+G = X Xᵀ (N, N) has the same non-zero eigenvalues as XᵀX (d, d). The smaller of the two is formed
+by streaming row (or column) blocks, so the peak memory is O(block + min(N, d)²) and an N×N array
+never exists when d < N. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
+are never stored, and no filter ever divides by an eigenvalue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+
+from gramlab import errors, memory, validation
+from gramlab.features import Features
+from gramlab.rounding import gamma
+
+__all__ = [
+    "ClassCorrelations",
+    "Spectrum",
+    "SpectrumCertificate",
+    "class_correlations",
+    "dense_gram",
+]
+
+
+@dataclass(frozen=True)
+class SpectrumCertificate:
+    """Backward error of a computed eigendecomposition C Q = Q Λ, C the small Gram matrix.
+
+    Attributes
+    ----------
+    residual
+        ‖C Q − Q Λ‖_F, evaluated against the features themselves (Xᵀ(X Q)), not against the formed
+        Gram matrix.
+    orthogonality
+        ‖QᵀQ − I‖_F.
+    rounding
+        Bound on the rounding error of evaluating the residual.
+    eigenvalue_error
+        Every stored eigenvalue differs from the true one of the same rank by at most this. With Q₀
+        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ orthogonality, so Q₀ᵀ C Q₀ − Λ has norm at most
+        residual + rounding + orthogonality (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
+    """
+
+    residual: float
+    orthogonality: float
+    rounding: float
+    eigenvalue_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigenvalues of G and an orthonormal basis of the feature space.
+
+    Attributes
+    ----------
+    eigenvalues : (r,)
+        Descending, r = min(N, d), each ≥ 0; the other N − r eigenvalues of G are exactly 0.
+    basis : (d, r)
+        V, orthonormal columns whose span contains every feature row.
+    features
+        The features it was computed from.
+    certificate
+        Backward error and the bound on the error of every eigenvalue.
+    """
+
+    eigenvalues: np.ndarray
+    basis: np.ndarray
+    features: Features
+    certificate: SpectrumCertificate
+
+    @classmethod
+    def of(cls, features: Features) -> Spectrum:
+        """Decompose ``features``; computed once per Features object and kept with it."""
+        memo = features._memo
+        if "spectrum" not in memo:
+            memo["spectrum"] = _decompose(features)
+        return memo["spectrum"]
+
+    @property
+    def n_samples(self) -> int:
+        """N, the size of G."""
+        return self.features.n_samples
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, Z = U σ."""
+        n, r = self.n_samples, self.basis.shape[1]
+        memory.check_memory(
+            8 * n * r, f"the eigenbasis coordinates ({n} x {r} float64)", "use fewer rows"
+        )
+        z = np.empty((n, r))
+        for rows, block in self.features.blocks():
+            np.matmul(block, self.basis, out=z[rows])
+        z.setflags(write=False)
+        return z
+
+    def eigenvalue(self, k: int) -> float:
+        """s_k of G, k = 1 … N; exactly 0 past r."""
+        validation.check_integer("k", k, 1)
+        if k > self.n_samples:
+            raise errors.InvalidSetting(
+                f"k must be at most N = {self.n_samples}, got {k}: G has N eigenvalues"
+            )
+        return float(self.eigenvalues[k - 1]) if k <= len(self.eigenvalues) else 0.0
+
+    def gap(self, k: int) -> float:
+        """s_k − s_{k+1}, the gap after the k-th eigenvalue of G (k = 1 … N − 1).
+
+        Its error is at most twice ``certificate.eigenvalue_error``.
+        """
+        validation.check_integer("k", k, 1)
+        if k >= self.n_samples:
+            raise errors.InvalidSetting(
+                f"k must be below N = {self.n_samples}, got {k}: there is no gap after the last "
+                "eigenvalue"
+            )
+        return self.eigenvalue(k) - self.eigenvalue(k + 1)
+
+    def class_angles(self, labels: np.ndarray, k: int) -> np.ndarray:
+        """Principal angles (radians, ascending) between the top-k eigenspace of G and the space
+        spanned by the class indicators of ``labels`` (N,).
+        """
+        labels = validation.check_labels(labels, n_samples=self.n_samples)
+        z = self.coordinates[:, :k]
+        present, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(present), z.shape[1]))
+        np.add.at(sums, index, z)
+        # Z = U σ: dividing by σ gives the eigenvectors; directions with σ = 0 span nothing.
+        sigma = np.sqrt(self.eigenvalues[:k])
+        keep = sigma > np.sqrt(self.certificate.eigenvalue_error)
+        overlap = sums[:, keep] / sigma[keep] / np.sqrt(counts)[:, None]
+        cosines = np.clip(scipy.linalg.svdvals(overlap), 0.0, 1.0)
+        return np.arccos(cosines)
+
+
+def _decompose(features: Features) -> Spectrum:
+    n, d = features.n_samples, features.n_features
+    small = min(n, d)
+    memory.check_memory(
+        4 * 8 * small * small,
+        f"the {small} x {small} Gram factorization",
+        "use fewer rows or fewer features",
+    )
+    by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
+    gram = np.zeros((small, small))
+    for block in _small_side_blocks(features, by_rows):
+        gram += block.T @ block
+    vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
+    del gram
+    eigenvalues, certificate = _certify(features, vectors, by_rows)
+    order = np.argsort(-eigenvalues, kind="stable")
+    eigenvalues, vectors = eigenvalues[order], vectors[:, order]
+    basis = np.ascontiguousarray(vectors if by_rows else _row_space_basis(features, vectors))
+    for array in (eigenvalues, basis):
+        array.setflags(write=False)
+    return Spectrum(eigenvalues, basis, features, certificate)
+
+
+def _certify(
+    features: Features, vectors: np.ndarray, by_rows: bool
+) -> tuple[np.ndarray, SpectrumCertificate]:
+    """Rayleigh quotients of ``vectors`` and their backward error, against the features themselves.
+
+    The quotients ‖Xq_j‖² are ≥ 0 by construction, so no eigenvalue is ever clipped or jittered.
+    """
+    small = vectors.shape[0]
+    product = np.zeros((small, small))
+    eigenvalues = np.zeros(small)
+    square_norm = 0.0
+    for block in _small_side_blocks(features, by_rows):
+        rotated = block @ vectors
+        eigenvalues += np.einsum("ij,ij->j", rotated, rotated)
+        product += block.T @ rotated
+        square_norm += float(np.vdot(block, block))
+    residual = float(np.linalg.norm(product - vectors * eigenvalues))
+    orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(small)))
+    # |fl(BᵀBQ) − BᵀBQ| ≤ (γ_n + γ_d)|B|ᵀ|B||Q| to first order, and ‖|B|ᵀ|B||Q|‖_F ≤ ‖B‖_F² √small
+    # up to orthogonality; the factor 2 covers second order and the subtraction of QΛ.
+    gammas = gamma(features.n_samples) + gamma(features.n_features)
+    rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
+    error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+    return eigenvalues, SpectrumCertificate(residual, orthogonality, rounding, error)
+
+
+def _small_side_blocks(features: Features, by_rows: bool):
+    """Blocks B with C = Σ BᵀB: rows of X when C = XᵀX, transposed column blocks when C = XXᵀ."""
+    if by_rows:
+        for _, block in features.blocks():
+            yield block
+        return
+    width = max(1, (32 << 20) // (8 * features.n_samples))
+    for start in range(0, features.n_features, width):
+        yield np.ascontiguousarray(features.x[:, start : start + width].T, dtype=np.float64)
+
+
+def _row_space_basis(features: Features, vectors: np.ndarray) -> np.ndarray:
+    """V (d, N) from the eigenvectors U of XXᵀ: the Q factor of XᵀU.
+
+    XᵀU = Vσ in exact arithmetic; QR keeps V orthonormal where σ is 0 or lost in rounding, without
+    dividing by it, and its span always contains the rows of X.
+    """
+    rotated = np.zeros((features.n_features, vectors.shape[1]))
+    for rows, block in features.blocks():
+        rotated += block.T @ vectors[rows]
+    return np.linalg.qr(rotated)[0]
+
+
+def dense_gram(features: Features) -> np.ndarray:
+    """G = X Xᵀ (N, N) in full, only because it was asked for by name.
+
+    Raises
+    ------
+    NotEnoughMemory
+        With bytes needed, bytes free, and the alternative (``Spectrum.of``).
+    """
+    n = features.n_samples
+    memory.check_memory(
+        8 * n * n + 8 * n * features.n_features,
+        f"the dense {n} x {n} Gram matrix",
+        "use Spectrum.of(features), which never forms it",
+    )
+    x = features.as_float64()
+    return x @ x.T
+
+
+@dataclass(frozen=True)
+class ClassCorrelations:
+    """Cosines between training rows, by class and superclass.
+
+    Attributes
+    ----------
+    matrix : (K, K)
+        Mean cosine of each pair of classes; the diagonal leaves out i = j. NaN where a class has
+        too few rows.
+    within, superclass, between : (mean, standard deviation)
+        c, d, e of the block model over all pairs of rows i ≠ j: same class, same superclass but
+        another class (``None`` without superclasses), anything else.
+    """
+
+    matrix: np.ndarray
+    within: tuple[float, float]
+    superclass: tuple[float, float] | None
+    between: tuple[float, float]
+
+
+def class_correlations(features: Features, labels: np.ndarray | None = None) -> ClassCorrelations:
+    """Measure c, d, e with their spread, streamed: sums and sums of squares of cosines by group.
+
+    Σ_{i,j∈A} cos² = ‖X_AᵀX_A‖_F² for unit rows X_A, taken on the smaller side, so no N×N array.
+
+    Parameters
+    ----------
+    features
+        Rows are divided by their norms here; centre them first (``features.centered()``) for the
+        paper's correlations.
+    labels
+        Classes to group by; default ``features.labels``.
+    """
+    labels = (
+        features.labels
+        if labels is None
+        else validation.check_labels(
+            labels, n_samples=features.n_samples, n_classes=features.n_classes
+        )
+    )
+    k, d, n = features.n_classes, features.n_features, features.n_samples
+    means = np.zeros((k, d))
+    self_pairs = np.zeros(k)  # rows with non-zero norm: cos(i, i) = 1
+    for rows, block in features.blocks():
+        unit = _unit_rows(block)
+        np.add.at(means, labels[rows], unit)
+        np.add.at(self_pairs, labels[rows], np.einsum("ij,ij->i", unit, unit))
+    products = means @ means.T
+    counts = np.bincount(labels, minlength=k).astype(np.float64)
+    pairs = np.outer(counts, counts)
+    np.fill_diagonal(pairs, counts * (counts - 1.0))
+    sums = products.copy()
+    sums[np.diag_indices(k)] -= self_pairs
+    matrix = np.divide(sums, pairs, out=np.full((k, k), np.nan), where=pairs > 0)
+
+    def squares(members: np.ndarray) -> float:
+        """Σ cos² over ordered pairs of ``members`` (i = j included)."""
+        unit = _unit_rows(np.asarray(features.x[members], dtype=np.float64))
+        gram = unit.T @ unit if d < len(members) else unit @ unit.T
+        return float(np.vdot(gram, gram))
+
+    squares_within = sum(squares(np.flatnonzero(labels == c)) for c in range(k))
+    total_gram = np.zeros((d, d)) if d < n else None
+    if total_gram is None:
+        squares_all = squares(np.arange(n))
+    else:
+        for _, block in features.blocks():
+            unit = _unit_rows(block)
+            total_gram += unit.T @ unit
+        squares_all = float(np.vdot(total_gram, total_gram))
+    n_self = float(self_pairs.sum())
+    same_class = np.eye(k, dtype=bool)
+    within = _moments(sums, pairs, same_class, squares_within - n_self)
+    if features.superclasses is None:
+        between = _moments(sums, pairs, ~same_class, squares_all - squares_within)
+        return ClassCorrelations(matrix, within, None, between)
+    groups = features.superclasses
+    same_group = groups[:, None] == groups[None, :]
+    squares_group = sum(squares(np.flatnonzero(groups[labels] == g)) for g in np.unique(groups))
+    superclass = _moments(sums, pairs, same_group & ~same_class, squares_group - squares_within)
+    between = _moments(sums, pairs, ~same_group, squares_all - squares_group)
+    return ClassCorrelations(matrix, within, superclass, between)
+
+
+def _unit_rows(block: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(block, axis=1, keepdims=True)
+    return np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
+
+
+def _moments(
+    sums: np.ndarray, pairs: np.ndarray, where: np.ndarray, square_sum: float
+) -> tuple[float, float]:
+    count = float(pairs[where].sum())
+    if count == 0:
+        return float("nan"), float("nan")
+    mean = float(sums[where].sum()) / count
+    return mean, float(np.sqrt(max(square_sum / count - mean**2, 0.0)))

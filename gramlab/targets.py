@@ -1,0 +1,143 @@
+"""Targets: one-hot rows, partial labels and mixtures; rows on the simplex."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gramlab.errors import InvalidSetting, InvalidTargets
+from gramlab.streams import MAX_SEED, stream
+from gramlab.validation import (
+    as_array,
+    check_finite,
+    check_integer,
+    check_labels,
+    check_targets,
+)
+
+# Second half of the Philox key: one stream per purpose, so that one seed can serve several.
+_PARTIAL_STREAM = int.from_bytes(b"partial1", "big")
+_BLOCK_ELEMENTS = 1 << 22
+
+
+def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
+    """Turn labels into target rows.
+
+    Parameters
+    ----------
+    labels : array-like of shape (N,)
+        Labels 0 .. K-1.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    np.ndarray of shape (N, K), float64
+        1 in the column of the label, 0 elsewhere.
+
+    Raises
+    ------
+    InvalidLabels
+        If a label is outside the range.
+    InvalidSetting
+        If `n_classes` is not a positive integer.
+    """
+    size = check_integer("n_classes", n_classes, 1)
+    checked = check_labels(labels, n_classes=size)
+    targets = np.zeros((checked.shape[0], size))
+    targets[np.arange(checked.shape[0]), checked] = 1.0
+    return targets
+
+
+def partial_labels(
+    probabilities: object,
+    k: int = 2,
+    *,
+    seed: int,
+    tie_tolerance: float = 64 * float(np.finfo(np.float64).eps),
+) -> npt.NDArray[np.float64]:
+    """Build top-k targets: 1/k on each of the k largest entries of every row.
+
+    Source: the partial-label student of arXiv 2402.10482 (k = 2). Entries within `tie_tolerance`
+    of the k-th largest are tied and compete by random 64-bit keys (entry (i, l) uses word
+    i K + l of the stream of `seed`); entries above that are always in.
+
+    Parameters
+    ----------
+    probabilities : array-like of shape (N, K)
+        Rows sum to one. Negative entries are accepted, linearized heads produce them.
+    k : int
+        Labels per row, 1 .. K.
+    seed : int
+        0 .. 2**64 - 1.
+    tie_tolerance : float
+        Absolute difference below which entries count as equal; the default is the rounding of
+        float64 predictions.
+
+    Returns
+    -------
+    np.ndarray of shape (N, K), float64
+
+    Raises
+    ------
+    InvalidTargets
+        If a row is not finite or does not sum to one.
+    InvalidSetting
+        If `k`, `seed` or `tie_tolerance` is out of range.
+    """
+    array = as_array(probabilities, "probabilities", InvalidTargets)
+    values = check_targets(
+        array, array.shape[0] if array.ndim else 0, signed=True, name="probabilities"
+    )
+    n_samples, n_classes = values.shape
+    chosen = check_integer("k", k, 1, n_classes)
+    key = check_integer("seed", seed, 0, MAX_SEED)
+    tolerance = check_finite("tie_tolerance", tie_tolerance)
+    if tolerance < 0.0:
+        raise InvalidSetting(
+            f"tie_tolerance must be at least 0, got {tolerance}; pass 0 to tie equal entries only"
+        )
+    words_of = stream(key, _PARTIAL_STREAM)
+    targets = np.zeros((n_samples, n_classes))
+    step = max(1, _BLOCK_ELEMENTS // n_classes)
+    # Blocks continue one stream, so their size does not show in the result.
+    for start in range(0, n_samples, step):
+        block = values[start : start + step]
+        words = words_of.random_raw(block.size).reshape(block.shape)
+        threshold = np.partition(block, n_classes - chosen, axis=1)[:, n_classes - chosen, None]
+        level = (block >= threshold - tolerance).astype(np.uint64)
+        level += block > threshold + tolerance
+        # The level fills the two top bits, so it decides before the random key does.
+        order = (level << np.uint64(62)) | (words >> np.uint64(2))
+        winners = np.argpartition(order, n_classes - chosen, axis=1)[:, n_classes - chosen :]
+        np.put_along_axis(targets[start : start + step], winners, 1.0 / chosen, axis=1)
+    return targets
+
+
+def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.float64]:
+    """Mix two targets: weight * first + (1 - weight) * second.
+
+    Parameters
+    ----------
+    first, second : array-like of shape (N, K)
+        Rows sum to one; negative entries are accepted.
+    weight : float
+        Any finite number; outside [0, 1] the result can have negative entries.
+
+    Returns
+    -------
+    np.ndarray of shape (N, K), float64
+        Rows sum to one.
+
+    Raises
+    ------
+    InvalidTargets
+        If the shapes differ or a row does not sum to one.
+    InvalidSetting
+        If `weight` is not a finite number.
+    """
+    array = as_array(first, "first", InvalidTargets)
+    a = check_targets(array, array.shape[0] if array.ndim else 0, signed=True, name="first")
+    b = check_targets(second, a.shape[0], a.shape[1], signed=True, name="second")
+    share = check_finite("weight", weight)
+    return share * a + (1.0 - share) * b

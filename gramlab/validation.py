@@ -1,0 +1,422 @@
+"""The checks that every input passes once, at the door.
+
+Every message is one line and says what was expected, what came, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gramlab.errors import (
+    GramlabError,
+    InvalidFeatures,
+    InvalidLabels,
+    InvalidSetting,
+    InvalidTargets,
+)
+
+# Rows per block are chosen so that a boolean temporary stays at 16 MB.
+_CHECK_BLOCK_ELEMENTS = 1 << 24
+
+
+def as_array(value: object, name: str, error: type[GramlabError] = InvalidFeatures) -> np.ndarray:
+    """Turn array-likes (lists, pandas, torch) into a plain numpy array, or say why not.
+
+    Parameters
+    ----------
+    value : object
+        Anything ``np.asarray`` understands.
+    name : str
+        Name of the argument, for the message.
+    error : type of GramlabError
+        Class of the error to raise.
+
+    Returns
+    -------
+    np.ndarray
+        The value itself when it is an array already (never a copy of an array).
+
+    Raises
+    ------
+    GramlabError
+        Of class `error`, for ragged lists, sparse matrices, masked entries, or tensors that do
+        not convert.
+    """
+    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+        raise error(
+            f"{name} must be a dense array, got the sparse {type(value).__name__}; "
+            f"pass {name}.toarray()"
+        )
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise error(
+            f"{name} must have no missing entries, got a masked array with "
+            f"{int(np.ma.count_masked(value))} masked entries; fill or drop them first"
+        )
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as problem:
+        raise error(
+            f"{name} must convert to a numpy array, got {type(value).__name__} ({problem}); "
+            "pass a rectangular numpy array held in main memory"
+        ) from problem
+
+
+def _native_real(array: np.ndarray, name: str, error: type[GramlabError]) -> np.ndarray:
+    """Return float16/32/64 as they are (native byte order), integers and bool as float64."""
+    kind = array.dtype.kind
+    if kind == "f" and array.dtype.itemsize in (2, 4, 8):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if kind in "iub":
+        return array.astype(np.float64)
+    raise error(
+        f"{name} must hold real numbers (float16, float32, float64, integers or bool), got dtype "
+        f"{array.dtype}; convert it with .astype(np.float64)"
+    )
+
+
+def _first_nonfinite(array: np.ndarray) -> tuple[int, int] | None:
+    """Row and column of the first nan or inf of a 2-D array, in row order, or None."""
+    step = max(1, _CHECK_BLOCK_ELEMENTS // max(1, array.shape[1]))
+    for start in range(0, array.shape[0], step):
+        finite = np.isfinite(array[start : start + step])
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            return start + int(row), int(column)
+    return None
+
+
+def check_features(x: object, name: str = "x") -> np.ndarray:
+    """Check a feature matrix.
+
+    Parameters
+    ----------
+    x : array-like of shape (N, d)
+        Features, one sample per row.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    np.ndarray of shape (N, d)
+        float16, float32 and float64 are kept without a copy; integers and bool become float64.
+
+    Raises
+    ------
+    InvalidFeatures
+        If `x` is not 2-D, has no row or no column, is not real, or holds nan or inf; the first
+        such entry is named by row and column.
+    """
+    array = as_array(x, name)
+    if array.ndim != 2:
+        fix = " (one sample: reshape(1, -1); one feature: reshape(-1, 1))" if array.ndim < 2 else ""
+        raise InvalidFeatures(
+            f"{name} must be 2-D (samples, features), got shape {array.shape}; reshape it{fix}"
+        )
+    if 0 in array.shape:
+        raise InvalidFeatures(
+            f"{name} must have at least one row and one column, got shape {array.shape}; "
+            "pass the features of at least one sample"
+        )
+    array = _native_real(array, name, InvalidFeatures)
+    bad = _first_nonfinite(array)
+    if bad is not None:
+        row, column = bad
+        raise InvalidFeatures(
+            f"{name} must be finite, got {array[row, column]} at row {row}, column {column} "
+            f"(shape {array.shape}); remove that row or replace the value"
+        )
+    return array
+
+
+def check_labels(
+    labels: object,
+    n_samples: int | None = None,
+    n_classes: int | None = None,
+    name: str = "labels",
+) -> npt.NDArray[np.int64]:
+    """Check class labels.
+
+    Parameters
+    ----------
+    labels : array-like of shape (N,)
+        Integers 0 .. K-1; floats are accepted when every one is a whole number.
+    n_samples : int, optional
+        Expected N.
+    n_classes : int, optional
+        K; without it only the lower end of the range is checked.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    np.ndarray of shape (N,), int64
+
+    Raises
+    ------
+    InvalidLabels
+        If the shape, length or kind is wrong, or a label is outside [0, K); the first such row
+        is named.
+    """
+    array = as_array(labels, name, InvalidLabels)
+    if array.ndim != 1:
+        raise InvalidLabels(
+            f"{name} must be 1-D (one integer per sample), got shape {array.shape}; "
+            "a column can be flattened with .ravel(), one-hot rows with .argmax(axis=1)"
+        )
+    if array.shape[0] == 0:
+        raise InvalidLabels(f"{name} must hold at least one label, got none; pass one per sample")
+    if n_samples is not None and array.shape[0] != n_samples:
+        raise InvalidLabels(
+            f"{name} must have one entry per row: expected {n_samples}, got {array.shape[0]}; "
+            "check that features and labels come from the same split"
+        )
+    if array.dtype.kind not in "iubf":
+        raise InvalidLabels(
+            f"{name} must hold integers, got dtype {array.dtype}; encode class names with "
+            f"class_names, {name} = np.unique({name}, return_inverse=True)"
+        )
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64, copy=False)
+        # nan equals nothing, so it fails too; 2**53 bounds what float64 counts exactly.
+        whole = (np.floor(array) == array) & (np.abs(array) <= 2.0**53)
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise InvalidLabels(
+                f"{name} must hold integers, got {array[row]} at row {row}; "
+                "pass class numbers, not values"
+            )
+    # Without K the upper end is what int64 holds, which only unsigned labels can pass.
+    last = np.iinfo(np.int64).max if n_classes is None else n_classes - 1
+    bad = (array < 0) | (array > last)
+    if bad.any():
+        row = int(np.argmax(bad))
+        expected = "0 or more" if n_classes is None else f"in 0 .. {last}"
+        raise InvalidLabels(
+            f"{name} must be {expected}, got {array[row]} at row {row}; "
+            "number the classes from 0, or raise n_classes"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def check_targets(
+    targets: object,
+    n_samples: int,
+    n_classes: int | None = None,
+    *,
+    signed: bool = False,
+    name: str = "targets",
+) -> npt.NDArray[np.float64]:
+    """Check soft targets: rows on the simplex, or on its affine hull when `signed`.
+
+    A row passes when ``|sum - 1| <= K * (N * eps + 2 * e) * max(1, sum of |entries|)`` with eps
+    that of float64 and e that of a narrower floating dtype the targets came in (0 for float64
+    input): the backward error of K-term sums after products of length N, plus the rounding of a
+    softmax evaluated in the narrower dtype. A float64 row made of float32 values only is judged
+    as float32, because a cast keeps the rounding of what was cast.
+
+    Parameters
+    ----------
+    targets : array-like of shape (N, K)
+        Probabilities.
+    n_samples : int
+        Expected N.
+    n_classes : int, optional
+        Expected K; without it any K >= 1.
+    signed : bool
+        Accept negative entries, which the linearized iterates produce.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    np.ndarray of shape (N, K), float64
+
+    Raises
+    ------
+    InvalidTargets
+        If the shape or dtype is wrong, an entry is not finite or (unless `signed`) negative, or
+        a row does not sum to one; the row and its sum are named.
+    """
+    array = as_array(targets, name, InvalidTargets)
+    columns = "K" if n_classes is None else str(n_classes)
+    if array.ndim != 2 or array.shape[0] != n_samples or array.shape[1] == 0:
+        raise InvalidTargets(
+            f"{name} must have shape ({n_samples}, {columns}), got {array.shape}; "
+            "pass one row of class probabilities per sample (one_hot turns labels into rows)"
+        )
+    if n_classes is not None and array.shape[1] != n_classes:
+        raise InvalidTargets(
+            f"{name} must have {n_classes} columns, one per class, got {array.shape[1]}; "
+            "build them with the same n_classes as the features"
+        )
+    narrow = 2.0 * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    if array.dtype == np.float64:
+        narrow = 0.0
+    result = _native_real(array, name, InvalidTargets).astype(np.float64, copy=False)
+    bad = _first_nonfinite(result)
+    if bad is not None:
+        row, column = bad
+        raise InvalidTargets(
+            f"{name} must be finite, got {result[row, column]} at row {row}, column {column}; "
+            "check what produced them"
+        )
+    if not signed and (result < 0.0).any():
+        row, column = (int(index) for index in np.argwhere(result < 0.0)[0])
+        raise InvalidTargets(
+            f"{name} must be nonnegative, got {result[row, column]!s} at row {row}, column "
+            f"{column}; linearized predictions can be negative: pass signed=True where accepted"
+        )
+    n_columns = result.shape[1]
+    eps = float(np.finfo(np.float64).eps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = result.sum(axis=1)
+        scale = np.maximum(1.0, np.abs(result).sum(axis=1) if signed else sums)
+    # Compared with the sum itself as well: an overflowed sum would meet an overflowed scale.
+    error = np.where(np.isfinite(sums), np.abs(sums - 1.0), np.inf)
+    off = ~(error <= n_columns * (n_samples * eps + narrow) * scale) | np.isinf(error)
+    if off.any() and array.dtype == np.float64:
+        single = 2.0 * float(np.finfo(np.float32).eps)
+        rows = np.flatnonzero(off & (error <= n_columns * (n_samples * eps + single) * scale))
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = result[rows].astype(np.float32).astype(np.float64)
+        off[rows] = np.isinf(error[rows]) | (rounded != result[rows]).any(axis=1)
+    if off.any():
+        row = int(np.argmax(off))
+        raise InvalidTargets(
+            f"{name} must have rows that sum to 1, got sum {float(sums[row])!r} at row {row} "
+            f"({int(off.sum())} such rows); divide each row by its sum"
+        )
+    return result
+
+
+def _real(name: str, value: object) -> float:
+    """Return a scalar as float; bool, text and arrays are refused."""
+    number: Any = value
+    if getattr(number, "shape", None) == () and hasattr(number, "item"):
+        number = number.item()
+    # float() would also read text and bool, which are slips here.
+    if not isinstance(number, (bool, str, bytes, bytearray, np.ndarray)):
+        try:
+            return float(number)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InvalidSetting(f"{name} must be a real number, got {value!r}; pass a plain number")
+
+
+def check_finite(name: str, value: object) -> float:
+    """Check that a setting is a finite real number.
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, for the message.
+    value : object
+        What came.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not.
+    """
+    number = _real(name, value)
+    if not math.isfinite(number):
+        raise InvalidSetting(f"{name} must be finite, got {value!s}; pass a plain number")
+    return number
+
+
+def check_positive(name: str, value: object) -> float:
+    """Check that a setting is a finite real number above zero.
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, for the message.
+    value : object
+        What came.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not.
+    """
+    number = _real(name, value)
+    if not (math.isfinite(number) and number > 0.0):
+        raise InvalidSetting(
+            f"{name} must be finite and greater than 0, got {value!s}; pass a positive number"
+        )
+    return number
+
+
+def check_rate(name: str, value: object) -> float:
+    """Check that a setting is a share in [0, 1).
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, for the message.
+    value : object
+        What came.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not.
+    """
+    number = _real(name, value)
+    if not 0.0 <= number < 1.0:
+        raise InvalidSetting(
+            f"{name} must be at least 0 and less than 1, got {value!s}; "
+            "pass a fraction (0.5 for 50 %)"
+        )
+    return number
+
+
+def check_integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
+    """Check that a setting is an integer in [minimum, maximum].
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, for the message.
+    value : object
+        What came; bool and floats are refused.
+    minimum, maximum : int
+        Ends of the range, both allowed; no upper end when `maximum` is None.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not.
+    """
+    upper = "" if maximum is None else f" and at most {maximum}"
+    expected = f"{name} must be an integer of at least {minimum}{upper}"
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidSetting(f"{expected}, got {value!r}; pass a whole number")
+    try:
+        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError as problem:
+        raise InvalidSetting(f"{expected}, got {value!r}; pass a whole number") from problem
+    if number < minimum or (maximum is not None and number > maximum):
+        raise InvalidSetting(f"{expected}, got {number}; choose a value in that range")
+    return number

@@ -1,0 +1,46 @@
+"""Problems built from their answer, and the folder of real features where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gramlab.features import Features
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def orthonormal(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """A random matrix with orthonormal columns (rows >= columns)."""
+    return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
+
+
+def with_spectrum(
+    singular_values: np.ndarray, n: int, d: int, rng: np.random.Generator
+) -> np.ndarray:
+    """X (n, d) with prescribed singular values, otherwise random."""
+    r = len(singular_values)
+    return orthonormal(n, r, rng) * singular_values @ orthonormal(d, r, rng).T
+
+
+def problem(
+    n: int, d: int, k: int, seed: int, *, scale: float = 1.0, soft: bool = True
+) -> tuple[Features, np.ndarray]:
+    """Features and soft targets, with class structure."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % k
+    x = scale * (rng.standard_normal((k, d))[labels] + 0.7 * rng.standard_normal((n, d)))
+    targets = rng.dirichlet(np.full(k, 0.5), n) if soft else np.eye(k)[labels]
+    return Features(x, labels, n_classes=k), targets
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real cached features, if they are at hand: GRAMLAB_DATA, or shared/data beside the clone."""
+    folder = Path(os.environ.get("GRAMLAB_DATA") or _ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real features at {folder}: set GRAMLAB_DATA to their folder")
+    return folder

@@ -1,0 +1,293 @@
+"""The exact head: oracles, invariances, limits, and results that say when they failed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import twins
+from conftest import orthonormal, problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
+from gramlab.features import Features
+from gramlab.heads import solver
+from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.softmax import SoftmaxHead
+
+seeds = st.integers(0, 10**6)
+decays = st.floats(-4, 1).map(lambda e: 10.0**e)
+few = settings(max_examples=12, deadline=None)
+
+
+def fit(features, targets, weight_decay, **options):
+    return SoftmaxHead(weight_decay, **options).fit(features, targets)
+
+
+def assert_same_optimum(first, second, rotate=lambda w: w, factor=1.0):
+    """Equal within what the two certificates allow, and not by their being loose."""
+    allowed = first.certificate.weights_bound + factor * second.certificate.weights_bound
+    assert np.linalg.norm(first.weights - rotate(second.weights)) <= allowed
+    assert allowed <= 1e-3 * (1 + np.linalg.norm(first.weights))
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(40, 5, 4), (6, 25, 3), (30, 4, 2)])
+@pytest.mark.parametrize("weight_decay", [1e-3, 1e-1])
+@pytest.mark.parametrize("tolerance", [1e-8, 1e-20])
+def test_optimum_equals_the_dense_newton_twin(n, d, k, weight_decay, tolerance):
+    features, targets = problem(n, d, k, seed=n)
+    found = fit(features, targets, weight_decay, tolerance=tolerance)
+    assert found.stats.converged
+    assert found.certificate.relative_gap <= tolerance
+    best = twins.exact_head(features.x, targets, weight_decay)
+    distance = np.linalg.norm(found.weights - best)
+    assert distance <= found.certificate.weights_bound + 1e-12
+    assert found.certificate.weights_bound <= 20 * distance + 1e-9
+    expected = SoftmaxObjective(features, targets - 1 / k, weight_decay)
+    assert np.linalg.norm(expected.gradient(found.weights)) == found.certificate.gradient_norm
+    assert np.abs(found.probabilities.sum(axis=1) - 1).max() < 1e-14 * k
+    # Planted: weights off by ten bounds are refused by the certificate.
+    off = found.weights + 10 * (found.certificate.weights_bound + 1e-9)
+    assert found.certify(off).weights_bound > found.certificate.weights_bound
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_fixed_point_of_the_stationarity_equation(seed, weight_decay):
+    """W = Xᵀ(T − P)/(Nλ), up to g/λ."""
+    features, targets = problem(24, 6, 3, seed=seed)
+    found = fit(features, targets, weight_decay)
+    residual = targets - found.probabilities
+    fixed = features.x.T @ residual / (24 * weight_decay)
+    slack = found.certificate.global_bound * (1 + 1e-6)
+    assert np.linalg.norm(found.weights - fixed) <= slack
+    assert np.abs(found.weights.sum(axis=1)).max() <= slack  # logits sum to 0 over classes
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_rotating_the_features_rotates_the_weights(seed, weight_decay):
+    features, targets = problem(24, 6, 3, seed=seed)
+    q = orthonormal(6, 6, np.random.default_rng(seed))
+    turned = Features(features.x @ q, features.labels, n_classes=3)
+    assert_same_optimum(
+        fit(features, targets, weight_decay, tolerance=1e-14),
+        fit(turned, targets, weight_decay, tolerance=1e-14),
+        rotate=lambda w: q @ w,
+    )
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_permuting_classes_and_rows(seed, weight_decay):
+    features, targets = problem(24, 6, 3, seed=seed)
+    rng = np.random.default_rng(seed)
+    classes, rows = rng.permutation(3), rng.permutation(24)
+    inverse = np.argsort(classes)
+    shuffled = Features(features.x[rows], features.labels[rows], n_classes=3)
+    assert_same_optimum(
+        fit(features, targets, weight_decay, tolerance=1e-14),
+        fit(shuffled, targets[rows][:, classes], weight_decay, tolerance=1e-14),
+        rotate=lambda w: w[:, inverse],
+    )
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_repeating_every_row_changes_nothing(seed, weight_decay):
+    features, targets = problem(24, 6, 3, seed=seed)
+    twice = Features(np.repeat(features.x, 2, axis=0), np.repeat(features.labels, 2), n_classes=3)
+    assert_same_optimum(
+        fit(features, targets, weight_decay, tolerance=1e-14),
+        fit(twice, np.repeat(targets, 2, axis=0), weight_decay, tolerance=1e-14),
+    )
+
+
+@few
+@given(seed=seeds, weight_decay=decays, scale=st.floats(0.1, 10))
+def test_scaling_features_by_a_and_weight_decay_by_a_squared(seed, weight_decay, scale):
+    features, targets = problem(24, 6, 3, seed=seed)
+    scaled = Features(scale * features.x, features.labels, n_classes=3)
+    assert_same_optimum(
+        fit(features, targets, weight_decay, tolerance=1e-14),
+        fit(scaled, targets, weight_decay * scale**2, tolerance=1e-14),
+        rotate=lambda w: scale * w,
+        factor=scale,
+    )
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_splitting_a_soft_row_into_weighted_hard_rows_scikit_learn(seed, weight_decay):
+    """scikit-learn takes no soft labels: K copies of each row with weights T_ik are its form."""
+    features, targets = problem(24, 6, 3, seed=seed)
+    found = fit(features, targets, weight_decay, tolerance=1e-14)
+    oracle = LogisticRegression(
+        C=1 / (24 * weight_decay), fit_intercept=False, tol=1e-12, max_iter=2000, solver="newton-cg"
+    ).fit(
+        np.repeat(features.x, 3, axis=0), np.tile(np.arange(3), 24), sample_weight=targets.ravel()
+    )
+    other = found.certify(oracle.coef_.T)
+    allowed = found.certificate.weights_bound + other.weights_bound
+    assert np.linalg.norm(found.weights - oracle.coef_.T) <= allowed
+    assert allowed <= 1e-3 * (1 + np.linalg.norm(found.weights))
+
+
+@few
+@given(seed=seeds, weight_decay=decays)
+def test_the_optimum_does_not_depend_on_the_start(seed, weight_decay):
+    features, targets = problem(24, 6, 3, seed=seed)
+    head = SoftmaxHead(weight_decay, tolerance=1e-14)
+    start = 3 * np.random.default_rng(seed).standard_normal((6, 3))
+    assert_same_optimum(head.fit(features, targets), head.fit(features, targets, start=start))
+
+
+@few
+@given(seed=seeds)
+def test_large_weight_decay_is_the_closed_form(seed):
+    """λ → ∞: the logits vanish and the linearization becomes exact."""
+    features, targets = problem(24, 6, 3, seed=seed)
+    exact = fit(features, targets, 1e4, tolerance=1e-20)
+    linear = LinearizedHead(1e4).fit(features, targets)
+    osc = np.ptp(features.x @ exact.weights, axis=1).max()
+    difference = np.linalg.norm(exact.weights - linear.weights)
+    # One round's error identity: ‖P − P_lin‖ ≤ ‖R‖ ≤ √N osc²/4, and W = Xᵀα with α ~ 1/(Nλ).
+    scale = np.linalg.norm(features.x, 2) / (24 * 1e4) * np.sqrt(24)
+    assert difference <= scale * osc**2 / 4 * 3 + exact.certificate.weights_bound
+    assert np.abs(exact.deviations).max() < 1e-3
+
+
+def test_small_weight_decay_fits_separable_labels():
+    features, _ = problem(12, 30, 3, seed=3)
+    found = fit(features, np.eye(3)[features.labels], 1e-9)
+    assert found.certificate.relative_gap <= 1e-8
+    assert np.abs(found.probabilities - np.eye(3)[features.labels]).max() < 1e-3
+
+
+def test_uniform_targets_give_zero_weights():
+    features, _ = problem(24, 6, 3, seed=0)
+    found = fit(features, np.full((24, 3), 1 / 3), 0.1)
+    assert np.array_equal(found.weights, np.zeros((6, 3)))
+    assert found.certificate.relative_gap == 0.0
+
+
+def test_first_step_of_the_solver_is_the_closed_form():
+    """The metric at W = 0 is the linearized Hessian: one unit step is the linearized head."""
+    from gramlab import device
+    from gramlab.spectrum import Spectrum
+
+    features, targets = problem(24, 6, 3, seed=5)
+    spectrum = Spectrum.of(features)
+    with device.float64():
+        import jax.numpy as jnp
+
+        made = solver.Problem(
+            jnp.asarray(spectrum.coordinates),
+            jnp.asarray(spectrum.eigenvalues),
+            jnp.asarray(targets - 1 / 3),
+            jnp.asarray(0.01),
+        )
+        state = solver.start_state(made, jnp.zeros((6, 3)), 5)
+        step = np.asarray(solver._direction(made, state))
+    linear = LinearizedHead(0.01).fit(features, targets)
+    assert np.abs(spectrum.basis @ step - linear.weights).max() < 1e-12 * np.abs(step).max()
+
+
+def test_newton_closes_what_the_quasi_newton_iteration_leaves(monkeypatch):
+    """With the quasi-Newton iteration cut off at once, Newton steps alone reach the optimum."""
+    from gramlab.heads import softmax as room
+
+    features, targets = problem(24, 6, 3, seed=6)
+    reference = fit(features, targets, 1e-3, tolerance=1e-20)
+    monkeypatch.setattr(room, "_STALL_CHUNKS", 0)
+    monkeypatch.setattr(room, "_CHUNK", 1)
+    found = fit(features, targets, 1e-3, tolerance=1e-20)
+    assert found.certificate.relative_gap <= 1e-20
+    assert_same_optimum(found, reference)
+
+
+def test_not_converged_is_a_result_with_a_reason_and_a_remedy():
+    features, targets = problem(40, 5, 4, seed=1, scale=20)
+    head = SoftmaxHead(1e-6, tolerance=1e-12, max_passes=5)
+    with pytest.warns(NotConvergedWarning, match=r"max_passes=5.*raise"):
+        found = head.fit(features, targets)
+    assert found.stats.result == "pass limit"
+    assert not found.stats.converged
+    assert "raise max_passes" in found.stats.message
+    assert found.stats.passes <= 6
+    # Its certificate tells the truth all the same.
+    assert found.certificate.relative_gap > 1e-12
+
+
+def test_the_float64_floor_is_named():
+    features, targets = problem(40, 5, 4, seed=2)
+    with pytest.warns(NotConvergedWarning, match="rounding floor of float64"):
+        found = fit(features, targets, 1e-3, tolerance=1e-60)
+    assert found.stats.result == "float64 floor"
+    assert found.certificate.at_rounding_floor
+    assert found.certificate.relative_gap < 1e-26
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99, 1.0])
+def test_certified_share_is_reached(share):
+    features, targets = problem(60, 5, 3, seed=3, scale=10)
+    found = fit(features, targets, 1e-4, certified_share=share)
+    logits = np.sort(features.x @ found.weights, axis=1)
+    decided = logits[:, -1] - logits[:, -2] > found.certificate.logit_bound(features.x)
+    assert decided.mean() >= share
+    best = twins.exact_head(features.x, targets, 1e-4)
+    assert np.array_equal((features.x @ best).argmax(axis=1)[decided], found.labels[decided])
+
+
+def test_exact_ties_cannot_be_certified_and_end_all_the_same():
+    """Two rows, mirrored: the class of a zero row is a tie that no accuracy decides."""
+    x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    features = Features(x, [0, 1, 0])
+    found = fit(features, np.array([[1, 0], [0, 1], [0.5, 0.5]]), 0.1, certified_share=1.0)
+    assert found.certificate.relative_gap <= 1e-8
+    assert found.stats.converged
+
+
+def test_progress_is_reported():
+    features, targets = problem(40, 5, 4, seed=1)
+    seen = []
+    head = SoftmaxHead(1e-4, progress=lambda passes, ratio: seen.append((passes, ratio)))
+    head.fit(features, targets)
+    assert seen[-1][1] <= 1e-4
+    assert [p for p, _ in seen] == sorted(p for p, _ in seen)
+
+
+def test_bad_input():
+    features, targets = problem(10, 3, 2, seed=0)
+    for bad in (0.0, -1.0, float("nan"), float("inf"), "x"):
+        with pytest.raises(InvalidSetting, match="weight_decay"):
+            SoftmaxHead(bad)
+    with pytest.raises(InvalidSetting, match="tolerance"):
+        SoftmaxHead(1.0, tolerance=0.0)
+    with pytest.raises(InvalidSetting, match="certified_share"):
+        SoftmaxHead(1.0, certified_share=1.5)
+    with pytest.raises(InvalidSetting, match="max_passes"):
+        SoftmaxHead(1.0, max_passes=0)
+    head = SoftmaxHead(1.0)
+    off = targets.copy()
+    off[4] *= 1.5
+    with pytest.raises(InvalidTargets, match=r"1\.5.*row 4"):
+        head.fit(features, off)
+    negative = targets.copy()
+    negative[2] = [1.5, -0.5]
+    with pytest.raises(InvalidTargets, match="row 2"):
+        head.fit(features, negative)
+    with pytest.raises(InvalidSetting, match=r"\(3, 2\)"):
+        head.fit(features, targets, start=np.zeros((2, 2)))
+    with pytest.raises(InvalidTargets, match="one_hot"):
+        head.fit(features.x, features.labels)
+
+
+def test_global_precision_is_left_alone():
+    import jax.numpy as jnp
+
+    features, targets = problem(24, 6, 3, seed=0)
+    fit(features, targets, 0.1)
+    assert jnp.asarray(1.0).dtype == jnp.float32

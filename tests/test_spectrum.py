@@ -1,0 +1,154 @@
+"""Spectrum: prescribed answers, dense twins, and certificates that hold and catch wrong bases."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.linalg
+from conftest import orthonormal, problem, with_spectrum
+
+from gramlab import spectrum as spectrum_room
+from gramlab.errors import InvalidSetting, NotEnoughMemory
+from gramlab.features import Features
+from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.spectrum import Spectrum, class_correlations, dense_gram
+
+
+def features_of(x: np.ndarray, k: int = 2, **more) -> Features:
+    return Features(x, np.arange(len(x)) % k, n_classes=k, **more)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 7), (7, 40), (12, 12), (200, 3), (3, 200)])
+@pytest.mark.parametrize("decades", [0, 4, 12])
+def test_prescribed_spectrum_is_found_within_the_certificate(n, d, decades):
+    rng = np.random.default_rng(n * d + decades)
+    sigma = np.logspace(1, 1 - decades, min(n, d))
+    found = Spectrum.of(features_of(with_spectrum(sigma, n, d, rng)))
+    assert found.eigenvalues.shape == (min(n, d),)
+    assert np.all(np.diff(found.eigenvalues) <= 0)
+    assert np.all(found.eigenvalues >= 0)
+    # Building X from its factors rounds too: backward error of three products of length ≤ n + d.
+    built = 10 * (n + d) * UNIT_ROUNDOFF * sigma[0] ** 2
+    error = np.abs(found.eigenvalues - sigma**2).max()
+    assert error <= found.certificate.eigenvalue_error + built
+    # The bound is of use: it resolves eigenvalues 1e10 times smaller than the largest.
+    assert found.certificate.eigenvalue_error <= 1e-10 * sigma[0] ** 2
+    v = found.basis
+    assert np.linalg.norm(v.T @ v - np.eye(v.shape[1])) <= 10 * (n + d) ** 1.5 * UNIT_ROUNDOFF
+
+
+def test_a_wrong_answer_is_caught_by_the_certificate():
+    rng = np.random.default_rng(3)
+    features = features_of(rng.standard_normal((50, 6)))
+    right = Spectrum.of(features).certificate.eigenvalue_error
+    # A random orthonormal basis is orthonormal to the last digit and still no eigenbasis.
+    _, wrong = spectrum_room._certify(features, orthonormal(6, 6, rng), by_rows=True)
+    assert wrong.orthogonality < 1e-13
+    assert wrong.eigenvalue_error > 1e6 * right
+    # A basis that is not orthonormal, though its columns are eigenvectors.
+    scaled = Spectrum.of(features).basis * np.array([1, 1, 1, 1, 1, 1.01])
+    _, stretched = spectrum_room._certify(features, scaled, by_rows=True)
+    assert stretched.eigenvalue_error > 1e6 * right
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 5), (5, 30)])
+def test_rank_deficient_and_duplicate_rows(n, d):
+    rng = np.random.default_rng(0)
+    x = with_spectrum(np.array([3.0, 1.0]), n, d, rng)
+    x[1] = x[0]
+    found = Spectrum.of(features_of(x))
+    expected = np.sort(np.linalg.svd(x, compute_uv=False) ** 2)[::-1]
+    assert np.abs(found.eigenvalues - expected).max() <= found.certificate.eigenvalue_error
+    z = found.coordinates
+    # The row space is kept whole: Z V^T gives X back although eigenvalues vanish.
+    assert np.abs(z @ found.basis.T - x).max() <= 100 * (n + d) * UNIT_ROUNDOFF * np.abs(x).max()
+
+
+def test_gap_counts_the_zero_eigenvalues_of_g():
+    x = with_spectrum(np.array([3.0, 2.0, 1.0]), 10, 3, np.random.default_rng(1))
+    found = Spectrum.of(features_of(x))
+    tolerance = 2 * found.certificate.eigenvalue_error
+    assert abs(found.gap(1) - 5.0) <= tolerance
+    assert abs(found.gap(3) - 1.0) <= tolerance
+    assert found.gap(4) == 0.0
+    assert found.eigenvalue(10) == 0.0
+    with pytest.raises(InvalidSetting, match="below N = 10, got 10"):
+        found.gap(10)
+    with pytest.raises(InvalidSetting, match="at most N = 10, got 11"):
+        found.eigenvalue(11)
+
+
+def test_decomposed_once_per_features():
+    features = features_of(np.random.default_rng(0).standard_normal((9, 4)))
+    assert Spectrum.of(features) is Spectrum.of(features)
+    assert Spectrum.of(features.centered()) is not Spectrum.of(features)
+
+
+def test_float16_rows_are_computed_in_float64():
+    x = np.random.default_rng(5).standard_normal((60, 8)).astype(np.float16)
+    found = Spectrum.of(features_of(x))
+    expected = np.linalg.svd(x.astype(np.float64), compute_uv=False) ** 2
+    assert np.abs(found.eigenvalues - expected).max() <= found.certificate.eigenvalue_error
+
+
+@pytest.mark.parametrize(("n", "d"), [(20_000, 8), (8, 20_000)])
+def test_memory_stays_far_below_a_dense_gram(n, d):
+    features = features_of(np.random.default_rng(0).standard_normal((n, d)).astype(np.float32))
+    tracemalloc.start()
+    Spectrum.of(features)
+    class_correlations(features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000**2 * 8 / 40  # the dense array would be 3.2 GB
+
+
+def test_dense_gram_only_after_a_memory_check():
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    assert np.array_equal(dense_gram(features_of(x)), x @ x.T)
+    big = features_of(np.ones((2_000_000, 1), dtype=np.float16) / 2)
+    with pytest.raises(NotEnoughMemory, match=r"2000000 x 2000000.*needs.*TB.*Spectrum\.of"):
+        dense_gram(big)
+
+
+def test_class_correlations_equal_the_dense_twin():
+    rng = np.random.default_rng(2)
+    k, n, d = 6, 45, 4
+    labels = rng.integers(0, k, n)
+    groups = np.array([0, 0, 1, 1, 1, 2])
+    features = Features(rng.standard_normal((n, d)), labels, n_classes=k, superclasses=groups)
+    unit = features.x / np.linalg.norm(features.x, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    off = ~np.eye(n, dtype=bool)
+    same = labels[:, None] == labels[None, :]
+    near = groups[labels][:, None] == groups[labels][None, :]
+    found = class_correlations(features)
+    for pair, where in (
+        (found.within, same & off),
+        (found.superclass, near & ~same),
+        (found.between, ~near),
+    ):
+        assert np.allclose(pair, (cosine[where].mean(), cosine[where].std()), atol=1e-13, rtol=0)
+    assert np.isclose(
+        found.matrix[0, 1], cosine[np.ix_(labels == 0, labels == 1)].mean(), atol=1e-13
+    )
+    # Planted: other labels give other correlations.
+    assert abs(class_correlations(features, np.roll(labels, 1)).within[0] - found.within[0]) > 1e-3
+
+
+def test_class_angles_equal_scipy_subspace_angles():
+    features, _ = problem(40, 9, 3, seed=4)
+    found = Spectrum.of(features)
+    left = np.linalg.svd(features.x)[0][:, :3]
+    indicators = np.eye(3)[features.labels]
+    expected = np.sort(scipy.linalg.subspace_angles(left, indicators))
+    assert np.allclose(found.class_angles(features.labels, 3), expected, atol=1e-7, rtol=0)
+
+
+def test_certificate_is_frozen_data():
+    found = Spectrum.of(features_of(np.eye(4)[:, :3] + 0.1))
+    assert replace(found.certificate, residual=1.0) != found.certificate
+    with pytest.raises(ValueError, match="read-only"):
+        found.eigenvalues[0] = 0.0
