@@ -1,13 +1,12 @@
 """Theory against truth, round by round: distances, agreement, and what is certified.
 
 With R_t = P^(t) − 1/K − V^(t)/K the softmax remainder at the exact head (V its logits), the error
-E_t = P^(t) − P_lin^(t) obeys (theory section 3, derived)
+E_t = P^(t) − P_lin^(t) obeys (derived for this project; docs/objective.md)
 
     E_t = h(G) E_{t−1} + (I + G/μ)^{-1} (R_t + X g_t/(λK)),    E_0 = 0,
 
-where g_t is the gradient left in round t's head: for the exact optimum it is 0 and the identity is
-the one of theory.md; with it, the identity holds for any weights whose class columns sum to zero,
-and ``compare`` verifies it on the run itself.
+where g_t is the gradient left in round t's head, 0 at the exact optimum. With it the identity holds
+for any weights whose class columns sum to zero, and ``compare`` verifies it on the run itself.
 """
 
 from __future__ import annotations

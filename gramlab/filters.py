@@ -1,7 +1,7 @@
 """Filters on the Gram spectrum: h(s) = s/(s + μ), its powers, and label-averaging weights.
 
 One round of linearized distillation multiplies the label deviations D = Y − 1/K by h(G)
-(paper, closed form of the linearized softmax; theory section 2), t rounds by h(G)^t. Everything
+(the paper's closed form; docs/objective.md), t rounds by h(G)^t. Everything
 here is written with h(s)^t/s = s^{t−1}/(s + μ)^t, which needs no division by s: the limit at
 s = 0 is 1/μ for t = 1 and 0 afterwards, and directions outside the row space contribute nothing.
 """

@@ -1,7 +1,7 @@
 """The linearized head: the closed form, one factorization for all rounds and weight decays.
 
 softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity into a ridge problem with constant μ = K N λ
-(paper; theory section 2):
+(paper; docs/objective.md):
 
     P − 1/K = h(G) D,   W = K V diag(1/(s + μ)) Zᵀ D,   Z = XV,   D = T − 1/K.
 """

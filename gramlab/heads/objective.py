@@ -47,7 +47,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def softmax_remainder(logits: np.ndarray) -> np.ndarray:
-    """softmax(v) − 1/K − (v − v̄)/K by rows; its 1-norm is at most osc(v)²/4 (theory section 2)."""
+    """softmax(v) − 1/K − (v − v̄)/K by rows; its 1-norm is at most osc(v)²/4 (docs/objective.md)."""
     k = logits.shape[1]
     return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
 
