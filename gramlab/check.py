@@ -330,6 +330,7 @@ def _solve_report(fit: Fit) -> dict[str, Any]:
         "solver": {
             "result": fit.stats.result,
             "message": fit.stats.message,
+            "polish": fit.stats.polish,
             "passes": fit.stats.passes,
             "at_float64_floor": fit.certificate.at_rounding_floor,
         },

@@ -16,6 +16,7 @@ from gramlab.storage import sha256, to_json
 from gramlab.validation import check_features, check_integer, check_labels
 
 _BLOCK_BYTES = 32_000_000
+_KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features
 _BYTES_PER_CLASS_NAME = 64
 
 
@@ -204,9 +205,16 @@ class Features:
         InvalidSetting
             If `rows` is not a positive integer.
         """
-        row_bytes = self.n_features * np.dtype(dtype).itemsize
+        kind = np.dtype(dtype)
+        row_bytes = self.n_features * kind.itemsize
         step = max(1, _BLOCK_BYTES // row_bytes) if rows is None else check_integer("rows", rows, 1)
-        return _blocks(self.x, step, np.dtype(dtype))
+        source = self.x
+        if kind == np.float64 and kind != self.x.dtype and 8 * self.x.size <= _KEPT_BYTES:
+            # Solvers pass over the rows hundreds of times, and converting costs like a product.
+            source = self._memo.get("float64")
+            if source is None:
+                source = self._memo["float64"] = _frozen(self.x.astype(np.float64))
+        return _blocks(source, step, kind)
 
     def as_float64(self) -> npt.NDArray[np.float64]:
         """Return all of x as float64, without a copy when it is stored so.

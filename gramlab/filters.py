@@ -25,7 +25,7 @@ __all__ = [
 
 def linear_mu(n_classes: int, n_samples: int, weight_decay: float) -> float:
     """μ = K N λ, the one constant of the linearized theory."""
-    return n_classes * n_samples * validation.check_positive("weight_decay", weight_decay)
+    return n_classes * n_samples * validation.check_weight_decay(weight_decay)
 
 
 def filter_power(eigenvalues: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:

@@ -148,8 +148,15 @@ def _decompose(features: Features) -> Spectrum:
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
     gram = np.zeros((small, small))
-    for block in _small_side_blocks(features, by_rows):
-        gram += block.T @ block
+    with np.errstate(over="ignore", invalid="ignore"):  # judged on the next line
+        for block in _small_side_blocks(features, by_rows):
+            gram += block.T @ block
+        too_large = not np.isfinite(np.vdot(gram, gram))
+    if too_large:
+        raise errors.InvalidFeatures(
+            "features must be small enough for their squared products to stay in float64's range, "
+            "got values whose Gram matrix overflows: divide the features by their scale"
+        )
     vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
     del gram
     eigenvalues, certificate = _certify(features, vectors, by_rows)

@@ -360,6 +360,37 @@ def check_positive(name: str, value: object) -> float:
     return number
 
 
+# Certificates square gradients and divide by the weight decay; beyond this range float64 overflows.
+_WEIGHT_DECAY_RANGE = (1e-100, 1e100)
+
+
+def check_weight_decay(value: object) -> float:
+    """Check a weight decay λ.
+
+    Parameters
+    ----------
+    value : object
+        The setting.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not a real number in [1e-100, 1e100], outside which certificates would overflow.
+    """
+    number = check_positive("weight_decay", value)
+    low, high = _WEIGHT_DECAY_RANGE
+    if not low <= number <= high:
+        raise InvalidSetting(
+            f"weight_decay must be between {low:g} and {high:g}, got {number:g}; float64 cannot "
+            "hold its certificates, choose a value that fits the scale of the features"
+        )
+    return number
+
+
 def check_rate(name: str, value: object) -> float:
     """Check that a setting is a share in [0, 1).
 

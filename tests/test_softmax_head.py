@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.heads import solver
+from gramlab.heads.fit import Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
@@ -234,6 +235,7 @@ def test_the_float64_floor_is_named():
 def test_certified_share_is_reached(share):
     features, targets = problem(60, 5, 3, seed=3, scale=10)
     found = fit(features, targets, 1e-4, certified_share=share)
+    assert found.stats.polish == "share reached"
     logits = np.sort(features.x @ found.weights, axis=1)
     decided = logits[:, -1] - logits[:, -2] > found.certificate.logit_bound(features.x)
     assert decided.mean() >= share
@@ -246,8 +248,10 @@ def test_exact_ties_cannot_be_certified_and_end_all_the_same():
     x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
     features = Features(x, [0, 1, 0])
     found = fit(features, np.array([[1, 0], [0, 1], [0.5, 0.5]]), 0.1, certified_share=1.0)
-    assert found.certificate.relative_gap <= 1e-8
     assert found.stats.converged
+    assert found.stats.polish == "float64 floor"
+    assert found.certificate.relative_gap <= 1e-20
+    assert fit(features, np.eye(2)[[0, 1, 0]], 0.1).stats.polish == ""
 
 
 def test_progress_is_reported():
@@ -291,3 +295,35 @@ def test_global_precision_is_left_alone():
     features, targets = problem(24, 6, 3, seed=0)
     fit(features, targets, 0.1)
     assert jnp.asarray(1.0).dtype == jnp.float32
+
+
+def test_vanishing_probabilities_make_valid_targets_for_the_next_round():
+    """P − 1/K + 1/K can round to −6e-17; the next round must not refuse its own teacher."""
+    from gramlab.distillation import distill
+
+    features, _ = problem(30, 6, 3, seed=0, scale=50)
+    rounds = distill(SoftmaxHead(1e-8), features, np.eye(3)[features.labels], 3)
+    assert rounds[0].deviations.min() + 1 / 3 < 0
+    assert np.asarray(rounds.targets[1]).min() >= 0
+    assert all(found.probabilities.min() > 0 for found in rounds)
+    # Planted: what is negative beyond rounding is still refused.
+    with pytest.raises(InvalidTargets, match="nonnegative"):
+        SoftmaxHead(1.0).fit(features, Targets(rounds[0].deviations - 1e-3))
+
+
+@pytest.mark.parametrize("start", [None, np.ones((6, 2))])
+def test_uniform_targets_are_solved_at_once(start):
+    """Two-hot targets of two classes are uniform: W = 0, no passes, nothing to warn about."""
+    features, _ = problem(24, 6, 2, seed=1)
+    found = SoftmaxHead(0.1).fit(features, np.full((24, 2), 0.5), start=start)
+    assert found.stats.converged
+    assert np.array_equal(found.weights, np.zeros((6, 2)))
+    assert found.certificate.relative_gap == 0.0
+
+
+def test_weight_decay_beyond_the_range_of_certificates_is_refused():
+    for bad in (1e-300, 1e300):
+        with pytest.raises(InvalidSetting, match="weight_decay must be between"):
+            SoftmaxHead(bad)
+        with pytest.raises(InvalidSetting, match="weight_decay must be between"):
+            LinearizedHead(bad)

@@ -458,9 +458,11 @@ def test_every_refusal_is_a_gramlab_error_and_an_os_error():
 
 
 @pytest.mark.data
-@pytest.mark.skipif("GRAMLAB_DATA" not in os.environ, reason="GRAMLAB_DATA is not set")
-def test_real_file_survives_the_cache(tmp_path):
-    features = load_features(os.path.join(os.environ["GRAMLAB_DATA"], "grocery81_mobilenetv2.npz"))
+def test_real_file_survives_the_cache(data_folder, tmp_path):
+    path = data_folder / "grocery81_mobilenetv2.npz"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not in {data_folder}")
+    features = load_features(path)
     assert (features.n_samples, features.n_features, features.n_classes) == (2936, 1280, 81)
     assert features.superclasses.max() == 42
     back = load_features(save_features(features, tmp_path / "a.safetensors"))

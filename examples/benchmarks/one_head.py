@@ -122,7 +122,7 @@ def scikit_learn(solver, features, given, weight_decay, target, reached, repeats
 
 
 def pytorch(features, targets, weight_decay, target, reached, repeats):
-    """L-BFGS, memory 20, strong Wolfe line search, float64, stopped at the first point that does."""
+    """L-BFGS, memory 20, strong Wolfe line search, float64, stopped as soon as it will do."""
     import torch
 
     class Enough(Exception):

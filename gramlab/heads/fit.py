@@ -11,6 +11,7 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.rounding import UNIT_ROUNDOFF
 
 __all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations"]
 
@@ -19,7 +20,9 @@ __all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations"]
 class Targets:
     """Soft targets carried as deviations T − 1/K (N, K), so that small signals are not lost.
 
-    ``np.asarray(targets)`` is T. A fit's ``as_targets()`` makes the next round's targets.
+    ``np.asarray(targets)`` is T = 1/K + deviations, with 0 where the sum of a vanishing
+    probability's deviation and 1/K rounds below 0; anything more negative stays as it is. A fit's
+    ``as_targets()`` makes the next round's targets.
     """
 
     deviations: np.ndarray
@@ -27,6 +30,7 @@ class Targets:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         """T = 1/K + deviations."""
         values = self.deviations + 1.0 / self.deviations.shape[1]
+        values[(values < 0.0) & (values >= -4.0 * UNIT_ROUNDOFF)] = 0.0
         return values if dtype is None else values.astype(dtype)
 
     @property
@@ -52,6 +56,9 @@ class SolveStats:
         Passes over the features; one pass is two matrix products, X·(d, K) and Xᵀ·(N, K).
     iterations
         Steps taken.
+    polish
+        Where a share of certified predictions was asked for beyond the tolerance: ``"share
+        reached"``, ``"float64 floor"`` or ``"pass limit"``; else empty.
     """
 
     method: str
@@ -59,6 +66,7 @@ class SolveStats:
     message: str = ""
     passes: float = 0.0
     iterations: int = 0
+    polish: str = ""
 
     @property
     def converged(self) -> bool:
@@ -75,9 +83,11 @@ class Fit:
     weights : (d, K)
         W; logits are xW.
     deviations : (N, K)
-        P − 1/K on the training rows.
+        P − 1/K on the training rows, accurate however small.
+    probabilities : (N, K)
+        P on the training rows; rows sum to 1 (linearized ones can leave [0, 1]).
     link
-        Maps logits (n, K) to deviations p − 1/K: the softmax, or its linearization.
+        Maps logits (n, K) to predictions: the softmax, or its linearization.
     weight_decay
         λ it was fitted with.
     stats
@@ -86,15 +96,11 @@ class Fit:
 
     weights: np.ndarray
     deviations: np.ndarray
+    probabilities: np.ndarray
     link: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     weight_decay: float
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Training predictions P (N, K); rows sum to 1 (linearized ones can leave [0, 1])."""
-        return self.deviations + 1.0 / self.deviations.shape[1]
 
     @property
     def labels(self) -> np.ndarray:
@@ -123,7 +129,7 @@ class Fit:
                 f"x must have {self.weights.shape[0]} columns like the training features, got "
                 f"{x.shape[1]}: apply the same extraction and preparation steps"
             )
-        return self.link(x @ self.weights) + 1.0 / self.weights.shape[1]
+        return self.link(x @ self.weights)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Predicted classes (n,) for new rows x (n, d)."""

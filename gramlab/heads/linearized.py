@@ -21,8 +21,8 @@ __all__ = ["LinearizedHead"]
 
 
 def _linear_link(logits: np.ndarray) -> np.ndarray:
-    """(v − v̄)/K, the first-order part of softmax(v) − 1/K."""
-    return (logits - logits.mean(axis=1, keepdims=True)) / logits.shape[1]
+    """1/K + (v − v̄)/K, the softmax to first order."""
+    return (1.0 + logits - logits.mean(axis=1, keepdims=True)) / logits.shape[1]
 
 
 class LinearizedHead:
@@ -35,7 +35,7 @@ class LinearizedHead:
     """
 
     def __init__(self, weight_decay: float) -> None:
-        self.weight_decay = validation.check_positive("weight_decay", weight_decay)
+        self.weight_decay = validation.check_weight_decay(weight_decay)
 
     def __repr__(self) -> str:
         """Constructor call."""
@@ -77,9 +77,11 @@ class LinearizedHead:
         weights = k * (spectrum.basis @ coefficients)
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
         own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
+        found = z @ coefficients
         return Fit(
             weights=weights,
-            deviations=z @ coefficients,
+            deviations=found,
+            probabilities=found + 1.0 / k,
             link=_linear_link,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),

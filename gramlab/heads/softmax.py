@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
 
 from gramlab import device, errors, validation
-from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads import solver
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
-from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
+from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.spectrum import Spectrum
 
 __all__ = ["SoftmaxHead"]
@@ -25,7 +23,6 @@ _CHUNK = 25  # iterations between two looks at progress
 _STALL_CHUNKS = 8  # looks without the gradient falling by a third before Newton steps take over
 _NEWTON_PRODUCTS = 400
 _SAFETY = 0.9  # aim below the tolerance, so that rounding in V A cannot lift the result above it
-_USUAL_LOCAL_GAIN = 10.0  # local bounds are often this much below the global one
 
 
 class SoftmaxHead:
@@ -40,7 +37,7 @@ class SoftmaxHead:
     certified_share
         If given, go on past ``tolerance`` until this share of the training predictions is
         certified (their class cannot change between W and W*), or the float64 floor is reached;
-        ``Fit.stats`` says which.
+        ``Fit.stats.polish`` says which.
     max_passes
         Passes over the features (two matrix products each) after which the solver gives up, with
         a ``NotConvergedWarning`` and a ``Fit`` whose ``stats`` hold the reason and the remedy.
@@ -62,7 +59,7 @@ class SoftmaxHead:
         max_passes: int = 20_000,
         progress: Callable[[float, float], None] | None = None,
     ) -> None:
-        self.weight_decay = validation.check_positive("weight_decay", weight_decay)
+        self.weight_decay = validation.check_weight_decay(weight_decay)
         self.tolerance = validation.check_positive("tolerance", tolerance)
         if certified_share is not None and not 0.0 < certified_share <= 1.0:
             raise errors.InvalidSetting(
@@ -115,35 +112,22 @@ class SoftmaxHead:
                     "of a fit on the same features and classes"
                 )
         objective = SoftmaxObjective(features, deviations, self.weight_decay)
-        solution = _Solve(self, objective, start).run()
+        weights, stats = _Solve(self, objective, start).run()
+        logits = objective.logits(weights)
         fit = Fit(
-            weights=solution.weights,
-            deviations=softmax_deviations(objective.logits(solution.weights)),
-            link=softmax_deviations,
+            weights=weights,
+            deviations=softmax_deviations(logits),
+            probabilities=softmax(logits),
+            link=softmax,
             weight_decay=self.weight_decay,
-            stats=solution.stats,
+            stats=stats,
             certify=objective.certificate,
         )
-        if solution.certificate is not None:
-            fit.__dict__["certificate"] = (
-                solution.certificate
-            )  # already computed from these weights
-        if not solution.stats.converged and solution.certificate is None:
-            # Judge by the float64 referee: rounding between the bases can land on either side.
-            if fit.certificate.relative_gap <= self.tolerance:
-                object.__setattr__(
-                    fit, "stats", replace(solution.stats, result="converged", message="")
-                )
-        if not fit.stats.converged and fit.certificate.relative_gap > self.tolerance:
-            warnings.warn(fit.stats.message, errors.NotConvergedWarning, stacklevel=2)
+        if not stats.converged:
+            # The float64 referee decides whether the tolerance itself was missed.
+            if fit.certificate.relative_gap > self.tolerance:
+                warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
-
-
-@dataclass
-class _Solution:
-    weights: np.ndarray
-    stats: SolveStats
-    certificate: Certificate | None
 
 
 class _Solve:
@@ -170,19 +154,26 @@ class _Solve:
             self.state = solver.start_state(self.problem, a, _MEMORY)
             self.passes += 1.0
 
-    def run(self) -> _Solution:
+    def run(self) -> tuple[np.ndarray, SolveStats]:
+        if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
+            return np.zeros_like(self._weights()), self._stats("converged", "")
         with device.float64():
             target = _SAFETY * math.sqrt(self.head.tolerance) * self.start_norm
             outcome = self._descend(target)
-            certificate = None
-            while self.head.certified_share is not None and outcome == "converged":
-                tighter, certificate = self._certify(target)
-                if tighter is None:
-                    break
-                target = tighter
-                outcome = self._descend(target)
-                certificate = None
-            return _Solution(self._weights(), self._stats(outcome), certificate)
+            polish = self._polish() if outcome == "converged" else ""
+            return self._weights(), self._stats(outcome, polish)
+
+    def _polish(self) -> str:
+        """Go on until the asked share of predictions is certified; the outcome in words."""
+        if self.head.certified_share is None:
+            return ""
+        while (target := self._tighter_target(self.head.certified_share)) is not None:
+            if self._at_floor():
+                return "float64 floor"
+            outcome = self._descend(target)
+            if outcome != "converged":
+                return outcome
+        return "share reached"
 
     def _descend(self, target: float) -> str:
         """Iterate to a gradient norm of ``target``; the outcome in one word."""
@@ -229,20 +220,23 @@ class _Solve:
                 return "float64 floor"
         return "converged"
 
-    def _certify(self, target: float) -> tuple[float | None, Certificate | None]:
-        """A tighter gradient norm that should certify the asked share, or None at its end."""
-        lam, share = self.head.weight_decay, self.head.certified_share or 0.0
-        needed = self._needed_bound(share)
-        norm = self._norm(self.state)
-        if needed <= 0.0:  # exact ties: no accuracy can decide them
-            return None, None
-        hopeful = 0.5 * needed * lam * _USUAL_LOCAL_GAIN
-        if norm > hopeful:
-            return min(hopeful, 0.5 * target), None
-        certificate = self.objective.certificate(self._weights())
-        if certificate.weights_bound < needed or certificate.at_rounding_floor:
-            return None, certificate
-        return min(0.7 * norm * needed / certificate.weights_bound, 0.5 * norm), certificate
+    def _tighter_target(self, share: float) -> float | None:
+        """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
+
+        It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
+        passes to compute as going on until the global one suffices.
+        """
+        needed = self.head.weight_decay * self._needed_bound(share)
+        rounding = self._rounding()
+        if self._norm(self.state) + rounding < needed:
+            return None
+        return max(0.5 * (needed - rounding), 0.5 * rounding)
+
+    def _at_floor(self) -> bool:
+        return self._norm(self.state) <= self._rounding()
+
+    def _rounding(self) -> float:
+        return self.objective.gradient_rounding(self._weights(), np.asarray(self.state.logits))
 
     def _needed_bound(self, share: float) -> float:
         """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
@@ -264,7 +258,7 @@ class _Solve:
         if self.head.progress is not None:
             self.head.progress(self.passes, norm / self.start_norm if self.start_norm else 0.0)
 
-    def _stats(self, outcome: str) -> SolveStats:
+    def _stats(self, outcome: str, polish: str) -> SolveStats:
         reached = (self._norm(self.state) / self.start_norm) ** 2 if self.start_norm else 0.0
         found = f"relative gap {reached:.1e} after {self.passes:.0f} passes"
         messages = {
@@ -280,6 +274,7 @@ class _Solve:
             message=messages[outcome],
             passes=self.passes,
             iterations=int(self.state.iterations),
+            polish=polish,
         )
 
 

@@ -1,0 +1,168 @@
+"""The command line: one function per verb, one line per error, exit codes that can be relied on.
+
+``main`` turns every foreseen end into a line on stderr and an exit code; what is not foreseen keeps
+its traceback. JAX, scikit-learn and Matplotlib are loaded by the verbs that need them, when they
+need them, so that ``gramlab --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+import typer.main
+
+from gramlab import __version__
+from gramlab.cli import check as check_verb
+from gramlab.cli.stopping import Stopped, signals_raise
+from gramlab.cli.terminal import emit, say
+from gramlab.errors import GramlabError, NotConvergedWarning
+
+__all__ = ["app", "main"]
+
+# A paragraph that begins with \b keeps its line breaks.
+EXIT_CODES = """\b
+Exit codes:
+  0    done (a head that did not converge is a warning, not an error)
+  1    a fault in gramlab itself, with a traceback
+  2    a wrong option, source, setting or output path; one line says which
+  130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM. Files written are whole.
+  141  whoever read the output went away
+"""
+
+EXAMPLES = f"""\b
+Examples:
+  {check_verb.EXAMPLE}
+"""
+
+CITATION = """Please cite the paper whose theory gramlab implements, and gramlab itself:
+
+@inproceedings{{jeong2025rethinking,
+  title     = {{Rethinking Self-Distillation: Label Averaging and Enhanced Soft Label Refinement
+               with Partial Labels}},
+  author    = {{Jeong, Hyeonsu and Chung, Hye Won}},
+  booktitle = {{The Thirteenth International Conference on Learning Representations (ICLR 2025)}},
+  year      = {{2025}},
+  url       = {{https://openreview.net/forum?id=EJfLvrzh2Q}},
+  note      = {{arXiv:2402.10482}}
+}}
+
+@software{{gramlab,
+  title   = {{gramlab: self-distillation on frozen features, theory against the exact head}},
+  author  = {{{{gramlab developers}}}},
+  version = {{{version}}}
+}}
+"""
+
+# typer does not export the base of its usage errors, and where it lives depends on its version.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="gramlab",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(
+    "check",
+    help=check_verb.HELP,
+    short_help=check_verb.SHORT_HELP,
+    epilog=f"{check_verb.EPILOG}\n{EXIT_CODES}",
+)(check_verb.check)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        emit(f"gramlab {__version__}\n")
+        raise typer.Exit
+
+
+def _print_citation(wanted: bool) -> None:
+    if wanted:
+        emit(CITATION.format(version=__version__))
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    help="Self-distillation on frozen features: the closed-form theory beside the exact softmax "
+    "heads, with a certificate for every number.",
+    epilog=f"{EXAMPLES}\n{EXIT_CODES}",
+)
+def _gramlab(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+    cite: Annotated[
+        bool,
+        typer.Option(
+            "--cite",
+            callback=_print_citation,
+            is_eager=True,
+            help="Print how to cite the paper and gramlab, and exit.",
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        emit(context.get_help() + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        Arguments after the program's name; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        The exit code, see ``gramlab --help``.
+    """
+    command: Any = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with signals_raise(), _warnings_in_one_line():
+            code = command.main(args=arguments, prog_name="gramlab", standalone_mode=False)
+    except Stopped as stop:
+        if stop.reason:
+            say(
+                f"stopped by {stop.reason}: files written so far are whole, and the command can "
+                "be run again"
+            )
+        return stop.exit_code
+    except GramlabError as problem:
+        say(f"error: {problem}")
+        return 2
+    except _UsageError as problem:
+        verb = "gramlab" if problem.ctx is None else problem.ctx.command_path
+        say(f"error: {problem.format_message().rstrip('.')}; see {verb} --help")
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show each NotConvergedWarning as one line; other warnings keep their usual form."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", NotConvergedWarning)
+        usual: Any = warnings.showwarning
+
+        def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+            if issubclass(category, NotConvergedWarning):
+                say(f"warning: {message}")
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield

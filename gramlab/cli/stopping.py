@@ -1,0 +1,75 @@
+"""Stopping in good order: a signal becomes an exception, so that cleaning up runs."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Stopped", "signals_raise"]
+
+_AGAIN_SECONDS = 0.05
+
+
+class Stopped(BaseException):
+    """The end was asked for from outside: a signal, or a reader of stdout that went away.
+
+    Not an ``Exception``, so that nothing on the way mistakes it for a failure of its own.
+
+    Parameters
+    ----------
+    exit_code
+        What to exit with.
+    reason
+        Name of the signal; empty when there is nobody to tell.
+    """
+
+    def __init__(self, exit_code: int, reason: str = "") -> None:
+        super().__init__(exit_code, reason)
+        self.exit_code = exit_code
+        self.reason = reason
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise ``Stopped`` here, in the main thread.
+
+    A signal that the caller ignores (nohup, a background job) stays ignored. Python swallows
+    exceptions in finalizers and in callbacks of its garbage collector, and JAX installs such
+    callbacks; a ``Stopped`` that is lost there is raised again a moment later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[threading.Timer] = []
+    usual = sys.unraisablehook
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(128 + number, signal.Signals(number).name)
+
+    def lost(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Stopped):
+            usual(unraisable)
+            return
+        number = signal.Signals[unraisable.exc_value.reason]
+        pending.append(threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, [number]))
+        pending[-1].daemon = True
+        pending[-1].start()
+
+    before = {}
+    sys.unraisablehook = lost
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for timer in pending:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = usual

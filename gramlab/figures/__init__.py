@@ -1,0 +1,56 @@
+"""Figures: results in, matplotlib ``Figure`` out, pure and without pyplot.
+
+``figure_png`` and ``save_figure`` turn a figure into bytes and files that are equal for equal
+results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from gramlab.figures.accuracy import accuracy_by_round
+from gramlab.figures.averaging import crossing_round, label_averaging
+from gramlab.figures.eigenvalues import eigenvalue_gap
+from gramlab.figures.errors import error_by_round
+from gramlab.figures.heatmap import gram_heatmap
+from gramlab.figures.style import figure_png, save_figure
+
+if TYPE_CHECKING:
+    from gramlab.check import CheckResult
+
+__all__ = [
+    "Figure",
+    "accuracy_by_round",
+    "check_figures",
+    "crossing_round",
+    "eigenvalue_gap",
+    "error_by_round",
+    "figure_png",
+    "gram_heatmap",
+    "label_averaging",
+    "save_figure",
+]
+
+
+def check_figures(result: CheckResult) -> dict[str, Figure]:
+    """All figures of ``gramlab check``, by the stem of their file name."""
+    features = result.features
+    return {
+        "eigenvalue_gap": eigenvalue_gap(
+            result.spectrum,
+            features.n_classes,
+            weight_decay=result.settings.weight_decay,
+            rounds=result.settings.rounds,
+        ),
+        "gram_heatmap": gram_heatmap(features, result.given.true_labels),
+        "label_averaging": label_averaging(
+            result.dynamics("linearized"),
+            result.dynamics("exact"),
+            n_classes=features.n_classes,
+            weights=result.averaging_weights(),
+        ),
+        "error_by_round": error_by_round(result.comparison, features.n_samples),
+        "accuracy_by_round": accuracy_by_round(result),
+    }

@@ -1,0 +1,164 @@
+"""The spectrum of the Gram matrix and what the filter h(s) = s/(s + μ) does to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from gramlab.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    PALE,
+    VERMILLION,
+    at_most,
+    drawing,
+    end_labels,
+    ink,
+    log_axis,
+    subtitle,
+)
+from gramlab.filters import filter_power, linear_mu
+from gramlab.spectrum import Spectrum
+
+_MOST_CURVES = 4
+_BAND = "#F2F2F2"
+
+
+def eigenvalue_gap(
+    spectrum: Spectrum, n_classes: int, *, weight_decay: float | None = None, rounds: int = 1
+) -> Figure:
+    """Draw the eigenvalues of G against their rank, and the filter below them.
+
+    Parameters
+    ----------
+    spectrum
+        Of the N training rows.
+    n_classes
+        K: the gap after the K-th eigenvalue is marked with its certified error.
+    weight_decay
+        λ; draws μ = K N λ, where h(s) = 1/2, and the panel of the filter. Without it there is
+        neither.
+    rounds
+        The filter is drawn for t = 1 … rounds (at most four of them, evenly chosen).
+    """
+    mu = None if weight_decay is None else linear_mu(n_classes, spectrum.n_samples, weight_decay)
+    with drawing(3.6 if mu is None else 6.0) as figure:
+        panels = 1 if mu is None else 2
+        ratios = [1.5, 1.0][:panels]
+        axes = figure.subplots(panels, 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+        _rank_axis(axes[-1], spectrum)
+        _eigenvalues(axes[0], spectrum, n_classes, mu)
+        if mu is not None:
+            _filters(axes[1], spectrum, n_classes, mu, rounds)
+    return figure
+
+
+def _rank_axis(axes: Axes, spectrum: Spectrum) -> None:
+    stored, n = len(spectrum.eigenvalues), spectrum.n_samples
+    zeros = f"; the other {n - stored} of G's {n} are 0" if n > stored else ""
+    steps = (1, 2, 5) if stored < 500 else (1, 3)
+    ticks = [m * 10**p for p in range(len(str(stored))) for m in steps if m * 10**p <= stored]
+    axes.set_xscale("log")
+    axes.set_xlim(0.85, (stored + 1) * 1.15)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(f"rank of the eigenvalue{zeros}")
+
+
+def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> None:
+    values, error = spectrum.eigenvalues, spectrum.certificate.eigenvalue_error
+    rank = np.arange(1, len(values) + 1)
+    resolved = values > error
+    marks = [*values[resolved], *([] if mu is None else [mu])] or [max(error, 1.0)]
+    # Far below everything else the error level would only squeeze the spectrum: then it is told.
+    on_axis = 0.0 < error and min(marks) < 1e6 * error
+    low = (error if on_axis else min(marks)) / 30.0
+    log_axis(axes, low, max(*marks, error) * 4.0)
+    axes.set_ylabel("eigenvalue of G = XXᵀ")
+    axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8, gid="after K")
+    ends = [(error if on_axis else low, _error_label(error, on_axis), GREY)]
+    if on_axis:
+        axes.axhspan(low, error, color=_BAND, zorder=0)
+        axes.axhline(error, color=GREY, linewidth=1.0, gid="error")
+    if mu is not None:
+        axes.axhline(mu, color=BLACK, linewidth=1.0, linestyle=(0, (4, 3)), gid="mu")
+        ends.append((mu, f"μ = {mu:.4g}\n(h = ½)", BLACK))
+    size = 5 if len(values) <= 100 else 3
+    for part, color, name in (
+        (resolved & (rank <= k), VERMILLION, "first K"),
+        (resolved & (rank > k), BLUE, "further"),
+    ):
+        axes.plot(rank[part], values[part], "o", ms=size, mec="none", mfc=color, gid=name)
+    lost = ~resolved
+    if lost.any():
+        # What is certified about these is only that they lie below the line, zero included.
+        shown = np.maximum(values[lost], low * 1.6)
+        axes.plot(rank[lost], shown, "v", ms=size, mec="none", mfc=GREY, gid="not resolved")
+        axes.text(
+            0.015,
+            0.02,
+            f"{int(lost.sum())} of {len(values)} cannot be told from 0",
+            transform=axes.transAxes,
+            fontsize=9,
+            color=ink(GREY),
+            bbox={"facecolor": _BAND if on_axis else "white", "edgecolor": "none", "pad": 0.5},
+        )
+    end_labels(axes, (len(values) + 1) * 1.15, ends, 0.2)
+    _name_gap(axes, spectrum, k)
+
+
+def _error_label(error: float, on_axis: bool) -> str:
+    return f"certified\nerror\n{at_most(error)}" + ("" if on_axis else "\n(off axis)")
+
+
+def _name_gap(axes: Axes, spectrum: Spectrum, k: int) -> None:
+    """Say how large the gap after the K-th eigenvalue is, or why there is none."""
+    error = 2.0 * spectrum.certificate.eigenvalue_error
+    note = None
+    if k >= spectrum.n_samples:
+        title = f"{spectrum.n_samples} rows: no gap after K = {k}"
+    elif k > len(spectrum.eigenvalues):
+        title = f"Rank at most {len(spectrum.eigenvalues)}: no gap after K = {k}"
+    else:
+        gap, after = spectrum.gap(k), spectrum.eigenvalue(k + 1)
+        note = f"gap after K = {k}: {gap:.6g}, certified to {at_most(error)}"
+        if gap <= error:
+            title = f"No certified gap after K = {k}"
+        elif after <= error / 2.0:
+            title = f"Only the first K = {k} are certified above 0"
+        elif gap < after:
+            title = f"s$_{{{k}}}$ exceeds s$_{{{k + 1}}}$ by {100 * gap / after:.2g} %"
+        else:
+            title = f"s$_{{{k}}}$ is {1 + gap / after:.3g} times s$_{{{k + 1}}}$"
+    axes.set_title(title)
+    if note is not None:
+        subtitle(axes, note)
+
+
+def _filters(axes: Axes, spectrum: Spectrum, k: int, mu: float, rounds: int) -> None:
+    values = spectrum.eigenvalues
+    rank = np.arange(1, len(values) + 1)
+    chosen = np.unique(np.linspace(1, rounds, min(rounds, _MOST_CURVES)).round().astype(int))
+    axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8)
+    axes.axhline(0.5, color=PALE, linewidth=0.8)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_ylabel("filter h(s)ᵗ")
+    axes.set_title("What t rounds leave of each direction")
+    ends = []
+    for position, t in enumerate(chosen):
+        shade = _shade(position, len(chosen))
+        power = filter_power(values, mu, int(t))
+        axes.plot(rank, power, color=shade, linewidth=1.6, gid=f"filter {t}")
+        ends.append((float(power[-1]), f"t = {t}", shade))
+    # Later rounds lie lower, so they come first where the curves end together.
+    end_labels(axes, len(values), ends[::-1], 0.15)
+
+
+def _shade(position: int, count: int) -> str:
+    """From light to dark blue with more rounds."""
+    blues = ("#86BEE0", "#4C9ED0", "#0072B2", "#00446B")
+    return blues[2] if count == 1 else blues[round(position * (len(blues) - 1) / (count - 1))]

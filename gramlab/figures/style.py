@@ -1,0 +1,275 @@
+"""One look for every figure: theory is a line, the exact head is dots, a quantity keeps its colour.
+
+Nothing here touches matplotlib's global state for longer than a figure is drawn, and pyplot is
+never imported. The palette is Okabe and Ito's, which stays apart for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from gramlab.storage import atomic_write
+
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+GREY, PALE, BLACK = "#767676", "#C4C4C4", "#222222"
+
+DPI = 160
+WIDTH = 4.8
+"""Inches: narrow, so that the text stays readable where a phone shows the whole figure."""
+
+_STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 10,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": BLACK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "text.color": BLACK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": BLACK,
+    "ytick.labelcolor": BLACK,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+}
+
+
+@contextmanager
+def drawing(height: float, width: float = WIDTH) -> Iterator[Figure]:
+    """Make a figure in the house style; on leaving, lay it out once and for all.
+
+    The user's own matplotlib settings neither change the figure nor are changed. The layout is
+    frozen because laying out again at every save would move things by a fraction of a pixel.
+    """
+    with matplotlib.style.context(["default", _STYLE]):
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+        figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+        yield figure
+        for _ in range(2):  # the first pass does not know yet where equal aspects end
+            layout.execute(figure)
+        figure.set_layout_engine("none")
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Draw a figure as PNG bytes without date or software, so equal figures give equal bytes."""
+    stream = io.BytesIO()
+    with matplotlib.style.context(["default", _STYLE]):
+        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as a PNG file, whole or not at all.
+
+    Parameters
+    ----------
+    figure
+        What to write.
+    path
+        Where to; its folder must exist.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    return atomic_write(path, figure_png(figure))
+
+
+def ink(color: str) -> tuple[float, ...]:
+    """Darken a palette colour so that text in it is readable on white."""
+    return tuple(0.75 * channel for channel in to_rgb(color))
+
+
+def at_most(value: float) -> str:
+    """Write a bound with two digits, rounded up so that what is printed is a bound too."""
+    if not math.isfinite(value) or value <= 0.0:
+        return "∞" if value == math.inf else f"{value:g}"
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    digits = math.ceil(value / unit * (1.0 - 1e-12))
+    return f"{digits * unit:.1e}"
+
+
+def plain_text(text: str, instead: str, longest: int = 16) -> str:
+    """Make a name safe to draw: shortened, on one line, no formula, no glyph the font lacks."""
+    known = font_manager.get_font(
+        font_manager.findfont(FontProperties(family="DejaVu Sans"))
+    ).get_charmap()
+    text = " ".join(text.split())
+    if not text.isprintable() or any(ord(letter) not in known for letter in text):
+        return instead
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def round_axis(axes: Axes, rounds: int, label: bool = True) -> None:
+    """Make x the round t = 1 … rounds, with whole numbers as ticks."""
+    margin = 0.5 if rounds == 1 else 0.25 + 0.02 * rounds
+    axes.set_xlim(1 - margin, rounds + margin)
+    if rounds <= 10:
+        axes.set_xticks(range(1, rounds + 1))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    if label:
+        axes.set_xlabel("round t (1 = teacher)")
+
+
+def percent_axis(axes: Axes) -> None:
+    """Write shares on the y axis as percent."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+
+
+def log_axis(axes: Axes, low: float, high: float) -> None:
+    """A log y axis over [low, high]: ticks 1-2-5 in plain numbers where it spans few decades."""
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    if high / low < 300.0:
+        subs = (1.0, 2.0, 5.0) if high / low < 30.0 else (1.0, 3.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def theory_line(axes: Axes, values: Sequence[float], color: str, name: str) -> None:
+    """Draw a quantity of the linearized theory by round; one round becomes a dash."""
+    x = np.arange(1, len(values) + 1)
+    dash = {"marker": "_", "markersize": 26, "markeredgewidth": 1.8} if len(values) == 1 else {}
+    axes.plot(x, values, color=color, gid=f"theory {name}", **dash)
+
+
+def exact_dots(axes: Axes, values: Sequence[float], color: str, name: str) -> None:
+    """Draw a quantity of the exact head by round."""
+    x = np.arange(1, len(values) + 1)
+    size = 6 if len(values) <= 12 else 5
+    axes.plot(
+        x, values, "o", ms=size, mfc=color, mec="white", mew=0.8, zorder=3, gid=f"exact {name}"
+    )
+
+
+def subtitle(axes: Axes, text: str) -> None:
+    """Write a line in plain weight between the title and the axes."""
+    axes.set_title(axes.get_title(loc="left"), pad=22)
+    axes.annotate(
+        text,
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 6),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=9,
+    )
+
+
+def head_legend(axes: Axes) -> None:
+    """Say above the axes that the line is the theory and dots are the exact head."""
+    handles = [
+        Line2D([], [], color=BLACK),
+        Line2D([], [], color=BLACK, linestyle="none", marker="o", mec="white", mew=0.8),
+    ]
+    axes.legend(
+        handles,
+        ["linearized theory", "exact head"],
+        ncols=2,
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 0.99),
+        borderaxespad=0.0,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )
+    axes.set_title(axes.get_title(loc="left"), pad=24)
+
+
+def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], room: float) -> None:
+    """Name curves at their right ends instead of in a legend.
+
+    Parameters
+    ----------
+    axes
+        Limits and scales must be final.
+    x
+        Where the curves end.
+    labels
+        (value at the end, text, colour) of each curve.
+    room
+        Least distance of neighbouring labels, as a share of the axes' height.
+    """
+    to_axes = axes.transScale + axes.transLimits
+    wanted = [float(to_axes.transform((x, value))[1]) for value, _, _ in labels]
+    for (value, text, color), at, height in zip(labels, wanted, _spread(wanted, room), strict=True):
+        axes.annotate(
+            text,
+            xy=(1.02, height),
+            xycoords="axes fraction",
+            va="center",
+            ha="left",
+            fontsize=9,
+            linespacing=1.1,
+            color=ink(color),
+            annotation_clip=False,
+        )
+        if abs(at - height) > 0.25 * room:
+            leader = Line2D(
+                [float(to_axes.transform((x, value))[0]) + 0.015, 1.015],
+                [at, height],
+                transform=axes.transAxes,
+                color=color,
+                linewidth=0.6,
+                clip_on=False,
+            )
+            axes.add_line(leader)
+
+
+def _spread(wanted: Sequence[float], room: float) -> list[float]:
+    """Heights in [0, 1] nearest to the wanted ones, in their order, at least ``room`` apart."""
+    order = np.argsort(wanted, kind="stable")
+    heights = np.asarray(wanted, dtype=np.float64)[order]
+    steps = room * np.arange(len(heights))
+    # Isotonic regression of heights − steps by pooling neighbours: the closest spacing there is.
+    pools: list[list[float]] = []
+    for value in heights - steps:
+        pools.append([value, 1.0])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            last, count = pools.pop()
+            pools[-1][0] = (pools[-1][0] * pools[-1][1] + last * count) / (pools[-1][1] + count)
+            pools[-1][1] += count
+    placed = np.repeat([mean for mean, _ in pools], [int(count) for _, count in pools])
+    top = max(1.0 - room * (len(heights) - 1), 0.0)
+    placed = np.clip(placed, 0.0, top) + steps
+    out = np.empty(len(placed))
+    out[order] = placed
+    return [float(height) for height in out]
