@@ -5,6 +5,12 @@ import shutil
 import tomllib
 from pathlib import Path
 
+from sphinx.errors import ConfigError
+
+from gramlab.cli.theorems import slack_words, source_words, verdict_words
+from gramlab.theorems import registry, run
+from gramlab.theorems.catalogue import dropped, refuted
+
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 
@@ -25,8 +31,14 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 
-# generated/ holds fragments that pages take in (see take_in_generated), not pages.
-exclude_patterns = ["_build", "generated", "**.ipynb_checkpoints"]
+# generated/ holds fragments that pages take in (see take_in_generated), not pages; so does
+# generated-theorems/overview.md.
+exclude_patterns = [
+    "_build",
+    "generated",
+    "generated-theorems/overview.md",
+    "**.ipynb_checkpoints",
+]
 
 html_theme = "furo"
 html_title = f"{project} {version}"
@@ -63,6 +75,120 @@ def copy_notebooks() -> None:
         shutil.copyfile(notebook, target / notebook.name)
 
 
+# ---- One page for each theorem of the registry --------------------------------------------------
+
+# Instances of each check, and their seed.
+INSTANCES, SEED = 100, 0
+
+
+def write_theorems() -> None:
+    """Prove and check every theorem and write its page; one that fails fails the build."""
+    target = DOCS / "generated-theorems"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    (target / ".gitignore").write_text("*\n", encoding="utf-8")
+    rows = [
+        "| theorem | kind | source | verdict | failures | tightest slack |",
+        "|---|---|---|---|---|---|",
+    ]
+    failing = []
+    for name, theorem in sorted(registry.items()):
+        report = run(theorem, INSTANCES, SEED)
+        if not report.ok:
+            failing.append(f"{name}: {verdict_words(report)}, {report.failures} failures")
+        cells = [
+            f"[{plain(theorem.title)}](generated-theorems/{name}.md)",
+            theorem.kind,
+            plain(theorem.source),
+            verdict_words(report),
+            f"{report.failures} of {INSTANCES}",
+            slack_words(report.tightest_slack),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+        (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")
+    if failing:
+        raise ConfigError("theorems that fail: " + "; ".join(failing))
+    (target / "overview.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def theorem_page(report) -> str:
+    """Statement, hypotheses, proof, check and planted variants of one theorem."""
+    theorem, proof = report.theorem, report.proof
+    without = dropped(theorem, INSTANCES, SEED)
+    lines = [
+        f"# {plain(theorem.title)}",
+        "",
+        f"**{verdict_words(report).capitalize()}** · {theorem.kind} · source: "
+        f"{plain(source_words(theorem.source))} · `gramlab theorems {theorem.name}`",
+        "",
+        "## Statement",
+        "",
+        "$$",
+        display(theorem.statement),
+        "$$",
+        "",
+        "## Hypotheses",
+        "",
+    ]
+    for hypothesis in theorem.hypotheses:
+        lines.append(f"- {plain(hypothesis.name)}: ${' '.join(hypothesis.statement.split())}$")
+        if hypothesis.name in without:
+            number = without[hypothesis.name]
+            lines[-1] += (
+                f" (needed: without it the conclusion fails, on draw {number})"
+                if number
+                else f" (without it the conclusion did not fail in {INSTANCES} draws)"
+            )
+    lines += [
+        "",
+        "## Proof",
+        "",
+        f"Method: {plain(proof.method.rstrip('.'))}.",
+        "",
+        f"Scope: {plain(proof.scope.rstrip('.'))}.",
+        "",
+        *(f"- {plain(line)}" for line in proof.evidence),
+        "",
+        "## Check",
+        "",
+        f"{INSTANCES} instances drawn from seed {SEED}: {report.failures} failures, tightest slack "
+        f"{slack_words(report.tightest_slack)}.",
+    ]
+    if theorem.expected == "counterexample":
+        lines.append("Failures are as they should be here: the statement is false.")
+    if theorem.planted:
+        lines += ["", "False variants planted to see that the check can fail:", ""]
+    for variant, number in refuted(theorem, INSTANCES, SEED).items():
+        found = f"refuted on draw {number}" if number else f"not refuted in {INSTANCES} draws"
+        lines.append(f"- {plain(variant)}: {found}")
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text in one line that Markdown shows as it is."""
+    text = re.sub(r"([\\`*_{}\[\]<>#|$~^])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"^(\d+)([.)])", r"\1\\\2", text)  # not a numbered list, nor another one
+    return re.sub(r"^[-+=:]", r"\\\g<0>", text)
+
+
+def display(statement: str) -> str:
+    """LaTeX for a display: a long statement is broken at the spaces between its parts."""
+    statement = " ".join(statement.split())
+    if len(statement) <= 110:
+        return statement
+    parts, depth = [""], 0
+    marks = r"(\\q?quad\b|\\iff\b|\\left\b|\\right\b|\\begin\b|\\end\b|\\.|[{}])"
+    for piece in re.split(marks, statement):
+        if depth == 0 and re.fullmatch(r"\\(q?quad|iff)", piece):
+            parts.append(piece if piece == r"\iff" else "")
+            continue
+        depth += piece in ("{", r"\left", r"\begin")
+        depth -= piece in ("}", r"\right", r"\end")
+        parts[-1] += piece
+    lines = [part.strip() for part in parts if part.strip()]
+    return "\n".join([r"\begin{gathered}", " \\\\\n".join(lines), r"\end{gathered}"])
+
+
 def take_in_generated(app, name, source) -> None:
     """Replace ``<!-- generated: NAME -->`` by docs/generated/NAME, or say that it is not there."""
 
@@ -84,6 +210,7 @@ def keep_absolute_values(app, what, name, obj, options, lines) -> None:
 
 
 copy_notebooks()
+write_theorems()
 
 
 def setup(app) -> None:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from gramlab.heads.fit import Fit, Targets
     from gramlab.heads.linearized import LinearizedHead
     from gramlab.heads.softmax import SoftmaxHead
+    from gramlab.population import ClassBlockModel
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "ClassBlockModel": "gramlab.population",
     "Comparison": "gramlab.comparison",
     "Fit": "gramlab.heads.fit",
     "LinearizedHead": "gramlab.heads.linearized",
@@ -40,6 +42,7 @@ _LAZY = {
 
 __all__ = [
     "Certificate",
+    "ClassBlockModel",
     "Comparison",
     "CorruptedLabels",
     "Features",

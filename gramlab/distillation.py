@@ -78,6 +78,8 @@ def distill(
     rounds: int,
     *,
     refine: str | Callable[[np.ndarray], np.ndarray] | None = None,
+    temperature: float = 1.0,
+    mixing: float = 1.0,
     seed: int = 0,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
@@ -97,6 +99,12 @@ def distill(
         What turns predictions P^(t−1) (N, K) into the targets of round t: ``None`` takes them as
         they are, ``"top2"`` gives 1/2 to the two largest classes of each row (the paper's
         partial-label student; ties are drawn from ``seed``), a callable does anything else.
+    temperature
+        τ > 0 at which predictions are read before they become targets (training stays at 1): each
+        round shrinks linear deviations by 1/τ and leaves their order alone.
+    mixing
+        ξ: targets are ξ · (predictions, refined) + (1 − ξ) · (given targets). 1 is plain
+        distillation; 1/(1 − p_A) removes the own label in the linear block model.
     seed
         Key for ties of ``"top2"``.
     on_round
@@ -113,7 +121,8 @@ def distill(
         If ``rounds`` < 1 or ``refine`` is an unknown name.
     """
     rounds = validation.check_integer("rounds", rounds, 1)
-    make = _refinement(refine, seed)
+    make = _refinement(refine, seed, temperature)
+    xi = validation.check_finite("mixing", mixing)
     features = as_features(features, targets)
     if not isinstance(targets, Targets):
         checked = validation.check_targets(targets, features.n_samples)
@@ -125,17 +134,24 @@ def distill(
         if on_round is not None:
             on_round(t)
         if fits:
-            targets, start = make(fits[-1]), fits[-1].weights
+            targets, start = _mixed(make(fits[-1]), history[0], xi), fits[-1].weights
         history.append(targets)
         fits.append(head.fit(features, targets, start=start))
     return Rounds(tuple(fits), features, tuple(history))
 
 
+def _mixed(predictions: Targets, given: Targets, xi: float) -> Targets:
+    if xi == 1.0:
+        return predictions
+    return Targets(xi * predictions.deviations + (1.0 - xi) * given.deviations)
+
+
 def _refinement(
-    refine: str | Callable[[np.ndarray], np.ndarray] | None, seed: int
+    refine: str | Callable[[np.ndarray], np.ndarray] | None, seed: int, temperature: float
 ) -> Callable[[Fit], Targets]:
+    validation.check_positive("temperature", temperature)
     if refine is None:
-        return Fit.as_targets
+        return lambda fit: fit.as_targets(temperature)
     function: Callable[[np.ndarray], np.ndarray]
     if refine == "top2":
         function = partial(partial_labels, k=2, seed=seed)
@@ -147,7 +163,7 @@ def _refinement(
         )
 
     def make(fit: Fit) -> Targets:
-        refined = np.asarray(function(fit.probabilities), dtype=np.float64)
+        refined = np.asarray(function(np.asarray(fit.as_targets(temperature))), dtype=np.float64)
         if refined.shape != fit.deviations.shape:
             raise errors.InvalidTargets(
                 f"refine must return targets of shape {fit.deviations.shape}, got {refined.shape}"

@@ -18,6 +18,8 @@ import typer.main
 
 from gramlab import __version__
 from gramlab.cli import check as check_verb
+from gramlab.cli import population as population_verb
+from gramlab.cli import theorems as theorems_verb
 from gramlab.cli.stopping import Stopped, signals_raise
 from gramlab.cli.terminal import emit, say
 from gramlab.errors import GramlabError, NotConvergedWarning
@@ -28,7 +30,7 @@ __all__ = ["app", "main"]
 EXIT_CODES = """\b
 Exit codes:
   0    done (a head that did not converge is a warning, not an error)
-  1    a fault in gramlab itself, with a traceback
+  1    a fault in gramlab itself, with a traceback; or a theorem that fails
   2    a wrong option, source, setting or output path; one line says which
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM. Files written are whole.
   141  whoever read the output went away
@@ -37,6 +39,8 @@ Exit codes:
 EXAMPLES = f"""\b
 Examples:
   {check_verb.EXAMPLE}
+  {theorems_verb.EXAMPLE}
+  {population_verb.EXAMPLE}
 """
 
 CITATION = """Please cite the paper whose theory gramlab implements, and gramlab itself:
@@ -74,6 +78,18 @@ app.command(
     short_help=check_verb.SHORT_HELP,
     epilog=f"{check_verb.EPILOG}\n{EXIT_CODES}",
 )(check_verb.check)
+app.command(
+    "theorems",
+    help=theorems_verb.HELP,
+    short_help=theorems_verb.SHORT_HELP,
+    epilog=f"{theorems_verb.EPILOG}\n{EXIT_CODES}",
+)(theorems_verb.theorems)
+app.command(
+    "population",
+    help=population_verb.HELP,
+    short_help=population_verb.SHORT_HELP,
+    epilog=f"{population_verb.EPILOG}\n{EXIT_CODES}",
+)(population_verb.population)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +12,9 @@ import typer
 
 from gramlab import validation
 from gramlab.cli import options, terminal
+from gramlab.cli.output import json_path, made_folder
 from gramlab.errors import InvalidSetting, OutputError
-from gramlab.storage import atomic_path, atomic_write, output_folder, to_json
+from gramlab.storage import atomic_path, atomic_write, to_json
 
 if TYPE_CHECKING:
     from gramlab.check import CheckResult
@@ -74,12 +75,12 @@ def check(
         "certified_share": _share("--certified-share", certified_share),
     }
     with ExitStack() as stack:
-        file = _json_path(json) if json is not None and json != "-" else None
+        file = json_path(json) if json is not None and json != "-" else None
         if file is not None:
-            stack.enter_context(_folder(file.parent))
+            stack.enter_context(made_folder(file.parent))
         folder = None if out is None else Path(os.path.expanduser(out))
         if folder is not None:
-            stack.enter_context(_folder(folder))
+            stack.enter_context(made_folder(folder))
         progress = stack.enter_context(terminal.Progress(asked["tolerance"], quiet=quiet))
         result = _run(source, asked, progress)
         found = result.as_dict()
@@ -139,29 +140,3 @@ def _share(name: str, value: float) -> float:
             "0.99 asks for 99 % of the training predictions"
         )
     return value
-
-
-def _json_path(name: str) -> Path:
-    path = Path(os.path.expanduser(name))
-    if not path.name or (os.path.exists(path) and not path.is_file()):
-        raise OutputError(
-            f"expected a file for --json, but {name!r} is not a regular file; "
-            "give the path of a file, or - for stdout"
-        )
-    return path
-
-
-@contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """Make an output folder at once; if the run fails, take away what was made and is empty."""
-    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
-    try:
-        output_folder(folder)
-        yield
-    except BaseException:
-        for path in made:
-            try:
-                path.rmdir()
-            except (OSError, ValueError):
-                break
-        raise

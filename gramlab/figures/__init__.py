@@ -15,6 +15,7 @@ from gramlab.figures.averaging import crossing_round, label_averaging
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.errors import error_by_round
 from gramlab.figures.heatmap import gram_heatmap
+from gramlab.figures.phase import phase_figure
 from gramlab.figures.style import figure_png, save_figure
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "figure_png",
     "gram_heatmap",
     "label_averaging",
+    "phase_figure",
     "save_figure",
 ]
 

@@ -11,6 +11,7 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.heads.objective import softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF
 
 __all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations"]
@@ -92,6 +93,10 @@ class Fit:
         λ it was fitted with.
     stats
         How it was reached.
+    certify
+        Computes the certificate of given weights on this fit's own objective.
+    linear
+        Whether the link is linear, so that predictions can leave [0, 1].
     """
 
     weights: np.ndarray
@@ -101,6 +106,7 @@ class Fit:
     weight_decay: float
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
+    linear: bool = False
 
     @property
     def labels(self) -> np.ndarray:
@@ -135,9 +141,33 @@ class Fit:
         """Predicted classes (n,) for new rows x (n, d)."""
         return self.predict_proba(x).argmax(axis=1)
 
-    def as_targets(self) -> Targets:
-        """The training predictions as the next round's targets."""
-        return Targets(self.deviations)
+    def margins(self, labels: np.ndarray) -> np.ndarray:
+        """Probability of ``labels`` (N,) over the best other class, by training row (N,).
+
+        Positive where the row is predicted as that label. With true labels and a linearized fit
+        this is the instance-wise accuracy condition for any Gram matrix: row i is right at round t
+        iff the margin of row i of 1/K + h(G)^t D is positive.
+        """
+        labels = validation.check_labels(
+            labels, n_samples=len(self.deviations), n_classes=self.deviations.shape[1]
+        )
+        rows = np.arange(len(labels))
+        others = self.deviations.copy()
+        others[rows, labels] = -np.inf
+        return self.deviations[rows, labels] - others.max(axis=1)
+
+    def as_targets(self, temperature: float = 1.0) -> Targets:
+        """The training predictions, read at temperature τ, as the next round's targets.
+
+        The softmax is read as softmax(v/τ); a linear link to first order, deviations over τ.
+        """
+        tau = validation.check_positive("temperature", temperature)
+        if tau == 1.0:
+            return Targets(self.deviations)
+        if self.linear:
+            return Targets(self.deviations / tau)
+        tiny = np.finfo(np.float64).tiny
+        return Targets(softmax_deviations(np.log(np.maximum(self.probabilities, tiny)) / tau))
 
 
 def as_features(features: Features | np.ndarray, targets: Targets | np.ndarray) -> Features:

@@ -86,4 +86,5 @@ class LinearizedHead:
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
             certify=SoftmaxObjective(features, own, self.weight_decay).certificate,
+            linear=True,
         )

@@ -25,7 +25,14 @@ from gramlab.features import Features
 from gramlab.rounding import gamma
 from gramlab.spectrum import Spectrum
 
-__all__ = ["SoftmaxObjective", "softmax", "softmax_deviations", "softmax_remainder"]
+__all__ = [
+    "SoftmaxObjective",
+    "mean_curvature",
+    "ridge_gradient",
+    "softmax",
+    "softmax_deviations",
+    "softmax_remainder",
+]
 
 _CERTIFICATE_PRODUCTS = 30  # Hessian products spent at most on the Newton decrement
 _DECREMENT_TIGHTNESS = 1.25  # stop earlier once ν is known within this factor
@@ -47,7 +54,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def softmax_remainder(logits: np.ndarray) -> np.ndarray:
-    """softmax(v) − 1/K − (v − v̄)/K by rows; its 1-norm is at most osc(v)²/4 (docs/objective.md)."""
+    """softmax(v) − 1/K − (v − v̄)/K by rows (n, K).
+
+    Its 1-norm is at most osc(v)²/4, and even osc(v)²/(6√3) (docs/objective.md).
+    """
     k = logits.shape[1]
     return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
 
@@ -230,6 +240,16 @@ class SoftmaxObjective:
         for rows, block in self.features.blocks():
             out += block.T @ values[rows]
         return out / self.n_samples
+
+
+def ridge_gradient(
+    features: Features, deviations: np.ndarray, weight_decay: float, weights: np.ndarray
+) -> np.ndarray:
+    """Xᵀ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective."""
+    out = np.zeros_like(weights)
+    for rows, block in features.blocks():
+        out += block.T @ (block @ weights - deviations[rows])
+    return out / features.n_samples + weight_decay * weights
 
 
 def mean_curvature(probabilities: np.ndarray) -> float:

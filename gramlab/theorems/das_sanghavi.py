@@ -1,0 +1,132 @@
+"""The mixing weight ξ* that minimizes the expected estimation error of a ridge student."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+
+from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+
+
+def _prove() -> Proof:
+    sigma, lam, gamma = sp.symbols("sigma lambda gamma", positive=True)
+    theta, xi, z = sp.symbols("theta xi z", real=True)
+    # One singular direction: y = σθ + z, E z = 0, E z² = γ². Teacher and student minimize
+    # (σ w − target)² + λ w²; the student's target is ξσ·teacher + (1 − ξ) y.
+    label = sigma * theta + z
+    teacher = sigma * label / (sigma**2 + lam)
+    student = sigma * (xi * sigma * teacher + (1 - xi) * label) / (sigma**2 + lam)
+    expanded = sp.Poly(sp.expand(student - theta), z)
+    slope, intercept = expanded.coeff_monomial(z), expanded.coeff_monomial(1)
+    risk = sp.expand(intercept**2) + gamma**2 * sp.expand(slope**2)
+    numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
+    denominator = lam**2 * sigma**2 * (sigma**2 * theta**2 + gamma**2) / (sigma**2 + lam) ** 4
+    at_zero = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
+    quadratic = sp.simplify(risk - (at_zero - 2 * xi * numerator + xi**2 * denominator))
+    s, g, t, m = reals("sigma gamma theta lambda")
+    convex, line = decide(
+        "D > 0", [s > 0, g > 0, m > 0], m * m * s * s * (s * s * t * t + g * g) > 0
+    )
+    return Proof(
+        verdict=weakest("proved" if quadratic == 0 else "unknown", convex),
+        method="sympy per singular direction, z3 for strict convexity",
+        scope="every N, d and spectrum: the risk is a sum over singular directions and each term "
+        "has σ, θ, λ, γ, ξ symbolic. By hand: the SVD splits both fits, noise with covariance γ²I "
+        "keeps it in every basis, parts of θ outside the row space add a constant",
+        evidence=(
+            f"risk of one direction = R₀ − 2ξN + ξ²D with the stated N and D: residual {quadratic}",
+            f"{line}; the sums keep the form, so the unique minimum is ξ* = ΣN/ΣD",
+            "the formula, with λ the penalty of the unnormalized loss (Nλ of a mean loss), is "
+            "confirmed as quoted; it is for the estimation error, prediction weights terms by σ²",
+        ),
+    )
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    n, d = int(rng.integers(2, 12)), int(rng.integers(1, 8))
+    x = rng.standard_normal((n, d))
+    return {
+        "x": x,
+        "theta": rng.standard_normal(d),
+        "gamma": float(10 ** rng.uniform(-1, 1)),
+        "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
+        "share": 0.0,
+    }
+
+
+def _correlated(rng: np.random.Generator) -> Instance:
+    # Noise along one left singular direction only: its covariance is no multiple of the identity.
+    return {**_draw(rng), "x": rng.standard_normal((6, 3)), "share": 1.0}
+
+
+def _risk(instance: Instance, xi: float) -> float:
+    """Exact expectation of the squared estimation error, by dense solves of both fits."""
+    x, theta, lam = instance["x"], instance["theta"], instance["penalty"]
+    theta = np.resize(theta, x.shape[1])
+    fit = np.linalg.solve(x.T @ x + lam * np.eye(x.shape[1]), x.T)  # labels to weights
+    student = fit @ (xi * (x @ fit) + (1 - xi) * np.eye(len(x)))
+    noise = instance["gamma"] * student
+    if instance["share"]:
+        noise = noise @ np.linalg.svd(x)[0][:, :1]
+    return float(np.sum((student @ (x @ theta) - theta) ** 2) + np.sum(noise**2))
+
+
+def _vertex(instance: Instance) -> tuple[float, float]:
+    """Minimizer of the exact risk, a parabola in ξ, from three values; and its rounding."""
+    left, middle, right = (_risk(instance, xi) for xi in (-1.0, 0.0, 1.0))
+    curvature = left - 2 * middle + right
+    rounding = 1e-14 * (left + middle + right) / curvature
+    xi = (left - right) / (2 * curvature)
+    return xi, rounding * (1 + abs(xi))
+
+
+def _formula(
+    instance: Instance, sign: float = 1.0, power: int = 0, prediction: bool = False
+) -> float:
+    _, sigma, vt = np.linalg.svd(instance["x"], full_matrices=False)
+    theta = vt @ np.resize(instance["theta"], instance["x"].shape[1])
+    lam, gamma = instance["penalty"], instance["gamma"]
+    s = sigma**2
+    weight = s if prediction else np.ones_like(s)
+    top = weight * lam * s * (gamma**2 - sign * lam * theta**2) / (s + lam) ** (3 - power)
+    bottom = weight * lam**2 * s * (s * theta**2 + gamma**2) / (s + lam) ** (4 - power)
+    return float(top.sum() / bottom.sum())
+
+
+def _check(
+    instance: Instance, sign: float = 1.0, power: int = 0, prediction: bool = False
+) -> Check:
+    found, rounding = _vertex(instance)
+    tolerance = 100 * len(instance["x"]) * rounding + 1e-10 * (1 + abs(found))
+    return equal(_formula(instance, sign, power, prediction), found, tolerance)
+
+
+THEOREM = Theorem(
+    name="das-sanghavi",
+    title="The optimal mixing weight of a ridge student",
+    source="arXiv 2301.13304 (Das & Sanghavi 2023)",
+    kind="identity",
+    hypotheses=(
+        Hypothesis(
+            "white noise",
+            r"y = X\theta + \varepsilon,\ \mathbb{E}\varepsilon = 0,\ "
+            r"\mathbb{E}\varepsilon\varepsilon^\top = \gamma^2 I,\ \gamma > 0",
+            _correlated,
+        ),
+        Hypothesis("penalty", r"\lambda > 0 \ (N\lambda \text{ for a mean loss}),\ X \ne 0"),
+        Hypothesis("student's target", r"\xi\, X w_{\text{teacher}} + (1-\xi)\, y,\ \xi \in R"),
+    ),
+    statement=r"\arg\min_\xi \mathbb{E} \lVert w_\xi - \theta \rVert^2 = "
+    r"\frac{\sum_j \lambda \sigma_j^2 (\gamma^2 - \lambda\theta_j^2)/(\sigma_j^2+\lambda)^3}"
+    r"{\sum_j \lambda^2 \sigma_j^2 (\sigma_j^2\theta_j^2 + \gamma^2)/(\sigma_j^2+\lambda)^4}, "
+    r"\quad \theta_j = v_j^\top \theta",
+    prove=_prove,
+    draw=_draw,
+    check=_check,
+    planted={
+        "plus for minus": lambda x: _check(x, sign=-1.0),
+        "powers one lower": lambda x: _check(x, power=1),
+        "the weight for prediction error": lambda x: _check(x, prediction=True),
+    },
+)

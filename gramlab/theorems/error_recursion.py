@@ -1,0 +1,124 @@
+"""Exact minus linear predictions: one linear recursion, driven by remainder and left gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+
+from gramlab.features import Features
+from gramlab.filters import linear_mu
+from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+
+_LEADING_ROUNDS = 6
+
+
+def _prove() -> Proof:
+    # One singular direction of X and one class: a coordinates of P − 1/K, γ of the gradient.
+    sigma = sp.Symbol("sigma", nonnegative=True)
+    lam, n, k = sp.symbols("lambda N K", positive=True)
+    before, now, gamma = sp.symbols("a_before a_now gamma", real=True)
+    mu, s = k * n * lam, sigma**2
+    h, damp = s / (s + mu), mu / (s + mu)
+    # g = (σ/N)(a_now − a_before) + λw by definition of the gradient, solved for w.
+    weight = sigma / (n * lam) * (before - now) + gamma / lam
+    remainder = now - sigma * weight / k
+    source = remainder + sigma * gamma / (k * lam)
+    one_round = sp.simplify(now - h * before - damp * source)
+    # Many rounds: the claimed sum, from E_(t+1) = h E_t + damp S_(t+1), symbol by symbol.
+    filter_, damping = sp.symbols("h q", nonnegative=True)
+    sources = sp.symbols(f"S1:{_LEADING_ROUNDS + 1}", real=True)
+    error, many = sp.Integer(0), True
+    for t in range(1, _LEADING_ROUNDS + 1):
+        error = sp.expand(filter_ * error + damping * sources[t - 1])
+        closed = sum(filter_ ** (t - j) * damping * sources[j - 1] for j in range(1, t + 1))
+        many = many and sp.expand(error - closed) == 0
+    return Proof(
+        verdict="proved" if one_round == 0 and many else "unknown",
+        method="sympy in one singular direction of X; reduction to it and induction by hand",
+        scope="one round: N, K, λ and the singular value symbolic, every N, d, K; many rounds: "
+        f"t = 1 … {_LEADING_ROUNDS} expanded, every t by induction",
+        evidence=(
+            "h(G), (I + G/μ)⁻¹ and X act on singular directions, the classes are spectators",
+            f"a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {one_round}",
+            "P_lin obeys the same line without a source, and E_0 = 0: subtract",
+            f"unrolled sum for t = 1 … {_LEADING_ROUNDS}: {many}; one more factor h and one more "
+            "source take t to t + 1",
+        ),
+    )
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    n, d, k = int(rng.integers(2, 12)), int(rng.integers(1, 6)), int(rng.integers(2, 5))
+    rounds = int(rng.integers(1, 4))
+    return {
+        "x": rng.standard_normal((n, d)),
+        "targets": rng.dirichlet(np.ones(k), n),
+        "weight_decay": float(10 ** rng.uniform(-3, 1)),
+        # any weights at all, one matrix per round: the gradient is far from zero
+        "weights": 10 ** rng.uniform(-2, 0.5) * rng.standard_normal((rounds, d, k)),
+        "passed_on": None,
+    }
+
+
+def _compare(
+    instance: Instance, *, gradient: float = 1.0, damped: bool = True, centred: bool = False
+) -> Check:
+    x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
+    n, k = targets.shape
+    features = Features(x, np.arange(n) % k, n_classes=k)
+    rounds = len(instance["weights"])
+    mu, gram = linear_mu(k, n, lam), x @ x.T
+    resolvent = np.linalg.inv(np.eye(n) + gram / mu)
+    total, before = np.zeros((n, k)), targets - 1 / k
+    scale, size = 1.0, np.linalg.norm(x)
+    for t, weights in enumerate(instance["weights"]):
+        if t > 0 and instance["passed_on"] is not None:
+            before = instance["passed_on"]
+        logits = x @ weights
+        now = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - 1 / k
+        g = SoftmaxObjective(features, before, lam).gradient(weights)
+        middle = logits.mean(axis=1, keepdims=True) if centred else 0.0
+        source = now - (logits - middle) / k + gradient * x @ g / (k * lam)
+        push = resolvent @ source if damped else source
+        total = resolvent @ (gram / mu) @ total + push
+        scale += np.abs(source).max() + size * np.abs(logits).max() + size * np.linalg.norm(g) / lam
+        before = now
+    last = softmax_deviations(x @ instance["weights"][-1])
+    linear = LinearizedHead(lam).rounds_at_once(features, targets, rounds).deviations
+    return equal(last - linear, total, float(1e-13 * scale * (1 + size**2 / mu)))
+
+
+def _other_targets(rng: np.random.Generator) -> Instance:
+    while len((instance := dict(_draw(rng)))["weights"]) < 2:
+        pass
+    n, k = instance["targets"].shape
+    instance["passed_on"] = rng.dirichlet(np.ones(k), n) - 1 / k
+    return instance
+
+
+THEOREM = Theorem(
+    name="error-recursion",
+    title="Exact minus linear, one round and many",
+    source="D",
+    kind="identity",
+    hypotheses=(
+        Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \ge 0"),
+        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda"),
+        Hypothesis("predictions passed on", r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y", _other_targets),
+    ),
+    statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + "
+    r"\Big(I + \frac{G}{\mu}\Big)^{-1} S_t,\ E_0 = 0,\ "
+    r"E_t = \sum_{j=1}^t h(G)^{t-j} \Big(I + \frac{G}{\mu}\Big)^{-1} S_j,\quad "
+    r"S_t = P^{(t)} - \tfrac1K - \tfrac1K X W_t + \tfrac{1}{K\lambda} X g_t "
+    r"\quad \text{for all weights } W_1, W_2, \dots",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "the left gradient forgotten": lambda instance: _compare(instance, gradient=0.0),
+        "the remainder undamped": lambda instance: _compare(instance, damped=False),
+        "centred logits, gradient not centred": lambda instance: _compare(instance, centred=True),
+    },
+)

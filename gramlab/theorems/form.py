@@ -1,0 +1,150 @@
+"""The fixed form of a theorem: what it says, how it is proved and checked, how it could fail.
+
+One theorem is one file with one ``THEOREM``. The same generic test walks all of them: the
+conclusion must hold on every drawn instance, come near to equality where it claims to be sharp,
+fail where a needed hypothesis is dropped, and every planted false variant must be refuted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = [
+    "Check",
+    "Hypothesis",
+    "Instance",
+    "Kind",
+    "Proof",
+    "Theorem",
+    "Verdict",
+    "bound",
+    "equal",
+]
+
+Verdict = Literal["proved", "counterexample", "unknown"]
+Kind = Literal["identity", "upper bound", "lower bound", "sufficient", "necessary and sufficient"]
+Instance = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What ``prove`` found.
+
+    Attributes
+    ----------
+    verdict
+        ``"unknown"`` is never to be read as true.
+    method
+        The decision procedure: "sympy", "z3", "ball arithmetic", and what was done by hand.
+    scope
+        Plainly which sizes are symbolic and which are fixed; a verified case is no proof for all.
+    evidence
+        Lines a reader can follow: what was reduced to what, or the numbers of the counterexample.
+    """
+
+    verdict: Verdict
+    method: str
+    scope: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """The conclusion on one instance.
+
+    Attributes
+    ----------
+    holds
+        Whether it holds, up to a stated rounding tolerance.
+    slack
+        Bounds: (bound − value)/bound, 0 where tight. Identities: residual over tolerance.
+        Conditions: distance of the decisive quantity from its threshold.
+    """
+
+    holds: bool
+    slack: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One hypothesis.
+
+    Attributes
+    ----------
+    name
+        Short name.
+    statement
+        LaTeX.
+    without
+        Draws an instance on which only this hypothesis fails and so does the conclusion; ``None``
+        where the theorem merely needs it to make sense.
+    """
+
+    name: str
+    statement: str
+    without: Callable[[np.random.Generator], Instance] | None = None
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A theorem in the fixed form.
+
+    Attributes
+    ----------
+    name
+        File name, with dashes.
+    title
+        A few words.
+    source
+        Mark and place: "P" stated by the paper, "C" read off the authors' code, "D" derived here,
+        or a reference.
+    kind
+        What sort of statement it is.
+    hypotheses
+        One by one.
+    statement
+        LaTeX.
+    prove
+        Decides it, with evidence.
+    draw
+        Draws an instance on which all hypotheses hold.
+    check
+        The conclusion on an instance.
+    planted
+        False variants (factor 2, transposed C, strict for non-strict, a round more), each refuted
+        by some drawn instance.
+    tight_within
+        Bounds that claim to be sharp: some drawn instance has at most this slack.
+    expected
+        The verdict that ``prove`` must reach; ``"counterexample"`` for statements kept because
+        they are false.
+    """
+
+    name: str
+    title: str
+    source: str
+    kind: Kind
+    hypotheses: tuple[Hypothesis, ...]
+    statement: str
+    prove: Callable[[], Proof]
+    draw: Callable[[np.random.Generator], Instance]
+    check: Callable[[Instance], Check]
+    planted: Mapping[str, Callable[[Instance], Check]] = field(default_factory=dict)
+    tight_within: float | None = None
+    expected: Verdict = "proved"
+
+
+def equal(left: Any, right: Any, tolerance: float) -> Check:
+    """Identity check: the largest difference against a backward-error tolerance."""
+    difference = float(np.abs(np.asarray(left) - np.asarray(right)).max())
+    return Check(difference <= tolerance, difference / tolerance)
+
+
+def bound(value: float, limit: float, tolerance: float = 0.0) -> Check:
+    """Upper-bound check value ≤ limit + tolerance, with its relative slack."""
+    scale = abs(limit) if limit else 1.0
+    return Check(bool(value <= limit + tolerance), float((limit - value) / scale))

@@ -1,0 +1,94 @@
+"""Under squared loss the filter is h(s) = s/(s + Nλ), and t rounds of ridge give h(G)^t."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+
+
+def _prove() -> Proof:
+    nu = sp.Symbol("nu", positive=True)  # ν = Nλ
+    t = sp.Symbol("t", integer=True, positive=True)
+    x, xt, h = sp.symbols("x xt h", commutative=False)
+    push = sp.expand(x * (xt * x + nu) - (x * xt + nu) * x)
+    induction = sp.expand(h * h**t - h ** (t + 1))
+    # Stationarity of (1/2N)‖Xw − y‖² + (λ/2)‖w‖² along one singular direction, all symbolic.
+    sigma, w, y, lam, n = sp.symbols("sigma w y lambda N", positive=True)
+    loss = (sigma * w - y) ** 2 / (2 * n) + lam * w**2 / 2
+    fitted = sigma * sp.solve(sp.diff(loss, w), w)[0]
+    filtered = sp.simplify(fitted - sigma**2 / (sigma**2 + n * lam) * y)
+    convex = sp.simplify(sp.diff(loss, w, 2) - (sigma**2 / n + lam))
+    proved = (push, induction, filtered, convex) == (0, 0, 0, 0)
+    return Proof(
+        verdict="proved" if proved else "unknown",
+        method="sympy, noncommuting letters and one singular direction",
+        scope="every N, d and t: the push-through identity is in noncommuting letters, the scalar "
+        "problem has σ, λ, N and y symbolic, the induction over rounds has symbolic t. By hand: "
+        "the SVD splits the loss into its singular directions",
+        evidence=(
+            f"X(XᵀX + ν) = (XXᵀ + ν)X, so X(XᵀX + ν)⁻¹Xᵀ = G(G + ν)⁻¹: residual {push}",
+            f"one direction: fitted value = σ²/(σ² + Nλ) · y: residual {filtered}",
+            "the loss is strictly convex (second derivative σ²/N + λ > 0), so this is the head",
+            f"targets of round t + 1 are the predictions of round t: residual {induction}",
+        ),
+    )
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    n, d = int(rng.integers(2, 13)), int(rng.integers(1, 9))
+    return {
+        "x": rng.standard_normal((n, d)),
+        "y": rng.standard_normal((n, int(rng.integers(1, 4)))),
+        "weight_decay": float(10 ** rng.uniform(-2, 1)),
+        "rounds": int(rng.integers(1, 7)),
+    }
+
+
+def _rounds(instance: Instance) -> np.ndarray:
+    """Ridge by least squares on the augmented rows, once per round."""
+    x, predictions = instance["x"], instance["y"]
+    (n, d), lam = x.shape, instance["weight_decay"]
+    rows = np.vstack([x, np.sqrt(n * lam) * np.eye(d)])
+    for _ in range(instance["rounds"]):
+        targets = np.vstack([predictions, np.zeros((d, predictions.shape[1]))])
+        predictions = x @ np.linalg.lstsq(rows, targets, rcond=None)[0]
+    return predictions
+
+
+def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
+    x, y = instance["x"], instance["y"]
+    nu = len(x) * instance["weight_decay"] * scale
+    values, vectors = np.linalg.eigh(x @ x.T)
+    values = values.clip(min=0)
+    power = (values / (values + nu)) ** (instance["rounds"] + more)
+    filtered = vectors @ (power[:, None] * (vectors.T @ y))
+    size = float(np.linalg.norm(x, 2)) ** 2
+    tolerance = 1e-13 * instance["rounds"] * len(x) * (1 + np.sqrt(size / nu)) * np.abs(y).max()
+    return equal(_rounds(instance), filtered, tolerance)
+
+
+THEOREM = Theorem(
+    name="ridge-filter",
+    title="Squared loss: the filter of ridge regression",
+    source="D (shrinking basis: arXiv 2002.05715, Mobahi, Farajtabar & Bartlett 2020)",
+    kind="identity",
+    hypotheses=(
+        Hypothesis(
+            "squared loss",
+            r"L(w) = \frac{1}{2N} \lVert Xw - y \rVert^2 + \frac{\lambda}{2} \lVert w \rVert^2",
+        ),
+        Hypothesis("weight decay", r"\lambda > 0"),
+    ),
+    statement=r"X w^{(t)} = h(G)^t y, \quad h(s) = \frac{s}{s + N\lambda}",
+    prove=_prove,
+    draw=_draw,
+    check=_check,
+    planted={
+        "the constant of K = 2 classes": lambda x: _check(x, 2.0),
+        "a mean loss without its N": lambda x: _check(x, 1 / len(x["x"])),
+        "a round more": lambda x: _check(x, 1.0, 1),
+        "t rounds as t times the decay": lambda x: _check(x, x["rounds"], 1 - x["rounds"]),
+    },
+)

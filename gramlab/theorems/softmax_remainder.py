@@ -1,0 +1,69 @@
+"""The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
+
+from __future__ import annotations
+
+import z3
+
+from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems._remainder import compare, draw, path_derivatives_hold
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+
+
+def _prove() -> Proof:
+    derivatives = path_derivatives_hold()
+    x, m, second = reals("x m second")
+    below, first = decide("x² ≤ x on [0, 1], so E X² ≤ E X", [x >= 0, x <= 1], x * x <= x)
+    popoviciu, variance = decide(
+        "E X² ≤ E X gives Var X ≤ 1/4", [m >= 0, m <= 1, second <= m], second - m * m <= 0.25
+    )
+    y, mean = reals("y mean")
+    spread, deviation = decide(
+        "|y − E y| ≤ y + E y for y ≥ 0, so E|Y − E Y| ≤ 2 E Y",
+        [y >= 0, mean >= 0],
+        z3.And(y - mean <= y + mean, mean - y <= y + mean),
+    )
+    steps = weakest(below, popoviciu, spread)
+    return Proof(
+        verdict=steps if derivatives else "unknown",
+        method="sympy for the derivatives, z3 for the inequalities, integration by hand",
+        scope="the inequalities hold for every law on a bounded interval, so for every K; the "
+        "second derivative of the path is differentiated with all symbols at K = 4 (its "
+        "form does not change with K)",
+        evidence=(
+            f"p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4: {derivatives}",
+            deviation,
+            first,
+            variance,
+            "‖p''‖₁ = E|Y − E Y| with Y = (v − m)² ≤ 2 Var_p v ≤ osc²/2, after scaling to [0, 1]",
+            "the remainder is ∫₀¹ (1 − s) p''(s) ds: a factor 1/2 (by hand)",
+        ),
+    )
+
+
+def _check(instance: Instance) -> Check:
+    return compare(instance, 1 / 4)
+
+
+THEOREM = Theorem(
+    name="softmax-remainder",
+    title="Remainder of the linearized softmax",
+    source="D",
+    kind="upper bound",
+    hypotheses=(
+        Hypothesis(
+            "logits", r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k"
+        ),
+    ),
+    statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
+    r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
+    prove=_prove,
+    draw=draw,
+    check=_check,
+    planted={
+        "an eleventh": lambda instance: compare(instance, 1 / 11),
+        "linear in the spread": lambda instance: compare(instance, 1 / 4, power=1),
+        "cubic in the spread": lambda instance: compare(instance, 1 / 4, power=3),
+    },
+    # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
+    tight_within=0.62,
+)
