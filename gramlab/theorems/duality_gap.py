@@ -22,15 +22,14 @@ def _prove() -> Proof:
     lse = sp.symbols(f"l:{n}", real=True)
     v = x * w
     dot = lambda a, b, i: sum(a[i, j] * b[i, j] for j in range(k))  # noqa: E731
-    primal = sum(lse[i] - dot(t, v, i) for i in range(n)) / n + lam / 2 * sum(
-        sp.Pow(e, 2) for e in w
-    )
+    square = lambda m: (m.T * m).trace()  # noqa: E731
+    primal = sum(lse[i] - dot(t, v, i) for i in range(n)) / n + lam / 2 * square(w)
     # H(p_i) = lse_i − ⟨p_i, v_i⟩ because ln p_ij = v_ij − lse_i.
     entropy = sum(lse[i] - dot(p, v, i) for i in range(n)) / n
     moment = x.T * (t - p) / (n * lam)
-    dual = entropy - lam / 2 * sum(e**2 for e in moment)
+    dual = entropy - lam / 2 * square(moment)
     g = x.T * (p - t) / n + lam * w
-    difference = sp.expand(primal - dual - sum(e**2 for e in g) / (2 * lam))
+    difference = sp.expand(primal - dual - square(g) / (2 * lam))
     proved = difference == 0
     return Proof(
         verdict="proved" if proved else "unknown",
