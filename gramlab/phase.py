@@ -64,16 +64,38 @@ class Condition:
         Largest share of a class under one wrong label; 0 without noise.
     excess
         ρ − 1 = μ(s_B − s_A)/(s_A(s_B + μ)) > 0.
+    second
+        Largest share under a second wrong label, 0 if there is none; ``None`` where the condition
+        for partial labels is not known (labels that leave their superclass).
     """
 
     own: Fraction
     other: Fraction
     excess: Fraction
+    second: Fraction | None = None
 
     @property
     def difference(self) -> Fraction:
         """Δ = C_kk − max C_kl."""
         return self.own - self.other
+
+    @property
+    def partial_labels(self) -> str | None:
+        """What the student of the teacher's two largest labels does in the linear model.
+
+        ``"right"`` on every label, an exact ``"tie"``, or ``"not promised"`` without a strict row
+        maximum. With r = 1/(ρ − 1) it is right iff a second wrong label has a positive share, less
+        than r below the first's: else the second place is always the same label, and with the true
+        label's half it ties (theorem ``partial-labels``; ties of equal shares drawn at random).
+        """
+        if self.second is None:
+            return None
+        if self.difference <= 0:
+            return "not promised"
+        if self.other == 0:
+            return "right"
+        spread = self.second > 0 and (self.other - self.second) * self.excess < 1
+        return "right" if spread else "tie"
 
     @property
     def minimum_rounds(self) -> float:
@@ -150,9 +172,17 @@ def condition(model: ClassBlockModel, kind: str, rate: Number, weight_decay: Num
         "superclass": r / max(m - 1, 1),
         "pair-flip": r,
     }[kind]
+    second: Fraction | None = {
+        "symmetric": r / (k - 1) if k > 2 else Fraction(0),
+        "asymmetric": r / k if k > 2 else Fraction(0),
+        "superclass": r / (m - 1) if m > 2 else Fraction(0),
+        "pair-flip": Fraction(0),
+    }[kind]
+    if kind == "symmetric" and not one_block:
+        second = None
     apart = n * (c - (e if m == 1 else d))
     a, mu = 1 - c, k * k * n * decay
-    return Condition(1 - r, other, mu * apart / (a * (a + apart + mu)))
+    return Condition(1 - r, other, mu * apart / (a * (a + apart + mu)), second)
 
 
 def _rate(value: object) -> Fraction:

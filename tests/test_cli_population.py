@@ -44,7 +44,11 @@ def test_reference_numbers(capsys):
     for row in result["averaging_weights"]:
         assert sum(row[name] for name in row if name != "round") == pytest.approx(1, abs=1e-14)
     assert result["held_out"] == "right"
-    assert result["partial_labels"] == {"row_maximum": "holds", "side_condition": "holds"}
+    assert result["partial_labels"] == {
+        "row_maximum": "holds",
+        "side_condition": "holds",
+        "student": "right",
+    }
 
 
 def test_the_table_says_it_in_words(capsys):
@@ -63,15 +67,21 @@ def test_the_table_says_it_in_words(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected", "words"),
     [
-        (["--noise", "pair-flip", "--rate", "0.3"], ("holds", "tie"), "an exact tie"),
-        (["--classes", "2", "--rate", "0.3"], ("holds", "tie"), "an exact tie"),
+        (["--noise", "pair-flip", "--rate", "0.3"], ("holds", "tie"), "ends in an exact tie"),
+        (["--classes", "2", "--rate", "0.3"], ("holds", "tie"), "ends in an exact tie"),
         (["--rate", "0.75"], ("tie", "holds"), "in no round"),
+        # The side condition holds and does not suffice: r = 1/(ρ − 1) is below C_kl − C_kj.
+        (
+            ["--noise", "asymmetric", "--rate", "0.4", "--weight-decay", "1"],
+            ("holds", "holds"),
+            "ends in an exact tie",
+        ),
         (["--rate", "0.9"], ("fails", "holds"), "perfection is not promised"),
         (["--rate", "0"], ("holds", "tie"), "nothing to gain"),
         (
             ["--noise", "superclass", "--superclass-size", "2", "--rate", "0.1"],
             ("holds", "tie"),
-            "an exact tie",
+            "ends in an exact tie",
         ),
     ],
 )

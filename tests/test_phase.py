@@ -243,3 +243,26 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
     (axes,) = phase_figure(single).axes
     assert axes.get_xscale() == "log"
     assert axes.get_title(loc="left") == "100 % accuracy: theory"
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "superclass", "pair-flip"])
+@pytest.mark.parametrize("weight_decay", [1e-5, 1e-3, 1.0])
+def test_partial_labels_verdict_equals_a_student_on_samples(kind, weight_decay):
+    """The top-two student of the linear teacher, on the whole population (n C whole)."""
+    from gramlab.heads.linearized import LinearizedHead
+    from gramlab.targets import partial_labels
+
+    model = ClassBlockModel(4, 240, 0.4, 0.1)
+    found = condition(model, kind, 0.4, weight_decay)
+    features, labels = model.sample(
+        corruption_matrix(kind, 4, 0.4, np.zeros(4, int)), seed=3, exact_counts=True
+    )
+    head = LinearizedHead(weight_decay)
+    teacher = head.fit(features, np.eye(4)[labels.labels])
+    two_hot = partial_labels(teacher.probabilities, 2, seed=1, tie_tolerance=1e-9)
+    margins = head.fit(features, two_hot).margins(features.labels)
+    if found.partial_labels == "right":
+        assert margins.min() > 1e-9
+    else:
+        assert found.partial_labels == "tie"
+        assert abs(margins.min()) < 1e-9

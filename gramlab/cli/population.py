@@ -181,6 +181,7 @@ def _found(model: ClassBlockModel, asked: dict[str, Any]) -> dict[str, Any]:
         and {
             "row_maximum": _sign(theorem.difference, ("holds", "fails")),
             "side_condition": _sign(1 - theorem.own - theorem.other, ("holds", "fails")),
+            "student": theorem.partial_labels,
         },
     }
 
@@ -329,13 +330,14 @@ def _partial_words(found: dict[str, Any]) -> str:
         return "Partial labels: not stated for noise that is not balanced."
     row, side = conditions["row_maximum"], conditions["side_condition"]
     own, other = theorem["own_share"], theorem["largest_wrong_share"]
-    verdict = "student of the teacher's two largest labels is perfect (linear)"
+    verdict = {
+        "right": "the student of the teacher's two largest labels is right on every label (linear)",
+        "tie": "the student ends in an exact tie and gains nothing",
+        "not promised": "perfection is not promised",
+        None: "no verdict for labels that leave their superclass",
+    }[conditions["student"]]
     if other == 0.0:
         verdict = "no label is wrong, there is nothing to gain"
-    elif "fails" in (row, side):
-        verdict = "perfection is not promised"
-    elif "tie" in (row, side):
-        verdict = "an exact tie, the student gains nothing"
     return (
         f"Partial labels: row maximum C_kk > max C_kl {row} ({own:.4g}, {other:.4g}); side "
         f"condition C_kk + max C_kl < 1 {side} (sum {own + other:.4g}): {verdict}."
