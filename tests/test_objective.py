@@ -119,13 +119,13 @@ def test_bounds_hold_and_the_local_one_is_near_tight(weight_decay, distance):
         assert decrement <= found.newton_decrement * (1 + 1e-9)
         useful = np.sqrt(weight_decay / 2) / found.max_row_norm  # cν < 1
         if decrement < useful / 2:
-            assert found.newton_decrement <= 1.26 * decrement + 1e-9
+            assert found.newton_decrement <= 1.11 * decrement + 1e-9
         elif decrement >= useful:
             assert found.local_bound == np.inf
         if distance < 1e-2:
-            # In the norm of the Hessian the bound is within the tightness asked of the decrement.
+            # In the norm of the Hessian the bound is within a few per cent of the truth.
             h_norm = np.sqrt((w - best).ravel() @ hessian @ (w - best).ravel())
-            assert found.local_bound * np.sqrt(weight_decay) <= 1.35 * h_norm
+            assert found.local_bound * np.sqrt(weight_decay) <= 1.25 * h_norm
     # Planted: half of each bound is violated somewhere (they are not vacuous).
     direction = np.linalg.eigh(twins.hessian(x, weight_decay, best))[1][:, 0].reshape(best.shape)
     found = objective.certificate(best + 1e-4 * direction)

@@ -34,8 +34,8 @@ __all__ = [
     "softmax_remainder",
 ]
 
-_CERTIFICATE_PRODUCTS = 30  # Hessian products spent at most on the Newton decrement
-_DECREMENT_TIGHTNESS = 1.25  # stop earlier once ν is known within this factor
+_CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
+_DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
 
 
 def softmax_deviations(logits: np.ndarray) -> np.ndarray:
