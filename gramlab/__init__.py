@@ -9,14 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gramlab.cache import save_features
+from gramlab.cache import open_features, save_features
 from gramlab.certificate import Certificate
 from gramlab.errors import GramlabError, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.sources import load_features
 from gramlab.spectrum import Spectrum, class_correlations
-from gramlab.targets import mix_targets, one_hot, partial_labels
+from gramlab.targets import OneHotRows, mix_targets, one_hot, partial_labels
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
@@ -60,8 +60,10 @@ __all__ = [
     "corruption_matrix",
     "distill",
     "load_features",
+    "open_features",
     "mix_targets",
     "one_hot",
+    "OneHotRows",
     "partial_labels",
     "save_features",
 ]

@@ -1,4 +1,4 @@
-"""gramlab's own feature files: `.safetensors`, written whole, read with two checksums."""
+"""gramlab's own feature files: `.safetensors`, written whole, read or mapped with two checksums."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ from gramlab.errors import (
     UnreadableSource,
 )
 from gramlab.features import Features
+from gramlab.mapped import is_mapped, open_tensors, release
 from gramlab.memory import check_memory
 from gramlab.storage import atomic_path, sha256, to_json
 
 FORMAT_VERSION = "gramlab-features-1"
 """Version of the `.safetensors` layout, checked on reading."""
+
+_MATRICES = ("x", "test_x")
+_VECTORS = ("labels", "test_labels", "superclasses")
+_WRITE_BYTES = 8_000_000
 
 # What zipfile, zlib and numpy's format reader raise on damaged input.
 DAMAGE = (
@@ -71,7 +76,7 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
     test_x, test_labels and superclasses. Its header has one entry, "gramlab": a JSON text with
     format version, class names, number of classes, provenance, fingerprint of the arrays and
     checksum of the rest. (One entry, because safetensors writes several in random order, and
-    equal features are to give equal files.)
+    equal features are to give equal files.) Mapped features are written in blocks.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
             else "features are saved as .safetensors, got an empty path; name a file"
         )
     tensors = {
-        name: np.ascontiguousarray(array)
+        name: array if is_mapped(array) else np.ascontiguousarray(array)
         for name, array in (
             ("x", features.x),
             ("labels", features.labels),
@@ -122,15 +127,44 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
         "fingerprint": features.fingerprint,
     }
     header["checksum"] = header_checksum(header, features.superclasses)
+    mapped = any(is_mapped(array) for array in tensors.values())
+    write = _save_in_blocks if mapped else save_file
     with atomic_path(target) as temporary:
         try:
-            save_file(tensors, str(temporary), metadata={"gramlab": to_json(header)})
+            write(tensors, str(temporary), metadata={"gramlab": to_json(header)})
         except SafetensorError as problem:
             raise OutputError(
                 f"expected to write {str(target)!r}, but: {problem}; free some disk space or "
                 "choose another path"
             ) from problem
     return target
+
+
+def _save_in_blocks(
+    tensors: Mapping[str, np.ndarray], path: str, metadata: Mapping[str, str]
+) -> None:
+    """Write the bytes that ``safetensors.numpy.save_file`` would, holding one block at a time."""
+    # safetensors puts wide dtypes first, so that every tensor is aligned.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for name, array in ordered:
+        header[name] = {
+            "dtype": f"{array.dtype.kind.upper()}{8 * array.dtype.itemsize}",
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            step = max(1, _WRITE_BYTES // max(1, array[:1].nbytes))
+            for start in range(0, len(array), step):
+                block = array[start : start + step]
+                file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
+                release(block)
 
 
 def damaged(path: Path, problem: object) -> UnreadableSource:
@@ -157,6 +191,61 @@ def read_safetensors(path: Path) -> Features:
         raise
     except (SafetensorError, *DAMAGE) as problem:
         raise damaged(path, problem) from problem
+    return _features_of(path, header, tensors, verify=True)
+
+
+def open_features(path: str | os.PathLike[str], *, verify: bool = True) -> Features:
+    """Map a `.safetensors` file written by :func:`save_features`, for features beyond memory.
+
+    The matrices x and test_x stay in the file: they become read-only ``np.memmap`` views, which
+    passes over ``Features.blocks()`` read a block at a time. Labels and names are read. Opening
+    reads x once to check that it is finite, and once more to verify it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. It must not be shortened or written to while the features are in use; replacing
+        it with :func:`save_features` is safe.
+    verify : bool
+        Hash the arrays and compare with the stored fingerprint. The header is checked always.
+
+    Returns
+    -------
+    Features
+        Equal to what :func:`gramlab.load_features` reads.
+
+    Raises
+    ------
+    UnreadableSource
+        If the file is missing, truncated, damaged, or was not written by :func:`save_features`.
+    """
+    target = Path(path).expanduser()
+    try:
+        metadata, tensors = open_tensors(target)
+        header = _safetensors_header(target, metadata)
+    except UnreadableSource:
+        raise
+    except DAMAGE as problem:
+        raise damaged(target, problem) from problem
+    for name, array in tensors.items():
+        axes, expected = (2, "floating-point") if name in _MATRICES else (1, "int64")
+        fits = array.dtype.kind == "f" if name in _MATRICES else array.dtype == np.int64
+        if name in (*_MATRICES, *_VECTORS) and not (fits and array.ndim == axes):
+            found = f"{array.ndim}-D {array.dtype}"
+            raise damaged(target, f"tensor {name!r} is {found}, expected {axes}-D {expected}")
+    small = {name: tensors[name] for name in _VECTORS if name in tensors}
+    check_memory(
+        sum(array.nbytes for array in small.values()), "reading the labels", "close other programs"
+    )
+    held = {name: tensors[name] for name in _MATRICES if name in tensors}
+    held.update((name, np.array(array)) for name, array in small.items())
+    return _features_of(target, header, held, verify)
+
+
+def _features_of(
+    path: Path, header: dict[str, Any], tensors: Mapping[str, np.ndarray], verify: bool
+) -> Features:
+    """Features from the parts of a file, held against its checksums."""
     missing = [name for name in ("x", "labels") if name not in tensors]
     if missing:
         raise damaged(path, f"no tensor {missing[0]!r}, only {sorted(tensors)}")
@@ -179,7 +268,7 @@ def read_safetensors(path: Path) -> Features:
     except (InvalidFeatures, InvalidLabels, InvalidSetting, KeyError, TypeError) as problem:
         # save_features writes valid features only, so invalid ones mean damage.
         raise damaged(path, problem) from problem
-    if features.fingerprint != header["fingerprint"]:
+    if verify and features.fingerprint != header["fingerprint"]:
         raise damaged(path, "the arrays differ from their fingerprint")
     return features
 

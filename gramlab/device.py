@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from gramlab import errors, memory
 
@@ -30,15 +31,15 @@ def bytes_free() -> int | None:
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
 
 
-def resident(array: np.ndarray, what: str) -> jax.Array:
-    """Put ``array`` on the device in float64, once, after checking that it fits.
+def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:
+    """Put ``array`` on the device as ``dtype``, after checking that it fits.
 
     Raises
     ------
     NotEnoughMemory
         With the bytes needed, the bytes free and the alternative.
     """
-    needed = 8 * int(np.prod(array.shape))
+    needed = np.dtype(dtype).itemsize * int(np.prod(array.shape))
     alternative = "use fewer rows or features, or a device with more memory"
     free = bytes_free()
     if free is None:
@@ -49,7 +50,7 @@ def resident(array: np.ndarray, what: str) -> jax.Array:
             f"{alternative}"
         )
     with float64():
-        return jax.device_put(jnp.asarray(array, dtype=jnp.float64))
+        return jax.device_put(jnp.asarray(array, dtype=np.dtype(dtype)))
 
 
 def describe() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
+from gramlab.mapped import is_mapped, release
 from gramlab.memory import check_memory
-from gramlab.storage import sha256, to_json
+from gramlab.storage import _hash_array, sha256, to_json
 from gramlab.validation import check_features, check_integer, check_labels
 
 _BLOCK_BYTES = 32_000_000
 _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features
+_MAPPED_BLOCK_BYTES = 8_000_000  # of mapped features, whose blocks bound the memory of a pass
 _BYTES_PER_CLASS_NAME = 64
 
 
@@ -32,6 +35,10 @@ class Features:
 
     Arrays are not copied when they can be used as they are: do not write into an array after
     handing it over, what was derived from it would no longer fit.
+
+    A matrix that is a read-only memory map in row order (:func:`gramlab.open_features`, or
+    ``np.load(path, mmap_mode="r")``) is never read whole: checks, hashes and :meth:`blocks` go
+    through it a block at a time and give the pages of finished blocks back.
 
     Parameters
     ----------
@@ -167,10 +174,15 @@ class Features:
         """Training rows per class, shape (K,)."""
         return _frozen(np.bincount(self.labels, minlength=self.n_classes).astype(np.int64))
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether x is a read-only memory map of a file, to be read in blocks only."""
+        return is_mapped(self.x)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of x, labels and the test arrays (dtypes and shapes count too)."""
-        return sha256(self.x, self.labels, self.test_x, self.test_labels)
+        return _streamed_sha256(self.x, self.labels, self.test_x, self.test_labels)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -189,7 +201,8 @@ class Features:
         Parameters
         ----------
         rows : int, optional
-            Rows per block; by default as many as fit in about 32 MB, and at least one.
+            Rows per block; by default as many as fit in about 32 MB (8 MB when x is mapped), and
+            at least one.
         dtype : dtype
             Of the blocks.
 
@@ -198,7 +211,8 @@ class Features:
         slice
             Which rows.
         np.ndarray of shape (at most rows, d)
-            The rows as `dtype`; not to be written to.
+            The rows as `dtype`; not to be written to. Of a mapped x, only the block at hand is
+            resident.
 
         Raises
         ------
@@ -206,10 +220,15 @@ class Features:
             If `rows` is not a positive integer.
         """
         kind = np.dtype(dtype)
-        row_bytes = self.n_features * kind.itemsize
-        step = max(1, _BLOCK_BYTES // row_bytes) if rows is None else check_integer("rows", rows, 1)
+        mapped = self.is_mapped
+        if rows is None:
+            size = _MAPPED_BLOCK_BYTES if mapped else _BLOCK_BYTES
+            step = max(1, size // (self.n_features * kind.itemsize))
+        else:
+            step = check_integer("rows", rows, 1)
         source = self.x
-        if kind == np.float64 and kind != self.x.dtype and 8 * self.x.size <= _KEPT_BYTES:
+        keep = not mapped and 8 * self.x.size <= _KEPT_BYTES
+        if keep and kind == np.float64 and kind != self.x.dtype:
             # Solvers pass over the rows hundreds of times, and converting costs like a product.
             source = self._memo.get("float64")
             if source is None:
@@ -228,6 +247,10 @@ class Features:
         ------
         NotEnoughMemory
             If the copy would not fit.
+
+        Notes
+        -----
+        Of a mapped x this makes the copy that :meth:`blocks` avoids.
         """
         if self.x.dtype != np.float64:
             check_memory(self.x.size * 8, "x as float64", "iterate over Features.blocks() instead")
@@ -348,7 +371,8 @@ class Features:
                 results.append(None)
                 continue
             result = np.empty(source.shape, dtype=kept)
-            rows = max(1, _BLOCK_BYTES // (8 * source.shape[1]))
+            size = _MAPPED_BLOCK_BYTES if is_mapped(source) else _BLOCK_BYTES
+            rows = max(1, size // (8 * source.shape[1]))
             with np.errstate(over="ignore", invalid="ignore"):
                 for part, block in _blocks(source, rows, np.dtype(np.float64)):
                     result[part] = change(block, part.start, name)
@@ -398,10 +422,43 @@ class Features:
 def _blocks(
     source: np.ndarray, rows: int, dtype: np.dtype[Any]
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (slice, rows as dtype) over a matrix."""
+    """Yield (slice, rows as dtype) over a matrix, releasing the pages of a mapped one."""
     for start in range(0, source.shape[0], rows):
         part = slice(start, min(start + rows, source.shape[0]))
-        yield part, source[part].astype(dtype, copy=False)
+        piece = source[part]
+        try:
+            yield part, piece.astype(dtype, copy=False)
+        finally:
+            release(piece)
+
+
+class _ReleasingHash:
+    """A running SHA-256 that reads mapped arrays in blocks and releases each."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def update(self, data: np.ndarray | bytes) -> None:
+        if isinstance(data, bytes):
+            self.digest.update(data)
+            return
+        for start in range(0, len(data), _MAPPED_BLOCK_BYTES):
+            block = data[start : start + _MAPPED_BLOCK_BYTES]
+            self.digest.update(block.data)
+            release(block)
+
+
+def _streamed_sha256(*parts: np.ndarray | None) -> str:
+    """``storage.sha256`` without leaving a mapped array resident."""
+    if not any(part is not None and is_mapped(part) for part in parts):
+        return sha256(*parts)
+    running = _ReleasingHash()
+    for index, part in enumerate(parts):
+        if part is None:
+            running.update(b"none;")
+        else:
+            _hash_array(running, part, index)
+    return running.digest.hexdigest()
 
 
 def _check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """Gram spectrum of frozen features: factor first, streamed, certified.
 
 G = X Xᵀ (N, N) has the same non-zero eigenvalues as XᵀX (d, d). The smaller of the two is formed
-by streaming row (or column) blocks, so the peak memory is O(block + min(N, d)²) and an N×N array
-never exists when d < N. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
+by streaming row (or column) blocks, so the peak memory is O(block + d min(N, d)) and an N×N array
+never exists when d < N. Features that are mapped from a file stay there: with d < N, nothing of
+the size of X is held. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
 are never stored, and no filter ever divides by an eigenvalue.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +17,10 @@ import scipy.linalg
 
 from gramlab import errors, memory, validation
 from gramlab.features import Features
+from gramlab.mapped import release
 from gramlab.rounding import gamma
+
+_KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
 
 __all__ = [
     "ClassCorrelations",
@@ -64,14 +68,14 @@ class Spectrum:
         V, orthonormal columns whose span contains every feature row.
     features
         The features it was computed from.
-    certificate
-        Backward error and the bound on the error of every eigenvalue.
+    vectors : (r, r)
+        Orthonormal eigenvectors Q of the small Gram matrix, of XᵀX if d < N, else of XXᵀ.
     """
 
     eigenvalues: np.ndarray
     basis: np.ndarray
     features: Features
-    certificate: SpectrumCertificate
+    vectors: np.ndarray = field(repr=False)
 
     @classmethod
     def of(cls, features: Features) -> Spectrum:
@@ -85,6 +89,11 @@ class Spectrum:
     def n_samples(self) -> int:
         """N, the size of G."""
         return self.features.n_samples
+
+    @cached_property
+    def certificate(self) -> SpectrumCertificate:
+        """Backward error and the bound on the error of every eigenvalue; one more pass."""
+        return _certify(self.features, self.vectors, self.eigenvalues)
 
     @cached_property
     def coordinates(self) -> np.ndarray:
@@ -159,30 +168,41 @@ def _decompose(features: Features) -> Spectrum:
         )
     vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
     del gram
-    eigenvalues, certificate = _certify(features, vectors, by_rows)
+    # With d < N the rotated rows are the coordinates that solvers ask for next.
+    keep = by_rows and not features.is_mapped and 8 * n * small <= _KEPT_BYTES
+    kept = np.empty((n, small)) if keep else None
+    eigenvalues, start = np.zeros(small), 0
+    for block in _small_side_blocks(features, by_rows):
+        rotated = block @ vectors if kept is None else kept[start : start + len(block)]
+        if kept is not None:
+            np.matmul(block, vectors, out=rotated)
+        start += len(block)
+        # Quotients ‖Xq_j‖² are ≥ 0 by construction: no eigenvalue is ever clipped or jittered.
+        eigenvalues += np.einsum("ij,ij->j", rotated, rotated)
     order = np.argsort(-eigenvalues, kind="stable")
-    eigenvalues, vectors = eigenvalues[order], vectors[:, order]
-    basis = np.ascontiguousarray(vectors if by_rows else _row_space_basis(features, vectors))
-    for array in (eigenvalues, basis):
+    if not np.array_equal(order, np.arange(small)):
+        eigenvalues, vectors = eigenvalues[order], vectors[:, order]
+        kept = None if kept is None else kept[:, order]
+    vectors = np.ascontiguousarray(vectors)
+    basis = vectors if by_rows else np.ascontiguousarray(_row_space_basis(features, vectors))
+    for array in (eigenvalues, vectors, basis):
         array.setflags(write=False)
-    return Spectrum(eigenvalues, basis, features, certificate)
+    spectrum = Spectrum(eigenvalues, basis, features, vectors)
+    if kept is not None:
+        kept.setflags(write=False)
+        spectrum.__dict__["coordinates"] = kept
+    return spectrum
 
 
 def _certify(
-    features: Features, vectors: np.ndarray, by_rows: bool
-) -> tuple[np.ndarray, SpectrumCertificate]:
-    """Rayleigh quotients of ``vectors`` and their backward error, against the features themselves.
-
-    The quotients ‖Xq_j‖² are ≥ 0 by construction, so no eigenvalue is ever clipped or jittered.
-    """
+    features: Features, vectors: np.ndarray, eigenvalues: np.ndarray
+) -> SpectrumCertificate:
+    """Backward error of ``vectors`` and ``eigenvalues``, against the features themselves."""
     small = vectors.shape[0]
     product = np.zeros((small, small))
-    eigenvalues = np.zeros(small)
     square_norm = 0.0
-    for block in _small_side_blocks(features, by_rows):
-        rotated = block @ vectors
-        eigenvalues += np.einsum("ij,ij->j", rotated, rotated)
-        product += block.T @ rotated
+    for block in _small_side_blocks(features, features.n_features < features.n_samples):
+        product += block.T @ (block @ vectors)
         square_norm += float(np.vdot(block, block))
     residual = float(np.linalg.norm(product - vectors * eigenvalues))
     orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(small)))
@@ -191,7 +211,7 @@ def _certify(
     gammas = gamma(features.n_samples) + gamma(features.n_features)
     rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
     error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
-    return eigenvalues, SpectrumCertificate(residual, orthogonality, rounding, error)
+    return SpectrumCertificate(residual, orthogonality, rounding, error)
 
 
 def _small_side_blocks(features: Features, by_rows: bool):
@@ -202,7 +222,9 @@ def _small_side_blocks(features: Features, by_rows: bool):
         return
     width = max(1, (32 << 20) // (8 * features.n_samples))
     for start in range(0, features.n_features, width):
-        yield np.ascontiguousarray(features.x[:, start : start + width].T, dtype=np.float64)
+        columns = features.x[:, start : start + width]
+        yield np.ascontiguousarray(columns.T, dtype=np.float64)
+        release(columns)
 
 
 def _row_space_basis(features: Features, vectors: np.ndarray) -> np.ndarray:

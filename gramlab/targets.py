@@ -49,6 +49,57 @@ def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
     return targets
 
 
+class OneHotRows:
+    """One-hot targets as deviations T − 1/K (N, K), made row block by row block from the labels.
+
+    Equal to ``one_hot(labels, n_classes) - 1 / n_classes`` bit for bit, in 8 bytes per row.
+
+    Parameters
+    ----------
+    labels : array-like of shape (N,)
+        Labels 0 .. K-1.
+    n_classes : int
+        K, at least 2.
+
+    Attributes
+    ----------
+    labels : np.ndarray of shape (N,), int64
+    shape : tuple of int
+        (N, K).
+
+    Raises
+    ------
+    InvalidLabels
+        If a label is outside the range.
+    InvalidSetting
+        If `n_classes` is not an integer of at least 2.
+    """
+
+    labels: npt.NDArray[np.int64]
+    shape: tuple[int, int]
+
+    def __init__(self, labels: object, n_classes: int) -> None:
+        size = check_integer("n_classes", n_classes, 2)
+        self.labels = check_labels(labels, n_classes=size)
+        self.shape = (self.labels.shape[0], size)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[np.float64]:
+        """Deviations (n, K) of a slice of rows, a new array."""
+        if not isinstance(rows, slice):
+            raise TypeError(f"rows must be a slice, got {type(rows).__name__}")
+        chosen = self.labels[rows]
+        size = self.shape[1]
+        deviations = np.full((len(chosen), size), -1.0 / size)
+        deviations[np.arange(len(chosen)), chosen] = 1.0 - 1.0 / size
+        return deviations
+
+    def __repr__(self) -> str:
+        return f"OneHotRows({self.shape[0]} rows, {self.shape[1]} classes)"
+
+
 def partial_labels(
     probabilities: object,
     k: int = 2,

@@ -19,9 +19,12 @@ from gramlab.errors import (
     InvalidSetting,
     InvalidTargets,
 )
+from gramlab.mapped import is_mapped, release
 
-# Rows per block are chosen so that a boolean temporary stays at 16 MB.
+# Rows per block are chosen so that a boolean temporary stays at 16 MB, and the pages of a memory
+# map that are resident at one time at 8 MB.
 _CHECK_BLOCK_ELEMENTS = 1 << 24
+_MAPPED_BLOCK_ELEMENTS = 1 << 20
 
 
 def as_array(value: object, name: str, error: type[GramlabError] = InvalidFeatures) -> np.ndarray:
@@ -81,9 +84,12 @@ def _native_real(array: np.ndarray, name: str, error: type[GramlabError]) -> np.
 
 def _first_nonfinite(array: np.ndarray) -> tuple[int, int] | None:
     """Row and column of the first nan or inf of a 2-D array, in row order, or None."""
-    step = max(1, _CHECK_BLOCK_ELEMENTS // max(1, array.shape[1]))
+    elements = _MAPPED_BLOCK_ELEMENTS if is_mapped(array) else _CHECK_BLOCK_ELEMENTS
+    step = max(1, elements // max(1, array.shape[1]))
     for start in range(0, array.shape[0], step):
-        finite = np.isfinite(array[start : start + step])
+        block = array[start : start + step]
+        finite = np.isfinite(block)
+        release(block)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             return start + int(row), int(column)

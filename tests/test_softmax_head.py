@@ -10,13 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from gramlab import device
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.heads import solver
 from gramlab.heads.fit import Targets
 from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.objective import SoftmaxObjective, softmax
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.labels import corrupt_labels, corruption_matrix
+from gramlab.sources import load_features
+from gramlab.spectrum import Spectrum
+from gramlab.targets import one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
@@ -174,39 +179,120 @@ def test_uniform_targets_give_zero_weights():
     assert found.certificate.relative_gap == 0.0
 
 
+def settled(weight_decay=0.01, iterations=0, dtype=np.float64, n=24, k=3):
+    """A small problem in the solver's own terms, some iterations on."""
+    import jax.numpy as jnp
+
+    features, targets = problem(n, 6, k, seed=5)
+    spectrum = Spectrum.of(features)
+    z = jnp.asarray(spectrum.coordinates)
+    deviations, a = jnp.asarray(targets - 1 / k), jnp.zeros((k, 6))
+    gradient, _, predictions = solver.evaluate(z, float(n), deviations, weight_decay, a)
+    values = (z, spectrum.eigenvalues, weight_decay, n, gradient, predictions + 1 / k)
+    base = solver.Base(*(jnp.asarray(v, dtype=dtype) for v in values))
+    state = solver.start(base, 5)
+    state = solver.advance(base, solver.scalar_metric(base, state), state, 0.0, iterations)
+    return features, targets, spectrum, base, state
+
+
 def test_first_step_of_the_solver_is_the_closed_form():
     """The metric at W = 0 is the linearized Hessian: one unit step is the linearized head."""
-    from gramlab import device
-    from gramlab.spectrum import Spectrum
-
-    features, targets = problem(24, 6, 3, seed=5)
-    spectrum = Spectrum.of(features)
     with device.float64():
-        import jax.numpy as jnp
-
-        made = solver.Problem(
-            jnp.asarray(spectrum.coordinates),
-            jnp.asarray(spectrum.eigenvalues),
-            jnp.asarray(targets - 1 / 3),
-            jnp.asarray(0.01),
-        )
-        state = solver.start_state(made, jnp.zeros((6, 3)), 5)
-        step = np.asarray(solver._direction(made, state))
+        features, targets, spectrum, base, state = settled()
+        step = np.asarray(solver._direction(base, solver.scalar_metric(base, state), state))
     linear = LinearizedHead(0.01).fit(features, targets)
-    assert np.abs(spectrum.basis @ step - linear.weights).max() < 1e-12 * np.abs(step).max()
+    assert np.abs(spectrum.basis @ step.T - linear.weights).max() < 1e-12 * np.abs(step).max()
 
 
-def test_newton_closes_what_the_quasi_newton_iteration_leaves(monkeypatch):
-    """With the quasi-Newton iteration cut off at once, Newton steps alone reach the optimum."""
+@pytest.mark.parametrize("kept", [1, 5, 23])
+def test_class_metric_inverts_the_class_blocks(kept):
+    """Woodbury: M⁻¹ − FᵀF times the dense block it stands for is the identity."""
+    with device.float64():
+        _, _, _, base, state = settled(iterations=6)
+        metric = solver.class_metric(base, state, kept)
+        p = np.asarray(base.probabilities + state.change)
+        z, lam, n = np.asarray(base.z), float(base.weight_decay), len(p)
+        for c in range(3):
+            weights = p[:, c] * (1 - p[:, c])
+            order = np.argsort(-weights)
+            rest = weights[order[kept:]].mean()
+            heavy, extra = z[order[:kept]], weights[order[:kept]] - rest
+            # The rows not kept enter through their mean curvature, over all of ZᵀZ.
+            block = rest * z.T @ z / n + heavy.T @ (extra[:, None] * heavy) / n + lam * np.eye(6)
+            factors = np.asarray(metric.factors[c])
+            inverse = np.diag(1 / (rest * np.asarray(base.eigenvalues) / n + lam))
+            inverse -= factors.T @ factors
+            error = np.linalg.norm(inverse @ block - np.eye(6))
+            assert error < 1e-12 * np.linalg.cond(block)
+            wrong = inverse + factors.T @ factors  # planted: without the kept rows
+            assert np.linalg.norm(wrong @ block - np.eye(6)) > 1e-3
+
+
+def test_corrections_are_accurate_relative_to_the_change():
+    """ΔP of a tiny step keeps its digits in float32, where a difference of softmaxes has none."""
+    import jax.numpy as jnp
+
+    with device.float64():
+        _, _, _, base, _ = settled(iterations=0)
+        _, _, _, single, _ = settled(iterations=0, dtype=np.float32)
+        tiny = 1e-9 * np.random.default_rng(0).standard_normal(base.probabilities.shape)
+        exact = np.asarray(solver._prediction_change(base, jnp.asarray(tiny)))
+        found = np.asarray(solver._prediction_change(single, jnp.asarray(tiny, dtype=np.float32)))
+        plain = softmax(tiny.astype(np.float32)) - np.float32(1 / 3)
+    size = np.abs(exact).max()
+    assert np.abs(found - exact).max() < 1e-6 * size
+    assert np.abs(plain - exact).max() > 0.1 * size
+
+
+def test_float32_corrections_reach_the_float64_optimum(monkeypatch):
     from gramlab.heads import softmax as room
 
-    features, targets = problem(24, 6, 3, seed=6)
-    reference = fit(features, targets, 1e-3, tolerance=1e-20)
-    monkeypatch.setattr(room, "_STALL_CHUNKS", 0)
-    monkeypatch.setattr(room, "_CHUNK", 1)
+    features, targets = problem(60, 8, 4, seed=6)
     found = fit(features, targets, 1e-3, tolerance=1e-20)
     assert found.certificate.relative_gap <= 1e-20
-    assert_same_optimum(found, reference)
+    monkeypatch.setattr(room._Solve, "_correction_dtype", lambda self: np.float64)
+    assert_same_optimum(found, fit(features, targets, 1e-3, tolerance=1e-20))
+
+
+def test_a_class_that_was_impossible_can_take_over():
+    """ΔP in float32 where the base gives a class 1e-9 and the step makes it certain."""
+    import jax.numpy as jnp
+
+    old, new = np.array([[20.0, 0.0, -1.0]]), np.array([[0.0, 1.0, 20.0]])
+    exact = softmax(new) - softmax(old)
+    with device.float64():
+        values = (np.zeros((1, 2)), np.zeros(2), 1.0, 1, np.zeros((3, 2)), softmax(old))
+        base = solver.Base(*(jnp.asarray(v, dtype=np.float32) for v in values))
+        found = solver._prediction_change(base, jnp.asarray(new - old, dtype=np.float32))
+    assert np.abs(np.asarray(found) - exact).max() < 1e-5
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_students_on_partial_labels_start_from_a_confident_teacher(rate):
+    """Targets that overturn the start's near certainties: as few passes as from scratch, or so."""
+    features = load_features("digits")
+    k = features.n_classes
+    given = corrupt_labels(features.labels, corruption_matrix("symmetric", k, rate), seed=0).labels
+    head = SoftmaxHead(5e-4, tolerance=1e-16)
+    teacher = head.fit(features, one_hot(given, k))
+    targets = partial_labels(teacher.probabilities, seed=0)
+    student, fresh = head.fit(features, targets, teacher.weights), head.fit(features, targets)
+    assert student.certificate.relative_gap <= 1e-16
+    assert student.stats.passes <= 2 * fresh.stats.passes
+    assert_same_optimum(student, fresh)
+
+
+def test_features_themselves_and_the_eigenbasis_give_the_same_head():
+    """Large weight decay is solved without a factorization, unless one is at hand."""
+    features, targets = problem(60, 8, 4, seed=8)
+    assert "spectrum" not in features._memo
+    plain = fit(features, targets, 1.0, tolerance=1e-20)
+    assert "spectrum" not in features._memo
+    Spectrum.of(features)
+    assert_same_optimum(plain, fit(features, targets, 1.0, tolerance=1e-20))
+    fresh = Features(features.x, features.labels)
+    fit(fresh, targets, 1e-5)
+    assert "spectrum" in fresh._memo
 
 
 def test_not_converged_is_a_result_with_a_reason_and_a_remedy():

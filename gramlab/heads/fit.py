@@ -13,8 +13,9 @@ from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.objective import softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.targets import OneHotRows
 
-__all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations"]
+__all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations", "target_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +171,16 @@ class Fit:
         return Targets(softmax_deviations(np.log(np.maximum(self.probabilities, tiny)) / tau))
 
 
-def as_features(features: Features | np.ndarray, targets: Targets | np.ndarray) -> Features:
+def as_features(
+    features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
+) -> Features:
     """Wrap a bare array x (N, d) as Features.
 
     Heads read targets and never labels, so the labels are placeholders 0, …, K − 1, 0, …
     """
     if isinstance(features, Features):
         return features
-    soft = np.asarray(targets)
+    soft = targets[:] if isinstance(targets, OneHotRows) else np.asarray(targets)
     if soft.ndim != 2:
         raise errors.InvalidTargets(
             f"targets must be a 2-D array (N, K), got shape {soft.shape}: use "
@@ -189,6 +192,16 @@ def as_features(features: Features | np.ndarray, targets: Targets | np.ndarray) 
         )
     x = validation.check_features(features)
     return Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+
+
+def target_rows(
+    targets: Targets | OneHotRows | np.ndarray, features: Features
+) -> np.ndarray | OneHotRows:
+    """T − 1/K (N, K), checked, as an array or, for features that are read in blocks, as rows."""
+    if isinstance(targets, OneHotRows):
+        validation.check_labels(targets.labels, n_samples=features.n_samples)
+        return targets if features.is_mapped else targets[:]
+    return target_deviations(targets, features, signed=False)
 
 
 def target_deviations(

@@ -11,21 +11,29 @@ scikit-learn's is C = 1/(N λ) with ``fit_intercept=False``. An unpenalized inte
 certificates, so there is none.
 
 Everything here is NumPy in float64 and independent of the solver: it is the referee.
+
+Where the features are mapped from a file, or the targets are made row by row, the same quantities
+are summed block by block and nothing of size (N, d) or (N, K) is held.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.mapped import release
 from gramlab.rounding import gamma
 from gramlab.spectrum import Spectrum
 
 __all__ = [
+    "Evaluation",
+    "RowTargets",
     "SoftmaxObjective",
     "mean_curvature",
     "ridge_gradient",
@@ -36,6 +44,38 @@ __all__ = [
 
 _CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
 _DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
+_STREAM_BYTES = 8_000_000  # of a block's features, and of its logits
+
+
+class RowTargets(Protocol):
+    """Target deviations T − 1/K (N, K) read by slices of rows; an array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, K)."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Deviations (n, K) of a slice of rows."""
+        ...
+
+
+class Evaluation(NamedTuple):
+    """What one pass over the features tells about weights W.
+
+    Attributes
+    ----------
+    value
+        L(W; T) − log K, which is 0 at W = 0: near there it keeps digits that L itself loses.
+    gradient : (d, K)
+        ∇L(W).
+    curvature
+        Mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors, as ``mean_curvature``.
+    """
+
+    value: float
+    gradient: np.ndarray
+    curvature: float
 
 
 def softmax_deviations(logits: np.ndarray) -> np.ndarray:
@@ -45,6 +85,20 @@ def softmax_deviations(logits: np.ndarray) -> np.ndarray:
     shifted -= shifted.mean(axis=1, keepdims=True)
     shifted /= partition
     return shifted
+
+
+def _losses(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CE(T, softmax(v)) − log K (n,) and softmax(v) − 1/K (n, K), for T − 1/K (n, K)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    # log(Σ eˢ/K) − s̄ − Σ (T − 1/K) s: every part is small where the logits are.
+    losses = -shifted.mean(axis=1)
+    losses -= np.einsum("ij,ij->i", targets, shifted)
+    np.expm1(shifted, out=shifted)
+    losses += np.log1p(shifted.mean(axis=1))
+    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
+    shifted -= shifted.mean(axis=1, keepdims=True)
+    shifted /= partition
+    return losses, shifted
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -71,14 +125,20 @@ class SoftmaxObjective:
     features
         Training rows x (N, d).
     target_deviations : (N, K)
-        T − 1/K. Deviations, because after many rounds the signal drowns next to 1/K.
+        T − 1/K. Deviations, because after many rounds the signal drowns next to 1/K. An array, or
+        rows made when they are asked for (``gramlab.targets.OneHotRows``).
     weight_decay
         λ > 0.
     """
 
     features: Features
-    target_deviations: np.ndarray
+    target_deviations: np.ndarray | RowTargets
     weight_decay: float
+
+    @property
+    def streams(self) -> bool:
+        """Whether to hold nothing of size (N, d) or (N, K): the features or targets are not."""
+        return self.features.is_mapped or not isinstance(self.target_deviations, np.ndarray)
 
     @property
     def n_samples(self) -> int:
@@ -92,8 +152,8 @@ class SoftmaxObjective:
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """T (N, K)."""
-        return self.target_deviations + 1.0 / self.n_classes
+        """T (N, K), in memory."""
+        return self.target_deviations[:] + 1.0 / self.n_classes
 
     @cached_property
     def max_row_norm(self) -> float:
@@ -109,6 +169,8 @@ class SoftmaxObjective:
 
     def value(self, weights: np.ndarray) -> float:
         """L(W; T)."""
+        if self.streams:
+            return self.evaluate(weights).value + float(np.log(self.n_classes))
         v = self.logits(weights)
         top = v.max(axis=1)
         log_partition = top + np.log(np.exp(v - top[:, None]).sum(axis=1))
@@ -125,8 +187,26 @@ class SoftmaxObjective:
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
         """∇L(W) (d, K)."""
+        if self.streams:
+            return self.evaluate(weights).gradient
         residual = softmax_deviations(self.logits(weights)) - self.target_deviations
         return self._transpose(residual) + self.weight_decay * weights
+
+    def evaluate(self, weights: np.ndarray) -> Evaluation:
+        """Value, gradient and mean curvature at W (d, K) in one pass, block by block."""
+        n, k = self.n_samples, self.n_classes
+        fit, squares = 0.0, 0.0
+        gradient = np.zeros((self.features.n_features, k))
+        for _, block, targets in self._row_blocks():
+            losses, deviations = _losses(block @ weights, targets)
+            fit += float(losses.sum())
+            squares += float(np.vdot(deviations, deviations))
+            deviations -= targets
+            gradient += block.T @ deviations
+        gradient /= n
+        gradient += self.weight_decay * weights
+        value = fit / n + 0.5 * self.weight_decay * float(np.vdot(weights, weights))
+        return Evaluation(value, gradient, (1.0 - 1.0 / k - squares / n) / (k - 1))
 
     def hessian_product(self, probabilities: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """∇²L(W) applied to D (d, K), given P = softmax(XW)."""
@@ -135,7 +215,7 @@ class SoftmaxObjective:
         change *= probabilities
         return self._transpose(change) + self.weight_decay * direction
 
-    def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray) -> float:
+    def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray | None = None) -> float:
         """Bound ‖computed ∇L(W) − ∇L(W)‖_F by the standard model of rounding.
 
         With R = P − T and u the unit roundoff, the parts are, summed over rows i:
@@ -148,16 +228,38 @@ class SoftmaxObjective:
           T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4);
 
         divided by N, and γ_4 λ ‖W‖_F for the regularizer and the final sum.
+
+        Without ``logits`` (N, K) they are computed from ``weights`` block by block.
         """
-        norms, k = self.row_norms, self.n_classes
-        probabilities = softmax(logits)
-        residual_norms = np.linalg.norm(probabilities - self.targets, axis=1)
         weight_norm = float(np.linalg.norm(weights))
+        if logits is None:
+            total = 0.0
+            for rows, block, targets in self._row_blocks():
+                total += self._rounding_sum(
+                    self.row_norms[rows],
+                    softmax(block @ weights),
+                    targets + 1.0 / self.n_classes,
+                    weight_norm,
+                )
+        else:
+            total = self._rounding_sum(self.row_norms, softmax(logits), self.targets, weight_norm)
+        return total / self.n_samples + gamma(4) * self.weight_decay * weight_norm
+
+    def _rounding_sum(
+        self,
+        norms: np.ndarray,
+        probabilities: np.ndarray,
+        targets: np.ndarray,
+        weight_norm: float,
+    ) -> float:
+        """The sum over some rows in ``gradient_rounding``; norms (n,), P and T (n, K)."""
+        k = self.n_classes
+        residual_norms = np.linalg.norm(probabilities - targets, axis=1)
         evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0) + gamma(4)
         rows = gamma(self.n_samples + 4) * residual_norms + evaluation
         jacobian = 2.02 * (probabilities * (1.0 - probabilities)).max(axis=1)
         rows = rows + gamma(self.features.n_features) * norms * weight_norm * jacobian
-        return float(norms @ rows) / self.n_samples + gamma(4) * self.weight_decay * weight_norm
+        return float(norms @ rows)
 
     def certificate(self, weights: np.ndarray) -> Certificate:
         """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
@@ -166,12 +268,26 @@ class SoftmaxObjective:
         residual ρ = g − HD:  ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, for any D.
         """
         weights = np.asarray(weights, dtype=np.float64)
-        logits = self.logits(weights)
-        gradient = self._transpose(softmax_deviations(logits) - self.target_deviations)
-        start = float(np.linalg.norm(self._transpose(-self.target_deviations)))
-        gradient += self.weight_decay * weights
-        rounding = self.gradient_rounding(weights, logits)
-        decrement = self._newton_decrement(softmax(logits), gradient)
+        if self.streams:
+            _, gradient, curvature = self.evaluate(weights)
+            start = float(np.linalg.norm(self._start_gradient()))
+            rounding = self.gradient_rounding(weights)
+
+            def product(direction: np.ndarray) -> np.ndarray:
+                return self._streamed_hessian_product(weights, direction)
+        else:
+            logits = self.logits(weights)
+            gradient = self._transpose(softmax_deviations(logits) - self.target_deviations[:])
+            start = float(np.linalg.norm(self._transpose(-self.target_deviations[:])))
+            gradient += self.weight_decay * weights
+            rounding = self.gradient_rounding(weights, logits)
+            probabilities = softmax(logits)
+            curvature = mean_curvature(probabilities)
+
+            def product(direction: np.ndarray) -> np.ndarray:
+                return self.hessian_product(probabilities, direction)
+
+        decrement = self._newton_decrement(gradient, product, curvature)
         return Certificate(
             gradient_norm=float(np.linalg.norm(gradient)),
             gradient_rounding=rounding,
@@ -182,10 +298,16 @@ class SoftmaxObjective:
             logit_rounding=2.0 * gamma(self.features.n_features) * float(np.linalg.norm(weights)),
         )
 
-    def _newton_decrement(self, probabilities: np.ndarray, gradient: np.ndarray) -> float:
+    def _newton_decrement(
+        self,
+        gradient: np.ndarray,
+        product: Callable[[np.ndarray], np.ndarray],
+        curvature: float,
+    ) -> float:
+        """Bound ‖g‖_{H⁻¹} from products with H; ``curvature`` affects speed only."""
         lam = self.weight_decay
         useful = np.sqrt(lam) / (np.sqrt(2.0) * self.max_row_norm) if self.max_row_norm else np.inf
-        precondition = self._preconditioner(probabilities)
+        precondition = self._preconditioner(curvature)
         direction = np.zeros_like(gradient)
         residual = gradient.copy()
         scaled = precondition(residual)
@@ -193,11 +315,11 @@ class SoftmaxObjective:
         rho = float(np.vdot(residual, scaled))
         best = float(np.linalg.norm(gradient)) / np.sqrt(lam)  # D = 0
         for _ in range(_CERTIFICATE_PRODUCTS):
-            curved = self.hessian_product(probabilities, search)
-            curvature = float(np.vdot(search, curved))
-            if not curvature > 0.0 or rho == 0.0:
+            curved = product(search)
+            along = float(np.vdot(search, curved))
+            if not along > 0.0 or rho == 0.0:
                 break
-            step = rho / curvature
+            step = rho / along
             direction += step * search
             residual -= step * curved
             lower = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
@@ -213,10 +335,9 @@ class SoftmaxObjective:
             search = scaled + (rho / previous) * search
         return float(best)
 
-    def _preconditioner(self, probabilities: np.ndarray):
+    def _preconditioner(self, curvature: float) -> Callable[[np.ndarray], np.ndarray]:
         """(a XᵀX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
         spectrum = Spectrum.of(self.features)
-        curvature = mean_curvature(probabilities)
         basis = spectrum.basis
         scale = curvature * spectrum.eigenvalues / self.n_samples + self.weight_decay
         correction = (1.0 / scale - 1.0 / self.weight_decay)[:, None]
@@ -225,6 +346,33 @@ class SoftmaxObjective:
             return residual / self.weight_decay + basis @ (correction * (basis.T @ residual))
 
         return apply
+
+    def _row_blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Rows, x (n, d) and T − 1/K (n, K), few enough for both and the logits to be small."""
+        step = max(1, _STREAM_BYTES // (8 * max(self.features.n_features, self.n_classes)))
+        for rows, block in self.features.blocks(step):
+            targets = self.target_deviations[rows]
+            yield rows, block, targets
+            if isinstance(targets, np.ndarray):
+                release(targets)
+
+    def _start_gradient(self) -> np.ndarray:
+        """∇L(0) (d, K), block by block."""
+        out = np.zeros((self.features.n_features, self.n_classes))
+        for _, block, targets in self._row_blocks():
+            out -= block.T @ targets
+        return out / self.n_samples
+
+    def _streamed_hessian_product(self, weights: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """∇²L(W) applied to D (d, K), with P computed from W again."""
+        out = np.zeros_like(direction)
+        for _, block, _ in self._row_blocks():
+            probabilities = softmax(block @ weights)
+            change = block @ direction
+            change -= np.einsum("ij,ij->i", probabilities, change)[:, None]
+            change *= probabilities
+            out += block.T @ change
+        return out / self.n_samples + self.weight_decay * direction
 
     @cached_property
     def row_norms(self) -> np.ndarray:

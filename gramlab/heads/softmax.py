@@ -5,24 +5,32 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
 from gramlab.heads import solver
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
-from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.spectrum import Spectrum
+from gramlab.heads.coordinates import Coordinates
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.streamed import StreamedFit, minimize_streamed
+from gramlab.targets import OneHotRows
 
 __all__ = ["SoftmaxHead"]
 
 _MEMORY = 10  # quasi-Newton pairs; 40 saves 15 % of the passes but costs as much in vector work
-_CHUNK = 25  # iterations between two looks at progress
-_STALL_CHUNKS = 8  # looks without the gradient falling by a third before Newton steps take over
-_NEWTON_PRODUCTS = 400
-_SAFETY = 0.9  # aim below the tolerance, so that rounding in V A cannot lift the result above it
+_FIRST_CHUNK, _CHUNK = 4, 8  # iterations between two looks at progress
+_STALLED = 200  # iterations without the gradient falling by a third before the base point moves
+_SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
+_FLOAT32_GAIN = 5e-6  # fall of the gradient norm that float32 corrections to one base point manage
+_FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections are float64
+_CLASS_LEVELS = (2e-2, 1e-3)  # gradient norms (of the start) at which class metrics are computed
+_CLASS_ITERATIONS = 12  # ... unless the scalar metric got there in fewer iterations
+_CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
+_STREAMED = "streamed Gram-metric L-BFGS"
 
 
 class SoftmaxHead:
@@ -77,7 +85,7 @@ class SoftmaxHead:
     def fit(
         self,
         features: Features | np.ndarray,
-        targets: Targets | np.ndarray,
+        targets: Targets | OneHotRows | np.ndarray,
         start: np.ndarray | None = None,
     ) -> Fit:
         """Fit to soft targets T (N, K) with rows on the simplex.
@@ -87,9 +95,10 @@ class SoftmaxHead:
         features
             Features, or a bare array x (N, d).
         targets
-            T (N, K), or ``Targets`` from a previous fit.
+            T (N, K), or ``Targets`` from a previous fit, or ``OneHotRows``.
         start
-            Weights (d, K) to start from; the optimum does not depend on them.
+            Weights (d, K) to start from; the optimum does not depend on them. A start whose
+            gradient is larger than that of W = 0 is not used.
 
         Raises
         ------
@@ -102,7 +111,7 @@ class SoftmaxHead:
             If the tolerance was not reached.
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=False)
+        deviations = target_rows(targets, features)
         shape = (features.n_features, deviations.shape[1])
         if start is not None:
             start = validation.check_features(start, name="start")
@@ -112,52 +121,90 @@ class SoftmaxHead:
                     "of a fit on the same features and classes"
                 )
         objective = SoftmaxObjective(features, deviations, self.weight_decay)
-        weights, stats = _Solve(self, objective, start).run()
-        logits = objective.logits(weights)
-        fit = Fit(
-            weights=weights,
-            deviations=softmax_deviations(logits),
-            probabilities=softmax(logits),
-            link=softmax,
-            weight_decay=self.weight_decay,
-            stats=stats,
-            certify=objective.certificate,
-        )
+        solve = self._streamed if objective.streams else self._solved
+        fit = solve(objective, start)
+        stats = fit.stats
         if not stats.converged:
             # The float64 referee decides whether the tolerance itself was missed.
             if fit.certificate.relative_gap > self.tolerance:
                 warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
 
+    def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
+        solve = _Solve(self, objective, start)
+        weights, stats = solve.run()
+        return Fit(
+            weights=weights,
+            deviations=np.asarray(solve.deviations),
+            probabilities=softmax(np.asarray(solve.logits)),
+            link=softmax,
+            weight_decay=self.weight_decay,
+            stats=stats,
+            certify=objective.certificate,
+        )
+
+    def _streamed(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
+        """Fit in passes over blocks of rows, holding nothing of size (N, d) or (N, K)."""
+        if self.certified_share is not None:
+            raise errors.InvalidSetting(
+                "certified_share must be None for features mapped from a file, got "
+                f"{self.certified_share}: it needs all logits in memory; ask for a smaller "
+                "tolerance instead"
+            )
+        shape = (objective.features.n_features, objective.n_classes)
+        start_norm = float(np.linalg.norm(objective.gradient(np.zeros(shape))))
+        if start_norm == 0.0:
+            stats = SolveStats(_STREAMED, passes=1.0)
+            return StreamedFit(objective, np.zeros(shape), stats)
+
+        def report(passes: float, norm: float) -> None:
+            if self.progress is not None:
+                self.progress(passes, norm / start_norm)
+
+        target = _SAFETY * math.sqrt(self.tolerance) * start_norm
+        found = minimize_streamed(objective, start, target, self.max_passes, report)
+        reached = (np.linalg.norm(objective.gradient(found.weights)) / start_norm) ** 2
+        passes = found.passes + 2.0
+        message = _message(found.outcome, float(reached), passes, self.max_passes)
+        stats = SolveStats(_STREAMED, found.outcome, message, passes, found.iterations)
+        return StreamedFit(objective, found.weights, stats)
+
 
 class _Solve:
-    """One run of the solver: quasi-Newton, certification if asked for, Newton where it stalls."""
+    """One run: corrections to base points, in float32 while they help, then in float64."""
 
     def __init__(
         self, head: SoftmaxHead, objective: SoftmaxObjective, start: np.ndarray | None
     ) -> None:
         self.head = head
         self.objective = objective
-        self.spectrum = Spectrum.of(objective.features)
         self.passes = 0.0
+        self.iterations = 0
+        self.metrics_left = list(_CLASS_LEVELS)
+        deviations = objective.target_deviations
+        n, k = objective.n_samples, objective.n_classes
         with device.float64():
-            self.problem = solver.Problem(
-                _resident_coordinates(self.spectrum),
-                jax.numpy.asarray(self.spectrum.eigenvalues),
-                jax.numpy.asarray(objective.target_deviations),
-                jax.numpy.asarray(objective.weight_decay),
-            )
-            a = np.zeros((self.spectrum.basis.shape[1], objective.n_classes))
-            self.start_norm = self._norm(solver.start_state(self.problem, a, 1))
-            if start is not None:
-                a = self.spectrum.basis.T @ np.asarray(start, dtype=np.float64)
-            self.state = solver.start_state(self.problem, a, _MEMORY)
-            self.passes += 1.0
+            self.coordinates = Coordinates.of(objective.features, objective.weight_decay, k)
+            self.z = self.coordinates.resident(np.float64)
+            self.targets = jnp.asarray(deviations)
+            self.a = np.zeros((k, self.coordinates.rank))
+            moment = np.asarray(solver.first_gradient(self.z, float(n), self.targets))
+            self.start_norm = float(np.linalg.norm(moment))
+            self.dtype = self._correction_dtype()
+            self.warm = False
+            if start is not None and start.any():
+                self.warm, self.a = True, _zero_sum(self.coordinates.from_weights(start))
+            self._evaluate()
+            if self.norm > self.start_norm:  # a start worse than none
+                self.warm, self.a = False, np.zeros_like(self.a)
+                self._evaluate()
 
     def run(self) -> tuple[np.ndarray, SolveStats]:
-        if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
-            return np.zeros_like(self._weights()), self._stats("converged", "")
         with device.float64():
+            if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
+                self.a = np.zeros_like(self.a)
+                self._evaluate()
+                return self._weights(), self._stats("converged", "")
             target = _SAFETY * math.sqrt(self.head.tolerance) * self.start_norm
             outcome = self._descend(target)
             polish = self._polish() if outcome == "converged" else ""
@@ -175,50 +222,105 @@ class _Solve:
                 return outcome
         return "share reached"
 
+    def _correction_dtype(self) -> type[np.floating]:
+        """float32 where the problem's numbers and its conditioning leave it room."""
+        n, k = self.objective.n_samples, self.objective.n_classes
+        lam, largest = self.objective.weight_decay, float(self.coordinates.eigenvalues[0])
+        in_range = lam > 1e-25 and 1e-25 < self.start_norm < 1e25 and 1e-25 < largest < 1e25
+        well = largest <= _FLOAT32_CONDITION * k * n * lam
+        return np.float32 if in_range and well else np.float64
+
+    def _evaluate(self) -> None:
+        """Gradient, logits and predictions at the base point, in float64 from the weights."""
+        gradient, self.logits, self.deviations = solver.evaluate(
+            self.z,
+            float(self.objective.n_samples),
+            self.targets,
+            self.objective.weight_decay,
+            jnp.asarray(self.a),
+        )
+        self.gradient = np.asarray(gradient)
+        self.norm = float(np.linalg.norm(self.gradient))
+        self.passes += 1.0
+
+    def _base(self) -> solver.Base:
+        cast = partial(jnp.asarray, dtype=self.dtype)
+        return solver.Base(
+            self.coordinates.resident(self.dtype),
+            cast(self.coordinates.eigenvalues),
+            cast(self.objective.weight_decay),
+            cast(self.objective.n_samples),
+            cast(self.gradient),
+            cast(self.deviations + 1.0 / self.objective.n_classes),
+        )
+
     def _descend(self, target: float) -> str:
-        """Iterate to a gradient norm of ``target``; the outcome in one word."""
+        """Move the base point until its gradient norm is at most ``target``; the outcome."""
+        state, failures = None, 0
+        while self.norm > target:
+            if self.passes + 2.0 > self.head.max_passes:
+                return "pass limit"
+            base = self._base()
+            state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
+            gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
+            state = self._correct(base, state, max(target, gain * self.norm))
+            before, norm_before = self.a, self.norm
+            self.a = _zero_sum(self.a + np.asarray(state.step, dtype=np.float64))
+            self._evaluate()
+            if not self.norm < norm_before:
+                self.a = before
+                self._evaluate()
+            self._report(self.norm)
+            if self.norm > max(target, 0.67 * norm_before):
+                failures += self.dtype == np.float64
+                if failures == 2:
+                    return "float64 floor"
+                self.dtype, state = np.float64, None
+        return "converged"
+
+    def _correct(self, base: solver.Base, state: solver.State, target: float) -> solver.State:
+        """Iterate from the base point to a gradient norm of ``target``, or until that stalls."""
+        metric = solver.scalar_metric(base, state)
         best, since = math.inf, 0
         while True:
-            left = self.head.max_passes - self.passes
-            if left < 1.0:
-                return "pass limit"
-            before = int(self.state.iterations)
-            self.state = solver.advance(self.problem, self.state, target, int(min(_CHUNK, left)))
-            self.passes += int(self.state.iterations) - before
-            norm = self._norm(self.state)
+            metric = self._improved(metric, base, state)
+            before = int(state.iterations)
+            chunk = _FIRST_CHUNK if self.iterations < 16 else _CHUNK
+            left = int(min(chunk, self.head.max_passes - self.passes - 1.0))
+            if left < 1:
+                return state
+            previous = state.step + 0.0
+            state = solver.advance(base, metric, state, self.dtype(target), left)
+            done = int(state.iterations) - before
+            self.passes += done
+            self.iterations += done
+            norm = float(jnp.linalg.norm(state.gradient))
+            if not math.isfinite(norm):  # out of float32's range: keep what was good
+                return state._replace(step=previous)
             self._report(norm)
             if norm <= target:
-                self.state = solver.refresh(self.problem, self.state)
-                norm = self._norm(self.state)
-                if norm <= target:
-                    return "converged"
-            if not math.isfinite(norm):
-                raise ArithmeticError("the solver left the range of float64")
+                return state
+            since += done
             if norm < 0.67 * best:
                 best, since = norm, 0
-                continue
-            since += 1
-            if since >= _STALL_CHUNKS:
-                return self._close(target)
+            if since >= _STALLED:
+                return state
 
-    def _close(self, target: float) -> str:
-        """Newton steps from fresh logits; stops where they stop helping."""
-        self.state = solver.refresh(self.problem, self.state)
-        norm = self._norm(self.state)
-        while norm > target:
-            if self.passes >= self.head.max_passes:
-                return "pass limit"
-            trial, products = solver.newton_step(self.problem, self.state, 1e-3, _NEWTON_PRODUCTS)
-            self.passes += int(products) + 1.0
-            new = self._norm(trial)
-            self._report(min(new, norm))
-            if not new < norm:
-                return "float64 floor"
-            self.state, improved = trial, new <= 0.5 * norm
-            norm = new
-            if not improved and norm > target:
-                return "float64 floor"
-        return "converged"
+    def _improved(
+        self, metric: solver.Metric, base: solver.Base, state: solver.State
+    ) -> solver.Metric:
+        """The metric to go on with: class-wise once the iteration has settled, if it is slow."""
+        relative = float(jnp.linalg.norm(state.gradient)) / self.start_norm
+        due = [level for level in self.metrics_left if relative <= level]
+        n, r = self.objective.n_samples, self.coordinates.rank
+        kept = min(_CLASS_ROWS, n // 4, r)
+        if due and kept and (self.warm or self.iterations >= _CLASS_ITERATIONS):
+            self.metrics_left = [level for level in self.metrics_left if level not in due]
+            self.passes += 0.75 * kept**2 / n  # its products, in units of a pass
+            return solver.class_metric(base, state, kept)
+        if metric.factors.shape[1]:
+            return metric
+        return solver.scalar_metric(base, state)
 
     def _tighter_target(self, share: float) -> float | None:
         """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
@@ -228,19 +330,19 @@ class _Solve:
         """
         needed = self.head.weight_decay * self._needed_bound(share)
         rounding = self._rounding()
-        if self._norm(self.state) + rounding < needed:
+        if self.norm + rounding < needed:
             return None
         return max(0.5 * (needed - rounding), 0.5 * rounding)
 
     def _at_floor(self) -> bool:
-        return self._norm(self.state) <= self._rounding()
+        return self.norm <= self._rounding()
 
     def _rounding(self) -> float:
-        return self.objective.gradient_rounding(self._weights(), np.asarray(self.state.logits))
+        return self.objective.gradient_rounding(self._weights(), np.asarray(self.logits))
 
     def _needed_bound(self, share: float) -> float:
         """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
-        v = np.asarray(self.state.logits)
+        v = np.asarray(self.logits)
         top = np.partition(v, -2, axis=1)[:, -2:]
         # A zero row has zero logits at every W: its tie is real and never certified.
         norms = np.where(self.objective.row_norms > 0.0, self.objective.row_norms, np.inf)
@@ -248,41 +350,36 @@ class _Solve:
         return float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
 
     def _weights(self) -> np.ndarray:
-        return self.spectrum.basis @ np.asarray(self.state.a)
-
-    @staticmethod
-    def _norm(state: solver.State) -> float:
-        return float(np.linalg.norm(np.asarray(state.gradient)))
+        return self.coordinates.to_weights(self.a)
 
     def _report(self, norm: float) -> None:
         if self.head.progress is not None:
             self.head.progress(self.passes, norm / self.start_norm if self.start_norm else 0.0)
 
     def _stats(self, outcome: str, polish: str) -> SolveStats:
-        reached = (self._norm(self.state) / self.start_norm) ** 2 if self.start_norm else 0.0
-        found = f"relative gap {reached:.1e} after {self.passes:.0f} passes"
-        messages = {
-            "converged": "",
-            "pass limit": f"stopped at max_passes={self.head.max_passes} with {found}: raise "
-            "max_passes, loosen tolerance, or raise weight_decay",
-            "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
-            "can be computed here; loosen tolerance, or raise weight_decay",
-        }
+        reached = (self.norm / self.start_norm) ** 2 if self.start_norm else 0.0
         return SolveStats(
-            method="Gram-metric L-BFGS",
+            method="class-metric L-BFGS corrections",
             result=outcome,
-            message=messages[outcome],
+            message=_message(outcome, reached, self.passes, self.head.max_passes),
             passes=self.passes,
-            iterations=int(self.state.iterations),
+            iterations=self.iterations,
             polish=polish,
         )
 
 
-def _resident_coordinates(spectrum: Spectrum) -> jax.Array:
-    """Z on the device, put there once per Features object."""
-    memo = spectrum.features._memo
-    if "device_coordinates" not in memo:
-        memo["device_coordinates"] = device.resident(
-            spectrum.coordinates, "the features in the Gram eigenbasis"
-        )
-    return memo["device_coordinates"]
+def _message(outcome: str, reached: float, passes: float, max_passes: int) -> str:
+    """Why it did not converge and what to do; empty if it did."""
+    found = f"relative gap {reached:.1e} after {passes:.0f} passes"
+    return {
+        "converged": "",
+        "pass limit": f"stopped at max_passes={max_passes} with {found}: raise "
+        "max_passes, loosen tolerance, or raise weight_decay",
+        "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
+        "can be computed here; loosen tolerance, or raise weight_decay",
+    }[outcome]
+
+
+def _zero_sum(a: np.ndarray) -> np.ndarray:
+    """Weights (K, r) less their mean over classes: the optimum has none, no step changes it."""
+    return a - a.mean(axis=0)

@@ -1,13 +1,29 @@
-"""Minimizing the softmax objective in the Gram eigenbasis (JAX, float64).
+"""Minimizing the softmax objective: quasi-Newton corrections in a class-wise metric (JAX).
 
-In coordinates W = V A, Z = XV the linearized Hessian is diagonal, s_j/(KN) + λ, so the closed form
-is one diagonal scaling of the first gradient, and exactly the first Newton step from W = 0. The
-same scaling with 1/K replaced by the mean curvature of the current predictions is the initial
-metric of a limited-memory BFGS iteration. One iteration costs one pass: Z·D for the change of the
-logits, Zᵀ·(P − T) for the gradient. The line search works on N×K logits alone and costs no pass.
+Everything is a correction to a base point W₀ whose gradient g₀ and predictions P₀ are known in
+float64. For W = W₀ + D with logit change U = ZD,
 
-Where rounding stalls that iteration, Newton steps (conjugate gradients in the same metric) from
-freshly computed logits close the last digits.
+    ∇L(W) = g₀ + Zᵀ ΔP/N + λD,      ΔP = P₀ ∘ (e − Σ P₀ e) / (1 + Σ P₀ e),   e = expm1(U − max U),
+
+and every term is accurate relative to the *change*, so that an iteration in float32 reaches float64
+gaps after one or two refreshed base points. Targets enter through g₀ alone.
+
+The iteration is limited-memory BFGS. One iteration is one pass: Z·D for the change of the logits,
+Zᵀ·ΔP for the gradient. The line search works on N×K logits and costs no pass. Its initial metric
+is, in coordinates where XᵀX is diagonal (s_j):
+
+* at first a s_j/N + λ, a the mean curvature of the predictions. From W = 0 that step is the closed
+  form of the linearized theory;
+* once the iteration has settled, class by class the Hessian's own block
+  (1/N) Σ_i p_ik(1 − p_ik) z_i z_iᵀ + λ, in which the m largest curvatures of each class are kept
+  exactly (Woodbury) and the others are replaced by their mean. A fitted head is uncertain about few
+  samples per class, and these are what makes the scalar metric slow.
+
+Both are followed by the projection on weights that sum to zero over classes, where the optimum
+lies; without it the class blocks, which do not know of each other, would leave that space and
+lose to it what they gain.
+
+Weights are (K, r) here, so that both products of a pass run along contiguous rows.
 """
 
 from __future__ import annotations
@@ -18,118 +34,226 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Problem", "State", "advance", "newton_step", "start_state"]
+__all__ = [
+    "Base",
+    "Metric",
+    "State",
+    "advance",
+    "class_metric",
+    "evaluate",
+    "first_gradient",
+    "rebase",
+    "scalar_metric",
+    "start",
+]
 
 _LINE_SEARCH_STEPS = 25
 _SLOPE_RATIO = 0.1  # accept a step once |φ'(τ)| ≤ this · |φ'(0)|
 
 
-class Problem(NamedTuple):
-    """One head: Z (N, r), eigenvalues (r,), target deviations (N, K), weight decay ()."""
+class Base(NamedTuple):
+    """One head around a base point, in one precision."""
 
-    z: jax.Array
-    eigenvalues: jax.Array
-    targets: jax.Array
-    weight_decay: jax.Array
+    z: jax.Array  # (N, r) features in coordinates where their Gram matrix is diagonal
+    eigenvalues: jax.Array  # (r,)
+    weight_decay: jax.Array  # ()
+    samples: jax.Array  # () N; rows of zeros that only fill up a shard do not count
+    gradient: jax.Array  # (K, r) at the base point
+    probabilities: jax.Array  # (N, K) at the base point
+
+
+class Metric(NamedTuple):
+    """(b_k s/N + λ)⁻¹ by class, minus FᵀF by class."""
+
+    curvature: jax.Array  # (K,) b_k
+    factors: jax.Array  # (K, m, r) F; m = 0 leaves the diagonal alone
 
 
 class State(NamedTuple):
-    """Where the iteration stands; ``a`` (r, K) are the weights in the eigenbasis."""
+    """Where the iteration stands, relative to the base point."""
 
-    a: jax.Array
-    logits: jax.Array
-    predictions: jax.Array  # deviations P − 1/K (N, K)
-    gradient: jax.Array
-    steps: jax.Array  # (m, r, K) past changes of a, oldest overwritten first
-    changes: jax.Array  # (m, r, K) past changes of the gradient
-    curvatures: jax.Array  # (m,) 1/⟨step, change⟩; 0 marks an empty slot
+    step: jax.Array  # (K, r) D
+    logits: jax.Array  # (N, K) U
+    change: jax.Array  # (N, K) ΔP
+    gradient: jax.Array  # (K, r)
+    steps: jax.Array  # (m, K, r) past steps, oldest overwritten first
+    differences: jax.Array  # (m, K, r) past changes of the gradient
+    curvatures: jax.Array  # (m,) 1/⟨step, difference⟩; 0 marks an empty slot
     iterations: jax.Array  # pairs ever stored; slot = iterations mod m
 
 
-def deviations(logits: jax.Array) -> jax.Array:
-    """softmax(v) − 1/K by rows, accurate for small logits."""
+def _forward(z: jax.Array, weights: jax.Array) -> jax.Array:
+    """Z·Wᵀ (N, K)."""
+    # The barrier keeps XLA from folding the transposition into a product with strided operands,
+    # which on CPUs runs at half the speed of the plain one.
+    return z @ jax.lax.optimization_barrier(weights.T)
+
+
+def _backward(z: jax.Array, values: jax.Array) -> jax.Array:
+    """Valuesᵀ·Z (K, r)."""
+    return jax.lax.optimization_barrier(values.T) @ z
+
+
+def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
+    """softmax(v₀ + U) − softmax(v₀) by rows, with small relative error however small U is."""
+    p = base.probabilities
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    factor = jnp.exp(shifted)
+    partition = (p * factor).sum(axis=1, keepdims=True)
+    change = jnp.expm1(shifted)
+    mean = (p * change).sum(axis=1, keepdims=True)
+    # Where a class that was nearly impossible takes over, the change is as large as P itself and
+    # the plain difference is the accurate one.
+    return p * jnp.where(partition > 0.5, change - mean, factor - partition) / partition
+
+
+@jax.jit
+def first_gradient(z: jax.Array, samples: jax.Array, targets: jax.Array) -> jax.Array:
+    """Gradient (K, r) at W = 0, where P − 1/K vanishes."""
+    return -_backward(z, targets) / samples
+
+
+@jax.jit
+def evaluate(
+    z: jax.Array,
+    samples: jax.Array,
+    targets: jax.Array,
+    weight_decay: jax.Array,
+    weights: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Gradient (K, r), logits (N, K) and P − 1/K (N, K) at ``weights`` (K, r).
+
+    ``targets`` are deviations T − 1/K (N, K).
+    """
+    logits = _forward(z, weights)
     shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
     partition = (shifted + 1.0).sum(axis=1, keepdims=True)
-    return (shifted - shifted.mean(axis=1, keepdims=True)) / partition
-
-
-def gradient(problem: Problem, a: jax.Array, predictions: jax.Array) -> jax.Array:
-    """Zᵀ(P − T)/N + λA."""
-    n = problem.z.shape[0]
-    return problem.z.T @ (predictions - problem.targets) / n + problem.weight_decay * a
-
-
-def _metric(problem: Problem, predictions: jax.Array) -> jax.Array:
-    """Diagonal of the scaled linearized Hessian, a·s_j/N + λ, as (r, 1).
-
-    a is the mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors; 1/K where p = 1/K.
-    """
-    n, k = predictions.shape
-    curvature = (1.0 - 1.0 / k - jnp.vdot(predictions, predictions) / n) / (k - 1)
-    return (curvature * problem.eigenvalues / n + problem.weight_decay)[:, None]
+    predictions = (shifted - shifted.mean(axis=1, keepdims=True)) / partition
+    gradient = _backward(z, predictions - targets) / samples + weight_decay * weights
+    return gradient, logits, predictions
 
 
 @partial(jax.jit, static_argnames="memory")
-def start_state(problem: Problem, a: jax.Array, memory: int) -> State:
-    """Begin at weights ``a``, with an empty memory."""
-    logits = problem.z @ a
-    predictions = deviations(logits)
-    history = jnp.zeros((memory, *a.shape), a.dtype)
+def start(base: Base, memory: int) -> State:
+    """At the base point, with an empty memory."""
+    dtype = base.gradient.dtype
+    pairs = (memory, *base.gradient.shape)
     return State(
-        a,
-        logits,
-        predictions,
-        gradient(problem, a, predictions),
-        history,
-        history,
-        jnp.zeros(memory, a.dtype),
+        jnp.zeros_like(base.gradient),
+        jnp.zeros_like(base.probabilities),
+        jnp.zeros_like(base.probabilities),
+        base.gradient + 0.0,
+        jnp.zeros(pairs, dtype),
+        jnp.zeros(pairs, dtype),
+        jnp.zeros(memory, dtype),
         jnp.zeros((), jnp.int32),
     )
 
 
-def _line_search(problem: Problem, state: State, direction: jax.Array, change: jax.Array):
-    """Safeguarded Newton on the convex φ(τ) = L(A + τD), from logits only.
+@jax.jit
+def rebase(base: Base, state: State) -> State:
+    """At a new base point, with the memory of ``state`` (in the new precision)."""
+    dtype = base.gradient.dtype
+    return State(
+        jnp.zeros_like(base.gradient),
+        jnp.zeros_like(base.probabilities),
+        jnp.zeros_like(base.probabilities),
+        base.gradient + 0.0,
+        state.steps.astype(dtype),
+        state.differences.astype(dtype),
+        state.curvatures.astype(dtype),
+        state.iterations,
+    )
 
-    Returns τ and the prediction deviations at τ.
+
+@jax.jit
+def scalar_metric(base: Base, state: State) -> Metric:
+    """The linearized Hessian with 1/K replaced by the mean curvature of the predictions.
+
+    That is the mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors; 1/K where p = 1/K.
     """
-    n = problem.z.shape[0]
-    lam = problem.weight_decay
-    linear = lam * jnp.vdot(state.a, direction) - jnp.vdot(problem.targets, change) / n
-    # Targets enter through T − 1/K; the logits' change may have a mean, whose part cancels here.
+    p = base.probabilities + state.change
+    k = p.shape[1]
+    # Rows that fill up a shard have p = 1/K and would shift the mean.
+    filling = (p.shape[0] - base.samples) / k
+    curvature = (1.0 - (jnp.vdot(p, p) - filling) / base.samples) / (k - 1)
+    factors = jnp.zeros((k, 0, base.z.shape[1]), p.dtype)
+    return Metric(jnp.full(k, curvature, p.dtype), factors)
+
+
+@partial(jax.jit, static_argnames="kept")
+def class_metric(base: Base, state: State, kept: int) -> Metric:
+    """Class-wise Hessian blocks with the ``kept`` largest curvatures of each class exact.
+
+    With A the kept rows times √((p(1 − p) − b)/N) M^(−1/2), M = b s/N + λ and LLᵀ = I + AAᵀ, the
+    inverse block is M⁻¹ − FᵀF, F = L⁻¹ A M^(−1/2).
+    """
+    p = base.probabilities + state.change
+    curvatures = p * (1.0 - p)
+    largest, rows = jax.lax.top_k(curvatures.T, kept)
+    rest = (curvatures.sum(axis=0) - largest.sum(axis=1)) / jnp.maximum(base.samples - kept, 1.0)
+    rest = jnp.maximum(rest, 0.0)
+
+    def factor(of_class):
+        largest, rows, rest = of_class
+        half = jax.lax.rsqrt(rest * base.eigenvalues / base.samples + base.weight_decay)
+        weights = jnp.sqrt(jnp.maximum(largest - rest, 0.0) / base.samples)
+        a = base.z[rows] * weights[:, None] * half
+        core = a @ jax.lax.optimization_barrier(a.T) + jnp.eye(kept, dtype=p.dtype)
+        lower = jnp.linalg.cholesky(core)
+        return jax.scipy.linalg.solve_triangular(lower, a, lower=True) * half
+
+    return Metric(rest, jax.lax.map(factor, (largest, rows, rest)))
+
+
+def _apply(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
+    scale = metric.curvature[:, None] * base.eigenvalues / base.samples + base.weight_decay
+    out = q / scale
+    if metric.factors.shape[1] > 0:
+        inner = jnp.einsum("kmr,kr->km", metric.factors, q)
+        out = out - jnp.einsum("kmr,km->kr", metric.factors, inner)
+    return out - out.mean(axis=0)
+
+
+def _line_search(base: Base, state: State, direction: jax.Array, moved: jax.Array):
+    """Safeguarded Newton on the convex φ(τ) = L(W + τ·direction), from logits only.
+
+    Returns τ and ΔP there.
+    """
+    lam = base.weight_decay
+    linear = jnp.vdot(base.gradient, direction) + lam * jnp.vdot(state.step, direction)
     quadratic = lam * jnp.vdot(direction, direction)
 
-    def derivatives(tau):
-        p = deviations(state.logits + tau * change)
-        mean = jnp.einsum("ij,ij->i", p, change)
-        slope = mean.sum() / n + linear + tau * quadratic
-        row_mean = change.mean(axis=1)
-        second = jnp.vdot(p * change, change) + (change**2).mean(axis=1).sum()
-        spread = second - jnp.vdot(mean + row_mean, mean + row_mean)
-        return p, slope, spread / n + quadratic
+    def slope_at(tau):
+        change = _prediction_change(base, state.logits + tau * moved)
+        return change, jnp.vdot(change, moved) / base.samples + linear + tau * quadratic
 
     initial = jnp.abs(jnp.vdot(state.gradient, direction))
 
     def unfinished(carry):
-        _, _, _, _, slope, _, count = carry
+        *_, slope, count = carry
         return (jnp.abs(slope) > _SLOPE_RATIO * initial) & (count < _LINE_SEARCH_STEPS)
 
     def refine(carry):
-        tau, low, high, _, slope, curvature, count = carry
+        tau, low, high, change, slope, count = carry
+        p = base.probabilities + change
+        mean = jnp.einsum("ij,ij->i", p, moved)
+        spread = jnp.vdot(p * moved, moved) - jnp.vdot(mean, mean)
         low = jnp.where(slope < 0, tau, low)
         high = jnp.where(slope < 0, high, tau)
-        newton = tau - slope / curvature
+        newton = tau - slope / (spread / base.samples + quadratic)
         middle = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 2.0 * tau)
         tau = jnp.where((newton > low) & (newton < high), newton, middle)
-        return (tau, low, high, *derivatives(tau), count + 1)
+        return (tau, low, high, *slope_at(tau), count + 1)
 
-    one = jnp.ones((), state.a.dtype)
-    carry = (one, jnp.zeros_like(one), jnp.full_like(one, jnp.inf), *derivatives(one), 0)
-    tau, _, _, p, _, _, _ = jax.lax.while_loop(unfinished, refine, carry)
-    return tau, p
+    one = jnp.ones((), moved.dtype)
+    carry = (one, jnp.zeros_like(one), jnp.full_like(one, jnp.inf), *slope_at(one), 0)
+    tau, _, _, change, _, _ = jax.lax.while_loop(unfinished, refine, carry)
+    return tau, change
 
 
-def _direction(problem: Problem, state: State) -> jax.Array:
-    """Two-loop recursion with the scaled linearized Hessian as its initial metric."""
+def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
+    """Two-loop recursion around the metric."""
     memory = state.curvatures.shape[0]
 
     def slot(age):
@@ -139,48 +263,48 @@ def _direction(problem: Problem, state: State) -> jax.Array:
         q, coefficients = carry
         i = slot(age)
         c = state.curvatures[i] * jnp.vdot(state.steps[i], q)
-        return q - c * state.changes[i], coefficients.at[i].set(c)
+        return q - c * state.differences[i], coefficients.at[i].set(c)
 
     q, coefficients = jax.lax.fori_loop(
         0, memory, backward, (state.gradient, jnp.zeros_like(state.curvatures))
     )
-    q = q / _metric(problem, state.predictions)
+    q = _apply(base, metric, q)
 
     def forward(age, q):
         i = slot(memory - 1 - age)
         return q + state.steps[i] * (
-            coefficients[i] - state.curvatures[i] * jnp.vdot(state.changes[i], q)
+            coefficients[i] - state.curvatures[i] * jnp.vdot(state.differences[i], q)
         )
 
     return -jax.lax.fori_loop(0, memory, forward, q)
 
 
-def _iterate(problem: Problem, state: State) -> State:
-    direction = _direction(problem, state)
-    change = problem.z @ direction
-    tau, predictions = _line_search(problem, state, direction, change)
+def _iterate(base: Base, metric: Metric, state: State) -> State:
+    direction = _direction(base, metric, state)
+    moved = _forward(base.z, direction)
+    tau, change = _line_search(base, state, direction, moved)
     step = tau * direction
-    a = state.a + step
-    new = gradient(problem, a, predictions)
+    total = state.step + step
+    new = base.gradient + _backward(base.z, change) / base.samples + base.weight_decay * total
     difference = new - state.gradient
     inner = jnp.vdot(step, difference)
-    # ⟨step, change⟩ ≥ λ‖step‖² by strong convexity; rounding can void that near the floor.
-    valid = inner > 0.5 * problem.weight_decay * jnp.vdot(step, step)
+    # ⟨step, difference⟩ ≥ λ‖step‖² by strong convexity; rounding can void that near the floor.
+    valid = inner > 0.5 * base.weight_decay * jnp.vdot(step, step)
     i = state.iterations % state.curvatures.shape[0]
     return State(
-        a,
-        state.logits + tau * change,
-        predictions,
+        total,
+        state.logits + tau * moved,
+        change,
         new,
         state.steps.at[i].set(jnp.where(valid, step, 0.0)),
-        state.changes.at[i].set(jnp.where(valid, difference, 0.0)),
+        state.differences.at[i].set(jnp.where(valid, difference, 0.0)),
         state.curvatures.at[i].set(jnp.where(valid, 1.0 / jnp.where(valid, inner, 1.0), 0.0)),
         state.iterations + 1,
     )
 
 
-@partial(jax.jit, donate_argnums=1)
-def advance(problem: Problem, state: State, target: jax.Array, limit: jax.Array) -> State:
+@partial(jax.jit, donate_argnums=2)
+def advance(base: Base, metric: Metric, state: State, target: jax.Array, limit: jax.Array) -> State:
     """Iterate until the gradient norm is at most ``target`` or ``limit`` iterations are done."""
     end = state.iterations + limit
 
@@ -188,53 +312,4 @@ def advance(problem: Problem, state: State, target: jax.Array, limit: jax.Array)
         norm = jnp.linalg.norm(state.gradient)
         return (norm > target) & (state.iterations < end)
 
-    return jax.lax.while_loop(unfinished, partial(_iterate, problem), state)
-
-
-@jax.jit
-def refresh(problem: Problem, state: State) -> State:
-    """Recompute logits, predictions and gradient from the weights, dropping rounding drift."""
-    logits = problem.z @ state.a
-    predictions = deviations(logits)
-    return state._replace(
-        logits=logits,
-        predictions=predictions,
-        gradient=gradient(problem, state.a, predictions),
-    )
-
-
-@jax.jit
-def newton_step(problem: Problem, state: State, forcing: jax.Array, limit: jax.Array):
-    """One Newton step by conjugate gradients to relative residual ``forcing``.
-
-    Returns the refreshed state and the number of Hessian products.
-    """
-    n, k = state.predictions.shape
-    scale = _metric(problem, state.predictions)
-    p = state.predictions + 1.0 / k
-
-    def product(d):
-        change = problem.z @ d
-        change = p * (change - jnp.einsum("ij,ij->i", p, change)[:, None])
-        return problem.z.T @ change / n + problem.weight_decay * d
-
-    def unfinished(carry):
-        _, residual, _, _, count = carry
-        return (jnp.linalg.norm(residual) > forcing * jnp.linalg.norm(state.gradient)) & (
-            count < limit
-        )
-
-    def refine(carry):
-        d, residual, search, rho, count = carry
-        curved = product(search)
-        step = rho / jnp.vdot(search, curved)
-        d, residual = d + step * search, residual - step * curved
-        scaled = residual / scale
-        new = jnp.vdot(residual, scaled)
-        return d, residual, scaled + (new / rho) * search, new, count + 1
-
-    residual = -state.gradient
-    scaled = residual / scale
-    carry = (jnp.zeros_like(residual), residual, scaled, jnp.vdot(residual, scaled), 0)
-    d, _, _, _, count = jax.lax.while_loop(unfinished, refine, carry)
-    return refresh(problem, state._replace(a=state.a + d)), count
+    return jax.lax.while_loop(unfinished, partial(_iterate, base, metric), state)
