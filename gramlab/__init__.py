@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gramlab.heads.linearized import LinearizedHead
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.population import ClassBlockModel
+    from gramlab.sharded import ShardedFeatures, shard_features, shard_local_rows
 
 __version__ = "0.1.0"
 
@@ -34,10 +35,13 @@ _LAZY = {
     "Fit": "gramlab.heads.fit",
     "LinearizedHead": "gramlab.heads.linearized",
     "Rounds": "gramlab.distillation",
+    "ShardedFeatures": "gramlab.sharded",
     "SoftmaxHead": "gramlab.heads.softmax",
     "Targets": "gramlab.heads.fit",
     "compare": "gramlab.comparison",
     "distill": "gramlab.distillation",
+    "shard_features": "gramlab.sharded",
+    "shard_local_rows": "gramlab.sharded",
 }
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "LinearizedHead",
     "NotConvergedWarning",
     "Rounds",
+    "ShardedFeatures",
     "SoftmaxHead",
     "Spectrum",
     "Targets",
@@ -66,6 +71,8 @@ __all__ = [
     "OneHotRows",
     "partial_labels",
     "save_features",
+    "shard_features",
+    "shard_local_rows",
 ]
 
 

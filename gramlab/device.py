@@ -6,16 +6,34 @@ is switched on by context, so importing gramlab never alters the precision of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gramlab import errors, memory
 
-__all__ = ["bytes_free", "describe", "float64", "resident"]
+__all__ = [
+    "agreed",
+    "bytes_free",
+    "describe",
+    "float64",
+    "gathered",
+    "gram_action",
+    "gram_matrix",
+    "in_rows",
+    "own_rows",
+    "process",
+    "resident",
+    "row_mesh",
+    "row_sums",
+]
 
 
 def float64() -> AbstractContextManager:
@@ -25,7 +43,8 @@ def float64() -> AbstractContextManager:
 
 def bytes_free() -> int | None:
     """Bytes free on the default accelerator; ``None`` on a CPU, whose memory the system reports."""
-    stats = jax.devices()[0].memory_stats() if jax.devices()[0].platform != "cpu" else None
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
     if not stats or "bytes_limit" not in stats:
         return None
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
@@ -46,7 +65,7 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
         memory.check_memory(needed, what, alternative)
     elif needed > free:
         raise errors.NotEnoughMemory(
-            f"{what} needs {needed} bytes on {jax.devices()[0]}, {free} bytes are free: "
+            f"{what} needs {needed} bytes on {jax.local_devices()[0]}, {free} bytes are free: "
             f"{alternative}"
         )
     with float64():
@@ -57,3 +76,156 @@ def describe() -> dict[str, str]:
     """Name the device and JAX version, for provenance."""
     device = jax.devices()[0]
     return {"platform": device.platform, "device": device.device_kind, "jax": jax.__version__}
+
+
+# ---- Rows over devices and processes -------------------------------------------------------------
+
+
+def process() -> tuple[int, int]:
+    """Number of this process, and of all processes of the run (``jax.distributed``)."""
+    return jax.process_index(), jax.process_count()
+
+
+def row_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """One axis, ``rows``, over ``devices``, those of each process side by side; default all.
+
+    Raises
+    ------
+    InvalidSetting
+        If there is no device, or one that is named twice.
+    """
+    chosen = list(jax.devices() if devices is None else devices)
+    if not chosen or len(set(chosen)) != len(chosen):
+        raise errors.InvalidSetting(
+            f"devices must be different JAX devices, at least one, got {chosen!r}: pass some of "
+            "jax.devices(), or None for all"
+        )
+    chosen.sort(key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(chosen), ("rows",))
+
+
+def in_rows(
+    local: np.ndarray, mesh: Mesh, per_device: int, what: str, dtype: npt.DTypeLike
+) -> jax.Array:
+    """Spread the rows of every process over its devices; zero rows fill the last shards.
+
+    Parameters
+    ----------
+    local : (n, k)
+        The rows of this process, n at most ``per_device`` times its devices.
+    mesh
+        Of ``row_mesh``.
+    per_device
+        Rows of each shard, the same in all processes.
+    what
+        Their name, for the message.
+    dtype
+        To hold them as.
+
+    Returns
+    -------
+    jax.Array
+        (devices · per_device, k), one shard on each device.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If the shards of this process do not fit.
+    """
+    kind = np.dtype(dtype)
+    columns = local.shape[1]
+    needed = kind.itemsize * per_device * columns
+    free = bytes_free()
+    alternative = "spread the rows over more devices"
+    if free is None:
+        memory.check_memory(needed * len(mesh.local_devices), what, alternative)
+    elif needed > free:
+        raise errors.NotEnoughMemory(
+            f"a shard of {what} needs {needed} bytes on {jax.local_devices()[0]}, {free} bytes "
+            f"are free: {alternative}"
+        )
+    places = [device.process_index for device in mesh.devices]
+    first = per_device * places.index(jax.process_index())
+
+    def shard(index: Any) -> np.ndarray:
+        start = (index[0].start or 0) - first
+        rows = np.asarray(local[start : start + per_device], dtype=kind)
+        missing = per_device - len(rows)
+        return np.concatenate([rows, np.zeros((missing, columns), kind)]) if missing else rows
+
+    with float64():
+        return jax.make_array_from_callback(
+            (per_device * mesh.size, columns),
+            NamedSharding(mesh, PartitionSpec("rows", None)),
+            shard,
+            dtype=kind,
+        )
+
+
+def own_rows(array: jax.Array, count: int) -> np.ndarray:
+    """The first ``count`` rows of an array from ``in_rows`` that this process holds, on the host.
+
+    Those are its own rows without the zero rows that fill up its shards.
+    """
+    shards = {(shard.index[0].start or 0): shard for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)])[:count]
+
+
+def gathered(values: npt.ArrayLike) -> np.ndarray:
+    """``values`` (float64, one shape) of every process, stacked in front: a collective call."""
+    values = np.asarray(values, dtype=np.float64)
+    if jax.process_count() == 1:
+        return values[None]
+    with float64():
+        return np.asarray(multihost_utils.process_allgather(values)).reshape(-1, *values.shape)
+
+
+def agreed(values: np.ndarray) -> np.ndarray:
+    """Those of process 0, in all processes: a collective call.
+
+    What hosts compute each for themselves may differ in the last bit.
+    """
+    if jax.process_count() == 1:
+        return values
+    with float64():
+        return np.asarray(multihost_utils.broadcast_one_to_all(values))
+
+
+def gram_matrix(x: jax.Array) -> np.ndarray:
+    """XᵀX (d, d) in float64 of rows over devices."""
+    with float64():
+        return np.asarray(_gram_matrix(x))
+
+
+def gram_action(x: jax.Array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Xᵀ(X Q) (d, m) and ‖X q_j‖² (m,) in float64 for Q (d, m), of rows over devices."""
+    with float64():
+        product, quotients = _gram_action(x, np.asarray(vectors, dtype=np.float64))
+        return np.asarray(product), np.asarray(quotients)
+
+
+def row_sums(x: jax.Array) -> tuple[float, float]:
+    """‖X‖_F² and the largest row norm in float64, of rows over devices."""
+    with float64():
+        total, largest = _row_sums(x)
+        return float(total), float(np.sqrt(largest))
+
+
+@jax.jit
+def _gram_matrix(x: jax.Array) -> jax.Array:
+    x = x.astype(jnp.float64)
+    return x.T @ x
+
+
+@jax.jit
+def _gram_action(x: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x = x.astype(jnp.float64)
+    rotated = x @ vectors
+    return x.T @ rotated, (rotated * rotated).sum(axis=0)
+
+
+@jax.jit
+def _row_sums(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x = x.astype(jnp.float64)
+    squares = (x * x).sum(axis=1)
+    return squares.sum(), squares.max()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -19,6 +20,7 @@ from gramlab import errors, memory, validation
 from gramlab.features import Features
 from gramlab.mapped import release
 from gramlab.rounding import gamma
+from gramlab.sharded import ShardedFeatures
 
 _KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
 
@@ -78,11 +80,20 @@ class Spectrum:
     vectors: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(cls, features: Features) -> Spectrum:
-        """Decompose ``features``; computed once per Features object and kept with it."""
+    def of(cls, features: Features | ShardedFeatures) -> Spectrum:
+        """Decompose ``features``; computed once per Features object and kept with it.
+
+        Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
+        """
         memo = features._memo
         if "spectrum" not in memo:
-            memo["spectrum"] = _decompose(features)
+            if isinstance(features, ShardedFeatures):
+                of_shards: Any = features  # for what reads no rows on the host
+                eigenvalues, vectors, error = features.decomposed()
+                memo["spectrum"] = cls(eigenvalues, vectors, of_shards, vectors)
+                memo["spectrum"].__dict__["certificate"] = SpectrumCertificate(*error)
+            else:
+                memo["spectrum"] = _decompose(features)
         return memo["spectrum"]
 
     @property

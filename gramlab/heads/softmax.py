@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Callable
 from functools import partial
 
@@ -16,7 +17,9 @@ from gramlab.heads import solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective, sharded_objective
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
+from gramlab.sharded import ShardedFeatures
 from gramlab.targets import OneHotRows
 
 __all__ = ["SoftmaxHead"]
@@ -30,6 +33,7 @@ _FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections a
 _CLASS_LEVELS = (2e-2, 1e-3)  # gradient norms (of the start) at which class metrics are computed
 _CLASS_ITERATIONS = 12  # ... unless the scalar metric got there in fewer iterations
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
+_CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 
@@ -84,7 +88,7 @@ class SoftmaxHead:
 
     def fit(
         self,
-        features: Features | np.ndarray,
+        features: Features | ShardedFeatures | np.ndarray,
         targets: Targets | OneHotRows | np.ndarray,
         start: np.ndarray | None = None,
     ) -> Fit:
@@ -93,7 +97,9 @@ class SoftmaxHead:
         Parameters
         ----------
         features
-            Features, or a bare array x (N, d).
+            Features, a bare array x (N, d), or ``ShardedFeatures``. With the last, targets and
+            predictions are those of this process's rows, the settings and ``start`` are the same
+            in all processes, and all of them call.
         targets
             T (N, K), or ``Targets`` from a previous fit, or ``OneHotRows``.
         start
@@ -110,9 +116,8 @@ class SoftmaxHead:
         NotConvergedWarning
             If the tolerance was not reached.
         """
-        features = as_features(features, targets)
-        deviations = target_rows(targets, features)
-        shape = (features.n_features, deviations.shape[1])
+        objective = self._objective(features, targets, start)
+        shape = (objective.features.n_features, objective.n_classes)
         if start is not None:
             start = validation.check_features(start, name="start")
             if start.shape != shape:
@@ -120,8 +125,8 @@ class SoftmaxHead:
                     f"start must have shape (d, K) = {shape}, got {start.shape}: pass the weights "
                     "of a fit on the same features and classes"
                 )
-        objective = SoftmaxObjective(features, deviations, self.weight_decay)
-        solve = self._streamed if objective.streams else self._solved
+        sharded = isinstance(objective, ShardedObjective)
+        solve = self._streamed if objective.streams and not sharded else self._solved
         fit = solve(objective, start)
         stats = fit.stats
         if not stats.converged:
@@ -130,18 +135,41 @@ class SoftmaxHead:
                 warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
 
+    def _objective(
+        self,
+        features: Features | ShardedFeatures | np.ndarray,
+        targets: Targets | OneHotRows | np.ndarray,
+        start: np.ndarray | None,
+    ) -> SoftmaxObjective:
+        if not isinstance(features, ShardedFeatures):
+            features = as_features(features, targets)
+            return SoftmaxObjective(features, target_rows(targets, features), self.weight_decay)
+        if self.certified_share is not None:
+            raise errors.InvalidSetting(
+                f"certified_share must be None for sharded features, got {self.certified_share}: "
+                "no process has all rows; ask for a smaller tolerance instead"
+            )
+        begin = 0 if start is None else zlib.crc32(np.array(start, dtype=np.float64).tobytes())
+        settings = (self.tolerance, self.max_passes, begin)
+        return sharded_objective(features, targets, self.weight_decay, settings)
+
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
         solve = _Solve(self, objective, start)
         weights, stats = solve.run()
-        return Fit(
+        sharded = isinstance(objective, ShardedObjective)
+        on_host = objective.features.own_rows if sharded else np.asarray
+        fit = Fit(
             weights=weights,
-            deviations=np.asarray(solve.deviations),
-            probabilities=softmax(np.asarray(solve.logits)),
+            deviations=on_host(solve.deviations),
+            probabilities=softmax(on_host(solve.logits)),
             link=softmax,
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
         )
+        if sharded:
+            _ = fit.certificate  # now, in all processes: one that asked alone would wait
+        return fit
 
     def _streamed(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
         """Fit in passes over blocks of rows, holding nothing of size (N, d) or (N, K)."""
@@ -184,12 +212,14 @@ class _Solve:
         deviations = objective.target_deviations
         n, k = objective.n_samples, objective.n_classes
         with device.float64():
-            self.coordinates = Coordinates.of(objective.features, objective.weight_decay, k)
+            self.sharded = isinstance(objective, ShardedObjective)
+            kind = ShardedCoordinates if self.sharded else Coordinates
+            self.coordinates = kind.of(objective.features, objective.weight_decay, k)
             self.z = self.coordinates.resident(np.float64)
             self.targets = jnp.asarray(deviations)
             self.a = np.zeros((k, self.coordinates.rank))
-            moment = np.asarray(solver.first_gradient(self.z, float(n), self.targets))
-            self.start_norm = float(np.linalg.norm(moment))
+            moment = solver.first_gradient(self.z, float(n), self.targets)
+            self.start_norm = float(jnp.linalg.norm(moment))
             self.dtype = self._correction_dtype()
             self.warm = False
             if start is not None and start.any():
@@ -240,7 +270,8 @@ class _Solve:
             jnp.asarray(self.a),
         )
         self.gradient = np.asarray(gradient)
-        self.norm = float(np.linalg.norm(self.gradient))
+        # Of the device's copy: hosts might round it differently and take different branches.
+        self.norm = float(jnp.linalg.norm(gradient))
         self.passes += 1.0
 
     def _base(self) -> solver.Base:
@@ -313,8 +344,11 @@ class _Solve:
         relative = float(jnp.linalg.norm(state.gradient)) / self.start_norm
         due = [level for level in self.metrics_left if relative <= level]
         n, r = self.objective.n_samples, self.coordinates.rank
-        kept = min(_CLASS_ROWS, n // 4, r)
-        if due and kept and (self.warm or self.iterations >= _CLASS_ITERATIONS):
+        k = self.objective.n_classes
+        kept = min(_CLASS_ROWS, n // 4, r, _CLASS_BYTES // (4 * k * r))
+        slow = self.warm or self.iterations >= _CLASS_ITERATIONS
+        # Of shards, the largest curvatures of each class would have to be looked for in all.
+        if due and kept and slow and not self.sharded:
             self.metrics_left = [level for level in self.metrics_left if level not in due]
             self.passes += 0.75 * kept**2 / n  # its products, in units of a pass
             return solver.class_metric(base, state, kept)

@@ -23,7 +23,8 @@ Both are followed by the projection on weights that sum to zero over classes, wh
 lies; without it the class blocks, which do not know of each other, would leave that space and
 lose to it what they gain.
 
-Weights are (K, r) here, so that both products of a pass run along contiguous rows.
+Weights are (K, r) here, so that both products of a pass run along contiguous rows. Products ask for
+full precision: accelerators would otherwise round float32 operands to a third of the digits.
 """
 
 from __future__ import annotations
@@ -86,12 +87,12 @@ def _forward(z: jax.Array, weights: jax.Array) -> jax.Array:
     """Z·Wᵀ (N, K)."""
     # The barrier keeps XLA from folding the transposition into a product with strided operands,
     # which on CPUs runs at half the speed of the plain one.
-    return z @ jax.lax.optimization_barrier(weights.T)
+    return jnp.matmul(z, jax.lax.optimization_barrier(weights.T), precision="highest")
 
 
 def _backward(z: jax.Array, values: jax.Array) -> jax.Array:
     """Valuesᵀ·Z (K, r)."""
-    return jax.lax.optimization_barrier(values.T) @ z
+    return jnp.matmul(jax.lax.optimization_barrier(values.T), z, precision="highest")
 
 
 def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
@@ -140,8 +141,8 @@ def start(base: Base, memory: int) -> State:
     pairs = (memory, *base.gradient.shape)
     return State(
         jnp.zeros_like(base.gradient),
-        jnp.zeros_like(base.probabilities),
-        jnp.zeros_like(base.probabilities),
+        0.0 * base.probabilities,  # not zeros_like, which forgets that rows are over devices
+        0.0 * base.probabilities,
         base.gradient + 0.0,
         jnp.zeros(pairs, dtype),
         jnp.zeros(pairs, dtype),
@@ -156,8 +157,8 @@ def rebase(base: Base, state: State) -> State:
     dtype = base.gradient.dtype
     return State(
         jnp.zeros_like(base.gradient),
-        jnp.zeros_like(base.probabilities),
-        jnp.zeros_like(base.probabilities),
+        0.0 * base.probabilities,  # not zeros_like, which forgets that rows are over devices
+        0.0 * base.probabilities,
         base.gradient + 0.0,
         state.steps.astype(dtype),
         state.differences.astype(dtype),
@@ -194,16 +195,17 @@ def class_metric(base: Base, state: State, kept: int) -> Metric:
     rest = (curvatures.sum(axis=0) - largest.sum(axis=1)) / jnp.maximum(base.samples - kept, 1.0)
     rest = jnp.maximum(rest, 0.0)
 
-    def factor(of_class):
-        largest, rows, rest = of_class
-        half = jax.lax.rsqrt(rest * base.eigenvalues / base.samples + base.weight_decay)
-        weights = jnp.sqrt(jnp.maximum(largest - rest, 0.0) / base.samples)
-        a = base.z[rows] * weights[:, None] * half
-        core = a @ jax.lax.optimization_barrier(a.T) + jnp.eye(kept, dtype=p.dtype)
-        lower = jnp.linalg.cholesky(core)
-        return jax.scipy.linalg.solve_triangular(lower, a, lower=True) * half
-
-    return Metric(rest, jax.lax.map(factor, (largest, rows, rest)))
+    half = jax.lax.rsqrt(rest[:, None] * base.eigenvalues / base.samples + base.weight_decay)
+    weights = jnp.sqrt(jnp.maximum(largest - rest[:, None], 0.0) / base.samples)
+    a = base.z[rows] * weights[:, :, None] * half[:, None, :]
+    identity = jnp.eye(kept, dtype=p.dtype)
+    lower = jnp.linalg.cholesky(jnp.einsum("kmr,klr->kml", a, a, precision="highest") + identity)
+    # The inverse of the small factor and a product: on CPUs ten times faster than solving with
+    # the wide right-hand side, and accurate enough for a metric.
+    inverse = jax.scipy.linalg.solve_triangular(
+        lower, jnp.broadcast_to(identity, lower.shape), lower=True
+    )
+    return Metric(rest, jnp.einsum("kml,klr->kmr", inverse, a) * half[:, None, :])
 
 
 def _apply(base: Base, metric: Metric, q: jax.Array) -> jax.Array:

@@ -1,0 +1,298 @@
+"""Features whose rows are spread over devices, of one process or of many.
+
+Every device holds the same number of rows; rows of zeros fill the last shards of each process and
+count nowhere: N is the number of true rows. Products over rows end in an all-reduce that XLA
+inserts; nothing here sends a message of its own.
+
+In a run of many processes (``jax.distributed``) each process holds its own rows and passes its own
+targets, weights and certificates are the same in all, and predictions are those of its own rows.
+Whatever takes ``ShardedFeatures`` is then a collective call: every process has to make it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
+from gramlab.rounding import gamma
+from gramlab.validation import check_features, check_labels
+
+# gramlab.device, and JAX with it, is imported where it is used: gramlab.spectrum imports this room,
+# and ``import gramlab`` is to stay light.
+
+__all__ = ["ShardedFeatures", "shard_features", "shard_local_rows"]
+
+Checked = TypeVar("Checked")
+
+
+class ShardedFeatures:
+    """An immutable feature matrix X (N, d), d ≤ N, with its rows over devices.
+
+    Made by :func:`shard_features` or :func:`shard_local_rows`; heads and
+    :meth:`gramlab.Spectrum.of` take it in place of :class:`gramlab.Features`.
+
+    Attributes
+    ----------
+    x : jax.Array of shape (n_devices · rows_per_device, d)
+        One shard on each device, in the dtype that came in; zero rows fill the shards.
+    labels : np.ndarray of shape (n_local,), int64, or None
+        Of this process's rows.
+    n_samples : int
+        N, the true rows of all processes.
+    n_local : int
+        The true rows of this process.
+    rows_per_device : int
+        Rows of a shard, with the zero rows.
+    max_row_norm : float
+        max_i ‖x_i‖, over all processes.
+    """
+
+    x: Any
+    labels: npt.NDArray[np.int64] | None
+    n_samples: int
+    n_local: int
+    rows_per_device: int
+    max_row_norm: float
+    _mesh: Any
+    _memo: dict[Any, Any]
+
+    def __init__(
+        self, x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
+    ) -> None:
+        """Spread checked rows; not for callers, who have the functions below."""
+        from gramlab import device
+
+        mesh = self.__dict__["_mesh"] = device.row_mesh(devices)
+        here = len(mesh.local_devices)
+        # Width and precision as numbers, to be compared over processes.
+        told = device.gathered([len(x), x.shape[1], x.dtype.itemsize, -(-len(x) // here)])
+        if (told[:, 1:3] != told[0, 1:3]).any():
+            raise InvalidFeatures(
+                "x must have one width and one dtype in all processes, got widths "
+                f"{told[:, 1].astype(int).tolist()} of {told[:, 2].astype(int).tolist()} bytes an "
+                "entry: extract and store all parts alike"
+            )
+        total, per_device = int(told[:, 0].sum()), int(told[:, 3].max())
+        if x.shape[1] > total:
+            raise InvalidFeatures(
+                f"x must have at least as many rows as columns to be sharded, got {total} rows and "
+                f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
+            )
+        rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
+        square_norm, largest = device.row_sums(rows)
+        self.__dict__.update(
+            x=rows,
+            labels=labels,
+            n_samples=total,
+            n_local=len(x),
+            rows_per_device=per_device,
+            max_row_norm=largest,
+            _memo={"trace": square_norm},
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"ShardedFeatures is immutable, cannot set {name!r}; shard the rows again instead"
+        )
+
+    def __repr__(self) -> str:
+        """Sizes, in words."""
+        return (
+            f"<ShardedFeatures: N = {self.n_samples}, d = {self.n_features}, "
+            f"{self.rows_per_device} rows on each of {self.n_devices} devices>"
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Feature width d."""
+        return int(self.x.shape[1])
+
+    @property
+    def n_devices(self) -> int:
+        """Devices that hold a shard, in all processes."""
+        return int(self._mesh.size)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Never: the shards are on the devices."""
+        return False
+
+    def put(self, values: np.ndarray, what: str) -> Any:
+        """Spread float64 ``values`` (n_local, k) over the devices like the rows of x.
+
+        Raises
+        ------
+        NotEnoughMemory
+            If they do not fit.
+        """
+        from gramlab import device
+
+        return device.in_rows(values, self._mesh, self.rows_per_device, what, np.float64)
+
+    def own_rows(self, array: Any) -> np.ndarray:
+        """The true rows (n_local, k) of this process of an array laid out like x, on the host."""
+        from gramlab import device
+
+        return device.own_rows(array, self.n_local)
+
+    def decomposed(self) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float, float]]:
+        """Eigenvalues (d,) of XᵀX, descending, with eigenvectors (d, d) and their certificate.
+
+        A collective call; :meth:`gramlab.Spectrum.of` makes a ``Spectrum`` of it. XᵀX and the
+        quotients ‖X q_j‖², which are the eigenvalues, are sums over all shards in float64. Process
+        0 factorizes for all, so that all have the same basis to the last bit.
+
+        Returns
+        -------
+        eigenvalues : np.ndarray of shape (d,)
+        vectors : np.ndarray of shape (d, d)
+        certificate : tuple
+            The numbers of ``SpectrumCertificate``, in its order.
+
+        Raises
+        ------
+        InvalidFeatures
+            If the values are so large that XᵀX overflows.
+        """
+        from gramlab import device
+
+        d = self.n_features
+        gram = device.gram_matrix(self.x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            too_large = not np.isfinite(np.vdot(gram, gram))
+        if too_large:
+            raise InvalidFeatures(
+                "features must be small enough for their squared products to stay in float64's "
+                "range, got values whose Gram matrix overflows: divide the features by their scale"
+            )
+        vectors = np.zeros((d, d))
+        if device.process()[0] == 0:
+            vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1]
+        vectors = device.agreed(np.ascontiguousarray(vectors[:, ::-1]))
+        product, eigenvalues = device.gram_action(self.x, vectors)
+        order = np.argsort(-eigenvalues, kind="stable")
+        eigenvalues, vectors, product = eigenvalues[order], vectors[:, order], product[:, order]
+        residual = float(np.linalg.norm(product - vectors * eigenvalues))
+        orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(d)))
+        # As in gramlab.spectrum: no order of summation over N rows has a larger bound than γ_N.
+        square_norm = self._memo["trace"]
+        gammas = gamma(self.n_samples) + gamma(d)
+        rounding = float(2.0 * gammas * square_norm * np.sqrt(d))
+        error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+        for array in (eigenvalues, vectors):
+            array.setflags(write=False)
+        return eigenvalues, vectors, (residual, orthogonality, rounding, error)
+
+    def blocks(self, *_: object, **__: object) -> Iterator[tuple[slice, np.ndarray]]:
+        """Refused.
+
+        Raises
+        ------
+        InvalidFeatures
+            Always: no process holds all rows.
+        """
+        raise InvalidFeatures(
+            "sharded features cannot be read row by row on the host: use gramlab.Features for "
+            "what needs that"
+        )
+
+
+def shard_features(
+    x: npt.ArrayLike, labels: npt.ArrayLike | None = None, devices: Sequence[Any] | None = None
+) -> ShardedFeatures:
+    """Spread the rows of an array over the devices of this one process.
+
+    Parameters
+    ----------
+    x : array-like of shape (N, d)
+        Features, d ≤ N; float16, float32 and float64 keep their dtype, products are float64.
+        A memory map is read a shard at a time.
+    labels : array-like of shape (N,), optional
+        Kept beside the rows for the caller; heads do not read them.
+    devices : sequence of jax.Device, optional
+        Default ``jax.devices()``.
+
+    Raises
+    ------
+    InvalidFeatures, InvalidLabels
+        If an array is malformed, or d > N.
+    InvalidSetting
+        If the run has many processes (then :func:`shard_local_rows` is meant), or ``devices`` is
+        empty or names one twice.
+    NotEnoughMemory
+        If a shard does not fit.
+    """
+    from gramlab import device
+
+    if device.process()[1] > 1:
+        raise InvalidSetting(
+            "shard_features takes the rows of a run of one process, got "
+            f"{device.process()[1]} processes: pass each process's own rows to shard_local_rows"
+        )
+    return ShardedFeatures(*_checked(x, labels), devices)
+
+
+def shard_local_rows(
+    local_x: npt.ArrayLike, labels: npt.ArrayLike | None = None
+) -> ShardedFeatures:
+    """Make one feature matrix of the rows that every process of the run holds.
+
+    A collective call over all devices of all processes; processes may hold different numbers of
+    rows, and rows are numbered process by process. With one process it is
+    :func:`shard_features`.
+
+    Parameters
+    ----------
+    local_x : array-like of shape (n, d)
+        This process's rows, at least one; d and dtype are the same in all processes.
+    labels : array-like of shape (n,), optional
+        Of this process's rows.
+
+    Raises
+    ------
+    InvalidFeatures, InvalidLabels
+        If an array is malformed here or in another process, widths or dtypes differ, or d exceeds
+        the number of all rows. All processes raise, so that none waits.
+    NotEnoughMemory
+        If a shard does not fit.
+    """
+    return ShardedFeatures(*together(lambda: _checked(local_x, labels)), None)
+
+
+def _checked(
+    x: npt.ArrayLike, labels: npt.ArrayLike | None
+) -> tuple[np.ndarray, npt.NDArray[np.int64] | None]:
+    rows = check_features(x)
+    return rows, None if labels is None else check_labels(labels, n_samples=len(rows))
+
+
+def together(check: Callable[[], Checked]) -> Checked:
+    """Run ``check`` in every process: what one refuses all refuse, so that none waits for it.
+
+    Raises
+    ------
+    GramlabError
+        What ``check`` raised here.
+    InvalidFeatures
+        If it passed here but not in another process.
+    """
+    from gramlab import device
+
+    problem, result = None, None
+    try:
+        result = check()
+    except GramlabError as found:
+        problem = found
+    refused = np.flatnonzero(device.gathered(float(problem is not None)))
+    if problem is not None:
+        raise problem
+    if len(refused):
+        raise InvalidFeatures(
+            f"process {refused[0]} refused its part of the input: its own message says why"
+        )
+    return result  # type: ignore[return-value]
