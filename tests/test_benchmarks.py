@@ -28,7 +28,7 @@ WEIGHT_DECAY = 5e-4
 # Passes counted, plus 25 %. To make them anew after a change that is meant to move them, run this
 # file as a program, python tests/test_benchmarks.py, and paste what it prints.
 CEILINGS = {
-    "digits raw": 41,
+    "digits raw": 40,
     "digits unit": 15,
     "prescribed spectrum": 50,
 }

@@ -21,6 +21,7 @@ __all__ = ["Coordinates"]
 
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone.
 _EASY = 25.0
+_NARROW = 256  # features so few that their factorization costs next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Coordinates:
         """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves."""
         memo = features._memo
         n, d = features.n_samples, features.n_features
-        if "spectrum" not in memo and d <= n:
+        if "spectrum" not in memo and _NARROW < d <= n:
             if "trace" not in memo:
                 memo["trace"] = sum(float(np.vdot(b, b)) for _, b in features.blocks())
             if memo["trace"] / n <= _EASY * n_classes * weight_decay:

@@ -33,6 +33,7 @@ _FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections a
 _CLASS_LEVELS = (2e-2, 1e-3)  # gradient norms (of the start) at which class metrics are computed
 _CLASS_ITERATIONS = 12  # ... unless the scalar metric got there in fewer iterations
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
+_CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
 _CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
 _STREAMED = "streamed Gram-metric L-BFGS"
 
@@ -347,6 +348,7 @@ class _Solve:
         k = self.objective.n_classes
         kept = min(_CLASS_ROWS, n // 4, r, _CLASS_BYTES // (4 * k * r))
         slow = self.warm or self.iterations >= _CLASS_ITERATIONS
+        slow &= 4.0 * n * r * k >= _CLASS_WORK
         # Of shards, the largest curvatures of each class would have to be looked for in all.
         if due and kept and slow and not self.sharded:
             self.metrics_left = [level for level in self.metrics_left if level not in due]
