@@ -64,6 +64,10 @@ autosummary_ignore_module_all = False
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+# Types of parameters and attributes are words ("array of shape (N, d)"), which Sphinx takes for
+# references to everything called "shape"; the warning says that there are several.
+suppress_warnings = ["ref.python"]
 
 
 def copy_notebooks() -> None:
