@@ -16,7 +16,9 @@ This room holds the numbers and the formulas; ``gramlab.heads.objective`` comput
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -37,9 +39,10 @@ class Certificate:
         gradient; it is also the floor below which more iterations prove nothing.
     start_gradient_norm
         ‖∇L(0)‖_F, the scale of ``relative_gap``.
-    newton_decrement
+    decrement
         Upper bound on ‖∇L(W)‖_{H⁻¹}, H = ∇²L(W), including rounding; ``inf`` when it was found
-        too large to be of use.
+        too large to be of use. Or a function that computes it when first asked for: it costs more
+        than all other parts together, and only the local bound needs it.
     weight_decay
         λ of the objective.
     max_row_norm
@@ -51,10 +54,15 @@ class Certificate:
     gradient_norm: float
     gradient_rounding: float
     start_gradient_norm: float
-    newton_decrement: float
+    decrement: float | Callable[[], float] = field(repr=False, compare=False)
     weight_decay: float
     max_row_norm: float
     logit_rounding: float = 0.0
+
+    @cached_property
+    def newton_decrement(self) -> float:
+        """Upper bound on the Newton decrement ‖∇L(W)‖_{H⁻¹}, computed when first asked for."""
+        return self.decrement() if callable(self.decrement) else self.decrement
 
     @property
     def relative_gap(self) -> float:

@@ -20,6 +20,8 @@ from gramlab.targets import partial_labels
 
 __all__ = ["Head", "Rounds", "distill"]
 
+_DECAY = 0.7  # of the change of the weights, from one round to the next: 0.6 to 0.8 do as well
+
 
 class Head(Protocol):
     """What ``distill`` asks of a head."""
@@ -113,7 +115,7 @@ def distill(
     Returns
     -------
     Rounds
-        Each student starts from the previous round's weights; optima do not depend on it.
+        Each student starts from the weights of the rounds before it; optima do not depend on it.
 
     Raises
     ------
@@ -134,10 +136,22 @@ def distill(
         if on_round is not None:
             on_round(t)
         if fits:
-            targets, start = _mixed(make(fits[-1]), history[0], xi), fits[-1].weights
+            targets = _mixed(make(fits[-1]), history[0], xi)
+            start = _extrapolated(fits) if refine is None else fits[-1].weights
         history.append(targets)
         fits.append(head.fit(features, targets, start=start))
     return Rounds(tuple(fits), features, tuple(history))
+
+
+def _extrapolated(fits: Sequence[Fit]) -> np.ndarray:
+    """Weights (d, K) near the next round's: each round moves them on, by less than the last did.
+
+    Every eigendirection of the Gram matrix is filtered anew by a factor below 1, so that its
+    changes from round to round shrink like a geometric sequence; ``_DECAY`` is a common ratio.
+    """
+    if len(fits) < 2:
+        return fits[-1].weights
+    return fits[-1].weights + _DECAY * (fits[-1].weights - fits[-2].weights)
 
 
 def _mixed(predictions: Targets, given: Targets, xi: float) -> Targets:

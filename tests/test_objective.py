@@ -138,15 +138,15 @@ def test_local_bound_formula_at_its_edges():
         gradient_norm=0.0,
         gradient_rounding=0.0,
         start_gradient_norm=1.0,
-        newton_decrement=0.0,
+        decrement=0.0,
         weight_decay=0.5,
         max_row_norm=1.0,
     )
     assert base.local_bound == 0.0
     assert base.relative_gap == 0.0
-    edge = replace(base, newton_decrement=np.sqrt(0.5) / np.sqrt(2))  # cν = 1
+    edge = replace(base, decrement=np.sqrt(0.5) / np.sqrt(2))  # cν = 1
     assert edge.local_bound == np.inf
-    small = replace(base, newton_decrement=1e-12)
+    small = replace(base, decrement=1e-12)
     assert small.local_bound == pytest.approx(1e-12 / np.sqrt(0.5), rel=1e-10)
     zero = replace(base, start_gradient_norm=0.0)
     assert zero.relative_gap == 0.0

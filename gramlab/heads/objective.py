@@ -264,39 +264,50 @@ class SoftmaxObjective:
     def certificate(self, weights: np.ndarray) -> Certificate:
         """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
 
+        The Newton decrement is computed when it is first read.
         The Newton decrement ν = ‖g‖_{H⁻¹} is bounded with a conjugate-gradient direction D and its
         residual ρ = g − HD:  ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, for any D.
         """
         weights = np.asarray(weights, dtype=np.float64)
         if self.streams:
-            _, gradient, curvature = self.evaluate(weights)
+            gradient = self.evaluate(weights).gradient
             start = float(np.linalg.norm(self._start_gradient()))
             rounding = self.gradient_rounding(weights)
-
-            def product(direction: np.ndarray) -> np.ndarray:
-                return self._streamed_hessian_product(weights, direction)
         else:
             logits = self.logits(weights)
             gradient = self._transpose(softmax_deviations(logits) - self.target_deviations[:])
-            start = float(np.linalg.norm(self._transpose(-self.target_deviations[:])))
             gradient += self.weight_decay * weights
+            start = self._start_norm
             rounding = self.gradient_rounding(weights, logits)
-            probabilities = softmax(logits)
-            curvature = mean_curvature(probabilities)
 
-            def product(direction: np.ndarray) -> np.ndarray:
-                return self.hessian_product(probabilities, direction)
+        def decrement() -> float:
+            bound = self._newton_decrement(gradient, *self._hessian(weights))
+            return bound + rounding / float(np.sqrt(self.weight_decay))
 
-        decrement = self._newton_decrement(gradient, product, curvature)
         return Certificate(
             gradient_norm=float(np.linalg.norm(gradient)),
             gradient_rounding=rounding,
             start_gradient_norm=start,
-            newton_decrement=decrement + rounding / float(np.sqrt(self.weight_decay)),
+            decrement=decrement,
             weight_decay=self.weight_decay,
             max_row_norm=self.max_row_norm,
             logit_rounding=2.0 * gamma(self.features.n_features) * float(np.linalg.norm(weights)),
         )
+
+    def _hessian(self, weights: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
+        """Products with ∇²L(W), and the mean curvature of the predictions."""
+        if self.streams:
+
+            def streamed(direction: np.ndarray) -> np.ndarray:
+                return self._streamed_hessian_product(weights, direction)
+
+            return streamed, self.evaluate(weights).curvature
+        probabilities = softmax(self.logits(weights))
+
+        def product(direction: np.ndarray) -> np.ndarray:
+            return self.hessian_product(probabilities, direction)
+
+        return product, mean_curvature(probabilities)
 
     def _newton_decrement(
         self,
@@ -373,6 +384,11 @@ class SoftmaxObjective:
             change *= probabilities
             out += block.T @ change
         return out / self.n_samples + self.weight_decay * direction
+
+    @cached_property
+    def _start_norm(self) -> float:
+        """‖∇L(0)‖_F."""
+        return float(np.linalg.norm(self._transpose(-self.target_deviations[:])))
 
     @cached_property
     def row_norms(self) -> np.ndarray:

@@ -92,7 +92,7 @@ def _certificate(
         gradient_norm=float(np.linalg.norm(gradient)),
         gradient_rounding=float(gamma(n + d + 8) * size / n),
         start_gradient_norm=float(np.linalg.norm(start)),
-        newton_decrement=float("inf"),
+        decrement=float("inf"),
         weight_decay=weight_decay,
         max_row_norm=float(np.sqrt(square)),
         logit_rounding=2.0 * gamma(d) * float(np.linalg.norm(weights)),

@@ -218,23 +218,22 @@ class _Solve:
             self.coordinates = kind.of(objective.features, objective.weight_decay, k)
             self.z = self.coordinates.resident(np.float64)
             self.targets = jnp.asarray(deviations)
-            self.a = np.zeros((k, self.coordinates.rank))
             moment = solver.first_gradient(self.z, float(n), self.targets)
+            self.passes += 0.5
+            self.start_gradient = np.asarray(moment)
             self.start_norm = float(jnp.linalg.norm(moment))
             self.dtype = self._correction_dtype()
             self.warm = False
             if start is not None and start.any():
                 self.warm, self.a = True, _zero_sum(self.coordinates.from_weights(start))
-            self._evaluate()
-            if self.norm > self.start_norm:  # a start worse than none
-                self.warm, self.a = False, np.zeros_like(self.a)
                 self._evaluate()
+            if not self.warm or self.norm > self.start_norm:  # no start, or worse than none
+                self._begin_at_zero()
 
     def run(self) -> tuple[np.ndarray, SolveStats]:
         with device.float64():
             if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
-                self.a = np.zeros_like(self.a)
-                self._evaluate()
+                self._begin_at_zero()
                 return self._weights(), self._stats("converged", "")
             target = _SAFETY * math.sqrt(self.head.tolerance) * self.start_norm
             outcome = self._descend(target)
@@ -274,6 +273,12 @@ class _Solve:
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
         self.passes += 1.0
+
+    def _begin_at_zero(self) -> None:
+        """W = 0, where everything is known without a pass."""
+        self.warm, self.a = False, np.zeros((self.objective.n_classes, self.coordinates.rank))
+        self.gradient, self.norm = self.start_gradient, self.start_norm
+        self.logits = self.deviations = 0.0 * self.targets  # not zeros: rows may be over devices
 
     def _base(self) -> solver.Base:
         cast = partial(jnp.asarray, dtype=self.dtype)
