@@ -39,6 +39,7 @@ class Settings:
     sources: tuple[str, ...] = ("digits",)
     target: float = 1e-10  # relative duality gap
     repeats: int = 3
+    problem: str = ""  # only problems whose name holds this
     cap: float = 60.0  # seconds that one run of a peer may take
     quick: bool = False
 

@@ -102,7 +102,10 @@ def run(settings: Settings) -> Iterator[dict[str, Any]]:
     for source in settings.sources:
         for steps, features in prepared(source).items():
             for weight_decay in (5e-4,) if settings.quick else WEIGHT_DECAYS:
-                problem = noisy(named(source, steps, features), features, weight_decay)
+                name = named(source, steps, features)
+                if settings.problem not in f"{name}, λ={weight_decay:g}":
+                    continue
+                problem = noisy(name, features, weight_decay)
                 print(f"{problem.name}, λ={weight_decay:g}", flush=True)
                 problems.append(compare_on(problem, settings))
                 yield {"problems": problems}

@@ -58,6 +58,15 @@ def markdown(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def merged(before: dict[str, Any] | None, result: dict[str, Any]) -> dict[str, Any]:
+    """A result of some problems, with the others as they were before."""
+    if before is None or "problems" not in before:
+        return result
+    new = {problem["problem"]: problem for problem in result["problems"]}
+    kept = [new.pop(problem["problem"], problem) for problem in before["problems"]]
+    return {"problems": [*kept, *new.values()]}
+
+
 def history_line(record: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Ratios of this call, with what they depend on; no date, no seconds."""
     sections = [record["benchmarks"][name] for name in names]
@@ -102,6 +111,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="runs of each timing (3; 1 with --quick)")
     parser.add_argument("--target", type=float, default=1e-10, help="relative duality gap")
     parser.add_argument("--cap", type=float, help="seconds for one run of a peer (60; 2)")
+    parser.add_argument("--problem", default="", help="only problems whose name holds this text")
     parser.add_argument("--quick", action="store_true", help="small problems, to try the suite")
     parser.add_argument("--record", action="store_true", help="add a line to the history")
     parser.add_argument("--out", default="out/benchmarks")
@@ -120,6 +130,7 @@ def main() -> None:
         repeats=options.repeats or (1 if options.quick else 3),
         cap=options.cap or (2.0 if options.quick else 60.0),
         quick=options.quick,
+        problem=options.problem,
     )
     path = folder / "benchmarks.json"
     record: dict[str, Any] = {"format": 1, "benchmarks": {}}
@@ -130,10 +141,13 @@ def main() -> None:
     for name in options.only:
         print(f"== {name}", flush=True)
         others = Others()
+        section = record["benchmarks"].get(name, {}) if options.problem else {}
+        before, kept = section.get("result"), section.get("settings", shown)
         for result in BENCHMARKS[name][1].run(settings):
+            result = merged(before, result)
             # Asked each time: libraries that came in since then have thread pools of their own.
             record["benchmarks"][name] = {
-                "settings": shown,
+                "settings": kept,
                 "machine": machine(),
                 "others": others.share(),
                 "result": result,

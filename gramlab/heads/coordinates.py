@@ -19,8 +19,9 @@ from gramlab.spectrum import Spectrum
 
 __all__ = ["Coordinates"]
 
-# Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone.
-_EASY = 25.0
+# Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
+# to here a head costs fewer extra passes than the factorization is worth.
+_EASY = 300.0
 _NARROW = 256  # features so few that their factorization costs next to nothing
 
 
