@@ -328,6 +328,7 @@ def _solve_report(fit: Fit) -> dict[str, Any]:
     return {
         "certificate": fit.certificate.as_dict(),
         "solver": {
+            "method": fit.stats.method,
             "result": fit.stats.result,
             "message": fit.stats.message,
             "polish": fit.stats.polish,

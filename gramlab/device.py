@@ -33,6 +33,7 @@ __all__ = [
     "resident",
     "row_mesh",
     "row_sums",
+    "shortage",
 ]
 
 
@@ -48,6 +49,17 @@ def bytes_free() -> int | None:
     if not stats or "bytes_limit" not in stats:
         return None
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+
+
+def shortage(bytes_needed: int) -> str:
+    """Why ``bytes_needed`` do not fit the default device now, in words; empty if they do."""
+    free = bytes_free()
+    if free is None:
+        free = memory.bytes_available()
+    if bytes_needed <= free:
+        return ""
+    needed, left = memory.format_bytes(bytes_needed), memory.format_bytes(free)
+    return f"{needed} needed on {jax.local_devices()[0]}, {left} free"
 
 
 def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:

@@ -31,6 +31,13 @@ def format_bytes(count: int | float) -> str:
     return f"{size:.1f} {units[power]}"
 
 
+def bytes_available() -> int:
+    """Bytes of main memory that can be taken now."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def check_memory(bytes_needed: int | float, what: str, alternative: str) -> int:
     """Refuse a large allocation before it is made.
 
@@ -53,10 +60,8 @@ def check_memory(bytes_needed: int | float, what: str, alternative: str) -> int:
     NotEnoughMemory
         If more is needed than is free; states both and the alternative.
     """
-    import psutil
-
     needed = int(bytes_needed)
-    free = int(psutil.virtual_memory().available)
+    free = bytes_available()
     if needed > free:
         raise NotEnoughMemory(
             f"{what} needs {format_bytes(needed)} ({needed} bytes) of memory, but "

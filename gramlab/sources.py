@@ -1,4 +1,4 @@
-"""Where features come from: bundled digits, gramlab's `.safetensors` files, and `.npz` files."""
+"""Where features come from: bundled digits, gramlab's own files and folders, `.npz` files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from gramlab.errors import (
     UnreadableSource,
 )
 from gramlab.features import Features
+from gramlab.folder import is_feature_folder, read_folder
 from gramlab.memory import check_memory
 
 _FORMS = (
-    "accepted are the name 'digits', a .safetensors file written by gramlab.save_features, or an "
-    ".npz file with train_features and train_labels"
+    "accepted are the name 'digits', a folder written by gramlab extract, a .safetensors file "
+    "written by gramlab.save_features, or an .npz file with train_features and train_labels"
 )
 
 # No honest array header is longer; a lying one must not make the reader ask for gigabytes.
@@ -53,17 +54,20 @@ def known_sources() -> tuple[str, ...]:
     return ("digits",)
 
 
-def load_features(path_or_name: str | os.PathLike[str]) -> Features:
-    """Load features by name or from a file.
+def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full") -> Features:
+    """Load features by name, from a file or from a folder.
 
     Parameters
     ----------
     path_or_name : str or path-like
         "digits" (scikit-learn's bundled 8x8 images, raw pixels 0 .. 16, with a fixed stratified
-        80/20 split), a `.safetensors` file written by :func:`gramlab.save_features`, or an
-        `.npz` file. An `.npz` needs `train_features` (or `x`) and `train_labels` (or `labels`,
-        `y`), and may have `test_features` and `test_labels`, `class_names`, and
-        `coarse_of_class` (or `superclasses`). Pickled content is never opened.
+        80/20 split), a folder written by ``gramlab extract``, a `.safetensors` file written by
+        :func:`gramlab.save_features`, or an `.npz` file. An `.npz` needs `train_features` (or `x`)
+        and `train_labels` (or `labels`, `y`), and may have `test_features` and `test_labels`,
+        `class_names`, and `coarse_of_class` (or `superclasses`). Pickled content is never opened.
+    verify : str
+        Of a folder: "full" hashes every shard, "sampled" some of them, "none" only looks at
+        headers and sizes. Files are always verified whole.
 
     Returns
     -------
@@ -88,6 +92,8 @@ def load_features(path_or_name: str | os.PathLike[str]) -> Features:
         raise UnreadableSource(
             f"source {path_or_name!r} is not a usable path ({problem}); {_FORMS}"
         ) from problem
+    if not is_file and exists and is_feature_folder(path):
+        return read_folder(path, verify=verify)
     if not is_file:
         found = "is a folder" if path.is_dir() else "is not a regular file"
         raise UnreadableSource(

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         A temporary path in the same folder with the same suffix, not yet existing. After the
-        block it is synced to disk and renamed; when the block raises, it is removed.
+        block it is synced to disk, given the mode of an ordinary new file, and renamed; when the
+        block raises, it is removed.
 
     Raises
     ------
@@ -94,9 +96,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = _final_path(path)
     temporary = final.with_name(f".partial-{secrets.token_hex(8)}{final.suffix}")
     try:
+        # Some libraries make files that only their owner can read. The umask cannot be asked for
+        # without changing it for a moment, so a file made the ordinary way tells.
+        probe = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = stat.S_IMODE(os.fstat(probe).st_mode)
+        os.close(probe)
+        temporary.unlink()
         yield temporary
         handle = os.open(temporary, os.O_RDWR)
         try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, mode)
             os.fsync(handle)
         finally:
             os.close(handle)

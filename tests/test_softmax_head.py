@@ -419,3 +419,31 @@ def test_weight_decay_beyond_the_range_of_certificates_is_refused():
             SoftmaxHead(bad)
         with pytest.raises(InvalidSetting, match="weight_decay must be between"):
             LinearizedHead(bad)
+
+
+def test_what_does_not_fit_the_device_is_read_in_blocks_and_says_so(monkeypatch):
+    """Loaded once and kept; where there is no room, the streamed path, named with its reason."""
+    features, targets = problem(60, 8, 4, seed=3)
+    head = SoftmaxHead(1e-3, tolerance=1e-14)
+    expected = head.fit(features, targets)
+    held = {key: array for key, array in features._memo.items() if key[0] == "device"}
+    assert held  # ... and the next head uses what is there
+    head.fit(features, targets)
+    assert all(features._memo[key] is array for key, array in held.items())
+    monkeypatch.setattr(device, "bytes_free", lambda: 1_000)
+    again, _ = problem(60, 8, 4, seed=3)
+    found = head.fit(again, targets)
+    assert found.stats.method.startswith("streamed")
+    assert "25.0 kB needed" in found.stats.method
+    assert "1.0 kB free" in found.stats.method
+    assert not any(key[0] == "device" for key in again._memo if isinstance(key, tuple))
+    assert_same_optimum(found, expected)
+    # Asked for certified predictions, it goes on there as it does on the device.
+    sure = SoftmaxHead(1e-3, certified_share=0.95)
+    found = sure.fit(again, targets)
+    assert found.stats.polish == "share reached"
+    moved = found.certificate.logit_bound(again.x)
+    top = np.sort(again.x @ found.weights, axis=1)
+    assert (top[:, -1] - top[:, -2] > moved).mean() >= 0.95
+    monkeypatch.undo()
+    assert_same_optimum(found, sure.fit(features, targets))

@@ -301,3 +301,18 @@ def test_hashing_a_contiguous_array_makes_no_copy():
     finally:
         tracemalloc.stop()
     assert peak < 100_000
+
+
+def test_files_have_the_mode_of_any_new_file(tmp_path):
+    """Whatever the library that wrote them thinks of sharing."""
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "private.bin") as temporary:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(handle, b"x")
+            os.close(handle)
+        atomic_write(tmp_path / "plain.txt", "x")
+    finally:
+        os.umask(before)
+    for name in ("private.bin", "plain.txt"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o640

@@ -18,8 +18,12 @@ import typer.main
 
 from gramlab import __version__
 from gramlab.cli import check as check_verb
+from gramlab.cli import correlations as correlations_verb
+from gramlab.cli import extract as extract_verb
+from gramlab.cli import features as features_verb
 from gramlab.cli import population as population_verb
 from gramlab.cli import theorems as theorems_verb
+from gramlab.cli import transition as transition_verb
 from gramlab.cli.stopping import Stopped, signals_raise
 from gramlab.cli.terminal import emit, say
 from gramlab.errors import GramlabError, NotConvergedWarning
@@ -41,6 +45,10 @@ Examples:
   {check_verb.EXAMPLE}
   {theorems_verb.EXAMPLE}
   {population_verb.EXAMPLE}
+  {correlations_verb.EXAMPLE}
+  {transition_verb.EXAMPLE}
+  {extract_verb.EXAMPLE}
+  {features_verb.EXAMPLE}
 """
 
 CITATION = """Please cite the paper whose theory gramlab implements, and gramlab itself:
@@ -90,6 +98,25 @@ app.command(
     short_help=population_verb.SHORT_HELP,
     epilog=f"{population_verb.EPILOG}\n{EXIT_CODES}",
 )(population_verb.population)
+app.command(
+    "correlations",
+    help=correlations_verb.HELP,
+    short_help=correlations_verb.SHORT_HELP,
+    epilog=f"{correlations_verb.EPILOG}\n{EXIT_CODES}",
+)(correlations_verb.correlations)
+app.command(
+    "transition",
+    help=transition_verb.HELP,
+    short_help=transition_verb.SHORT_HELP,
+    epilog=f"{transition_verb.EPILOG}\n{EXIT_CODES}",
+)(transition_verb.transition)
+app.command(
+    "extract",
+    help=extract_verb.HELP,
+    short_help=extract_verb.SHORT_HELP,
+    epilog=f"{extract_verb.EPILOG}\n{EXIT_CODES}",
+)(extract_verb.extract)
+app.add_typer(features_verb.app)
 
 
 def _print_version(wanted: bool) -> None:

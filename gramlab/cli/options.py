@@ -38,9 +38,9 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         show_default=False,
-        help="Features with their true labels: 'digits' (bundled), an .npz file with "
-        "train_features and train_labels (optionally test_features and test_labels), or a "
-        ".safetensors file written by gramlab.",
+        help="Features with their true labels: 'digits' (bundled), a folder written by gramlab "
+        "extract, an .npz file with train_features and train_labels (optionally test_features and "
+        "test_labels), or a .safetensors file written by gramlab.",
     ),
 ]
 Noise = Annotated[NoiseKind, typer.Option("--noise", help="Kind of label noise.")]

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 
 from gramlab.figures.accuracy import accuracy_by_round
 from gramlab.figures.averaging import crossing_round, label_averaging
+from gramlab.figures.correlations import class_angles, correlation_heatmap
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.errors import error_by_round
 from gramlab.figures.heatmap import gram_heatmap
 from gramlab.figures.phase import phase_figure
 from gramlab.figures.style import figure_png, save_figure
+from gramlab.figures.transition import transition_figure
 
 if TYPE_CHECKING:
     from gramlab.check import CheckResult
@@ -25,6 +27,8 @@ __all__ = [
     "Figure",
     "accuracy_by_round",
     "check_figures",
+    "class_angles",
+    "correlation_heatmap",
     "crossing_round",
     "eigenvalue_gap",
     "error_by_round",
@@ -33,6 +37,7 @@ __all__ = [
     "label_averaging",
     "phase_figure",
     "save_figure",
+    "transition_figure",
 ]
 
 

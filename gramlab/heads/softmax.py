@@ -35,6 +35,8 @@ _CLASS_ITERATIONS = 12  # ... unless the scalar metric got there in fewer iterat
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
 _CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
+# Features in float64 and float32; targets, logits, predictions and their changes in either.
+_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 12, 80
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 
@@ -126,9 +128,11 @@ class SoftmaxHead:
                     f"start must have shape (d, K) = {shape}, got {start.shape}: pass the weights "
                     "of a fit on the same features and classes"
                 )
-        sharded = isinstance(objective, ShardedObjective)
-        solve = self._streamed if objective.streams and not sharded else self._solved
-        fit = solve(objective, start)
+        shortage = self._shortage(objective)
+        if shortage is None:
+            fit = self._solved(objective, start)
+        else:
+            fit = self._streamed(objective, start, shortage)
         stats = fit.stats
         if not stats.converged:
             # The float64 referee decides whether the tolerance itself was missed.
@@ -154,6 +158,20 @@ class SoftmaxHead:
         settings = (self.tolerance, self.max_passes, begin)
         return sharded_objective(features, targets, self.weight_decay, settings)
 
+    def _shortage(self, objective: SoftmaxObjective) -> str | None:
+        """Why to read the features in blocks, in words; None where they can be on the device."""
+        if isinstance(objective, ShardedObjective):
+            return None
+        if objective.streams:
+            return ""
+        n, k = objective.n_samples, objective.n_classes
+        rank = min(n, objective.features.n_features)
+        known = any(
+            isinstance(key, tuple) and key[0] == "device" for key in objective.features._memo
+        )
+        needed = _BYTES_PER_LOGIT * n * k + (0 if known else _BYTES_PER_FEATURE * n * rank)
+        return device.shortage(needed) or None
+
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
         solve = _Solve(self, objective, start)
         weights, stats = solve.run()
@@ -172,18 +190,22 @@ class SoftmaxHead:
             _ = fit.certificate  # now, in all processes: one that asked alone would wait
         return fit
 
-    def _streamed(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
-        """Fit in passes over blocks of rows, holding nothing of size (N, d) or (N, K)."""
-        if self.certified_share is not None:
+    def _streamed(
+        self, objective: SoftmaxObjective, start: np.ndarray | None, shortage: str
+    ) -> Fit:
+        """Fit in passes over blocks of rows, putting nothing of size (N, d) on the device."""
+        share = self.certified_share
+        if share is not None and objective.streams:
             raise errors.InvalidSetting(
                 "certified_share must be None for features mapped from a file, got "
-                f"{self.certified_share}: it needs all logits in memory; ask for a smaller "
+                f"{share}: it needs all logits in memory; ask for a smaller "
                 "tolerance instead"
             )
         shape = (objective.features.n_features, objective.n_classes)
         start_norm = float(np.linalg.norm(objective.gradient(np.zeros(shape))))
+        method = f"{_STREAMED} ({shortage})" if shortage else _STREAMED
         if start_norm == 0.0:
-            stats = SolveStats(_STREAMED, passes=1.0)
+            stats = SolveStats(method, passes=1.0)
             return StreamedFit(objective, np.zeros(shape), stats)
 
         def report(passes: float, norm: float) -> None:
@@ -192,11 +214,32 @@ class SoftmaxHead:
 
         target = _SAFETY * math.sqrt(self.tolerance) * start_norm
         found = minimize_streamed(objective, start, target, self.max_passes, report)
-        reached = (np.linalg.norm(objective.gradient(found.weights)) / start_norm) ** 2
-        passes = found.passes + 2.0
-        message = _message(found.outcome, float(reached), passes, self.max_passes)
-        stats = SolveStats(_STREAMED, found.outcome, message, passes, found.iterations)
-        return StreamedFit(objective, found.weights, stats)
+        weights, outcome, polish = found.weights, found.outcome, ""
+        passes, iterations = found.passes + 2.0, found.iterations
+        norm = float(np.linalg.norm(objective.gradient(weights)))
+        while share is not None and outcome == "converged":
+            logits = objective.logits(weights)
+            tighter = _tighter_target(objective, weights, logits, norm, share)
+            passes += 0.5
+            if tighter is None:
+                polish = "share reached"
+                break
+            if norm <= objective.gradient_rounding(weights, logits):
+                polish = "float64 floor"
+                break
+            left = int(self.max_passes - passes)
+            if left < 1:
+                polish = "pass limit"
+                break
+            found = minimize_streamed(objective, weights, tighter, left, report)
+            passes, iterations = passes + found.passes, iterations + found.iterations
+            weights, norm = found.weights, float(np.linalg.norm(objective.gradient(found.weights)))
+            if found.outcome != "converged":
+                polish = found.outcome
+                break
+        message = _message(outcome, (norm / start_norm) ** 2, passes, self.max_passes)
+        stats = SolveStats(method, outcome, message, passes, iterations, polish)
+        return StreamedFit(objective, weights, stats)
 
 
 class _Solve:
@@ -364,31 +407,14 @@ class _Solve:
         return solver.scalar_metric(base, state)
 
     def _tighter_target(self, share: float) -> float | None:
-        """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
-
-        It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
-        passes to compute as going on until the global one suffices.
-        """
-        needed = self.head.weight_decay * self._needed_bound(share)
-        rounding = self._rounding()
-        if self.norm + rounding < needed:
-            return None
-        return max(0.5 * (needed - rounding), 0.5 * rounding)
+        logits = np.asarray(self.logits)
+        return _tighter_target(self.objective, self._weights(), logits, self.norm, share)
 
     def _at_floor(self) -> bool:
         return self.norm <= self._rounding()
 
     def _rounding(self) -> float:
         return self.objective.gradient_rounding(self._weights(), np.asarray(self.logits))
-
-    def _needed_bound(self, share: float) -> float:
-        """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
-        v = np.asarray(self.logits)
-        top = np.partition(v, -2, axis=1)[:, -2:]
-        # A zero row has zero logits at every W: its tie is real and never certified.
-        norms = np.where(self.objective.row_norms > 0.0, self.objective.row_norms, np.inf)
-        ratios = np.sort((top[:, 1] - top[:, 0]) / (math.sqrt(2.0) * norms))
-        return float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
 
     def _weights(self) -> np.ndarray:
         return self.coordinates.to_weights(self.a)
@@ -407,6 +433,30 @@ class _Solve:
             iterations=self.iterations,
             polish=polish,
         )
+
+
+def _tighter_target(
+    objective: SoftmaxObjective, weights: np.ndarray, logits: np.ndarray, norm: float, share: float
+) -> float | None:
+    """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
+
+    It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
+    passes to compute as going on until the global one suffices.
+    """
+    needed = objective.weight_decay * _needed_bound(objective, logits, share)
+    rounding = objective.gradient_rounding(weights, logits)
+    if norm + rounding < needed:
+        return None
+    return max(0.5 * (needed - rounding), 0.5 * rounding)
+
+
+def _needed_bound(objective: SoftmaxObjective, logits: np.ndarray, share: float) -> float:
+    """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
+    top = np.partition(logits, -2, axis=1)[:, -2:]
+    # A zero row has zero logits at every W: its tie is real and never certified.
+    norms = np.where(objective.row_norms > 0.0, objective.row_norms, np.inf)
+    ratios = np.sort((top[:, 1] - top[:, 0]) / (math.sqrt(2.0) * norms))
+    return float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
 
 
 def _message(outcome: str, reached: float, passes: float, max_passes: int) -> str:

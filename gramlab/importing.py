@@ -1,0 +1,256 @@
+"""Other people's feature files as Features: NumPy, Parquet, PyTorch, and nothing is unpickled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab.features import Features
+from gramlab.sources import load_features
+
+__all__ = ["import_features"]
+
+_X_NAMES = ("train_features", "features", "x", "X", "embeddings", "embedding")
+_LABEL_NAMES = ("train_labels", "labels", "label", "y", "targets", "target")
+_TEST_X_NAMES, _TEST_LABEL_NAMES = ("test_features", "test_x"), ("test_labels", "test_y")
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+
+
+def import_features(
+    path: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    features_column: str | None = None,
+    label_column: str | None = None,
+) -> Features:
+    """Read features from a file of another tool.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` and ``.safetensors`` as :func:`gramlab.load_features` reads them, or a feature
+        folder; ``.npy`` with x (N, d); ``.parquet`` with one column of lists, or one numeric column
+        per feature, and a label column; ``.pt`` or ``.pth`` with a tensor x, a pair (x, labels), or
+        a mapping of tensors, loaded as weights only.
+    labels
+        A ``.npy`` or text file of labels, one per row, where `path` has none. Text labels become
+        classes in sorted order.
+    features_column, label_column
+        Column or key names, where they cannot be told.
+
+    Raises
+    ------
+    UnreadableSource
+        If the file is missing, damaged, of an unknown kind, or could run code when opened.
+    InvalidFeatures, InvalidLabels, InvalidSetting
+        If what it holds does not make valid features.
+    """
+    source = Path(path).expanduser()
+    suffix = source.suffix.lower()
+    if source.is_dir() or suffix in (".npz", ".safetensors"):
+        if labels is not None:
+            raise InvalidSetting(f"{source.name!r} brings its own labels; leave --labels out")
+        return load_features(source)
+    if not source.is_file():
+        raise UnreadableSource(f"source {os.fspath(path)!r} was not found; give a file")
+    if suffix == ".npy":
+        found: dict[str, Any] = {"x": _load_npy(source)}
+    elif suffix == ".parquet":
+        found = _read_parquet(source, features_column, label_column)
+    elif suffix in _TORCH_SUFFIXES:
+        found = _read_torch(source, features_column, label_column)
+    else:
+        raise UnreadableSource(
+            f"source {source.name!r} has the unknown suffix {source.suffix!r}; accepted are .npz, "
+            ".npy, .parquet, .pt, .pth, .safetensors and feature folders"
+        )
+    if labels is not None:
+        found["labels"] = _read_labels(Path(labels).expanduser())
+    if found.get("labels") is None:
+        raise InvalidSetting(
+            f"{source.name!r} holds no labels; give them with --labels FILE (.npy, or text with "
+            "one per line)"
+        )
+    y, names = _numbered(found["labels"])
+    test_y = found.get("test_labels")
+    if test_y is not None:
+        test_y, names = _numbered_like(test_y, names)
+    return Features(
+        found["x"],
+        y,
+        test_x=found.get("test_x"),
+        test_labels=test_y,
+        class_names=names,
+        provenance={"source": source.name},
+    )
+
+
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as problem:
+        raise UnreadableSource(
+            f"source {path.name!r} is no plain .npy array ({problem}); save it with np.save, "
+            "without Python objects"
+        ) from problem
+
+
+def _read_labels(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise UnreadableSource(f"label file {str(path)!r} was not found")
+    if path.suffix.lower() == ".npy":
+        return _load_npy(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UnreadableSource(
+            f"label file {path.name!r} is no text ({problem}); give .npy, or one label per line"
+        ) from problem
+    return np.array([line.strip() for line in lines if line.strip()], dtype=str)
+
+
+def _read_parquet(
+    path: Path, features_column: str | None, label_column: str | None
+) -> dict[str, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as problem:
+        raise InvalidSetting(
+            'reading Parquet needs the extra "extract"; pip install "gramlab[extract]"'
+        ) from problem
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as problem:
+        raise UnreadableSource(f"source {path.name!r} is no Parquet file ({problem})") from problem
+    columns = table.column_names
+    label = _named(label_column, _LABEL_NAMES, columns, path, "label column", needed=False)
+    kinds = {name: table.schema.field(name).type for name in columns if name != label}
+    lists = [
+        name
+        for name, kind in kinds.items()
+        if pyarrow.types.is_list(kind)
+        or pyarrow.types.is_large_list(kind)
+        or pyarrow.types.is_fixed_size_list(kind)
+    ]
+    chosen = features_column or (lists[0] if len(lists) == 1 else None)
+    if chosen is not None:
+        if chosen not in columns:
+            raise InvalidSetting(f"{path.name!r} has no column {chosen!r}, it has {columns}")
+        x = _stacked(table[chosen].to_pylist(), path, chosen)
+    else:
+        numeric = [n for n, k in kinds.items() if pyarrow.types.is_floating(k)]
+        if lists or not numeric:
+            raise InvalidSetting(
+                f"the features of {path.name!r} cannot be told among {columns}; name the column "
+                "with --features-column"
+            )
+        x = np.column_stack([table[name].to_numpy() for name in numeric])
+    return {"x": x, "labels": None if label is None else np.array(table[label].to_pylist())}
+
+
+def _stacked(rows: Sequence[Any], path: Path, column: str) -> np.ndarray:
+    widths = {len(row) if row is not None else -1 for row in rows}
+    if len(widths) != 1 or -1 in widths:
+        raise InvalidSetting(
+            f"column {column!r} of {path.name!r} must hold lists of one length, got lengths "
+            f"{sorted(widths)[:5]}"
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def _read_torch(
+    path: Path, features_column: str | None, label_column: str | None
+) -> dict[str, Any]:
+    try:
+        import torch
+    except ImportError as problem:
+        raise InvalidSetting(
+            'reading PyTorch files needs the extra "extract"; pip install "gramlab[extract]"'
+        ) from problem
+    try:
+        # Tensors and plain containers only: anything else in the file is refused, not run.
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as problem:  # whatever the file makes the library raise
+        raise UnreadableSource(
+            f"source {path.name!r} could not be read as tensors only ({type(problem).__name__}: "
+            f"{str(problem).splitlines()[0][:200]}); save a dict of tensors with torch.save"
+        ) from problem
+    if isinstance(found, torch.Tensor):
+        return {"x": _array(found)}
+    if isinstance(found, (tuple, list)) and len(found) == 2:
+        return {"x": _array(found[0]), "labels": _array(found[1])}
+    if not isinstance(found, Mapping):
+        raise UnreadableSource(
+            f"source {path.name!r} must hold a tensor, a pair (x, labels) or a mapping, got "
+            f"{type(found).__name__}"
+        )
+    keys = [str(key) for key in found]
+    parts = {
+        "x": _named(features_column, _X_NAMES, keys, path, "features", needed=True),
+        "labels": _named(label_column, _LABEL_NAMES, keys, path, "labels", needed=False),
+        "test_x": _named(None, _TEST_X_NAMES, keys, path, "test features", needed=False),
+        "test_labels": _named(None, _TEST_LABEL_NAMES, keys, path, "test labels", needed=False),
+    }
+    return {role: _array(found[key]) for role, key in parts.items() if key is not None}
+
+
+def _array(tensor: Any) -> np.ndarray:
+    try:
+        values = tensor.detach()
+        return (values.float() if values.dtype.is_floating_point else values).numpy()
+    except AttributeError:
+        return np.asarray(tensor)
+
+
+def _named(
+    asked: str | None,
+    usual: Sequence[str],
+    present: Sequence[str],
+    path: Path,
+    what: str,
+    *,
+    needed: bool,
+) -> str | None:
+    if asked is not None:
+        if asked not in present:
+            raise InvalidSetting(f"{path.name!r} has no {what} {asked!r}, it has {list(present)}")
+        return asked
+    found = next((name for name in usual if name in present), None)
+    if found is None and needed:
+        raise InvalidSetting(
+            f"the {what} of {path.name!r} cannot be told among {list(present)}; name them with "
+            "--features-column"
+        )
+    return found
+
+
+def _numbered(labels: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Labels as numbers, and the class names where they were text."""
+    values = np.asarray(labels)
+    if values.dtype.kind not in "UO":
+        return values, None
+    names, numbers = np.unique(values.astype(str), return_inverse=True)
+    try:  # text of whole numbers, as a text file gives them
+        whole = np.array([int(name) for name in names])
+        return whole[numbers], None
+    except ValueError:
+        return numbers.reshape(values.shape), tuple(names.tolist())
+
+
+def _numbered_like(
+    labels: Any, names: tuple[str, ...] | None
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    values = np.asarray(labels)
+    if names is None:
+        return _numbered(values)[0], None
+    place = {name: number for number, name in enumerate(names)}
+    unknown = sorted({str(value) for value in values.tolist()} - set(place))
+    if unknown:
+        raise InvalidSetting(f"test labels hold classes that no training row has: {unknown[:5]}")
+    return np.array([place[str(value)] for value in values.tolist()]), names

@@ -1,0 +1,324 @@
+"""Superclasses: which classes resemble each other, found from the correlations of the features.
+
+The paper clusters classes by d(k, l) = 1 − mean cosine of their rows, with complete linkage, and
+cuts the tree at a share of its largest merge (arXiv 2402.10482, experiments with superclass
+noise). How the tree is built decides the answer, so it has a name: ``condensed`` clusters by these
+distances, ``authors`` is the call in the published code.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+from scipy.cluster import hierarchy
+
+from gramlab import memory, validation
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
+from gramlab.features import Features
+from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.spectrum import Spectrum
+
+__all__ = [
+    "METHODS",
+    "Superclasses",
+    "adjusted_rand_index",
+    "class_subspace_angles",
+    "closest_pairs",
+    "find_superclasses",
+]
+
+METHODS = {"condensed": 0.8, "authors": 0.9}
+"""Ways to build the tree, and where each cuts it by default, as a share of the largest merge."""
+
+# Half of float64's digits: what a mean of cosines computed in any order and way must agree to.
+_HALF_THE_DIGITS = math.sqrt(2.0 * UNIT_ROUNDOFF)
+
+
+@dataclass(frozen=True, eq=False)
+class Superclasses:
+    """Classes grouped by the correlations of their features.
+
+    Attributes
+    ----------
+    labels : (K,) int64
+        Superclass of each class, 0 … S − 1 in the order of their first classes.
+    linkage : (K − 1, 4) float64
+        The tree in SciPy's form: two clusters, the height of their merge, classes below it.
+    order : (K,) int64
+        Classes in the order of the tree's leaves; a superclass is a run of neighbours in it.
+    threshold : float
+        Height of the cut, in the units of ``linkage``: 1 − cosine for ``condensed``, Euclidean
+        distance of rows of the matrix of these for ``authors``.
+    method : str
+        ``condensed`` or ``authors``.
+    """
+
+    labels: npt.NDArray[np.int64]
+    linkage: npt.NDArray[np.float64]
+    order: npt.NDArray[np.int64]
+    threshold: float
+    method: str
+
+    @property
+    def count(self) -> int:
+        """S, the number of superclasses."""
+        return int(self.labels.max()) + 1
+
+    def members(self) -> list[list[int]]:
+        """Classes of each superclass, ascending."""
+        return [np.flatnonzero(self.labels == s).tolist() for s in range(self.count)]
+
+
+def find_superclasses(
+    matrix: npt.ArrayLike, *, method: str = "condensed", cut: float | None = None
+) -> Superclasses:
+    """Group classes by complete linkage on d(k, l) = 1 − matrix[k, l].
+
+    Parameters
+    ----------
+    matrix : (K, K)
+        Mean cosine of each pair of classes, ``class_correlations(features).matrix``; centre the
+        features first. The diagonal is not used.
+    method
+        ``condensed``: the distance of two clusters is the largest d(k, l) between them.
+        ``authors``: the published call, which hands SciPy's ``linkage`` the square matrix of d
+        (zero diagonal). SciPy then takes its rows for points and clusters by Euclidean distances
+        between *rows*, so two classes are near when they are alike in their distances to all the
+        others.
+    cut : float in (0, 1]
+        Height of the cut as a share of the largest merge; default 0.8 for ``condensed``, 0.9 for
+        ``authors``. A group stays together if all of its merges are at most that high.
+
+    Returns
+    -------
+    Superclasses
+        Permuting the classes permutes it; only among exactly equal distances the order of the
+        classes decides.
+
+    Raises
+    ------
+    InvalidSetting
+        If the matrix is not square, symmetric and at most 1 in absolute value (to half of
+        float64's digits), if there are fewer than two classes, if an entry is not finite (the
+        class is named), or if ``method`` or ``cut`` is not one of the above.
+
+    Notes
+    -----
+    Source: arXiv 2402.10482 for the distance, the linkage and the cut at 0.8; ``authors`` and its
+    0.9 are read off the published code. With cut q, ``condensed`` finds the superclasses of a
+    block model (c, d, e) with e < d iff 1 − d ≤ q (1 − e) and q < 1 (derived: its tree has merges
+    at 1 − d and 1 − e only).
+    """
+    if method not in METHODS:
+        raise InvalidSetting(
+            f"method must be one of {', '.join(METHODS)}, got {method!r}; choose one of them"
+        )
+    share = validation.check_positive("cut", METHODS[method] if cut is None else cut)
+    if share > 1.0:
+        raise InvalidSetting(
+            f"cut must be at most 1, got {share:g}; it is a share of the largest merge height"
+        )
+    correlations = _checked(matrix)
+    k = len(correlations)
+    # A mean of cosines can exceed 1 by its rounding, and a distance cannot be negative.
+    pairs = np.maximum(1.0 - correlations[np.triu_indices(k, 1)], 0.0)
+    if method == "condensed":
+        tree = hierarchy.linkage(pairs, "complete")
+    else:
+        square = np.zeros((k, k))
+        square[np.triu_indices(k, 1)] = pairs
+        square += square.T
+        with warnings.catch_warnings():
+            # SciPy sees that distances came where points belong: that is the published call.
+            warnings.simplefilter("ignore", hierarchy.ClusterWarning)
+            tree = hierarchy.linkage(square, "complete")
+    threshold = share * float(tree[-1, 2])
+    raw = hierarchy.fcluster(tree, threshold, "distance")
+    first, index = np.unique(raw, return_index=True, return_inverse=True)[1:]
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    order = hierarchy.leaves_list(tree).astype(np.int64)
+    return Superclasses(rank[index], tree, order, threshold, method)
+
+
+def closest_pairs(matrix: npt.ArrayLike, count: int) -> list[tuple[int, int, float]]:
+    """The ``count`` pairs of classes with the largest correlations.
+
+    Parameters
+    ----------
+    matrix : (K, K)
+        As for ``find_superclasses``.
+    count
+        At least 1; with fewer than ``count`` pairs, all of them are returned.
+
+    Returns
+    -------
+    list of (k, l, correlation)
+        k < l, largest correlation first, equal ones in the order of (k, l).
+
+    Raises
+    ------
+    InvalidSetting
+        As ``find_superclasses``, or if ``count`` is below 1.
+    """
+    count = validation.check_integer("count", count, 1)
+    correlations = _checked(matrix)
+    rows, columns = np.triu_indices(len(correlations), 1)
+    values = correlations[rows, columns]
+    best = np.argsort(-values, kind="stable")[:count]
+    return [(int(rows[i]), int(columns[i]), float(values[i])) for i in best]
+
+
+def adjusted_rand_index(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """How far two groupings of the same things agree: 1 if equal, about 0 for unrelated ones.
+
+    Parameters
+    ----------
+    a, b : (K,)
+        Group of each thing, whole numbers from 0; how groups are numbered does not matter.
+
+    Returns
+    -------
+    float
+        (agreement − its mean over relabelled groupings)/(its maximum − that mean), agreement being
+        the number of pairs that are together in both; at most 1, and negative where the groupings
+        agree less than chance. Counts are exact, so the only rounding is that of one quotient.
+
+    Raises
+    ------
+    InvalidLabels
+        If the groupings differ in length, or are not whole numbers from 0.
+
+    Notes
+    -----
+    Source: Hubert and Arabie, "Comparing partitions", Journal of Classification 2 (1985).
+    """
+    left = validation.check_labels(a, name="a")
+    right = validation.check_labels(b, n_samples=len(left), name="b")
+
+    def together(groups: np.ndarray) -> int:
+        return sum(math.comb(int(size), 2) for size in np.unique(groups, return_counts=True)[1])
+
+    # Numbered anew, so that no pair of group numbers can overflow.
+    left, right = (np.unique(groups, return_inverse=True)[1] for groups in (left, right))
+    both = together(left * len(right) + right)
+    in_a, in_b, pairs = together(left), together(right), math.comb(len(left), 2)
+    # All terms times 2·pairs: integers, and Python's are exact.
+    chance = 2 * in_a * in_b
+    most = pairs * (in_a + in_b)
+    if most == chance:  # both put everything in one group, or everything apart: they are equal
+        return 1.0
+    return (2 * pairs * both - chance) / (most - chance)
+
+
+def class_subspace_angles(
+    features: Features, labels: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float64]:
+    """Principal angles between the top-K eigenspace of G = XXᵀ and the class indicators.
+
+    All are 0 exactly where the filter h(G) acts on labels as it does in a block model: class means
+    are then combinations of the first K eigenvectors. The eigenvectors come from the smaller of
+    XᵀX and XXᵀ; what is held beside the coordinates is (N, K).
+
+    Parameters
+    ----------
+    features
+        N rows, K classes. G is that of the rows as they are.
+    labels : (N,)
+        Classes; default ``features.labels``.
+
+    Returns
+    -------
+    angles : (K,)
+        Radians in [0, π/2], ascending. Small angles are computed from sines, large ones from
+        cosines, so that none loses digits (Björck and Golub 1973). The eigenspace itself is known
+        to the sine 2 ``eigenvalue_error``/gap(K) (Davis and Kahan).
+
+    Raises
+    ------
+    InvalidLabels
+        If a class has no row, so that it has no direction; it is named.
+    InvalidFeatures
+        If the first K eigenvectors are not determined: s_K is not certified above s_{K+1}, or, with
+        N = K, above 0.
+    NotEnoughMemory
+        If the (N, K) arrays would not fit.
+
+    Notes
+    -----
+    Features centred without being normalized afterwards are orthogonal to the all-ones vector,
+    which is in the span of the indicators: the last angle is then π/2, whatever the features.
+    """
+    n, k = features.n_samples, features.n_classes
+    labels = (
+        features.labels
+        if labels is None
+        else validation.check_labels(labels, n_samples=n, n_classes=k)
+    )
+    counts = np.bincount(labels, minlength=k)
+    missing = np.flatnonzero(counts == 0)
+    if missing.size:
+        raise InvalidLabels(
+            f"every class must have a row, got none of class {int(missing[0])} "
+            f"({features.class_names[int(missing[0])]!r}); leave out classes without rows"
+        )
+    memory.check_memory(4 * 8 * n * k, f"the angles of {k} class directions", "use fewer rows")
+    spectrum = Spectrum.of(features)
+    error = spectrum.certificate.eigenvalue_error
+    last, after = spectrum.eigenvalue(k), spectrum.eigenvalue(k + 1) if k < n else 0.0
+    if last - after <= 2.0 * error:
+        raise InvalidFeatures(
+            f"the first K = {k} eigenvectors of G must be determined, got s_{k} = {last:.6g} and "
+            f"s_{k + 1} = {after:.6g}, each known to {error:.1e}; there must be at least K "
+            "features and a gap after the K-th eigenvalue"
+        )
+    top = np.linalg.qr(spectrum.coordinates[:, :k] / np.sqrt(spectrum.eigenvalues[:k]))[0]
+    sums = np.zeros((k, k))
+    np.add.at(sums, labels, top)
+    # Projected on the indicators' span, a column is its class means; the rest is what sticks out.
+    cosines = np.asarray(scipy.linalg.svdvals(sums / np.sqrt(counts)[:, None]))
+    top -= (sums / counts[:, None])[labels]
+    sines = scipy.linalg.svdvals(top)[::-1]
+    # scipy.linalg.subspace_angles would do, if it did not (1.17) choose between sine and cosine for
+    # the i-th smallest angle by the i-th largest one, which costs half of the digits of both.
+    small = cosines**2 >= 0.5
+    return np.where(small, np.arcsin(np.minimum(sines, 1.0)), np.arccos(np.minimum(cosines, 1.0)))
+
+
+def _checked(matrix: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The correlations as float64, or what is wrong with them."""
+    given = validation.as_array(matrix, "matrix", InvalidSetting)
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or len(given) < 2:
+        raise InvalidSetting(
+            "matrix must be square with at least two classes, got shape "
+            f"{given.shape}; pass class_correlations(features).matrix"
+        )
+    if given.dtype.kind not in "fiu":
+        raise InvalidSetting(
+            f"matrix must hold real numbers, got dtype {given.dtype}; "
+            "pass class_correlations(features).matrix"
+        )
+    correlations = given.astype(np.float64)
+    off = ~np.eye(len(correlations), dtype=bool)
+    bad = off & ~np.isfinite(correlations)
+    if bad.any():
+        # A class without rows spoils its whole row: of two classes, the one that spoils more.
+        worst = int(np.argmax(bad.sum(axis=1)))
+        other = int(np.argmax(bad[worst]))
+        raise InvalidSetting(
+            f"matrix must be finite off its diagonal, got {correlations[worst, other]} for class "
+            f"{worst} (with class {other}); leave out classes without training rows"
+        )
+    skew = float(np.abs(correlations - correlations.T)[off].max())
+    largest = float(np.abs(correlations[off]).max())
+    if skew > _HALF_THE_DIGITS * max(largest, 1.0) or largest > 1.0 + _HALF_THE_DIGITS:
+        raise InvalidSetting(
+            f"matrix must be symmetric and hold mean cosines, got entries up to {largest:.6g} and "
+            f"an asymmetry of {skew:.1e}; pass class_correlations(features).matrix"
+        )
+    return correlations
