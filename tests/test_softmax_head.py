@@ -206,7 +206,7 @@ def test_first_step_of_the_solver_is_the_closed_form():
 
 @pytest.mark.parametrize("kept", [1, 5, 23])
 def test_class_metric_inverts_the_class_blocks(kept):
-    """Woodbury: M⁻¹ − FᵀF times the dense block it stands for is the identity."""
+    """Woodbury: M⁻¹ − BᵀSB times the dense block it stands for is the identity."""
     with device.float64():
         _, _, _, base, state = settled(iterations=6)
         metric = solver.class_metric(base, state, kept)
@@ -219,12 +219,12 @@ def test_class_metric_inverts_the_class_blocks(kept):
             heavy, extra = z[order[:kept]], weights[order[:kept]] - rest
             # The rows not kept enter through their mean curvature, over all of ZᵀZ.
             block = rest * z.T @ z / n + heavy.T @ (extra[:, None] * heavy) / n + lam * np.eye(6)
-            factors = np.asarray(metric.factors[c])
+            factors, inner = np.asarray(metric.factors[c]), np.asarray(metric.inner[c])
             inverse = np.diag(1 / (rest * np.asarray(base.eigenvalues) / n + lam))
-            inverse -= factors.T @ factors
+            inverse -= factors.T @ inner @ factors
             error = np.linalg.norm(inverse @ block - np.eye(6))
             assert error < 1e-12 * np.linalg.cond(block)
-            wrong = inverse + factors.T @ factors  # planted: without the kept rows
+            wrong = inverse + factors.T @ inner @ factors  # planted: without the kept rows
             assert np.linalg.norm(wrong @ block - np.eye(6)) > 1e-3
 
 
@@ -297,8 +297,66 @@ def test_features_themselves_and_the_eigenbasis_give_the_same_head(monkeypatch):
     Spectrum.of(features)
     assert_same_optimum(plain, fit(features, targets, 1.0, tolerance=1e-20))
     fresh = Features(features.x, features.labels)
-    fit(fresh, targets, 1e-5)
-    assert "spectrum" in fresh._memo
+    quick = fit(fresh, targets, 1e-3, tolerance=1e-20)
+    assert "spectrum" not in fresh._memo
+    assert fresh._memo["quick basis"] is not None
+    assert_same_optimum(quick, fit(features, targets, 1e-3, tolerance=1e-20))
+
+
+def test_the_quick_eigenbasis_is_orthonormal_and_diagonal_to_float32():
+    from gramlab.heads import coordinates
+
+    features, _ = problem(60, 8, 4, seed=8)
+    with device.float64():
+        found = coordinates.Coordinates.of(features, 1e-5, 4)
+        z = np.asarray(found.resident(np.float32), dtype=np.float64)
+    assert found.quick
+    unit = 60 * 2.0**-23
+    assert np.linalg.norm(found.basis.T @ found.basis - np.eye(8)) < unit
+    error = z.T @ z - np.diag(found.eigenvalues)
+    assert np.linalg.norm(error) < unit * found.eigenvalues[0]
+    assert np.linalg.norm(z - features.x @ found.basis) < unit * np.linalg.norm(z)
+    turned = features.x @ np.roll(found.basis, 1, axis=0)  # planted: no eigenbasis
+    assert np.linalg.norm(turned.T @ turned - np.diag(found.eigenvalues)) > 0.1
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e25])
+def test_features_outside_of_float32s_range_get_the_float64_basis(scale):
+    from gramlab.heads import coordinates
+
+    features, _ = problem(60, 8, 4, seed=8)
+    features = Features(scale * features.x, features.labels, n_classes=4)
+    with device.float64():
+        assert not coordinates.Coordinates.of(features, 1e-5, 4).quick
+
+
+def test_a_basis_of_float32_is_not_used_for_float64_corrections(monkeypatch):
+    """Where float32 brings no progress, the solver asks for the other one."""
+    from gramlab.heads import softmax as room
+
+    features, targets = problem(60, 8, 4, seed=8)
+    monkeypatch.setattr(room, "_FLOAT32_CONDITION", 0.0)
+    found = fit(features, targets, 1e-3, tolerance=1e-20)
+    assert "spectrum" in features._memo
+    assert found.certificate.relative_gap <= 1e-20
+
+
+@pytest.mark.parametrize("confidence", [0.3, 1.0, 6.0])
+def test_the_best_multiple_of_a_start(confidence):
+    """Newton on the ray against a bounded scalar search."""
+    from scipy.optimize import minimize_scalar
+
+    features, targets = problem(60, 8, 4, seed=9)
+    weights = confidence * fit(features, targets, 1e-2).weights
+    objective = SoftmaxObjective(features, targets - 1 / 4, 1e-2)
+    with device.float64():
+        logits = features.x @ weights
+        arguments = (targets - 1 / 4, 60.0, 1e-2 * float(np.vdot(weights, weights)))
+        found = float(solver.best_multiple(logits, *arguments))
+        wrong = float(solver.best_multiple(logits, -arguments[0], *arguments[1:]))
+    best = minimize_scalar(lambda s: objective.value(s * weights), bounds=(0, 10), method="bounded")
+    assert objective.value(found * weights) - best.fun <= 1e-6 * (np.log(4) - best.fun)
+    assert objective.value(wrong * weights) > objective.value(found * weights)  # planted
 
 
 def test_not_converged_is_a_result_with_a_reason_and_a_remedy():
@@ -434,7 +492,7 @@ def test_what_does_not_fit_the_device_is_read_in_blocks_and_says_so(monkeypatch)
     again, _ = problem(60, 8, 4, seed=3)
     found = head.fit(again, targets)
     assert found.stats.method.startswith("streamed")
-    assert "25.0 kB needed" in found.stats.method
+    assert "28.8 kB needed" in found.stats.method
     assert "1.0 kB free" in found.stats.method
     assert not any(key[0] == "device" for key in again._memo if isinstance(key, tuple))
     assert_same_optimum(found, expected)

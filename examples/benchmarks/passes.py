@@ -25,10 +25,11 @@ from gramlab.storage import atomic_write, output_folder, to_json
 TOLERANCE = 1e-10
 VARIANTS = {
     "as shipped": {},
-    "scalar metric only": {"_CLASS_LEVELS": ()},
-    "class metric once": {"_CLASS_LEVELS": (2e-2,)},
+    "scalar metric only": {"_CLASS_LEVEL": 0.0},
+    "class metric once": {"_CLASS_AGAIN": 0.0},
     "class metric of 32 rows": {"_CLASS_ROWS": 32},
     "class metric of 192 rows": {"_CLASS_ROWS": 192},
+    "class metric whatever the rate": {"_CLASS_ITERATIONS": 0},
     "5 pairs": {"_MEMORY": 5},
     "20 pairs": {"_MEMORY": 20},
     "float64 corrections": {"_FLOAT32_CONDITION": 0.0},

@@ -3,6 +3,9 @@
 The Gram eigenbasis makes the linearized Hessian diagonal, and pays for its factorization where the
 problem is hard. Where weight decay dominates the features' curvature, the features as they are do
 as well, and nothing is factorized for a single head.
+
+The basis only shapes steps: gradients at base points are taken in the features themselves. So where
+no ``Spectrum`` is at hand, one of float32 accuracy will do, at a third of the price.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
 from gramlab import device
 from gramlab.features import Features
@@ -23,6 +28,7 @@ __all__ = ["Coordinates"]
 # to here a head costs fewer extra passes than the factorization is worth.
 _EASY = 300.0
 _NARROW = 256  # features so few that their factorization costs next to nothing
+_QUICK_RANGE = (1e-12, 1e12)  # of the largest feature: float32 squares and sums stay in range
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +43,33 @@ class Coordinates:
         V, orthonormal; None where Z is X itself.
     eigenvalues : (r,)
         Of XᵀX in that basis; without one, their mean.
+    quick
+        Whether the basis is of float32 accuracy; float64 corrections then need another.
     """
 
     features: Features
     basis: np.ndarray | None
     eigenvalues: np.ndarray
+    quick: bool = False
 
     @classmethod
     def of(cls, features: Features, weight_decay: float, n_classes: int) -> Coordinates:
         """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves."""
         memo = features._memo
         n, d = features.n_samples, features.n_features
-        if "spectrum" not in memo and _NARROW < d <= n:
-            if "trace" not in memo:
-                memo["trace"] = sum(float(np.vdot(b, b)) for _, b in features.blocks())
-            if memo["trace"] / n <= _EASY * n_classes * weight_decay:
-                return cls(features, None, np.full(d, memo["trace"] / d))
+        if "spectrum" not in memo and d <= n:
+            if d > _NARROW:
+                if "trace" not in memo:
+                    memo["trace"] = sum(float(np.vdot(b, b)) for _, b in features.blocks())
+                if memo["trace"] / n <= _EASY * n_classes * weight_decay:
+                    return cls(features, None, np.full(d, memo["trace"] / d))
+            if cls is Coordinates and (found := _quick(features)) is not None:
+                return found
+        return cls.exact(features)
+
+    @classmethod
+    def exact(cls, features: Features) -> Coordinates:
+        """The Gram eigenbasis in float64."""
         spectrum = Spectrum.of(features)
         return cls(features, spectrum.basis, spectrum.eigenvalues)
 
@@ -61,24 +78,80 @@ class Coordinates:
         """R."""
         return len(self.eigenvalues)
 
+    def rows(self, dtype: npt.DTypeLike) -> jax.Array:
+        """X (N, d) on the device, put there once per Features object and precision."""
+        return _rows(self.features, dtype)
+
     def resident(self, dtype: npt.DTypeLike) -> jax.Array:
         """Z (N, r) on the device, put there once per Features object and precision."""
-        memo, what = self.features._memo, "rows" if self.basis is None else "eigenbasis"
-        key = ("device", what, np.dtype(dtype).name)
+        if self.basis is None:
+            return self.rows(dtype)
+        memo, name = self.features._memo, np.dtype(dtype).name
+        if self.quick:
+            return memo["quick basis"][1]
+        key = ("device", "eigenbasis", name)
         if key not in memo:
-            values = (
-                self.features.as_float64()
-                if self.basis is None
-                else Spectrum.of(self.features).coordinates
-            )
-            memo[key] = device.resident(values, f"the features ({what}) as {key[2]}", dtype)
+            values = Spectrum.of(self.features).coordinates
+            memo[key] = device.resident(values, f"the features (eigenbasis) as {name}", dtype)
         return memo[key]
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
-        """W (d, K) from weights a (K, r) in these coordinates."""
-        return np.ascontiguousarray(a.T) if self.basis is None else self.basis @ a.T
+        """Weights (K, d) of the features from weights a (K, r) in these coordinates."""
+        return a if self.basis is None else a @ self.basis.T
 
     def from_weights(self, weights: np.ndarray) -> np.ndarray:
-        """Weights (K, r) in these coordinates from W (d, K); parts outside the rows' span drop."""
-        weights = np.asarray(weights, dtype=np.float64)
-        return np.ascontiguousarray(weights.T if self.basis is None else weights.T @ self.basis)
+        """Weights or a gradient (K, r) in these coordinates from those (K, d) of the features."""
+        return weights if self.basis is None else weights @ self.basis
+
+    def in_span(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (K, d) less their parts outside the span of the rows, which do nothing."""
+        if self.basis is None or self.rank == self.basis.shape[0]:
+            return weights
+        return self.to_weights(self.from_weights(weights))
+
+
+def _rows(features: Features, dtype: npt.DTypeLike) -> jax.Array:
+    memo, name = features._memo, np.dtype(dtype).name
+    key = ("device", "rows", name)
+    if key not in memo:
+        values = features.as_float64() if name == "float64" else features.x
+        memo[key] = device.resident(values, f"the features (rows) as {name}", dtype)
+    return memo[key]
+
+
+def _quick(features: Features) -> Coordinates | None:
+    """The eigenbasis in float32, made once per Features object; None where float32 cannot hold it.
+
+    It is orthonormal to a few units of float32's roundoff, and so is all that is asked of it: the
+    step it shapes is applied to float64 weights, whose gradient does not know of it.
+    """
+    memo = features._memo
+    if "quick basis" not in memo:
+        rows = _rows(features, np.float32)
+        largest = float(jnp.abs(rows).max())
+        memo["quick basis"] = None
+        if _QUICK_RANGE[0] < largest < _QUICK_RANGE[1]:
+            gram = np.asarray(_gram(rows))
+            vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
+            z, eigenvalues = _rotated(rows, np.ascontiguousarray(vectors))
+            # Quotients, not LAPACK's eigenvalues: they are never negative. Their order, which may
+            # differ where they are rounding, matters to nobody here.
+            found = Coordinates(
+                features,
+                np.asarray(vectors, dtype=np.float64),
+                np.asarray(eigenvalues, dtype=np.float64),
+                quick=True,
+            )
+            memo["quick basis"] = (found, z)
+    return None if memo["quick basis"] is None else memo["quick basis"][0]
+
+
+@jax.jit
+def _gram(rows: jax.Array) -> jax.Array:
+    return jnp.matmul(rows.T, rows, precision="highest")
+
+
+@jax.jit
+def _rotated(rows: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    z = jnp.matmul(rows, vectors, precision="highest")
+    return z, (z * z).sum(axis=0)

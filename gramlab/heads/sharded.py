@@ -38,26 +38,32 @@ __all__ = ["ShardedCoordinates", "ShardedObjective", "sharded_objective"]
 class ShardedCoordinates(Coordinates):
     """Coordinates whose rows stay where the rows of x are."""
 
+    def rows(self, dtype: npt.DTypeLike) -> jax.Array:
+        """X (rows of all shards, d) over the devices, made once per precision."""
+        return self._kept("rows", dtype)
+
     def resident(self, dtype: npt.DTypeLike) -> jax.Array:
         """Z (rows of all shards, r) over the devices, made once per precision and basis."""
+        return self._kept("rows" if self.basis is None else "eigenbasis", dtype)
+
+    def _kept(self, what: str, dtype: npt.DTypeLike) -> jax.Array:
         sharded: Any = self.features
-        what = "rows" if self.basis is None else "eigenbasis"
         key = ("device", what, np.dtype(dtype).name)
         if key not in sharded._memo:
             with device.float64():
                 sharded._memo[key] = (
                     sharded.x.astype(dtype)
-                    if self.basis is None
+                    if what == "rows" or self.basis is None
                     else _rotated(sharded.x, self.basis, np.dtype(dtype).name)
                 )
         return sharded._memo[key]
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
-        """W (d, K) from weights a (K, r), those of process 0 in all: a collective call."""
+        """Weights (K, d) from weights a (K, r), those of process 0 in all: a collective call."""
         return device.agreed(super().to_weights(a))
 
     def from_weights(self, weights: np.ndarray) -> np.ndarray:
-        """Weights (K, r) from W (d, K), those of process 0 in all: a collective call."""
+        """Weights (K, r) from those (K, d), of process 0 in all: a collective call."""
         return device.agreed(super().from_weights(weights))
 
 

@@ -30,13 +30,15 @@ _STALLED = 200  # iterations without the gradient falling by a third before the 
 _SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
 _FLOAT32_GAIN = 5e-6  # fall of the gradient norm that float32 corrections to one base point manage
 _FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections are float64
-_CLASS_LEVELS = (2e-2, 1e-3)  # gradient norms (of the start) at which class metrics are computed
-_CLASS_ITERATIONS = 12  # ... unless the scalar metric got there in fewer iterations
+_CLASS_LEVEL = 2e-2  # gradient norm (of the start) from which a class metric is worth its price
+_CLASS_ITERATIONS = 20  # ... if at the present rate more than so many iterations are to come
+_CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
 _CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
-# Features in float64 and float32; targets, logits, predictions and their changes in either.
-_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 12, 80
+# Features in float64, coordinates in float64 and float32; targets, logits, predictions and their
+# changes in either.
+_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 20, 80
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 
@@ -165,11 +167,11 @@ class SoftmaxHead:
         if objective.streams:
             return ""
         n, k = objective.n_samples, objective.n_classes
-        rank = min(n, objective.features.n_features)
+        d = objective.features.n_features
         known = any(
             isinstance(key, tuple) and key[0] == "device" for key in objective.features._memo
         )
-        needed = _BYTES_PER_LOGIT * n * k + (0 if known else _BYTES_PER_FEATURE * n * rank)
+        needed = _BYTES_PER_LOGIT * n * k + (0 if known else _BYTES_PER_FEATURE * n * d)
         return device.shortage(needed) or None
 
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
@@ -252,26 +254,26 @@ class _Solve:
         self.objective = objective
         self.passes = 0.0
         self.iterations = 0
-        self.metrics_left = list(_CLASS_LEVELS)
+        self.class_metric: solver.Metric | None = None
+        self.class_metric_made = (0.0, 0)  # at which gradient norm and iteration
         deviations = objective.target_deviations
         n, k = objective.n_samples, objective.n_classes
         with device.float64():
             self.sharded = isinstance(objective, ShardedObjective)
             kind = ShardedCoordinates if self.sharded else Coordinates
             self.coordinates = kind.of(objective.features, objective.weight_decay, k)
-            self.z = self.coordinates.resident(np.float64)
+            self.x = self.coordinates.rows(np.float64)
             self.targets = jnp.asarray(deviations)
-            moment = solver.first_gradient(self.z, float(n), self.targets)
+            moment = solver.first_gradient(self.x, float(n), self.targets)
             self.passes += 0.5
             self.start_gradient = np.asarray(moment)
             self.start_norm = float(jnp.linalg.norm(moment))
             self.dtype = self._correction_dtype()
-            self.warm = False
             if start is not None and start.any():
-                self.warm, self.a = True, _zero_sum(self.coordinates.from_weights(start))
-                self._evaluate()
-            if not self.warm or self.norm > self.start_norm:  # no start, or worse than none
-                self._begin_at_zero()
+                self._begin_at(start)
+                if self.norm <= self.start_norm:
+                    return
+            self._begin_at_zero()  # no start, or worse than none
 
     def run(self) -> tuple[np.ndarray, SolveStats]:
         with device.float64():
@@ -300,26 +302,49 @@ class _Solve:
         n, k = self.objective.n_samples, self.objective.n_classes
         lam, largest = self.objective.weight_decay, float(self.coordinates.eigenvalues[0])
         in_range = lam > 1e-25 and 1e-25 < self.start_norm < 1e25 and 1e-25 < largest < 1e25
-        well = largest <= _FLOAT32_CONDITION * k * n * lam
-        return np.float32 if in_range and well else np.float64
+        if in_range and largest <= _FLOAT32_CONDITION * k * n * lam:
+            return np.float32
+        self._exact_coordinates()
+        return np.float64
+
+    def _exact_coordinates(self) -> None:
+        """Float64 corrections need a basis of their precision."""
+        if self.coordinates.quick:
+            self.coordinates = self.coordinates.exact(self.objective.features)
 
     def _evaluate(self) -> None:
         """Gradient, logits and predictions at the base point, in float64 from the weights."""
         gradient, self.logits, self.deviations = solver.evaluate(
-            self.z,
+            self.x,
             float(self.objective.n_samples),
             self.targets,
             self.objective.weight_decay,
-            jnp.asarray(self.a),
+            jnp.asarray(self.w),
         )
         self.gradient = np.asarray(gradient)
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
         self.passes += 1.0
 
+    def _begin_at(self, start: np.ndarray) -> None:
+        """The best multiple of the start: a ray of weights is a ray of logits."""
+        self.w = _zero_sum(self.coordinates.in_span(start.T))
+        logits = solver.logits(self.x, jnp.asarray(self.w))
+        squares = float(np.vdot(self.w, self.w))
+        self.w = self.w * float(
+            solver.best_multiple(
+                logits,
+                self.targets,
+                float(self.objective.n_samples),
+                self.objective.weight_decay * squares,
+            )
+        )
+        self.passes += 0.5
+        self._evaluate()
+
     def _begin_at_zero(self) -> None:
         """W = 0, where everything is known without a pass."""
-        self.warm, self.a = False, np.zeros((self.objective.n_classes, self.coordinates.rank))
+        self.w = np.zeros((self.objective.n_classes, self.objective.features.n_features))
         self.gradient, self.norm = self.start_gradient, self.start_norm
         self.logits = self.deviations = 0.0 * self.targets  # not zeros: rows may be over devices
 
@@ -330,7 +355,7 @@ class _Solve:
             cast(self.coordinates.eigenvalues),
             cast(self.objective.weight_decay),
             cast(self.objective.n_samples),
-            cast(self.gradient),
+            cast(self.coordinates.from_weights(self.gradient)),
             cast(self.deviations + 1.0 / self.objective.n_classes),
         )
 
@@ -344,11 +369,12 @@ class _Solve:
             state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
             gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
             state = self._correct(base, state, max(target, gain * self.norm))
-            before, norm_before = self.a, self.norm
-            self.a = _zero_sum(self.a + np.asarray(state.step, dtype=np.float64))
+            before, norm_before = self.w, self.norm
+            step = np.asarray(state.step, dtype=np.float64)
+            self.w = _zero_sum(self.w + self.coordinates.to_weights(step))
             self._evaluate()
             if not self.norm < norm_before:
-                self.a = before
+                self.w = before
                 self._evaluate()
             self._report(self.norm)
             if self.norm > max(target, 0.67 * norm_before):
@@ -356,16 +382,17 @@ class _Solve:
                 if failures == 2:
                     return "float64 floor"
                 self.dtype, state = np.float64, None
+                self._exact_coordinates()
+                self.class_metric = None
         return "converged"
 
     def _correct(self, base: solver.Base, state: solver.State, target: float) -> solver.State:
         """Iterate from the base point to a gradient norm of ``target``, or until that stalls."""
-        metric = solver.scalar_metric(base, state)
-        best, since = math.inf, 0
+        best, since, first = math.inf, 0, self.iterations
         while True:
-            metric = self._improved(metric, base, state)
+            metric = self._metric(base, state, target, first)
             before = int(state.iterations)
-            chunk = _FIRST_CHUNK if self.iterations < 16 else _CHUNK
+            chunk = _FIRST_CHUNK if self.iterations - first < 16 else _CHUNK
             left = int(min(chunk, self.head.max_passes - self.passes - 1.0))
             if left < 1:
                 return state
@@ -386,25 +413,27 @@ class _Solve:
             if since >= _STALLED:
                 return state
 
-    def _improved(
-        self, metric: solver.Metric, base: solver.Base, state: solver.State
+    def _metric(
+        self, base: solver.Base, state: solver.State, target: float, first: int
     ) -> solver.Metric:
         """The metric to go on with: class-wise once the iteration has settled, if it is slow."""
-        relative = float(jnp.linalg.norm(state.gradient)) / self.start_norm
-        due = [level for level in self.metrics_left if relative <= level]
         n, r = self.objective.n_samples, self.coordinates.rank
         k = self.objective.n_classes
         kept = min(_CLASS_ROWS, n // 4, r, _CLASS_BYTES // (4 * k * r))
-        slow = self.warm or self.iterations >= _CLASS_ITERATIONS
-        slow &= 4.0 * n * r * k >= _CLASS_WORK
         # Of shards, the largest curvatures of each class would have to be looked for in all.
-        if due and kept and slow and not self.sharded:
-            self.metrics_left = [level for level in self.metrics_left if level not in due]
-            self.passes += 0.75 * kept**2 / n  # its products, in units of a pass
-            return solver.class_metric(base, state, kept)
-        if metric.factors.shape[1]:
-            return metric
-        return solver.scalar_metric(base, state)
+        if kept and not self.sharded and 4.0 * n * r * k >= _CLASS_WORK:
+            norm = float(jnp.linalg.norm(state.gradient))
+            made_at, done = self.class_metric_made if self.class_metric else (self.norm, first)
+            done = self.iterations - done
+            rate = math.log(made_at / norm) / done if done and 0.0 < norm < made_at else 0.0
+            slow = done and math.log(norm / target) > rate * _CLASS_ITERATIONS
+            if self.class_metric:  # another where predictions have changed since
+                slow = slow and norm <= _CLASS_AGAIN * made_at
+            if slow and norm <= _CLASS_LEVEL * self.start_norm:
+                self.passes += 1.5 * kept**2 / n  # its products, in units of a pass
+                self.class_metric = solver.class_metric(base, state, kept)
+                self.class_metric_made = (norm, self.iterations)
+        return self.class_metric or solver.scalar_metric(base, state)
 
     def _tighter_target(self, share: float) -> float | None:
         logits = np.asarray(self.logits)
@@ -417,7 +446,7 @@ class _Solve:
         return self.objective.gradient_rounding(self._weights(), np.asarray(self.logits))
 
     def _weights(self) -> np.ndarray:
-        return self.coordinates.to_weights(self.a)
+        return np.ascontiguousarray(self.w.T)
 
     def _report(self, norm: float) -> None:
         if self.head.progress is not None:
