@@ -826,3 +826,17 @@ def test_a_narrow_encoding_does_not_break_the_table(found, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
     terminal.emit(terminal.summary(found, "Käse.npz", ["Größe"]))
     assert buffer.getvalue().startswith(b"K\\xe4se.npz")
+
+
+def test_features_that_do_not_fit_the_device_are_said_to_be_read_in_blocks(monkeypatch, capsys):
+    from gramlab import device
+
+    arguments = ["check", "digits", "--rounds", "1", "--unit-norm", "--weight-decay", "1e-3"]
+    assert cli.main(arguments) == 0
+    plain = capsys.readouterr().out
+    monkeypatch.setattr(device, "shortage", lambda needed: "2 GB needed on GPU 0, 1 GB free")
+    assert cli.main(arguments) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Rows were read in blocks, none kept on the device" in said
+    assert "2 GB needed on GPU 0, 1 GB free" in said
+    assert "read in blocks" not in plain

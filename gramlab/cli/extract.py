@@ -216,6 +216,9 @@ def _opened(
     if images is not None and dataset is not None:
         raise InvalidSetting("--images and --dataset exclude each other; give one of them")
     if images is not None:
+        for option, column in (("--image-column", image_column), ("--label-column", label_column)):
+            if column is not None:
+                raise InvalidSetting(f"{option} is of --dataset; leave it out with --images")
         return open_image_folder(images)
     name = dataset or (None if recipe is None else recipe.hub)
     if name is None:
