@@ -690,7 +690,7 @@ def test_from_images_to_a_check(tmp_path, backbones, image_folder, capsys):
     )
     said = capsys.readouterr()
     assert "14 train rows and 7 test rows, 10 features, 3 classes" in said.out
-    assert "1 images could not be read" in said.err
+    assert "1 image could not be read and has no row" in said.err
     assert "ant/03.jpg" in said.err
     manifest = json.loads((tmp_path / "m.json").read_text())
     assert manifest["rows"] == {"train": 14, "test": 7}

@@ -252,10 +252,11 @@ def _broken_words(manifest: Manifest) -> str:
     named = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.broken[:_SHOWN])
     more = len(manifest.broken) - _SHOWN
     rest = f" and {more} more" if more > 0 else ""
-    return (
-        f"{len(manifest.broken)} images could not be read and have no row: {named}{rest}; all are "
-        "listed in manifest.json"
+    count = len(manifest.broken)
+    plural = (
+        "image could not be read and has" if count == 1 else "images could not be read and have"
     )
+    return f"{count} {plural} no row: {named}{rest}; all are listed in manifest.json"
 
 
 def _summary(manifest: Manifest, out: str) -> str:
