@@ -298,6 +298,26 @@ def test_pooling_by_name(tmp_path, backbones, image_folder, pooling):
         Backbone.load(backbones["resnet"], pooling="cls").features(pixels)
 
 
+def test_other_backbones_load_as_they_are(tmp_path, image_folder):
+    """DINOv2 crops and pools by its first token; nothing in the loading knows its name."""
+    torch.manual_seed(0)
+    config = transformers.Dinov2Config(
+        hidden_size=12, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    transformers.Dinov2Model(config).save_pretrained(tmp_path / "dino")
+    crops = {
+        "image_processor_type": "BitImageProcessor",
+        "size": {"shortest_edge": 32},
+        "crop_size": {"height": 28, "width": 28},
+    }
+    (tmp_path / "dino" / "preprocessor_config.json").write_text(json.dumps(crops))
+    extracted(image_folder, tmp_path / "dino", tmp_path / "auto")
+    extracted(image_folder, tmp_path / "dino", tmp_path / "cls", pooling="cls")
+    auto, first = load_features(tmp_path / "auto"), load_features(tmp_path / "cls")
+    assert auto.x.shape == (21, 12)
+    assert np.array_equal(auto.x, first.x)
+
+
 class Stop(Exception):
     pass
 
