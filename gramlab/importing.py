@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
 from gramlab.features import Features
 from gramlab.sources import load_features
 
@@ -92,7 +92,8 @@ def import_features(
 
 def _load_npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        # Mapped first: a header that lies about the shape is then refused, and allocates nothing.
+        return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
     except (OSError, ValueError, EOFError) as problem:
         raise UnreadableSource(
             f"source {path.name!r} is no plain .npy array ({problem}); save it with np.save, "
@@ -102,7 +103,9 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def _read_labels(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise UnreadableSource(f"label file {str(path)!r} was not found")
+        raise UnreadableSource(
+            f"label file {str(path)!r} was not found; give .npy, or text with one label per line"
+        )
     if path.suffix.lower() == ".npy":
         return _load_npy(path)
     try:
@@ -127,7 +130,9 @@ def _read_parquet(
     try:
         table = parquet.read_table(path)
     except (OSError, ValueError, pyarrow.ArrowException) as problem:
-        raise UnreadableSource(f"source {path.name!r} is no Parquet file ({problem})") from problem
+        raise UnreadableSource(
+            f"source {path.name!r} is no Parquet file ({problem}); write it again"
+        ) from problem
     columns = table.column_names
     label = _named(label_column, _LABEL_NAMES, columns, path, "label column", needed=False)
     kinds = {name: table.schema.field(name).type for name in columns if name != label}
@@ -142,6 +147,12 @@ def _read_parquet(
     if chosen is not None:
         if chosen not in columns:
             raise InvalidSetting(f"{path.name!r} has no column {chosen!r}, it has {columns}")
+        if chosen not in lists:
+            raise InvalidSetting(
+                f"column {chosen!r} of {path.name!r} must hold lists of numbers, one per row, got "
+                f"{table.schema.field(chosen).type}; leave --features-column out where every "
+                "feature is a column of its own"
+            )
         x = _stacked(table[chosen].to_pylist(), path, chosen)
     else:
         numeric = [n for n, k in kinds.items() if pyarrow.types.is_floating(k)]
@@ -151,7 +162,15 @@ def _read_parquet(
                 "with --features-column"
             )
         x = np.column_stack([table[name].to_numpy() for name in numeric])
-    return {"x": x, "labels": None if label is None else np.array(table[label].to_pylist())}
+    if label is None:
+        return {"x": x, "labels": None}
+    labels = table[label].to_pylist()
+    if None in labels:
+        raise InvalidLabels(
+            f"column {label!r} of {path.name!r} has no label in row {labels.index(None)}; remove "
+            "rows without labels"
+        )
+    return {"x": x, "labels": np.array(labels)}
 
 
 def _stacked(rows: Sequence[Any], path: Path, column: str) -> np.ndarray:
@@ -161,7 +180,13 @@ def _stacked(rows: Sequence[Any], path: Path, column: str) -> np.ndarray:
             f"column {column!r} of {path.name!r} must hold lists of one length, got lengths "
             f"{sorted(widths)[:5]}"
         )
-    return np.array(rows, dtype=np.float64)
+    try:
+        return np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise InvalidSetting(
+            f"column {column!r} of {path.name!r} must hold lists of numbers ({problem}); name "
+            "another column with --features-column"
+        ) from problem
 
 
 def _read_torch(
@@ -182,30 +207,37 @@ def _read_torch(
             f"{str(problem).splitlines()[0][:200]}); save a dict of tensors with torch.save"
         ) from problem
     if isinstance(found, torch.Tensor):
-        return {"x": _array(found)}
+        return {"x": _array(found, path)}
     if isinstance(found, (tuple, list)) and len(found) == 2:
-        return {"x": _array(found[0]), "labels": _array(found[1])}
+        return {"x": _array(found[0], path), "labels": _array(found[1], path)}
     if not isinstance(found, Mapping):
         raise UnreadableSource(
             f"source {path.name!r} must hold a tensor, a pair (x, labels) or a mapping, got "
             f"{type(found).__name__}"
         )
-    keys = [str(key) for key in found]
+    found = {str(key): value for key, value in found.items()}
+    keys = list(found)
     parts = {
         "x": _named(features_column, _X_NAMES, keys, path, "features", needed=True),
         "labels": _named(label_column, _LABEL_NAMES, keys, path, "labels", needed=False),
         "test_x": _named(None, _TEST_X_NAMES, keys, path, "test features", needed=False),
         "test_labels": _named(None, _TEST_LABEL_NAMES, keys, path, "test labels", needed=False),
     }
-    return {role: _array(found[key]) for role, key in parts.items() if key is not None}
+    return {role: _array(found[key], path) for role, key in parts.items() if key is not None}
 
 
-def _array(tensor: Any) -> np.ndarray:
-    try:
-        values = tensor.detach()
-        return (values.float() if values.dtype.is_floating_point else values).numpy()
-    except AttributeError:
+def _array(tensor: Any, path: Path) -> np.ndarray:
+    if not hasattr(tensor, "detach"):
         return np.asarray(tensor)
+    values = tensor.detach()
+    try:
+        values = values.to_dense()  # NumPy has neither sparse arrays nor bfloat16
+        return (values.float() if values.dtype.is_floating_point else values).numpy()
+    except (TypeError, RuntimeError) as problem:
+        raise InvalidFeatures(
+            f"a tensor in {path.name!r} must hold plain numbers, got {values.dtype} ({problem}); "
+            "save it as float32, labels as int64"
+        ) from problem
 
 
 def _named(

@@ -21,6 +21,7 @@ import gramlab
 from gramlab import cli
 from gramlab.cli import check as check_verb
 from gramlab.cli import options, stopping, terminal
+from gramlab.cli.counting import Counting
 from gramlab.errors import GramlabError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -826,3 +827,40 @@ def test_a_narrow_encoding_does_not_break_the_table(found, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
     terminal.emit(terminal.summary(found, "Käse.npz", ["Größe"]))
     assert buffer.getvalue().startswith(b"K\\xe4se.npz")
+
+
+def test_features_that_do_not_fit_the_device_are_said_to_be_read_in_blocks(monkeypatch, capsys):
+    from gramlab import device
+
+    arguments = ["check", "digits", "--rounds", "1", "--unit-norm", "--weight-decay", "1e-3"]
+    assert cli.main(arguments) == 0
+    plain = capsys.readouterr().out
+    monkeypatch.setattr(device, "shortage", lambda needed: "2 GB needed on GPU 0, 1 GB free")
+    assert cli.main(arguments) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Rows were read in blocks, none kept on the device" in said
+    assert "2 GB needed on GPU 0, 1 GB free" in said
+    assert "read in blocks" not in plain
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_counts_shows_how_many_how_fast_and_how_long(seen, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return seen
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    with Counting("images", quiet=False) as bar:
+        bar.stage("computing features", 10)
+        for _ in range(4):
+            bar.advance()
+    shown = screen.getvalue()
+    if not seen:
+        assert "computing" not in shown
+        return
+    assert re.search(r"computing features .*4/10.* \d+\.\d images/s .*0:00:\d\d", shown), shown

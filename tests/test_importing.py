@@ -1,5 +1,6 @@
 """Features of other tools: what is read, what is refused, and that nothing is ever unpickled."""
 
+import json
 import pickle
 import re
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from gramlab import load_features, save_features
-from gramlab.errors import GramlabError, InvalidSetting, UnreadableSource
+from gramlab.cli import main
+from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting, UnreadableSource
 from gramlab.importing import import_features
 
 RNG = np.random.default_rng(0)
@@ -86,6 +88,46 @@ def test_torch_tensors(tmp_path, form):
         assert np.array_equal(found.test_x, X)
 
 
+def test_sparse_tensors_are_filled_in_and_others_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    y = torch.from_numpy(Y)
+    torch.save({"x": torch.from_numpy(X).to_sparse(), "y": y}, tmp_path / "sparse.pt")
+    assert np.array_equal(import_features(tmp_path / "sparse.pt").x, X)
+    torch.save({0: torch.from_numpy(X), "y": y}, tmp_path / "number.pt")
+    found = import_features(tmp_path / "number.pt", features_column="0")
+    assert np.array_equal(found.x, X)
+    torch.save({"x": torch.zeros(12, 3, dtype=torch.complex64), "y": y}, tmp_path / "complex.pt")
+    with pytest.raises(InvalidFeatures, match="complex64"):
+        import_features(tmp_path / "complex.pt")
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "said"),
+    [
+        ({"x": [["a"], ["b"]], "label": [0, 1]}, None, "lists of numbers"),
+        ({"x": [1.0, 2.0], "label": [0, 1]}, "x", "must hold lists of numbers, one per row"),
+        ({"x": [[1.0], [2.0]], "label": [0, None]}, None, "no label in row 1"),
+        ({"x": [[1.0], [None]], "label": [0, 1]}, None, "finite"),
+    ],
+)
+def test_parquet_that_makes_no_features_is_refused(tmp_path, columns, asked, said):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(GramlabError, match=said):
+        import_features(tmp_path / "x.parquet", features_column=asked)
+
+
+def test_a_header_that_lies_about_its_size_allocates_nothing(tmp_path):
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 100)}
+    with open(tmp_path / "x.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"0" * 64)
+    with pytest.raises(UnreadableSource, match=r"no plain \.npy array"):
+        import_features(tmp_path / "x.npy")
+
+
 class Bomb:
     """Unpickling it would make a file."""
 
@@ -138,6 +180,21 @@ def test_what_cannot_be_read_says_what_can(tmp_path):
     np.savez(tmp_path / "x.npz", x=X, y=Y)
     with pytest.raises(InvalidSetting, match="brings its own labels"):
         import_features(tmp_path / "x.npz", labels=tmp_path / "y.npy")
+
+
+def test_the_command_line_imports_and_says_what_it_read(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", x=X, y=Y)
+    out = str(tmp_path / "mine.safetensors")
+    assert main(["features", "import", str(tmp_path / "x.npz"), "--out", out, "--json", "-"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["n_samples"], said["n_features"], said["n_classes"]) == (12, 3, 3)
+    assert said["fingerprint"] == load_features(out).fingerprint
+    assert main(["features", "verify", out, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == said["fingerprint"]
+    assert main(["features", "verify", out, "--quarantine"]) == 2
+    assert "--quarantine is for feature folders" in capsys.readouterr().err
+    assert main(["features"]) == 0
+    assert "import" in capsys.readouterr().out
 
 
 def test_an_imported_file_is_read_like_any_other(tmp_path):

@@ -25,6 +25,7 @@ from gramlab.transition import (
 
 # Rows and columns differ, no two classes alike: a transpose or a permutation cannot hide.
 STRONG = np.array([[0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [0.1, 0.25, 0.65]])
+EPS = np.finfo(np.float64).eps
 COUNTS = {"counts", "contamination", "prior", "unsupported"}
 
 
@@ -50,7 +51,7 @@ def test_separable_classes_give_the_counts_themselves(strong):
     mass = 2.0 * (1.0 - found.probabilities.max(axis=1)).sum() / given.counts.sum(axis=1).min()
     assert np.abs(found.matrix - realized).sum(axis=1).max() <= 2.0 * mass
     assert mass < 0.05
-    assert ((found.lower <= STRONG + 1e-12) & (found.upper >= STRONG - 1e-12)).all()
+    assert inside(found, STRONG)
     assert abs(found.noise_rate.value - given.realized_rate) < mass
     assert found.noise_rate.low < 1 - np.trace(STRONG) / 3 < found.noise_rate.high
     assert np.abs(found.prior - 1 / 3).max() < mass
@@ -60,7 +61,7 @@ def test_separable_classes_give_the_counts_themselves(strong):
 def test_rows_sum_to_one_and_points_lie_in_their_intervals(strong):
     found = strong[2]
     assert np.abs(found.matrix.sum(axis=1) - 1).max() <= 3 * 4 * np.finfo(float).eps
-    assert found.prior.sum() == pytest.approx(1, abs=1e-15)
+    assert abs(found.prior.sum() - 1) <= 3 * EPS
     assert (found.lower <= found.matrix).all()
     assert (found.matrix <= found.upper).all()
     assert (found.lower >= 0).all()
@@ -69,7 +70,8 @@ def test_rows_sum_to_one_and_points_lie_in_their_intervals(strong):
 
 
 def inside(found, truth: np.ndarray) -> bool:
-    return bool(((found.lower <= truth + 1e-12) & (truth - 1e-12 <= found.upper)).all())
+    slack = 4 * EPS  # an entry that is 0 or 1 may lie on the end of its interval
+    return bool(((found.lower <= truth + slack) & (truth - slack <= found.upper)).all())
 
 
 def test_orientation_is_true_by_given(strong):
@@ -83,11 +85,11 @@ def test_conversions_agree_with_cleanlab(strong):
     util = pytest.importorskip("cleanlab.internal.latent_algebra")
     given, found = strong[1], strong[2]
     noise = found.to_cleanlab()
-    assert np.allclose(noise.sum(axis=0), 1, atol=1e-14)
+    assert np.abs(noise.sum(axis=0) - 1).max() <= 4 * EPS
     by_given = util.compute_ps_py_inv_noise_matrix(given.labels, noise)
     assert by_given[0].shape == (3,)
     inverse = util.compute_inv_noise_matrix(found.prior, noise)
-    assert np.allclose(inverse, found.given_to_true().T, atol=1e-12)
+    assert np.abs(inverse - found.given_to_true().T).max() <= 8 * EPS
     # Its own estimate, from the same predictions in its own convention, is the same matrix.
     p = one_hot(given.true_labels, 3) * 0.94 + 0.02
     theirs = count.estimate_py_and_noise_matrices_from_probabilities(
@@ -100,8 +102,9 @@ def test_given_to_true_is_bayes_rule():
     joint = np.array([[0.3, 0.1, 0.0], [0.0, 0.4, 0.0], [0.1, 0.1, 0.0]])
     prior = joint.sum(axis=1)
     found = given_to_true(joint / prior[:, None], prior)
-    assert np.allclose(found[:2], (joint / np.where(joint.sum(0) > 0, joint.sum(0), 1)).T[:2])
-    assert np.allclose(found[2], prior), "a label that is never given leaves the prior"
+    by_given = (joint / np.where(joint.sum(0) > 0, joint.sum(0), 1)).T
+    assert np.abs(found[:2] - by_given[:2]).max() <= 8 * EPS
+    assert np.abs(found[2] - prior).max() <= 4 * EPS, "a label never given leaves the prior"
     for matrix, shares in (
         (np.eye(3), [0.5, 0.5]),
         (np.full((2, 2), np.nan), [0.5, 0.5]),
@@ -115,10 +118,11 @@ def test_clopper_pearson_limits():
     low, high = clopper_pearson([0, 5, 10, 0], [10, 10, 10, 0], 0.95)
     assert low[0] == low[3] == 0.0
     assert high[2] == high[3] == 1.0
-    assert high[0] == pytest.approx(1 - 0.025 ** (1 / 10), rel=1e-12)
+    rounding = 10 * 8 * EPS  # ten trials: the tails are sums of so many terms, of size below one
+    assert abs(high[0] - (1 - 0.025 ** (1 / 10))) <= rounding
     # The definition: at the limit, the tail has half of what is left of the level.
-    assert binom.sf(4, 10, low[1]) == pytest.approx(0.025, rel=1e-9)
-    assert binom.cdf(5, 10, high[1]) == pytest.approx(0.025, rel=1e-9)
+    assert abs(binom.sf(4, 10, low[1]) - 0.025) <= rounding
+    assert abs(binom.cdf(5, 10, high[1]) - 0.025) <= rounding
 
 
 LEVEL, FALSE_ALARM = 0.8, 1e-4
@@ -208,7 +212,7 @@ def test_contamination_widens_the_interval_and_is_solved_for():
     found = intervals(logits, given, truth, 0.95)
     naive = clopper_pearson(round(share * n), n, 0.95)
     assert naive[1] < truth[0, 0] < found.upper[0, 0]
-    assert found.lower[0, 0] == pytest.approx(naive[0], rel=0.02)
+    assert abs(found.lower[0, 0] - naive[0]) <= 8 * EPS  # nobody else among them: as counted
     mixture = fit_mixture(logits, given, sharpness=1.0)
     assert np.abs(mixture.matrix - truth).max() < 2e-3
 
@@ -221,7 +225,7 @@ def test_classes_without_sure_rows_are_flagged_and_wide():
     assert (found.lower[3:] == 0).all()
     assert (found.upper[3:] == 1).all()
     assert found.counts[3:].tolist() == [0, 0]
-    assert np.abs(found.matrix.sum(axis=1) - 1).max() < 1e-14
+    assert np.abs(found.matrix.sum(axis=1) - 1).max() <= 5 * EPS
 
 
 def test_renaming_classes_renames_the_estimate(strong):
@@ -235,7 +239,9 @@ def test_renaming_classes_renames_the_estimate(strong):
     mixture = fit_mixture(30.0 * np.eye(3)[given.true_labels], given.labels)
     z = 30.0 * np.eye(3)[order[given.true_labels]]
     other = fit_mixture(z, order[given.labels])
-    assert np.abs(other.matrix[np.ix_(order, order)] - mixture.matrix).max() < 1e-12
+    assert (
+        np.abs(other.matrix[np.ix_(order, order)] - mixture.matrix).max() <= 3000 * EPS
+    )  # sums over the rows, in another order
 
 
 def test_labels_of_the_features_are_not_used(strong):

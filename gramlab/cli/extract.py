@@ -216,6 +216,9 @@ def _opened(
     if images is not None and dataset is not None:
         raise InvalidSetting("--images and --dataset exclude each other; give one of them")
     if images is not None:
+        for option, column in (("--image-column", image_column), ("--label-column", label_column)):
+            if column is not None:
+                raise InvalidSetting(f"{option} is of --dataset; leave it out with --images")
         return open_image_folder(images)
     name = dataset or (None if recipe is None else recipe.hub)
     if name is None:
@@ -249,10 +252,11 @@ def _broken_words(manifest: Manifest) -> str:
     named = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.broken[:_SHOWN])
     more = len(manifest.broken) - _SHOWN
     rest = f" and {more} more" if more > 0 else ""
-    return (
-        f"{len(manifest.broken)} images could not be read and have no row: {named}{rest}; all are "
-        "listed in manifest.json"
+    count = len(manifest.broken)
+    plural = (
+        "image could not be read and has" if count == 1 else "images could not be read and have"
     )
+    return f"{count} {plural} no row: {named}{rest}; all are listed in manifest.json"
 
 
 def _summary(manifest: Manifest, out: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from gramlab.cli import options, terminal
 from gramlab.cli.output import json_path, made_folder
-from gramlab.errors import UnreadableSource
+from gramlab.errors import InvalidSetting, UnreadableSource
 from gramlab.storage import atomic_write, to_json
+
+if TYPE_CHECKING:
+    from gramlab.features import Features
 
 __all__ = ["EXAMPLE", "HELP", "SHORT_HELP", "app"]
 
@@ -30,10 +34,17 @@ app = typer.Typer(
     help=HELP,
     short_help=SHORT_HELP,
     rich_markup_mode=None,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\nExamples:\n  {EXAMPLE}\n  {_IMPORT_EXAMPLE}",
 )
+
+
+@app.callback()
+def features(context: typer.Context) -> None:
+    """Show the help where no verb is given."""
+    if context.invoked_subcommand is None:
+        terminal.emit(context.get_help() + "\n")
 
 
 @app.command(
@@ -49,40 +60,18 @@ def info(
     """Run ``gramlab features info``."""
     from gramlab.sources import load_features
 
-    with ExitStack() as stack:
-        file = json_path(json) if json is not None and json != "-" else None
-        if file is not None:
-            stack.enter_context(made_folder(file.parent))
-        features = load_features(source)
-        counts = features.class_counts
-        found: dict[str, Any] = {
-            "source": features.provenance["source"],
-            "n_samples": features.n_samples,
-            "n_features": features.n_features,
-            "n_classes": features.n_classes,
-            "n_test": 0 if features.test_x is None else len(features.test_x),
-            "dtype": str(features.x.dtype),
-            "bytes": features.x.nbytes,
-            "class_names": list(features.class_names),
-            "class_counts": counts,
-            "superclasses": features.superclasses,
-            "norms": _norms(features),
-            "fingerprint": features.fingerprint,
-            "provenance": features.provenance,
-        }
-        text = to_json(found)
-        if file is not None:
-            atomic_write(file, text)
-    if json == "-":
-        terminal.emit(text)
-    elif not quiet:
-        terminal.emit(_info_words(found))
+    def work() -> tuple[dict[str, Any], str]:
+        found = _described(load_features(source))
+        return found, _info_words(found)
+
+    _report(work, json, quiet)
 
 
 @app.command(
     "verify",
     help="Read SOURCE whole and hold every byte against its checksums; the exit code is 2 if "
     "something is damaged.",
+    short_help="Hold every byte of SOURCE against its checksums.",
     epilog="\b\nExample:\n  gramlab features verify photos-features --quarantine",
 )
 def verify(
@@ -95,25 +84,42 @@ def verify(
             "again.",
         ),
     ] = False,
+    json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Run ``gramlab features verify``."""
-    from gramlab.folder import is_feature_folder, quarantine_damage
+    from gramlab.folder import is_feature_folder, quarantine_damage, read_manifest
     from gramlab.sources import load_features
 
-    if is_feature_folder(source):
-        problems = quarantine_damage(source, move=quarantine)
-        for problem in problems:
-            terminal.say(problem)
-        if problems:
-            moved = " and moved to quarantine" if quarantine else ""
-            raise UnreadableSource(
-                f"{len(problems)} shards of {source!r} are damaged{moved}; run the command that "
-                "made the folder again, it makes what is missing"
-            )
-    features = load_features(source)
-    if not quiet:
-        terminal.emit(f"{features!r}\nwhole: {features.fingerprint}\n")
+    problems: list[str] = []
+
+    def work() -> tuple[dict[str, Any], str]:
+        found: dict[str, Any] = {"source": Path(source).name, "whole": True, "problems": problems}
+        if not is_feature_folder(source):
+            if quarantine:
+                raise InvalidSetting(
+                    f"--quarantine is for feature folders, got {source!r}; leave it out"
+                )
+            features = load_features(source)
+            found["fingerprint"] = features.fingerprint
+            return found, f"{features!r}\nwhole: {features.fingerprint}\n"
+        # Shard by shard: a folder may be larger than memory.
+        problems.extend(quarantine_damage(source, move=quarantine))
+        manifest = read_manifest(source)
+        found |= {"whole": not problems, "shards": len(manifest.shards)}
+        rows = " and ".join(f"{manifest.rows(split)} {split}" for split in manifest.plan["splits"])
+        words = f"whole: {len(manifest.shards)} shards as the manifest has them, {rows} rows\n"
+        return found, "" if problems else words
+
+    _report(work, json, quiet)
+    for problem in problems:
+        terminal.say(problem)
+    if problems:
+        moved = " and moved to quarantine" if quarantine else ""
+        raise UnreadableSource(
+            f"{len(problems)} shards of {source!r} are damaged{moved}; run the command that "
+            "made the folder again, it makes what is missing"
+        )
 
 
 @app.command(
@@ -121,6 +127,7 @@ def verify(
     help="Turn features of another tool into gramlab's own file, which is verified whenever it is "
     "read. Accepts .npz, .npy, .parquet, .pt, .pth (tensors only) and feature folders; nothing is "
     "ever unpickled.",
+    short_help="Turn features of another tool into gramlab's own file.",
     epilog=f"\b\nExample:\n  {_IMPORT_EXAMPLE}",
 )
 def import_(
@@ -148,6 +155,7 @@ def import_(
         str | None,
         typer.Option("--label-column", show_default=False, help="Of Parquet or a mapping."),
     ] = None,
+    json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Run ``gramlab features import``."""
@@ -155,16 +163,54 @@ def import_(
     from gramlab.importing import import_features
 
     target = Path(out).expanduser()
-    with made_folder(target.parent):
-        features = import_features(
-            path, labels=labels, features_column=features_column, label_column=label_column
-        )
-        save_features(features, target)
-    if not quiet:
-        terminal.emit(f"{features!r}\nwrote {target}\nnext: gramlab check {out}\n")
+
+    def work() -> tuple[dict[str, Any], str]:
+        with made_folder(target.parent):
+            features = import_features(
+                path, labels=labels, features_column=features_column, label_column=label_column
+            )
+            save_features(features, target)
+        words = f"{features!r}\nwrote {target}\nnext: gramlab check {out}\n"
+        return _described(features), words
+
+    _report(work, json, quiet)
 
 
-def _norms(features: Any) -> dict[str, float]:
+def _report(work: Callable[[], tuple[dict[str, Any], str]], json: str | None, quiet: bool) -> None:
+    """Do the work; what it found goes to the JSON file, its words to the terminal."""
+    with ExitStack() as stack:
+        file = json_path(json) if json is not None and json != "-" else None
+        if file is not None:
+            stack.enter_context(made_folder(file.parent))
+        found, words = work()
+        text = to_json(found)
+        if file is not None:
+            atomic_write(file, text)
+    if json == "-":
+        terminal.emit(text)
+    elif not quiet:
+        terminal.emit(words)
+
+
+def _described(features: Features) -> dict[str, Any]:
+    return {
+        "source": features.provenance["source"],
+        "n_samples": features.n_samples,
+        "n_features": features.n_features,
+        "n_classes": features.n_classes,
+        "n_test": 0 if features.test_x is None else len(features.test_x),
+        "dtype": str(features.x.dtype),
+        "bytes": features.x.nbytes,
+        "class_names": list(features.class_names),
+        "class_counts": features.class_counts,
+        "superclasses": features.superclasses,
+        "norms": _norms(features),
+        "fingerprint": features.fingerprint,
+        "provenance": features.provenance,
+    }
+
+
+def _norms(features: Features) -> dict[str, float]:
     norms = np.concatenate([np.linalg.norm(b, axis=1) for _, b in features.blocks()])
     return {"min": norms.min(), "mean": norms.mean(), "max": norms.max()}
 

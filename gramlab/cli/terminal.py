@@ -175,6 +175,9 @@ def summary(found: dict[str, Any], name: str, written: Sequence[str]) -> str:
         "Recovery: predicted class = true label, training rows. Test: the same on test rows. "
         "PLL: student of the teacher's two largest labels."
     )
+    for method in sorted({row["exact"]["solver"]["method"] for row in found["rounds"]}):
+        if method.startswith("streamed"):
+            paragraph(f"Rows were read in blocks, none kept on the device: {method}.")
     paragraph(_polish_sentence(found))
     paragraph(recursion_failures(found) or _recursion_sentence(found))
     for files in written:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ POOLINGS = ("auto", "pooler", "cls", "mean")
 PRECISIONS = ("float32", "float16", "bfloat16")
 PREPROCESSINGS = ("model", "paper")
 
+_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 _PAPER_SIZE = (224, 224)
 _PAPER_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
 _PAPER_STD = (0.229, 0.224, 0.225)
@@ -51,7 +53,9 @@ class Backbone:
     device
         As PyTorch names it.
     weights_hash
-        SHA-256 of all parameters and buffers, by name.
+        SHA-256 of all parameters and buffers, by name, as they were loaded.
+    held_hash
+        The same after rounding to ``precision``: of what computes.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Backbone:
     precision: str
     device: str
     weights_hash: str
+    held_hash: str
 
     @classmethod
     def load(
@@ -100,6 +105,13 @@ class Backbone:
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         path = Path(name).expanduser()
         place = str(path) if path.is_dir() else str(name)
+        # A hub name is NAME or OWNER/NAME; anything else is a folder that is not there, and asking
+        # the hub for it would only take time.
+        if not path.is_dir() and (path.exists() or not _HUB_NAME.fullmatch(str(name))):
+            raise UnreadableSource(
+                f"backbone folder {str(name)!r} was not found; give a folder with config.json and "
+                "model.safetensors, or a hub name such as microsoft/resnet-34"
+            )
         try:
             with _quietly():
                 # Never code from the model's own repository, never Python objects.
@@ -139,8 +151,17 @@ class Backbone:
                 f"device {chosen!r} cannot be used ({problem}); leave --device out, or use cpu"
             ) from problem
         source = path.resolve().name if path.is_dir() else str(name)
+        held_hash = _weights_hash(model)
         return cls(
-            source, model, processor, preprocessing, pooling, precision, chosen, weights_hash
+            name=source,
+            model=model,
+            processor=processor,
+            preprocessing=preprocessing,
+            pooling=pooling,
+            precision=precision,
+            device=chosen,
+            weights_hash=weights_hash,
+            held_hash=held_hash,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -197,12 +218,9 @@ class Backbone:
             return self._pooled(output).float().cpu().numpy()
 
     def assert_frozen(self) -> None:
-        """Raise if the weights are not those that were loaded.
-
-        In half precision they were rounded after hashing, and only their mode is looked at.
-        """
+        """Raise if the model is not in evaluation mode with the weights that were loaded."""
         trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
-        changed = self.precision == "float32" and _weights_hash(self.model) != self.weights_hash
+        changed = _weights_hash(self.model) != self.held_hash
         if self.model.training or trained or changed:
             raise RuntimeError("the backbone changed while features were computed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,7 @@ import numpy as np
 from gramlab import validation
 from gramlab.errors import InvalidSetting, UnreadableSource
 from gramlab.extract.backbone import Backbone, versions
-from gramlab.extract.images import ImageSplit
+from gramlab.extract.images import ImageSplit, reason
 from gramlab.folder import Broken, Manifest, Shard, writing
 
 __all__ = ["extract_features"]
@@ -108,8 +107,8 @@ def extract_features(
             for shard in missing:
                 rows = _rows_of(backbone, splits[shard.split], shard, batch_size, strict, done)
                 x, labels, places, broken = rows
+                backbone.assert_frozen()  # before it is written: a shard is never computed again
                 writer.put(shard, _stored(x, dtype), labels, places, broken)
-            backbone.assert_frozen()
         return writer.finish()
 
 
@@ -171,9 +170,7 @@ def _decoded(
         except (
             Exception
         ) as problem:  # decoders raise OSError, SyntaxError, ValueError, struct.error, …
-            # Without addresses in memory, so that equal runs write equal manifests.
-            reason = re.sub(r" at 0x[0-9a-fA-F]+", "", str(problem))
-            return f"{type(problem).__name__}: {reason}"
+            return reason(problem)
 
     ahead = 4 * _READERS
     with ThreadPoolExecutor(_READERS) as readers:

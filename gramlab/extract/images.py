@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab import validation
+from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
 from gramlab.storage import sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageSplit", "Images", "open_dataset", "open_image_folder", "random_split"]
+__all__ = ["ImageSplit", "Images", "open_dataset", "open_image_folder", "random_split", "reason"]
 
 _SUFFIXES = frozenset(".jpg .jpeg .png .bmp .gif .tif .tiff .webp .ppm .pgm".split())
 _TEST_NAMES = ("test", "validation", "valid", "val")
-_HASH_BLOCK = 1 << 20
+_LAST_SEED = 2**32 - 1  # of NumPy's legacy generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class ImageSplit:
     labels : (N,)
         Class of each.
     encoded
-        Gives the bytes of image i, as stored.
+        Gives the bytes of image i, as stored; raises OSError where there are none.
     """
 
     names: Sequence[str]
@@ -60,12 +63,19 @@ class ImageSplit:
         return ImageSplit(names, self.labels[rows], lambda i: self.encoded(int(rows[i])))
 
     def fingerprint(self, on_image: Callable[[], None] | None = None) -> str:
-        """SHA-256 of names, labels and the bytes of every image."""
+        """SHA-256 of names, labels and the bytes of every image.
+
+        An image whose bytes cannot be had counts as that: it is broken, and no reason to stop.
+        """
         digest = hashlib.sha256(sha256(self.labels, "\0".join(self.names)).encode("ascii"))
         for index in range(len(self)):
-            content = self.encoded(index)
-            digest.update(f"{len(content)};".encode("ascii"))
-            digest.update(content)
+            try:
+                content = self.encoded(index)
+            except OSError as problem:
+                digest.update(f"unreadable: {reason(problem)};".encode())
+            else:
+                digest.update(f"{len(content)};".encode("ascii"))
+                digest.update(content)
             if on_image is not None:
                 on_image()
         return digest.hexdigest()
@@ -120,6 +130,13 @@ class Images:
 
         splits = {name: reduced(split) for name, split in self.splits.items()}
         return Images(self.source, splits, tuple(self.class_names[k] for k in kept))
+
+
+def reason(problem: Exception) -> str:
+    """Why an image cannot be read, in the same words on every machine and in every run."""
+    # The system's errors quote the whole path, the decoders' sometimes an address in memory.
+    words = getattr(problem, "strerror", None) or re.sub(r" at 0x[0-9a-fA-F]+", "", str(problem))
+    return f"{type(problem).__name__}: {words}" if words else type(problem).__name__
 
 
 def open_image_folder(path: str | os.PathLike[str]) -> Images:
@@ -234,23 +251,43 @@ def open_dataset(
                     f"got {part.column_names}; name it with --image-column or --label-column"
                 )
     kind = first.features[label]
-    largest = max(int(np.max(part[label][:])) for part in parts.values() if len(part))
-    names = getattr(kind, "names", None) or [str(number) for number in range(largest + 1)]
+    names = getattr(kind, "names", None)
+    numbers = {
+        split: _labels(np.asarray(part[label][:]), names, f"column {label!r} of split {split!r}")
+        for split, part in parts.items()
+    }
+    if names is None:
+        largest = max(int(found.max()) for found in numbers.values())
+        names = [str(number) for number in range(largest + 1)]
 
     def opened(part: Any, split: str) -> ImageSplit:
         stored = part.select_columns([image]).cast_column(image, datasets.Image(decode=False))
 
         def encoded(index: int) -> bytes:
             entry = stored[index][image]
-            content = entry.get("bytes")
+            if entry is None or (entry.get("bytes") is None and entry.get("path") is None):
+                raise OSError("the data set has no image in this row")
+            content = entry["bytes"]
             return content if content is not None else Path(entry["path"]).read_bytes()
 
-        labels = np.asarray(part[label][:], dtype=np.int64)
+        labels = numbers[split]
         return ImageSplit([f"{split}/{row}" for row in range(len(labels))], labels, encoded)
 
     source = path.resolve().name if path.is_dir() else str(name)
     splits = {split: opened(part, split) for split, part in parts.items()}
     return Images(source, splits, tuple(names))
+
+
+def _labels(values: np.ndarray, names: Sequence[str] | None, where: str) -> np.ndarray:
+    """Labels of a split, refused before any image is computed if they are no classes."""
+    try:
+        return validation.check_labels(
+            values, n_classes=None if names is None else len(names), name=where
+        )
+    except InvalidLabels as problem:
+        raise InvalidLabels(
+            f"{problem}; splits without labels have -1 or nothing there: leave them out"
+        ) from problem
 
 
 def _column(part: Any, kind: type, what: str) -> str:
@@ -270,11 +307,12 @@ def random_split(n_samples: int, test_share: float, seed: int) -> tuple[np.ndarr
 
     A permutation of NumPy's legacy generator; the first ⌈share · N⌉ rows are the test rows.
     """
-    if not 0.0 < test_share < 1.0 or n_samples < 2:
+    seed = validation.check_integer("seed", seed, 0, _LAST_SEED)
+    n_test = math.ceil(test_share * n_samples) if 0.0 < test_share < 1.0 else 0
+    if not 0 < n_test < n_samples:
         raise InvalidSetting(
             f"test_share must be in (0, 1) and leave both parts a row, got {test_share} of "
-            f"{n_samples}"
+            f"{n_samples} images; 0.2 is usual"
         )
-    n_test = int(np.ceil(test_share * n_samples))
     order = np.random.RandomState(seed).permutation(n_samples)
     return order[n_test:], order[:n_test]

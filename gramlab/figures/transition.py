@@ -34,7 +34,7 @@ def transition_figure(
     Parameters
     ----------
     estimate
-        From :func:`gramlab.transition.estimate_transition`.
+        From :func:`gramlab.transition.estimate.estimate_transition`.
     class_names
         K names, written for at most 25 classes; default their numbers.
     truth

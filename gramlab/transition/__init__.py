@@ -1,0 +1,39 @@
+"""Label transition matrix from features and given labels alone, with intervals.
+
+Nobody who needs C[k, j] = P(given j | true k) knows the true labels. What stands in for them are
+predictions that never saw a row's own label: where the noise depends on the true class only, the
+given label is independent of such a prediction once the true class is known.
+
+1. Exact heads on folds give every row out-of-fold logits z_i (K,).
+2. p_i = softmax(β z_i) is read as the distribution of the *true* class, and (β, C) maximize the
+   likelihood of the given labels, Σ_i log Σ_y p_i(y) C[y, given_i]: by EM in C (in which the
+   problem is concave) and by a search in β. The same likelihood chooses the weight decay.
+3. Rounds 2, 3, …: heads are refitted to the posteriors T_i(y) ∝ p_i(y) C[y, given_i] of their own
+   training rows (a distillation round that knows the noise), and steps 1 and 2 are repeated.
+4. Intervals rest on counts: of the confident rows predicted k, those given j. Clopper-Pearson
+   covers the sampling; rows of other classes among them ("contamination") are allowed for by
+   taking the extremes between none and what heads of sharpness β/``allowance`` expect.
+
+Source: the mixture is the noise-adaptation model of Goldberger & Ben-Reuven (ICLR 2017) with the
+head held out; EM as Dempster, Laird & Rubin (1977); binomial limits as Clopper & Pearson (1934).
+"""
+
+from gramlab.transition.estimate import (
+    TransitionEstimate,
+    estimate_transition,
+    given_to_true,
+)
+from gramlab.transition.folds import fold_numbers
+from gramlab.transition.intervals import NoiseRate, clopper_pearson, intervals
+from gramlab.transition.mixture import fit_mixture
+
+__all__ = [
+    "NoiseRate",
+    "TransitionEstimate",
+    "clopper_pearson",
+    "estimate_transition",
+    "fit_mixture",
+    "fold_numbers",
+    "given_to_true",
+    "intervals",
+]

@@ -1,0 +1,285 @@
+"""The estimate: a matrix with its intervals, its orientation, and how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gramlab.errors import InvalidLabels, InvalidSetting
+from gramlab.features import Features
+from gramlab.streams import MAX_SEED
+from gramlab.transition.folds import (
+    FoldedHeads,
+    Folds,
+    choose_decay,
+    fold_numbers,
+    run_rounds,
+)
+from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
+from gramlab.validation import (
+    as_array,
+    check_features,
+    check_integer,
+    check_labels,
+    check_positive,
+    check_weight_decay,
+)
+
+__all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionEstimate:
+    """An estimated label transition matrix; every array is indexed [true, given].
+
+    Attributes
+    ----------
+    matrix : np.ndarray of shape (K, K)
+        C[k, j] = P(given j | true k); rows sum to one. The orientation of
+        :func:`gramlab.corruption_matrix`.
+    lower, upper : np.ndarray of shape (K, K)
+        Interval of each entry by itself (not simultaneous) at level ``confidence``;
+        ``lower <= matrix <= upper``.
+    counts : np.ndarray of shape (K,), int64
+        Confident rows that the interval of each row of C rests on.
+    contamination : np.ndarray of shape (K,)
+        Share of those rows that may be of another class, by softmax(β z_i / allowance).
+    prior : np.ndarray of shape (K,)
+        Estimated shares of the *true* classes; sums to one.
+    noise_rate : NoiseRate
+        1 − Σ_k prior_k C[k, k].
+    unsupported : np.ndarray of shape (K,), bool
+        Classes whose confident rows are none, or too contaminated to say anything: their
+        intervals are 0 .. 1 and their row of ``matrix`` is not to be relied on.
+    confidence : float
+        Nominal level of the intervals.
+    allowance : float
+        How many times too sharp the heads may be.
+    weight_decay : float
+        Of the heads, given or chosen.
+    sharpness : float
+        β.
+    rounds : int
+        Round that was used, 1 = heads fitted to the given labels.
+    log_likelihood : float
+        Of the given labels under the mixture, nats a row; predictions are out of fold.
+    probabilities : np.ndarray of shape (N, K)
+        p_i: out-of-fold distribution of the true class, without the row's own label.
+    """
+
+    matrix: Array
+    lower: Array
+    upper: Array
+    counts: npt.NDArray[np.int64]
+    contamination: Array
+    prior: Array
+    noise_rate: NoiseRate
+    unsupported: npt.NDArray[np.bool_]
+    confidence: float
+    allowance: float
+    weight_decay: float
+    sharpness: float
+    rounds: int
+    log_likelihood: float
+    probabilities: Array
+
+    def to_cleanlab(self) -> Array:
+        """``noise_matrix`` of cleanlab: [given, true], columns sum to one; shape (K, K)."""
+        return self.matrix.T.copy()
+
+    def given_to_true(self) -> Array:
+        """P(true k | given j) by Bayes' rule, [given j, true k]; rows sum to one; shape (K, K).
+
+        Cleanlab's ``inverse_noise_matrix`` is its transpose. A label that is never given has the
+        prior as its row.
+        """
+        return given_to_true(self.matrix, self.prior)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but ``probabilities``, as plain numbers and lists."""
+        return {
+            "orientation": "rows: true class, columns: given label",
+            "matrix": self.matrix.tolist(),
+            "lower": self.lower.tolist(),
+            "upper": self.upper.tolist(),
+            "counts": self.counts.tolist(),
+            "contamination": self.contamination.tolist(),
+            "prior": self.prior.tolist(),
+            "noise_rate": dict(self.noise_rate._asdict()),
+            "unsupported": np.flatnonzero(self.unsupported).tolist(),
+            "confidence": self.confidence,
+            "allowance": self.allowance,
+            "weight_decay": self.weight_decay,
+            "sharpness": self.sharpness,
+            "rounds": self.rounds,
+            "log_likelihood": self.log_likelihood,
+        }
+
+
+def given_to_true(matrix: object, prior: object) -> Array:
+    """Turn C[true, given] and the shares of the true classes into P(true | given).
+
+    Parameters
+    ----------
+    matrix : array-like of shape (K, K)
+        Rows sum to one.
+    prior : array-like of shape (K,)
+        Nonnegative, with a positive sum.
+
+    Returns
+    -------
+    np.ndarray of shape (K, K), float64
+        [given, true]; rows sum to one. A label that is never given has the prior as its row.
+
+    Raises
+    ------
+    InvalidSetting
+        If the shapes do not fit, or an entry is negative or not finite.
+    """
+    c = as_array(matrix, "matrix", InvalidSetting).astype(np.float64)
+    shares = as_array(prior, "prior", InvalidSetting).astype(np.float64)
+    if c.ndim != 2 or c.shape[0] != c.shape[1] or shares.shape != c.shape[:1]:
+        raise InvalidSetting(
+            f"matrix must be (K, K) and prior (K,), got shapes {c.shape} and {shares.shape}; "
+            "pass the matrix and the prior of one estimate"
+        )
+    valid = np.isfinite(c).all() and np.isfinite(shares).all()
+    if not valid or c.min() < 0.0 or shares.min() < 0.0 or shares.sum() <= 0.0:
+        raise InvalidSetting(
+            "matrix and prior must be finite and nonnegative, got other values; "
+            "pass the matrix and the prior of one estimate"
+        )
+    joint = (shares[:, None] / shares.sum() * c).T
+    totals = joint.sum(axis=1, keepdims=True)
+    return np.where(
+        totals > 0.0, joint / np.where(totals > 0.0, totals, 1.0), shares / shares.sum()
+    )
+
+
+def estimate_transition(
+    features: Features | np.ndarray,
+    given_labels: object,
+    *,
+    n_classes: int | None = None,
+    weight_decay: float | None = None,
+    folds: int = 5,
+    rounds: int = 8,
+    confidence: float = 0.95,
+    allowance: float = 2.0,
+    seed: int = 0,
+    tolerance: float = 1e-5,
+    stage: Callable[[str], None] | None = None,
+) -> TransitionEstimate:
+    """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
+
+    Assumes that (a) given labels depend on the true class alone, row by row independently;
+    (b) every class has rows that the heads are sure of and right about; (c) the true class is
+    the likeliest given label in most classes (C is not so strong that classes trade names).
+    Nothing in the data can confirm (c). The intervals further assume (d) that
+    the log-odds of the heads are at most ``allowance`` times too large.
+
+    Parameters
+    ----------
+    features : Features, or array-like of shape (N, d)
+        Labels that ``Features`` carry are not used. Centred unit rows are a good choice.
+    given_labels : array-like of shape (N,)
+        Labels 0 .. K-1, right or wrong.
+    n_classes : int, optional
+        K; by default that of ``Features``, else the largest label plus one.
+    weight_decay : float, optional
+        λ of the heads; by default chosen by the out-of-fold likelihood of the given labels, which
+        costs ``folds`` heads for every value tried.
+    folds : int
+        At least 2, at most N.
+    rounds : int
+        Most rounds; fewer are run once the likelihood stops rising.
+    confidence : float
+        Level of each interval by itself, in (0, 1).
+    allowance : float
+        At least 1; see (d).
+    seed : int
+        Key of the folds, 0 .. 2**64 - 1.
+    tolerance : float
+        Relative duality gap of the heads.
+    stage : callable, optional
+        Called with a few words when a stage begins.
+
+    Returns
+    -------
+    TransitionEstimate
+
+    Raises
+    ------
+    InvalidFeatures
+        If the features are malformed.
+    InvalidLabels
+        If labels do not fit the rows or the range, or are all equal.
+    InvalidSetting
+        If a number is outside its range.
+    """
+    x = features.as_float64() if isinstance(features, Features) else check_features(features)
+    if n_classes is None and isinstance(features, Features):
+        n_classes = features.n_classes
+    given = check_labels(given_labels, x.shape[0], n_classes, "given_labels")
+    k = int(given.max()) + 1 if n_classes is None else check_integer("n_classes", n_classes, 2)
+    if (given == given[0]).all():
+        raise InvalidLabels(
+            f"given_labels must hold two classes or more, got {int(given[0])} in every row; "
+            "a transition matrix cannot be estimated from one label"
+        )
+    parts = check_integer("folds", folds, 2, x.shape[0])
+    most = check_integer("rounds", rounds, 1)
+    key = check_integer("seed", seed, 0, MAX_SEED)
+    level = check_positive("confidence", confidence)
+    if level >= 1.0:
+        raise InvalidSetting(f"confidence must be below 1, got {level}; 0.95 is 95 %")
+    factor = check_positive("allowance", allowance)
+    if factor < 1.0:
+        raise InvalidSetting(
+            f"allowance must be at least 1, got {factor}; 1 trusts the heads as they are"
+        )
+    fixed = None if weight_decay is None else check_weight_decay(weight_decay)
+    say = stage if stage is not None else _silent
+    work = Folds(x, given, k, fold_numbers(given, parts, key), tolerance)
+    best = choose_decay(work, fixed, say)
+    best = run_rounds(work, best, most, say)
+    return _result(best, work, level, factor)
+
+
+def _silent(words: str) -> None:
+    """Say nothing."""
+
+
+def _result(
+    best: FoldedHeads, work: Folds, confidence: float, allowance: float
+) -> TransitionEstimate:
+    matrix, p = best.mixture.matrix, best.mixture.probabilities
+    prior = p.mean(axis=0)
+    softened = best.mixture.sharpness / allowance * best.logits
+    limits = intervals(softened, work.given, matrix, confidence)
+    # Rounding of the division by row sums; the point belongs to its own interval.
+    lower, upper = np.minimum(limits.lower, matrix), np.maximum(limits.upper, matrix)
+    rate = noise_rate_of(limits, matrix, prior / prior.sum(), confidence)
+    return TransitionEstimate(
+        matrix=matrix,
+        lower=lower,
+        upper=upper,
+        counts=limits.rows,
+        contamination=limits.others / np.maximum(limits.rows, 1),
+        prior=prior / prior.sum(),
+        noise_rate=rate,
+        unsupported=limits.unsupported,
+        confidence=confidence,
+        allowance=allowance,
+        weight_decay=best.weight_decay,
+        sharpness=best.mixture.sharpness,
+        rounds=best.round,
+        log_likelihood=best.mixture.log_likelihood,
+        probabilities=p,
+    )

@@ -1,0 +1,149 @@
+"""Heads that never saw a row's own label: folds, their weight decay, their rounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gramlab.features import Features
+from gramlab.heads.fit import Targets
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.streams import stream
+from gramlab.targets import OneHotRows
+from gramlab.transition.mixture import Mixture, fit_mixture, softmax
+
+__all__ = ["FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
+
+Array = npt.NDArray[np.float64]
+
+_FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
+_DECAY_START = 1e-3  # of the mean squared row norm: where the search of the weight decay begins
+_DECAY_STEP = math.sqrt(10.0)
+_DECAY_STEPS = 6  # at most, in either direction
+_DECAY_GAIN = 0.01  # nats a row; smaller weight decays cost many more passes and gain little
+_ROUND_GAIN = 1e-3  # nats a row, below which no further round is run
+_SUSPECT_SHARPNESS, _SURE_SHARPNESS = 2.0, 8.0  # see run_rounds
+
+
+def fold_numbers(given: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """Fold 0 .. folds-1 of each row, shape (N,): at random, and even within each given label."""
+    words = stream(seed, _FOLD_STREAM).random_raw(given.shape[0])
+    result = np.empty(given.shape[0], dtype=np.int64)
+    # Rows ordered by (label, random word) are dealt out in turn.
+    result[np.lexsort((words, given))] = np.arange(given.shape[0]) % folds
+    return result
+
+
+class FoldedHeads(NamedTuple):
+    """One round: weights of each fold's head, and the mixture of their out-of-fold logits."""
+
+    weight_decay: float
+    round: int
+    weights: tuple[Array, ...]
+    logits: Array  # (N, K), out of fold
+    mixture: Mixture
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Rows, given labels and folds; fits one head per fold."""
+
+    x: np.ndarray
+    given: npt.NDArray[np.int64]
+    n_classes: int
+    fold: npt.NDArray[np.int64]
+    tolerance: float
+
+    def parts(self) -> list[npt.NDArray[np.bool_]]:
+        """Training rows of each fold."""
+        return [self.fold != part for part in range(int(self.fold.max()) + 1)]
+
+    def fit(
+        self,
+        weight_decay: float,
+        round_: int,
+        previous: FoldedHeads | None,
+        warm: FoldedHeads | None,
+    ) -> FoldedHeads:
+        """Fit the heads of a round: to the given labels, or to posteriors under ``previous``."""
+        logits = np.empty((len(self.given), self.n_classes))
+        weights = []
+        head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
+        for part, train in enumerate(self.parts()):
+            rows, labels = self.x[train], self.given[train]
+            targets: OneHotRows | Targets = OneHotRows(labels, self.n_classes)
+            if previous is not None:
+                inside = softmax(previous.mixture.sharpness * (rows @ previous.weights[part]))
+                posterior = inside * previous.mixture.matrix[:, labels].T
+                posterior /= posterior.sum(axis=1, keepdims=True)
+                targets = Targets(posterior - 1.0 / self.n_classes)
+            start = None if warm is None else warm.weights[part]
+            fit = head.fit(Features(rows, labels, n_classes=self.n_classes), targets, start=start)
+            weights.append(np.asarray(fit.weights))
+            logits[~train] = self.x[~train] @ weights[-1]
+        begin = None if previous is None else previous.mixture.matrix
+        mixture = fit_mixture(logits, self.given, begin)
+        return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
+
+
+def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -> FoldedHeads:
+    """Heads of round 1 at the given weight decay, or at the best of a search downhill."""
+    if fixed is not None:
+        say(f"round 1, weight decay {fixed:.3g}")
+        return work.fit(fixed, 1, None, None)
+    scale = float(np.einsum("ij,ij->", work.x, work.x, dtype=np.float64) / len(work.x))
+    start = _DECAY_START * (scale if scale > 0.0 else 1.0)
+    say(f"round 1, weight decay {start:.3g}")
+    best = work.fit(start, 1, None, None)
+    for direction in (1.0 / _DECAY_STEP, _DECAY_STEP):
+        moved = False
+        for _ in range(_DECAY_STEPS):
+            decay = best.weight_decay * direction
+            say(f"round 1, weight decay {decay:.3g}")
+            found = work.fit(decay, 1, None, best)
+            gain = found.mixture.log_likelihood - best.mixture.log_likelihood
+            if gain > 0.0:
+                best, moved = found, True
+            if gain < _DECAY_GAIN:
+                break
+        if moved:
+            break
+    return best
+
+
+def run_rounds(
+    work: Folds, first: FoldedHeads, most: int, say: Callable[[str], None]
+) -> FoldedHeads:
+    """Distill with the noise model while the out-of-fold likelihood rises; the best round.
+
+    Heads that are calibrated for the given labels explain them without any noise, at β near 1.
+    That is a local optimum which strong noise between few classes can end in, so where β came out
+    small a second run begins at a mixture that reads the same heads as sure of themselves.
+    """
+    best = _rounds_from(first, work, most, say)
+    if most > 1 and first.mixture.sharpness <= _SUSPECT_SHARPNESS:
+        mixture = fit_mixture(first.logits, work.given, sharpness=_SURE_SHARPNESS)
+        other = _rounds_from(first._replace(mixture=mixture), work, most, say)
+        if other.mixture.log_likelihood > best.mixture.log_likelihood:
+            best = other
+    return best
+
+
+def _rounds_from(
+    first: FoldedHeads, work: Folds, most: int, say: Callable[[str], None]
+) -> FoldedHeads:
+    best = first
+    for number in range(2, most + 1):
+        say(f"round {number}")
+        found = work.fit(best.weight_decay, number, best, best)
+        gain = found.mixture.log_likelihood - best.mixture.log_likelihood
+        if gain > 0.0:
+            best = found
+        if gain < _ROUND_GAIN:
+            break
+    return best

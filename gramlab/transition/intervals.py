@@ -1,0 +1,165 @@
+"""Intervals of C from counts: binomial limits, and an allowance for rows of other classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta as beta_distribution
+
+from gramlab.transition.mixture import softmax
+
+__all__ = ["Limits", "NoiseRate", "clopper_pearson", "intervals", "noise_rate_of"]
+
+Array = npt.NDArray[np.float64]
+
+_SHARES = np.arange(0.1, 1.01, 0.1)  # of the rows predicted k, most confident first: tried
+
+
+class NoiseRate(NamedTuple):
+    """Share of labels that are wrong, P(given ≠ true), with an interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Limits(NamedTuple):
+    """Intervals of the entries of C and the counts that they rest on."""
+
+    lower: Array  # (K, K)
+    upper: Array  # (K, K)
+    rows: npt.NDArray[np.int64]  # (K,) confident rows predicted k
+    found: npt.NDArray[np.int64]  # (K, K) of those, given j
+    others: Array  # (K,) of those, expected to be of another class
+    others_given: Array  # (K, K) of those, expected to be of another class and given j
+    unsupported: npt.NDArray[np.bool_]  # (K,)
+
+
+def intervals(
+    logits: Array,
+    given: npt.NDArray[np.int64],
+    matrix: Array,
+    confidence: float,
+) -> Limits:
+    """Intervals of C[k, j] from the given labels of the confident rows predicted k.
+
+    With n rows, of which t A are of another class and t a_j of another class and given j, the
+    share q of rows given j is ((n − t A) C[k, j] + t a_j)/n. Clopper-Pearson limits of q are
+    solved for C[k, j], and the extremes over 0 <= t <= 1 are taken (the expression is monotone in
+    t, so they are at the ends).
+
+    Parameters
+    ----------
+    logits : np.ndarray of shape (N, K)
+        z_i β / allowance, made without the row's own label: softmax of them gives A and a_j.
+    given : np.ndarray of shape (N,)
+        Given labels.
+    matrix : np.ndarray of shape (K, K)
+        Estimate of C; only for the contamination's given labels and for choosing how many rows
+        to count.
+    confidence : float
+        Level of each interval by itself.
+    """
+    p = softmax(logits)
+    k = p.shape[1]
+    predicted = p.argmax(axis=1)
+    sure = p[np.arange(len(p)), predicted]
+    rows = np.zeros(k, dtype=np.int64)
+    found = np.zeros((k, k), dtype=np.int64)
+    others, others_given = np.zeros(k), np.zeros((k, k))
+    for label in np.unique(predicted):
+        members = np.flatnonzero(predicted == label)
+        members = members[np.argsort(-sure[members], kind="stable")]
+        members = members[: _how_many(sure[members], float(matrix[label, label]))]
+        rest = p[members].sum(axis=0)
+        rest[label] = 0.0
+        rows[label] = len(members)
+        found[label] = np.bincount(given[members], minlength=k)
+        others[label] = rest.sum()
+        others_given[label] = rest @ matrix
+    low, high = clopper_pearson(found, rows[:, None], confidence)
+    n = rows[:, None].astype(np.float64)
+    # Where half of the rows or more may be of other classes, they say little about this one.
+    unsupported = others >= 0.5 * rows
+    left = np.where(unsupported[:, None], 1.0, n - others[:, None])
+    lower = np.minimum(low, (n * low - others_given) / left)
+    upper = np.maximum(high, (n * high - others_given) / left)
+    lower[unsupported], upper[unsupported] = 0.0, 1.0
+    return Limits(
+        np.clip(lower, 0.0, 1.0),
+        np.clip(upper, 0.0, 1.0),
+        rows,
+        found,
+        others,
+        others_given,
+        unsupported,
+    )
+
+
+def _how_many(sure: Array, diagonal: float) -> int:
+    """How many of the rows, surest first, make the narrowest interval of the diagonal entry.
+
+    Decided by predictions alone (and the estimate of C): the given labels that are going to be
+    counted have no say.
+    """
+    sizes = np.unique(np.ceil(_SHARES * len(sure)).astype(np.int64))
+    others = np.cumsum(1.0 - sure)[sizes - 1]
+    share = min(max(diagonal, 0.1), 0.9)
+    sampling = np.sqrt(share * (1.0 - share) / sizes)
+    width = 2.0 * sampling + share * others / sizes
+    return int(sizes[np.argmin(width)])
+
+
+def noise_rate_of(limits: Limits, matrix: Array, prior: Array, confidence: float) -> NoiseRate:
+    """1 − Σ prior_k C[k, k]; sampling by a binomial of equal variance, contamination by extremes.
+
+    Unsupported classes count as anything from wholly right to wholly wrong.
+    """
+    value = float(1.0 - prior @ np.diag(matrix))
+    fine = ~limits.unsupported
+    n, weight = limits.rows[fine].astype(np.float64), prior[fine]
+    unknown = float(prior[~fine].sum())
+    if not fine.any():
+        return NoiseRate(value, 0.0, 1.0)
+    weight = weight / weight.sum()
+    wrong = 1.0 - np.diag(limits.found)[fine] / n
+    pooled = float(weight @ wrong)
+    variance = float((weight**2 / n) @ (wrong * (1.0 - wrong)))
+    # The binomial with this mean and variance; where nothing varies, the one of the design.
+    if variance > 0.0:
+        trials = pooled * (1.0 - pooled) / variance
+    else:
+        trials = 1.0 / float((weight**2 / n).sum())
+    low, high = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
+    ends = []
+    for t in (0.0, 1.0):
+        right = np.diag(limits.found)[fine] - t * np.diag(limits.others_given)[fine]
+        ends.append(float(1.0 - weight @ (right / (n - t * limits.others[fine]))))
+    low, high = low + min(ends) - pooled, high + max(ends) - pooled
+    known = 1.0 - unknown
+    low, high = known * low, known * high + unknown
+    return NoiseRate(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
+
+
+def clopper_pearson(
+    successes: npt.ArrayLike, trials: npt.ArrayLike, confidence: float
+) -> tuple[Array, Array]:
+    """Two-sided Clopper-Pearson limits of a binomial share, elementwise.
+
+    Coverage is at least ``confidence`` for any share. Fractional counts are accepted (the limits
+    are quantiles of beta distributions); no trials give 0 and 1.
+    """
+    x, n = np.broadcast_arrays(
+        np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    )
+    tail = 0.5 * (1.0 - confidence)
+    some, all_ = x > 0.0, x >= n
+    low = np.where(
+        some, beta_distribution.ppf(tail, np.where(some, x, 1.0), np.maximum(n - x, 0.0) + 1.0), 0.0
+    )
+    high = np.where(
+        all_, 1.0, beta_distribution.ppf(1.0 - tail, x + 1.0, np.where(all_, 1.0, n - x))
+    )
+    return low, high
