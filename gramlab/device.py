@@ -81,7 +81,8 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
             f"{alternative}"
         )
     with float64():
-        return jax.device_put(jnp.asarray(array, dtype=np.dtype(dtype)))
+        # Converted there: NumPy takes half precision apart one number at a time.
+        return jax.device_put(array).astype(np.dtype(dtype))
 
 
 def describe() -> dict[str, str]:

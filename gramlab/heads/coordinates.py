@@ -59,10 +59,9 @@ class Coordinates:
         n, d = features.n_samples, features.n_features
         if "spectrum" not in memo and d <= n:
             if d > _NARROW:
-                if "trace" not in memo:
-                    memo["trace"] = sum(float(np.vdot(b, b)) for _, b in features.blocks())
-                if memo["trace"] / n <= _EASY * n_classes * weight_decay:
-                    return cls(features, None, np.full(d, memo["trace"] / d))
+                trace = cls._trace(features)
+                if trace / n <= _EASY * n_classes * weight_decay:
+                    return cls(features, None, np.full(d, trace / d))
             if cls is Coordinates and (found := _quick(features)) is not None:
                 return found
         return cls.exact(features)
@@ -72,6 +71,14 @@ class Coordinates:
         """The Gram eigenbasis in float64."""
         spectrum = Spectrum.of(features)
         return cls(features, spectrum.basis, spectrum.eigenvalues)
+
+    @staticmethod
+    def _trace(features: Features) -> float:
+        """‖X‖_F², to float32: it only decides what is worth its price."""
+        memo = features._memo
+        if "trace" not in memo:
+            memo["trace"] = float(_sum_of_squares(_rows(features, np.float32)))
+        return memo["trace"]
 
     @property
     def rank(self) -> int:
@@ -114,9 +121,21 @@ def _rows(features: Features, dtype: npt.DTypeLike) -> jax.Array:
     memo, name = features._memo, np.dtype(dtype).name
     key = ("device", "rows", name)
     if key not in memo:
-        values = features.as_float64() if name == "float64" else features.x
-        memo[key] = device.resident(values, f"the features (rows) as {name}", dtype)
+        if name == "float64" and features.x.dtype.itemsize < 8:
+            memo[key] = _widened(_rows(features, np.float32))  # exact, and quicker than the host
+        else:
+            memo[key] = device.resident(features.x, f"the features (rows) as {name}", dtype)
     return memo[key]
+
+
+@jax.jit
+def _widened(rows: jax.Array) -> jax.Array:
+    return rows.astype(jnp.float64)
+
+
+@jax.jit
+def _sum_of_squares(rows: jax.Array) -> jax.Array:
+    return jnp.vdot(rows, rows)
 
 
 def _quick(features: Features) -> Coordinates | None:

@@ -31,7 +31,9 @@ _SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the resul
 _FLOAT32_GAIN = 5e-6  # fall of the gradient norm that float32 corrections to one base point manage
 _FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections are float64
 _CLASS_LEVEL = 2e-2  # gradient norm (of the start) from which a class metric is worth its price
-_CLASS_ITERATIONS = 20  # ... if at the present rate more than so many iterations are to come
+# ... if at the present rate more than this, times kept rows of a class over N, iterations are to
+# come: it takes the time of 300 (kept rows/N) passes, and later iterations are slower than earlier.
+_CLASS_ITERATIONS = 600.0
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
@@ -419,11 +421,12 @@ class _Solve:
             made_at, done = self.class_metric_made if self.class_metric else (self.norm, first)
             done = self.iterations - done
             rate = math.log(made_at / norm) / done if done and 0.0 < norm < made_at else 0.0
-            slow = done and math.log(norm / target) > rate * _CLASS_ITERATIONS
+            worth = rate * _CLASS_ITERATIONS * kept / n
+            slow = done and math.log(norm / target) > worth
             if self.class_metric:  # another where predictions have changed since
                 slow = slow and norm <= _CLASS_AGAIN * made_at
             if slow and norm <= _CLASS_LEVEL * self.start_norm:
-                self.passes += 1.5 * kept**2 / n  # its products, in units of a pass
+                self.passes += 0.5 * kept**2 / n  # its products, in units of a pass
                 self.class_metric = solver.class_metric(base, state, kept)
                 self.class_metric_made = (norm, self.iterations)
         return self.class_metric or solver.scalar_metric(base, state)

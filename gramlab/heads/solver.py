@@ -226,17 +226,23 @@ def class_metric(base: Base, state: State, kept: int) -> Metric:
     rest = (curvatures.sum(axis=0) - largest.sum(axis=1)) / jnp.maximum(base.samples - kept, 1.0)
     rest = jnp.maximum(rest, 0.0)
 
-    half = jax.lax.rsqrt(rest[:, None] * base.eigenvalues / base.samples + base.weight_decay)
-    weights = jnp.sqrt(jnp.maximum(largest - rest[:, None], 0.0) / base.samples)
-    a = base.z[rows] * weights[:, :, None] * half[:, None, :]
     identity = jnp.eye(kept, dtype=p.dtype)
-    lower = jnp.linalg.cholesky(jnp.einsum("kmr,klr->kml", a, a, precision="highest") + identity)
-    # Two small inverses and their product: on CPUs faster than solving with every direction.
-    inverse = jax.scipy.linalg.solve_triangular(
-        lower, jnp.broadcast_to(identity, lower.shape), lower=True
-    )
-    inner = jnp.einsum("kml,kmn->kln", inverse, inverse, precision="highest")
-    return Metric(rest, a * half[:, None, :], inner)
+
+    def of_class(of: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        largest, rows, rest = of
+        half = jax.lax.rsqrt(rest * base.eigenvalues / base.samples + base.weight_decay)
+        weights = jnp.sqrt(jnp.maximum(largest - rest, 0.0) / base.samples)
+        a = base.z[rows] * weights[:, None] * half
+        small = jnp.matmul(a, a.T, precision="highest") + identity
+        # Two small inverses and their product: on CPUs faster than solving with every direction.
+        inverse = jax.scipy.linalg.solve_triangular(
+            jnp.linalg.cholesky(small), identity, lower=True
+        )
+        return a * half, jnp.matmul(inverse.T, inverse, precision="highest")
+
+    # One class after the other: what is made on the way then stays in the cache.
+    factors, inner = jax.lax.map(of_class, (largest, rows, rest))
+    return Metric(rest, factors, inner)
 
 
 def _apply(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
