@@ -1,0 +1,1 @@
+"""The paper's study: recipes, resumable cells, tables and answers."""
