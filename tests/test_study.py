@@ -148,9 +148,7 @@ def test_theory_columns_are_the_closed_form():
         dense = twins.linear_probabilities(
             features.as_float64(), targets, plan.cells[0].weight_decay, t
         )
-        assert row["linearized_label_recovery"] == np.mean(
-            dense.argmax(axis=1) == features.labels
-        )
+        assert row["linearized_label_recovery"] == np.mean(dense.argmax(axis=1) == features.labels)
         assert row["recursion_error"] <= row["recursion_tolerance"]
 
 
@@ -433,7 +431,7 @@ def test_bad_lists_are_refused(lists, words):
 
 
 def test_an_unknown_recipe_is_refused_and_the_known_ones_named():
-    with pytest.raises(InvalidSetting, match="fig2, fig6a.*published, got 'fig3'"):
+    with pytest.raises(InvalidSetting, match=r"fig2, fig6a.*published, got 'fig3'"):
         recipe_named("fig3")
 
 

@@ -115,9 +115,7 @@ def test_killed_and_resumed_it_gives_the_same_bytes(count, half, source, whole, 
     assert not (out / "rows.json").exists()
     again = run(PROGRAM, source, *ARGUMENTS, "--out", out)
     assert again.returncode == 0
-    assert f"{8 - count} cells computed, {count} kept from before" in " ".join(
-        again.stdout.split()
-    )
+    assert f"{8 - count} cells computed, {count} kept from before" in " ".join(again.stdout.split())
     assert contents(out) == contents(whole)
 
 
@@ -271,9 +269,7 @@ def test_a_hash_that_was_made_to_fit_is_what_it_takes_to_deceive(source, tmp_pat
         ({"weight_decay": ["large"]}, r'weight_decay: \["base"\] there, \["large"\] asked for'),
     ],
 )
-def test_a_folder_of_other_settings_is_refused_with_the_difference(
-    change, words, source, tmp_path
-):
+def test_a_folder_of_other_settings_is_refused_with_the_difference(change, words, source, tmp_path):
     claim_folder(tmp_path, planned(source).identity())
     before = contents(tmp_path)
     with pytest.raises(OutputError, match=words):
@@ -335,9 +331,7 @@ def test_estimates_count_what_is_left_and_learn_from_what_is_kept(source, tmp_pa
     after = estimate_study(plan, open_store(plan, tmp_path / "cells"))
     assert (after.kept, after.heads, after.measured) == (2, 2 * 3, True)
     assert after.passes_per_head == result.passes / result.heads
-    done = estimate_study(
-        planned(source, seeds=[0]), open_store(plan, tmp_path / "cells")
-    )
+    done = estimate_study(planned(source, seeds=[0]), open_store(plan, tmp_path / "cells"))
     assert (done.heads, done.seconds) == (0, 0.0)
 
 
@@ -352,7 +346,9 @@ def test_several_devices_share_the_cells(source, whole, tmp_path):
         env={**os.environ, "XLA_FLAGS": flags},
     )
     assert done.returncode == 0, done.stderr
-    ours, theirs = (json.loads((out / "rows.json").read_text()) for out in (tmp_path / "out", whole))
+    ours, theirs = (
+        json.loads((out / "rows.json").read_text()) for out in (tmp_path / "out", whole)
+    )
     identity = ("noise", "rate", "seed", "method", "round", "realized_rate", "selected_on")
     for one, other in zip(ours, theirs, strict=True):
         assert [one[name] for name in identity] == [other[name] for name in identity]

@@ -211,9 +211,7 @@ def _as_dict(result: StudyResult, command: str) -> dict[str, Any]:
     }
 
 
-def _dry_run(
-    plan: Plan, folder: Path | None, cells: Path | None
-) -> tuple[dict[str, Any], str]:
+def _dry_run(plan: Plan, folder: Path | None, cells: Path | None) -> tuple[dict[str, Any], str]:
     from gramlab.cli.study_table import dry_run_words
     from gramlab.study.engine import open_store
     from gramlab.study.estimate import estimate_study

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gramlab.storage import atomic_path, atomic_write, to_json
+from gramlab.storage import atomic_write, to_json
 
 if TYPE_CHECKING:
     from gramlab.study.engine import StudyResult
@@ -30,9 +30,7 @@ def _manifest(result: StudyResult, command: str, figures: dict[str, list[str]]) 
     return {
         "command": command,
         "settings": result.plan.identity(),
-        "figures": {
-            name: {"command": command, "cells": cells} for name, cells in figures.items()
-        },
+        "figures": {name: {"command": command, "cells": cells} for name, cells in figures.items()},
         "cells": [
             {"key": key, "name": cell.name, **cell.content()}
             for key, cell in zip(result.keys, result.plan.cells, strict=True)

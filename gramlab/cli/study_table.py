@@ -197,9 +197,7 @@ _MEASURES = {
 }
 
 
-def _measured(
-    rows: _Rows, columns: Sequence[tuple[str, str]]
-) -> tuple[list[str], list[list[str]]]:
+def _measured(rows: _Rows, columns: Sequence[tuple[str, str]]) -> tuple[list[str], list[list[str]]]:
     """Means over seeds of plain columns, by rate and by what else tells the rows apart."""
     told = [n for _, n in columns if n in ("n_samples", "weight_decay", "round")]
 

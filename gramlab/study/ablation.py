@@ -40,9 +40,7 @@ def ablation_rows(draw: Draw) -> list[dict[str, Any]]:
                 fit = head.fit(draw.features, own, start=weights)
                 draw.work.done(fit)
             made = {"targets": name, "loss": "ce", "start": start}
-            rows.append(
-                draw.exact_row("ablation", fit, closed.fit(draw.features, linear), **made)
-            )
+            rows.append(draw.exact_row("ablation", fit, closed.fit(draw.features, linear), **made))
         for start, weights in (("zero", None), ("teacher", teacher.weights)):
             fit = robust.fit(draw.features, own, start=weights)
             draw.work.done(fit)

@@ -102,9 +102,7 @@ def _mixture(draw: Draw, theory: Fit, teacher: Fit) -> dict[str, Any]:
     made = {"mixing": xi, "rows_with_negative_targets": negative}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConvergedWarning)  # said in the row
-        student = draw.head(signed_targets=True).fit(
-            draw.features, targets, start=teacher.weights
-        )
+        student = draw.head(signed_targets=True).fit(draw.features, targets, start=teacher.weights)
     if student.certificate.relative_gap > draw.cell.options["tolerance"]:
         # Far outside the simplex only weight decay holds the weights back, and they run off.
         draw.work.on_head()

@@ -236,15 +236,16 @@ def _cells(
         "grid": rounds | {"methods": methods, "q": _Q},
         "ablation": {"q": _Q},
         "published": rounds | {"q": _Q, "epochs": epochs, "learning_rate": line.learning_rate},
-        "structure": rounds,
         "approximation": rounds,
     }
+    groups = None if features.superclasses is None else features.superclasses.tolist()
+    extra["structure"] = rounds | {"superclasses": groups}  # whose correlations it measures
     cells = []
     for noise in recipe.noise:
         for rate in recipe.rates:
             options = dict(common)
-            if noise == "superclass" and features.superclasses is not None:
-                options["superclasses"] = features.superclasses.tolist()
+            if noise == "superclass":
+                options["superclasses"] = groups
             for seed in recipe.seeds:
                 draw = (noise, float(rate), int(seed))
                 for name, value in values:

@@ -168,9 +168,7 @@ RECIPES = {
                 weight_decay=(size,),
             )
             for figure, size in ((7, "small"), (8, "large"))
-            for letter, noise in zip(
-                "abc", ("superclass", "symmetric", "asymmetric"), strict=True
-            )
+            for letter, noise in zip("abc", ("superclass", "symmetric", "asymmetric"), strict=True)
         ),
         Recipe(
             "tables",
