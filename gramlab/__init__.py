@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gramlab.distillation import Rounds, distill
     from gramlab.heads.fit import Fit, Targets
     from gramlab.heads.linearized import LinearizedHead
+    from gramlab.heads.partial import GeneralizedCrossEntropyHead, LocalFit
+    from gramlab.heads.sgd import PublishedSgdHead, SgdFit
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.population import ClassBlockModel
     from gramlab.sharded import ShardedFeatures, shard_features, shard_local_rows
@@ -33,8 +35,12 @@ _LAZY = {
     "ClassBlockModel": "gramlab.population",
     "Comparison": "gramlab.comparison",
     "Fit": "gramlab.heads.fit",
+    "GeneralizedCrossEntropyHead": "gramlab.heads.partial",
     "LinearizedHead": "gramlab.heads.linearized",
+    "LocalFit": "gramlab.heads.partial",
+    "PublishedSgdHead": "gramlab.heads.sgd",
     "Rounds": "gramlab.distillation",
+    "SgdFit": "gramlab.heads.sgd",
     "ShardedFeatures": "gramlab.sharded",
     "SoftmaxHead": "gramlab.heads.softmax",
     "Targets": "gramlab.heads.fit",
@@ -51,10 +57,14 @@ __all__ = [
     "CorruptedLabels",
     "Features",
     "Fit",
+    "GeneralizedCrossEntropyHead",
     "GramlabError",
     "LinearizedHead",
+    "LocalFit",
     "NotConvergedWarning",
+    "PublishedSgdHead",
     "Rounds",
+    "SgdFit",
     "ShardedFeatures",
     "SoftmaxHead",
     "Spectrum",

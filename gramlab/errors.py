@@ -45,5 +45,13 @@ class NotEnoughMemory(GramlabError, MemoryError):
     """A request that would need more memory than is free."""
 
 
+class NoCertificate(GramlabError, AttributeError):
+    """A certificate was asked of a fit whose objective has none."""
+
+
+class Diverged(GramlabError, ArithmeticError):
+    """An iteration without a line search that left the range of finite numbers."""
+
+
 class NotConvergedWarning(UserWarning):
     """A solver stopped before its tolerance; the message gives the reason and a remedy."""

@@ -457,3 +457,35 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
     if number < minimum or (maximum is not None and number > maximum):
         raise InvalidSetting(f"{expected}, got {number}; choose a value in that range")
     return number
+
+
+def check_start(start: object, shape: tuple[int, int]) -> npt.NDArray[np.float64] | None:
+    """Check weights that an iteration is to start from.
+
+    Parameters
+    ----------
+    start : array-like of shape (d, K), or None
+        What came; None passes.
+    shape : tuple of int
+        (d, K).
+
+    Returns
+    -------
+    np.ndarray of shape (d, K), float64, or None
+
+    Raises
+    ------
+    InvalidFeatures
+        If an entry is not a finite real number.
+    InvalidSetting
+        If the shape is another one.
+    """
+    if start is None:
+        return None
+    weights = check_features(start, name="start").astype(np.float64)
+    if weights.shape != shape:
+        raise InvalidSetting(
+            f"start must have shape (d, K) = {shape}, got {weights.shape}: pass the weights "
+            "of a fit on the same features and classes"
+        )
+    return weights

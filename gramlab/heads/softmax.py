@@ -126,14 +126,7 @@ class SoftmaxHead:
             If the tolerance was not reached.
         """
         objective = self._objective(features, targets, start)
-        shape = (objective.features.n_features, objective.n_classes)
-        if start is not None:
-            start = validation.check_features(start, name="start")
-            if start.shape != shape:
-                raise errors.InvalidSetting(
-                    f"start must have shape (d, K) = {shape}, got {start.shape}: pass the weights "
-                    "of a fit on the same features and classes"
-                )
+        start = validation.check_start(start, (objective.features.n_features, objective.n_classes))
         shortage = self._shortage(objective)
         if shortage is None:
             fit = self._solved(objective, start)

@@ -1,0 +1,373 @@
+"""The published protocol by name: stochastic gradient descent, for a fixed number of epochs.
+
+What the paper's authors run is not an optimum but the end of a path: mini-batches of 128, momentum
+0.9, 200 epochs, the learning rate times 0.98 after each, and of all epochs the one that does best
+on the *test* rows. This head walks that path, with PyTorch's conventions,
+
+    g = ∇(mean loss of the batch) + λ w;   b ← momentum · b + g;   w ← w − rate · b,
+
+so that the difference between the published protocol and the exact optimum can be measured. Rows
+are shuffled anew every epoch, from an explicit key; the last batch is as small as it comes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gramlab import device, errors, validation
+from gramlab.features import Features
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
+from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.streams import MAX_SEED, stream
+from gramlab.targets import OneHotRows
+
+__all__ = ["PublishedSgdHead", "SgdFit", "batches", "linear_layer_weights"]
+
+# Second half of the Philox key: one stream per purpose, so that one seed can serve several.
+_BATCH_STREAM = int.from_bytes(b"batches1", "big")
+_START_STREAM = int.from_bytes(b"linear_1", "big")
+_LOSSES = ("ce", "gce")
+_PRECISIONS = ("float32", "float64")
+
+
+@dataclass(frozen=True, eq=False)
+class SgdFit(Fit):
+    """Where stochastic gradient descent stood after an epoch.
+
+    With ``loss="ce"`` the certificate is real: it says how far from the optimum that was. With
+    ``"gce"`` there is none, and asking for it says why.
+
+    Attributes
+    ----------
+    problem
+        The full objective, in NumPy and float64, that the numbers below are recomputed with.
+    epoch
+        Epochs done, from 1.
+    accuracy_by_epoch
+        Share of the monitored rows predicted right after each epoch; None without a monitor.
+    best
+        The fit at the epoch with the largest of these (the first of equal ones); None without a
+        monitor, and of a fit that is one itself.
+    selects_on_test
+        Whether this epoch was chosen by its accuracy on the monitored rows. That accuracy is then
+        no estimate of accuracy on new rows.
+    """
+
+    problem: SoftmaxObjective | GeneralizedCrossEntropy = field(kw_only=True, repr=False)
+    epoch: int = field(kw_only=True)
+    accuracy_by_epoch: tuple[float, ...] | None = field(kw_only=True, default=None)
+    best: SgdFit | None = field(kw_only=True, default=None, repr=False)
+    selects_on_test: bool = field(kw_only=True, default=False)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of ``best``."""
+        if self.selects_on_test:
+            return self.epoch
+        return None if self.best is None else self.best.epoch
+
+    @cached_property
+    def gradient_norm(self) -> float:
+        """Norm of the full objective's gradient at W."""
+        return float(np.linalg.norm(self.problem.gradient(self.weights)))
+
+    @cached_property
+    def start_gradient_norm(self) -> float:
+        """The same at W = 0, wherever the descent began."""
+        return float(np.linalg.norm(self.problem.gradient(np.zeros_like(self.weights))))
+
+    @property
+    def relative_gradient_norm(self) -> float:
+        """‖∇L(W)‖/‖∇L(0)‖ (0 when both vanish)."""
+        if self.start_gradient_norm == 0.0:
+            return 0.0 if self.gradient_norm == 0.0 else math.inf
+        return self.gradient_norm / self.start_gradient_norm
+
+    @cached_property
+    def objective(self) -> float:
+        """The full objective at W."""
+        return self.problem.value(self.weights)
+
+
+class PublishedSgdHead:
+    """Softmax head trained as published: SGD with momentum, no intercept.
+
+    Parameters
+    ----------
+    weight_decay
+        λ > 0.
+    learning_rate, momentum, batch_size, epochs, decay
+        Of the descent; the learning rate is multiplied by ``decay`` after each epoch.
+    loss
+        ``"ce"``, cross entropy, or ``"gce"``, generalized cross entropy with exponent ``q``.
+    q
+        Exponent in (0, 1] of ``"gce"``.
+    seed
+        Key of the order of the rows.
+    precision
+        ``"float32"``, as published, or ``"float64"``.
+    progress
+        Called after each epoch with (epoch, accuracy on the monitored rows or None).
+
+    Raises
+    ------
+    InvalidSetting
+        If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        weight_decay: float,
+        *,
+        learning_rate: float = 0.05,
+        momentum: float = 0.9,
+        batch_size: int = 128,
+        epochs: int = 200,
+        decay: float = 0.98,
+        loss: str = "ce",
+        q: float = 0.7,
+        seed: int = 0,
+        precision: str = "float32",
+        progress: Callable[[int, float | None], None] | None = None,
+    ) -> None:
+        self.weight_decay = validation.check_weight_decay(weight_decay)
+        self.learning_rate = validation.check_positive("learning_rate", learning_rate)
+        self.momentum = validation.check_rate("momentum", momentum)
+        self.batch_size = validation.check_integer("batch_size", batch_size, 1)
+        self.epochs = validation.check_integer("epochs", epochs, 1)
+        self.decay = validation.check_positive("decay", decay)
+        for name, value, known in (("loss", loss, _LOSSES), ("precision", precision, _PRECISIONS)):
+            if value not in known:
+                raise errors.InvalidSetting(f"{name} must be one of {known}, got {value!r}")
+        self.loss, self.precision = loss, precision
+        self.q = check_exponent(q)
+        self.seed = validation.check_integer("seed", seed, 0, MAX_SEED)
+        self.progress = progress
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        return (
+            f"PublishedSgdHead(weight_decay={self.weight_decay!r}, "
+            f"learning_rate={self.learning_rate!r}, epochs={self.epochs!r}, loss={self.loss!r}, "
+            f"seed={self.seed!r})"
+        )
+
+    def fit(
+        self,
+        features: Features | np.ndarray,
+        targets: Targets | OneHotRows | np.ndarray,
+        start: np.ndarray | None = None,
+        *,
+        monitor: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> SgdFit:
+        """Descend for all epochs; the fit is the last one's.
+
+        Parameters
+        ----------
+        features
+            Features in memory, or a bare array x (N, d).
+        targets
+            T (N, K) with rows on the simplex.
+        start
+            Weights (d, K) to start from; None is W = 0. The authors start from PyTorch's default
+            for a linear layer: pass ``linear_layer_weights(d, K, seed=...)``.
+        monitor
+            Rows x (n, d) and labels (n,) on which accuracy is measured after each epoch. The
+            authors choose the epoch by it, on test data: ``SgdFit.best``, which is marked.
+
+        Raises
+        ------
+        InvalidTargets, InvalidFeatures, InvalidLabels, InvalidSetting, NotEnoughMemory
+            On bad input, before any work is done.
+        Diverged
+            If the weights leave the range of finite numbers.
+        """
+        features = as_features(features, targets)
+        if features.is_mapped:
+            raise errors.InvalidSetting(
+                "features must be in memory for stochastic gradient descent, got features mapped "
+                "from a file: open them with gramlab.load_features"
+            )
+        deviations = np.asarray(target_rows(targets, features)[:])
+        k = deviations.shape[1]
+        begun = validation.check_start(start, (features.n_features, k))
+        watched = _checked_monitor(monitor, features.n_features, k)
+        if self.loss == "ce":
+            problem = SoftmaxObjective(features, deviations, self.weight_decay)
+            certify = problem.certificate
+        else:
+            soft = np.maximum(deviations + 1.0 / k, 0.0)
+            problem = GeneralizedCrossEntropy(features, soft, self.weight_decay, self.q)
+            certify = refuse_certificate
+
+        def fit_of(weights: np.ndarray, epoch: int, **more) -> SgdFit:
+            logits = features.as_float64() @ weights
+            return SgdFit(
+                weights=weights,
+                deviations=softmax_deviations(logits),
+                probabilities=softmax(logits),
+                link=softmax,
+                weight_decay=self.weight_decay,
+                stats=_stats(epoch),
+                certify=certify,
+                problem=problem,
+                epoch=epoch,
+                **more,
+            )
+
+        accuracies: list[float] = []
+        weights, best_weights = np.zeros((0, 0)), np.zeros((0, 0))
+        for epoch, found in enumerate(self._path(features, deviations, begun), start=1):
+            weights = found
+            accuracy = None
+            if watched is not None:
+                accuracy = float(np.mean((watched[0] @ weights).argmax(axis=1) == watched[1]))
+                if not accuracies or accuracy > max(accuracies):
+                    best_weights = weights
+                accuracies.append(accuracy)
+            if self.progress is not None:
+                self.progress(epoch, accuracy)
+        if watched is None:
+            return fit_of(weights, self.epochs)
+        curve = tuple(accuracies)
+        best = fit_of(
+            best_weights,
+            1 + int(np.argmax(curve)),
+            accuracy_by_epoch=curve,
+            selects_on_test=True,
+        )
+        return fit_of(weights, self.epochs, accuracy_by_epoch=curve, best=best)
+
+    def _path(
+        self, features: Features, deviations: np.ndarray, begun: np.ndarray | None
+    ) -> Iterator[np.ndarray]:
+        """Weights (d, K) after each epoch."""
+        n, k = deviations.shape
+        dtype = np.dtype(self.precision)
+        with device.float64():
+            x = device.resident(features.as_float64(), f"the features as {dtype}", dtype)
+            soft = device.resident(deviations + 1.0 / k, f"the targets as {dtype}", dtype)
+            zero = np.zeros((features.n_features, k))
+            weights = jnp.asarray(zero if begun is None else begun, dtype)
+            state = (weights, jnp.zeros_like(weights))
+            constants = [jnp.asarray(c, dtype) for c in (self.weight_decay, self.momentum, self.q)]
+            descend = partial(_epoch, x, soft, *constants, generalized=self.loss == "gce")
+        rate = self.learning_rate
+        size = min(self.batch_size, n)
+        full = n - n % size
+        words = stream(self.seed, _BATCH_STREAM)
+        for epoch in range(1, self.epochs + 1):
+            rows = _shuffled(words, n)
+            with device.float64():
+                # All batches of one size in one scan; what is left over is one more batch.
+                for part in (rows[:full].reshape(-1, size), rows[full:].reshape(1, -1)):
+                    if part.size:
+                        state = descend(jnp.asarray(part), jnp.asarray(rate, dtype), state)
+                found = np.asarray(state[0], dtype=np.float64)
+            if not np.isfinite(found).all():
+                raise errors.Diverged(
+                    f"weights must stay finite, got nan or inf in epoch {epoch} of {self.epochs} "
+                    f"at learning rate {rate:.3g}: lower learning_rate, or scale the features"
+                )
+            yield found
+            rate *= self.decay
+
+
+def batches(n_samples: int, batch_size: int, epochs: int, *, seed: int) -> list[list[np.ndarray]]:
+    """Rows of every batch, by epoch, as ``PublishedSgdHead`` takes them.
+
+    The order of an epoch is that of N raw 64-bit words of the stream of ``seed``; epochs continue
+    one stream. The last batch of an epoch holds what is left over, as PyTorch's ``DataLoader``
+    leaves it.
+    """
+    n = validation.check_integer("n_samples", n_samples, 1)
+    size = validation.check_integer("batch_size", batch_size, 1)
+    key = validation.check_integer("seed", seed, 0, MAX_SEED)
+    words = stream(key, _BATCH_STREAM)
+    orders = [_shuffled(words, n) for _ in range(validation.check_integer("epochs", epochs, 1))]
+    return [[rows[i : i + size] for i in range(0, n, size)] for rows in orders]
+
+
+def linear_layer_weights(n_features: int, n_classes: int, *, seed: int) -> np.ndarray:
+    """Weights (d, K) distributed as PyTorch starts a linear layer: uniform on ±1/√d.
+
+    Drawn from the stream of ``seed``, so the same on every machine, and not PyTorch's own draws.
+    """
+    d = validation.check_integer("n_features", n_features, 1)
+    k = validation.check_integer("n_classes", n_classes, 2)
+    key = validation.check_integer("seed", seed, 0, MAX_SEED)
+    words = stream(key, _START_STREAM).random_raw(d * k)
+    uniform = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return ((2.0 * uniform - 1.0) / math.sqrt(d)).reshape(d, k)
+
+
+def _shuffled(words: np.random.Philox, n: int) -> np.ndarray:
+    return np.argsort(words.random_raw(n), kind="stable")
+
+
+def _checked_monitor(
+    monitor: tuple[np.ndarray, np.ndarray] | None, n_features: int, n_classes: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    if monitor is None:
+        return None
+    try:
+        x, labels = monitor
+    except (TypeError, ValueError) as problem:
+        raise errors.InvalidSetting(
+            "monitor must be a pair (x, labels) of rows and their labels, got "
+            f"{type(monitor).__name__}: pass (features.test_x, features.test_labels)"
+        ) from problem
+    x = np.asarray(validation.check_features(x, name="monitor's x"), dtype=np.float64)
+    if x.shape[1] != n_features:
+        raise errors.InvalidFeatures(
+            f"monitor's x must have {n_features} columns like the training features, got "
+            f"{x.shape[1]}: apply the same extraction and preparation steps"
+        )
+    return x, validation.check_labels(labels, len(x), n_classes, name="monitor's labels")
+
+
+def _stats(epoch: int) -> SolveStats:
+    return SolveStats(
+        method="SGD with momentum, as published",
+        result="epochs done",
+        message="stopped after a fixed number of epochs, no tolerance was asked for",
+        passes=float(epoch),
+        iterations=epoch,
+    )
+
+
+@partial(jax.jit, static_argnames="generalized")
+def _epoch(
+    x: jax.Array,
+    targets: jax.Array,
+    weight_decay: jax.Array,
+    momentum: jax.Array,
+    q: jax.Array,
+    rows: jax.Array,
+    rate: jax.Array,
+    state: tuple[jax.Array, jax.Array],
+    *,
+    generalized: bool,
+) -> tuple[jax.Array, jax.Array]:
+    """Steps through batches ``rows`` (batches, size); state is weights (d, K) and the buffer."""
+
+    def step(state, batch):
+        weights, buffer = state
+        chosen, soft = x[batch], targets[batch]
+        logs = jax.nn.log_softmax(jnp.matmul(chosen, weights, precision="highest"), axis=1)
+        p = jnp.exp(logs)
+        pulls = soft * jnp.exp(q * logs) if generalized else soft
+        residual = p * pulls.sum(axis=1, keepdims=True) - pulls
+        gradient = jnp.matmul(chosen.T, residual, precision="highest") / batch.shape[0]
+        buffer = momentum * buffer + gradient + weight_decay * weights
+        return (weights - rate * buffer, buffer), None
+
+    return jax.lax.scan(step, state, rows)[0]
