@@ -16,6 +16,8 @@ from gramlab.comparison import certify_predictions
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.partial import GeneralizedCrossEntropyHead
+from gramlab.heads.sgd import PublishedSgdHead, linear_layer_weights
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.study.cells import Cell, canonical_json
 from gramlab.study.draws import Draw
@@ -243,7 +245,79 @@ def test_the_grid_of_weight_decays_scales_with_the_features():
     assert log_grid(unit, (-4,)) == (1e-4,)
 
 
-# ---- Ablation, structure, approximation ---------------------------------------------------------
+# ---- Ablation and published training ------------------------------------------------------------
+
+
+def test_ablation_has_every_combination_and_the_start_does_not_move_an_optimum():
+    plan = planned("ablation", weight_decay=["0.01"])
+    rows = rows_of(plan, "ablation")
+    made = {(r["targets"], r["loss"], r["start"]): r for r in rows}
+    assert len(rows) == len(made) == 8
+    for targets in ("given", "top2"):
+        one, other = (made[targets, "ce", start] for start in ("zero", "teacher"))
+        undecided = one["certified_undecided"] + other["certified_undecided"]
+        assert abs(one["label_recovery"] - other["label_recovery"]) <= undecided
+        for start in ("zero", "teacher"):
+            local = made[targets, "gce", start]
+            assert local["relative_gap"] is None
+            assert local["certified_right"] is None
+            assert 0.0 <= local["relative_gradient_norm"] <= 1e-3
+    same = planned(weight_decay=["0.01"], methods=["distill", "top2-ce"], rounds=1)
+    teacher, student = rows_of(same)
+    for name in ("test_accuracy", "relative_gap", "weights_bound"):
+        assert made["given", "ce", "zero"][name] == teacher[name]
+        assert made["top2", "ce", "teacher"][name] == student[name]
+
+
+def test_the_robust_student_is_the_head_by_hand():
+    plan = planned(methods=["distill", "top2-gce"], rounds=1)
+    draw = Draw(plan.features, plan.cells[0])
+    teacher = draw.head().fit(draw.features, draw.targets)
+    two = gramlab.partial_labels(teacher.probabilities, 2, seed=1)
+    head = GeneralizedCrossEntropyHead(teacher.weight_decay, q=0.7)
+    fit = head.fit(draw.features, two, start=teacher.weights)
+    row = rows_of(plan)[-1]
+    assert row["method"] == "top2-gce"
+    assert row["label_recovery"] == np.mean(fit.labels == draw.features.labels)
+    assert row["relative_gradient_norm"] == fit.relative_gradient_norm
+    cold = head.fit(draw.features, two)
+    assert row["relative_gradient_norm"] != cold.relative_gradient_norm
+
+
+def test_published_rows_are_the_training_by_hand_and_say_what_they_select_on():
+    recipe = recipe_named("published").narrowed(rates=[0.4], seeds=[1], rounds=2)
+    plan = make_plan(recipe, tiny(), "tiny", epochs=5)
+    rows = rows_of(plan, "published")
+    assert [(r["stopping"], r["round"], r["loss"]) for r in rows] == [
+        (stopping, *what)
+        for stopping in ("last", "best on test")
+        for what in ((1, "ce"), (2, "ce"), (None, "gce"))
+    ]
+    draw = Draw(plan.features, plan.cells[0])
+    start = linear_layer_weights(8, 4, seed=1)
+    training = {"learning_rate": 0.01, "epochs": 5, "seed": 1}
+    watched = (plan.features.test_x, plan.features.test_labels)
+    head = PublishedSgdHead(5e-4, **training)
+    first = head.fit(plan.features, draw.targets, start, monitor=watched)
+    student = head.fit(plan.features, first.best.as_targets(), start, monitor=watched)
+    for row, fit in (
+        (rows[0], first),
+        (rows[3], first.best),
+        (rows[4], student.best),
+    ):
+        assert row["test_accuracy"] == draw.test_accuracy(fit)
+        assert row["relative_gradient_norm"] == fit.relative_gradient_norm
+    assert {row["selected_on"] for row in rows[:3]} == {None}
+    assert {row["selected_on"] for row in rows[3:]} == {"test"}
+    assert rows[3]["test_accuracy"] == max(first.accuracy_by_epoch)
+    # A certificate says how far from the optimum the training ended.
+    optimum = gramlab.SoftmaxHead(5e-4, tolerance=1e-12).fit(plan.features, draw.targets)
+    off = np.linalg.norm(first.weights - optimum.weights)
+    assert off <= rows[0]["weights_bound"] + optimum.certificate.global_bound
+    assert off > optimum.certificate.global_bound
+
+
+# ---- Structure, approximation -------------------------------------------------------------------
 
 
 def test_structure_of_the_block_model_is_the_block_model():

@@ -31,12 +31,12 @@ class Work:
     passes: float = 0.0
     missed: int = 0
 
-    def done(self, *fits: Any) -> None:
-        """Count fits."""
+    def done(self, *fits: Any, exact: bool = True) -> None:
+        """Count fits; only exact heads have a tolerance on their optimum to miss."""
         for fit in fits:
             self.heads += 1
             self.passes += fit.stats.passes
-            self.missed += not fit.stats.converged
+            self.missed += exact and not fit.stats.converged
             self.on_head()
 
     def as_dict(self) -> dict[str, Any]:

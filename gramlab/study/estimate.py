@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gramlab.study.cells import Cell
 from gramlab.study.plan import Plan
 from gramlab.study.store import CellStore
 
@@ -16,6 +17,7 @@ __all__ = ["Estimate", "estimate_study"]
 _PASSES = 80.0  # per head, where no cell is kept from which to read it
 _CERTIFYING = 24.0  # passes worth of comparing and certifying a head, which is done in float64
 _VECTOR_WORK = 2.0  # a pass with the vector work around it, in units of its two products
+_BATCH_WORK = 4.0  # an epoch in batches, in units of one pass over all rows at once
 _SECONDS_PER_HEAD = 0.02  # whatever its size
 _SECONDS_TO_START = 4.0  # compiling
 _BYTES_PER_FEATURE = 28  # float64 on the host, Gram coordinates, and both precisions on the device
@@ -63,7 +65,8 @@ def estimate_study(plan: Plan, store: CellStore | None) -> Estimate:
     """Estimate what a plan would take, given what a store holds."""
     found = [None if store is None else store.read(cell)[0] for cell in plan.cells]
     kept = [results["work"] for results in found if results is not None]
-    heads = sum(cell.heads for cell, r in zip(plan.cells, found, strict=True) if r is None)
+    missing = [cell for cell, r in zip(plan.cells, found, strict=True) if r is None]
+    heads = sum(cell.heads for cell in missing)
     done = sum(work["heads"] for work in kept)
     per_head = sum(work["passes"] for work in kept) / done if done else _PASSES
     seconds = _seconds_per_pass(plan) if heads else 0.0
@@ -76,15 +79,19 @@ def estimate_study(plan: Plan, store: CellStore | None) -> Estimate:
         passes_per_head=per_head,
         measured=done > 0,
         seconds_per_pass=seconds,
-        seconds=_seconds(heads, (per_head + _CERTIFYING) * _VECTOR_WORK * seconds),
+        seconds=_seconds(missing, per_head, seconds),
         memory_bytes=_BYTES_PER_FEATURE * n * d
         + (_BYTES_PER_LOGIT + _BYTES_PER_HEAD * per_cell) * n * k
         + 8 * d * k * per_cell,
     )
 
 
-def _seconds(heads: int, per_head: float) -> float:
-    return _SECONDS_TO_START + heads * (_SECONDS_PER_HEAD + per_head) if heads else 0.0
+def _seconds(missing: list[Cell], per_head: float, per_pass: float) -> float:
+    total = _SECONDS_TO_START if missing else 0.0
+    for cell in missing:
+        own = _BATCH_WORK * cell.options["epochs"] if cell.kind == "published" else per_head
+        total += cell.heads * (_SECONDS_PER_HEAD + (own + _CERTIFYING) * _VECTOR_WORK * per_pass)
+    return total
 
 
 def _seconds_per_pass(plan: Plan) -> float:
