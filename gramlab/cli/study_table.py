@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gramlab.study.estimate import Estimate
     from gramlab.study.plan import Plan
 
-__all__ = ["dry_run_words", "study_summary"]
+__all__ = ["dry_run_words", "premise_tables", "study_summary"]
 
 _Rows = Sequence[dict[str, Any]]
 _RIVALS = (
@@ -116,9 +116,16 @@ def _tables(rows: _Rows) -> list[tuple[str, list[str], list[list[str]]]]:
             out.append((f"{title}, ablation", *_combinations(own, measure)))
         if "published" in methods:
             out.append((f"{title}, as published", *_published(own, measure)))
-        for method, columns in _MEASURES.items():
-            if method in methods:
-                out.append((title, *_measured([r for r in own if r["method"] == method], columns)))
+    return out + premise_tables(rows)
+
+
+def premise_tables(rows: _Rows) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, headers and lines of what was measured of the theory's premises, by kind of noise."""
+    out = []
+    for method, columns in _MEASURES.items():
+        for noise in dict.fromkeys(r["noise"] for r in rows if r["method"] == method):
+            own = [r for r in rows if r["method"] == method and r["noise"] == noise]
+            out.append((f"{noise} noise, {method}", *_measured(own, columns)))
     return out
 
 

@@ -18,7 +18,7 @@ from gramlab.superclasses import find_superclasses
 
 __all__ = ["Plan", "make_plan", "preparation_words", "study_superclasses"]
 
-_TUNING_EXPONENTS = tuple(-6.0 + 0.5 * step for step in range(8))  # 1e-6 … 10^-2.5
+_TUNING_EXPONENTS = tuple(-6.0 + 0.5 * step for step in range(11))  # 1e-6 … 1e-1
 _GRID_EXPONENTS = tuple(float(e) for e in range(-6, 0))  # 1e-6 … 1e-1
 _Q = 0.7  # of generalized cross entropy, as published
 _EPOCHS = 200  # of the published training
