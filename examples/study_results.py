@@ -22,6 +22,7 @@ from gramlab.errors import InvalidSetting
 from gramlab.figures import save_figure
 from gramlab.storage import atomic_write, output_folder, sha256, to_json
 from gramlab.study.answers import answers_markdown, thresholds
+from gramlab.study.cells import canonical_json
 from gramlab.study.engine import StudyResult, run_study
 from gramlab.study.plan import make_plan
 from gramlab.study.recipes import RECIPES
@@ -164,19 +165,19 @@ def main() -> None:
     results: list[StudyResult] = []
     for source in options.sources:
         features, name = gramlab.load_features(source), Path(source).stem.split("_")[0]
-        rows: list[dict] = []
+        told: dict[str, dict] = {}  # recipes share cells; each row is told once
         for steps in options.preparations:
             for recipe in options.only:
                 result = studied(features, name, steps, recipe, work, options)
                 if result is None:
                     continue
                 results.append(result)
-                # Recipes share cells; each row is told once.
-                rows += [row for row in result.rows if row not in rows]
+                told |= {canonical_json(row): row for row in result.rows}
                 if recipe in options.images_of:
                     for stem, (figure, _) in study_figures(result).items():
                         if stem.startswith(("gain", "coverage", "error", "eigenvalue")):
                             save_figure(figure, images / f"study-{name}-{steps}-{stem}")
+        rows = list(told.values())
         parts = tables(rows)
         heads = [row for row in rows if row["method"] not in PREMISES]
         if heads:

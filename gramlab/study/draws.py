@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.comparison import Comparison, certify_predictions, compare
-from gramlab.distillation import Rounds
+from gramlab.comparison import Certified, certify_predictions, compare
+from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, Targets
+from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.study.cells import Cell, row
@@ -31,12 +32,17 @@ class Work:
     passes: float = 0.0
     missed: int = 0
 
-    def done(self, *fits: Any, exact: bool = True) -> None:
+    def count(self, *fits: Any, exact: bool = True) -> None:
         """Count fits; only exact heads have a tolerance on their optimum to miss."""
         for fit in fits:
             self.heads += 1
             self.passes += fit.stats.passes
             self.missed += exact and not fit.stats.converged
+
+    def done(self, *fits: Any, exact: bool = True) -> None:
+        """Count fits and tell of each."""
+        self.count(*fits, exact=exact)
+        for _ in fits:
             self.on_head()
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,10 +138,16 @@ class Draw:
         known = {"weight_decay": fit.weight_decay} | self.scores(fit)
         return self.empty_row(method, **known | values)
 
-    def exact_row(self, method: str, fit: Fit, theory: Fit, **values: Any) -> dict[str, Any]:
-        """A row of a certified head beside its closed form."""
-        fit = self.certified(fit)
-        found, _ = certify_predictions(fit, self.features, self.given.true_labels)
+    def exact_row(
+        self, method: str, fit: Fit, theory: Fit, found: Certified | None = None, **values: Any
+    ) -> dict[str, Any]:
+        """A row of a head from ``certified`` beside its closed form.
+
+        ``found`` is what its certificate decides, where that is known already.
+        """
+        true = self.given.true_labels
+        if found is None:
+            found, _ = certify_predictions(fit, self.features, true)
         certificate = fit.certificate
         return self.row(
             method,
@@ -147,9 +159,7 @@ class Draw:
                 "certified_wrong": found.wrong,
                 "certified_undecided": found.undecided,
                 "relative_gradient_norm": math.sqrt(certificate.relative_gap),
-                "linearized_label_recovery": float(
-                    (theory.labels == self.given.true_labels).mean()
-                ),
+                "linearized_label_recovery": float((theory.labels == true).mean()),
                 "linearized_test_accuracy": self.test_accuracy(theory),
                 "argmax_agreement": float((theory.labels == fit.labels).mean()),
                 "max_abs_distance": float(np.abs(theory.deviations - fit.deviations).max()),
@@ -161,7 +171,37 @@ class Draw:
         """A row of a head without a certificate: how small its gradient is, and no more."""
         return self.row(method, fit, relative_gradient_norm=fit.relative_gradient_norm, **values)
 
-    def comparison(self, linearized: Rounds, exact: Rounds) -> Comparison:
-        """Certified agreement of theory and truth, round by round."""
-        sharp = Rounds(tuple(self.certified(f) for f in exact), exact.features, exact.targets)
-        return compare(linearized, sharp, truth=self.given.true_labels)
+    def round_rows(
+        self, method: str, head: SoftmaxHead, rounds: int, each: Callable[..., dict[str, Any]]
+    ) -> tuple[list[dict[str, Any]], Rounds, Rounds]:
+        """Distil with theory and exact head; a row per round, theory's rounds and exact ones.
+
+        ``each`` gives further columns from the exact fit and the comparison of a round.
+        """
+        theory = distill(LinearizedHead(head.weight_decay), self.features, self.targets, rounds)
+        solved = distill(
+            head,
+            self.features,
+            self.targets,
+            rounds,
+            on_round=lambda t: self.work.on_head() if t > 1 else None,
+        )
+        self.work.on_head()
+        self.work.count(*solved)
+        exact = replace(solved, fits=tuple(map(self.certified, solved)))
+        seen = compare(theory, exact, truth=self.given.true_labels)
+        rows = [
+            self.exact_row(
+                method,
+                fit,
+                linear,
+                found.certified,
+                round=found.round,
+                certified_disagreement=found.certified_disagreement,
+                recursion_error=found.recursion_error,
+                recursion_tolerance=found.recursion_tolerance,
+                **each(fit, found),
+            )
+            for linear, fit, found in zip(theory, exact, seen, strict=True)
+        ]
+        return rows, theory, exact

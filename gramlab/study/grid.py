@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from gramlab.block_fit import fit_block_model
-from gramlab.distillation import Rounds, distill
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
 from gramlab.filters import linear_mu
@@ -33,52 +32,18 @@ def grid_rows(draw: Draw) -> list[dict[str, Any]]:
     options, methods = draw.cell.options, draw.cell.options["methods"]
     head = draw.head()
     closed = LinearizedHead(head.weight_decay)
-    linearized = distill(closed, draw.features, draw.targets, options["rounds"])
-    exact = distill(
-        head,
-        draw.features,
-        draw.targets,
-        options["rounds"],
-        on_round=lambda t: draw.work.on_head() if t > 1 else None,
+    rows, linearized, exact = draw.round_rows(
+        "distill", head, options["rounds"], lambda fit, found: {}
     )
-    draw.work.on_head()
-    _count(draw, exact)
-    rows = _round_rows(draw, linearized, exact)
     if "top2-ce" in methods:
         student = head.fit(draw.features, draw.top_two(exact[0]), start=exact[0].weights)
         theory = closed.fit(draw.features, draw.top_two(linearized[0]))
         draw.work.done(student)
-        rows.append(draw.exact_row("top2-ce", student, theory))
+        rows.append(draw.exact_row("top2-ce", draw.certified(student), theory))
     if "top2-gce" in methods:
         rows.append(_robust_student(draw, exact[0]))
     if "mixture" in methods:
         rows.append(_mixture(draw, linearized[0], exact[0]))
-    return rows
-
-
-def _count(draw: Draw, exact: Rounds) -> None:
-    """Count the rounds' heads; progress heard of them while they were fitted."""
-    for fit in exact:
-        draw.work.heads += 1
-        draw.work.passes += fit.stats.passes
-        draw.work.missed += not fit.stats.converged
-
-
-def _round_rows(draw: Draw, linearized: Rounds, exact: Rounds) -> list[dict[str, Any]]:
-    rows = []
-    found = draw.comparison(linearized, exact)
-    for t, (theory, fit, seen) in enumerate(zip(linearized, exact, found, strict=True), 1):
-        rows.append(
-            draw.exact_row(
-                "distill",
-                fit,
-                theory,
-                round=t,
-                certified_disagreement=seen.certified_disagreement,
-                recursion_error=seen.recursion_error,
-                recursion_tolerance=seen.recursion_tolerance,
-            )
-        )
     return rows
 
 
@@ -101,7 +66,8 @@ def _mixture(draw: Draw, theory: Fit, teacher: Fit) -> dict[str, Any]:
     made = {"mixing": xi, "rows_with_negative_targets": negative}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConvergedWarning)  # said in the row
-        student = draw.head(signed_targets=True).fit(draw.features, targets, start=teacher.weights)
+        head = draw.head(signed_targets=True)
+        student = draw.certified(head.fit(draw.features, targets, start=teacher.weights))
     if student.certificate.relative_gap > draw.cell.options["tolerance"]:
         # Far outside the simplex only weight decay holds the weights back, and they run off.
         draw.work.on_head()

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from gramlab.block_fit import fit_block_model
-from gramlab.distillation import distill
+from gramlab.comparison import RoundComparison
 from gramlab.features import Features
 from gramlab.filters import linear_mu
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.fit import Fit
 from gramlab.spectrum import Spectrum, class_correlations
 from gramlab.streams import stream
 from gramlab.study.draws import Draw
@@ -94,34 +94,20 @@ def approximation_rows(draw: Draw) -> list[dict[str, Any]]:
     share = draw.cell.options["share"]
     features = subsample(draw.features, share)
     part = Draw(features, draw.cell, draw.work)
-    head = part.head()
-    theory = distill(
-        LinearizedHead(head.weight_decay), features, part.targets, draw.cell.options["rounds"]
-    )
-    exact = distill(head, features, part.targets, draw.cell.options["rounds"])
-    part.work.done(*exact)
-    rows = []
-    found = part.comparison(theory, exact)
-    for t, (linear, fit, seen) in enumerate(zip(theory, exact, found, strict=True), 1):
+
+    def logits(fit: Fit, found: RoundComparison) -> dict[str, Any]:
         ranges = np.ptp(features.as_float64() @ fit.weights, axis=1)
-        rows.append(
-            part.exact_row(
-                "approximation",
-                fit,
-                linear,
-                round=t,
-                share=share,
-                n_samples=features.n_samples,
-                rms_distance=seen.frobenius / features.n_samples**0.5,
-                largest_logit_range=float(ranges.max()),
-                mean_logit_range=float(ranges.mean()),
-                remainder_bound=float(ranges.max() ** 2 / 4.0),
-                certified_disagreement=seen.certified_disagreement,
-                recursion_error=seen.recursion_error,
-                recursion_tolerance=seen.recursion_tolerance,
-            )
-        )
-    return rows
+        return {
+            "share": share,
+            "n_samples": features.n_samples,
+            "rms_distance": found.frobenius / features.n_samples**0.5,
+            "largest_logit_range": float(ranges.max()),
+            "mean_logit_range": float(ranges.mean()),
+            "remainder_bound": float(ranges.max() ** 2 / 4.0),
+        }
+
+    rounds = draw.cell.options["rounds"]
+    return part.round_rows("approximation", part.head(), rounds, logits)[0]
 
 
 def subsample(features: Features, share: float) -> Features:
