@@ -106,7 +106,9 @@ def study_figures(result: StudyResult) -> dict[str, tuple[Figure, list[str]]]:
     for noise, size in settings:
         if size == "tuned":
             continue
-        own = [r for r in plain if r["noise"] == noise and r["weight_decay_name"] in (size, "tuned")]
+        own = [
+            r for r in plain if r["noise"] == noise and r["weight_decay_name"] in (size, "tuned")
+        ]
         keys = _keys(result, ("grid", "tuned"), noise, (size, "tuned"))
         stem = _slug(f"{noise}-{size}")
         if any(r["method"] == "distill" and r["round"] == 2 for r in own):
@@ -150,9 +152,7 @@ def _manifest(result: StudyResult, command: str, figures: dict[str, list[str]]) 
     return {
         "command": command,
         "settings": result.plan.identity(),
-        "figures": {
-            name: {"command": command, "cells": cells} for name, cells in figures.items()
-        },
+        "figures": {name: {"command": command, "cells": cells} for name, cells in figures.items()},
         "cells": [
             {"key": key, "name": cell.name, **cell.content()}
             for key, cell in zip(result.keys, result.plan.cells, strict=True)

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from gramlab.figures.accuracy import accuracy_by_round
+from gramlab.figures.approximation import error_by_logits
 from gramlab.figures.averaging import crossing_round, label_averaging
 from gramlab.figures.correlations import class_angles, correlation_heatmap
+from gramlab.figures.coverage import coverage_by_rate
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.errors import error_by_round
+from gramlab.figures.gain import gain_over_teacher
 from gramlab.figures.heatmap import gram_heatmap
 from gramlab.figures.phase import phase_figure
+from gramlab.figures.rounds import accuracy_by_rounds
 from gramlab.figures.style import figure_png, save_figure
 from gramlab.figures.transition import transition_figure
 
@@ -26,13 +30,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Figure",
     "accuracy_by_round",
+    "accuracy_by_rounds",
     "check_figures",
     "class_angles",
     "correlation_heatmap",
+    "coverage_by_rate",
     "crossing_round",
     "eigenvalue_gap",
+    "error_by_logits",
     "error_by_round",
     "figure_png",
+    "gain_over_teacher",
     "gram_heatmap",
     "label_averaging",
     "phase_figure",

@@ -17,7 +17,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -113,6 +113,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
 def ink(color: str) -> tuple[float, ...]:
     """Darken a palette colour so that text in it is readable on white."""
     return tuple(0.75 * channel for channel in to_rgb(color))
+
+
+def blend(color: str, other: str, share: float) -> str:
+    """Mix a share of a colour with the rest of another."""
+    pairs = zip(to_rgb(color), to_rgb(other), strict=True)
+    red, green, blue = (share * one + (1.0 - share) * two for one, two in pairs)
+    return to_hex((red, green, blue))
 
 
 def at_most(value: float) -> str:

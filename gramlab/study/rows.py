@@ -1,0 +1,194 @@
+"""Rows of a study, one per head: which belong together, and which column of a table each one is.
+
+A row is a mapping with the setting it was fitted in (features, preparation, noise, rate, seed,
+weight decay), the method, and what was measured. A group is all rows of one setting but for rate
+and seed; heads whose weight decay was tuned belong to the group of every weight decay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gramlab.errors import InvalidSetting
+
+__all__ = ["PLL", "Column", "Group", "Row", "column_of", "groups"]
+
+Row = Mapping[str, Any]
+
+PLL = ("top2-ce", "top2-gce")
+"""Methods of the partial-label student: cross entropy, and the paper's robust loss."""
+
+_METHODS = ("distill", *PLL, "mixture", "tuned", "ablation", "published")
+_NAMES = {"top2-ce": "PLL (CE)", "top2-gce": "PLL (GCE)", "mixture": "mixture", "tuned": "tuned"}
+_SETTING = ("features", "preparation", "noise", "weight_decay_name")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What was done, apart from the setting: one column of a table, one bar of a figure.
+
+    Attributes
+    ----------
+    method
+        The row's method.
+    round
+        t, where the method has rounds.
+    detail
+        What else tells its heads apart: what selected them, when they were stopped, their parts.
+    selects_on_test
+        Whether it was selected by its accuracy on test rows, which then is no fair score.
+    """
+
+    method: str
+    round: int | None = None
+    detail: tuple[str, ...] = ()
+    selects_on_test: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name in a table."""
+        if self.method == "distill":
+            return "round 1 (teacher)" if self.round == 1 else f"round {self.round}"
+        if self.method == "published":
+            stopping, loss = self.detail
+            name = "PLL (GCE)" if loss == "gce" else f"round {self.round}"
+            return f"SGD {stopping}, {name}"
+        name = _NAMES.get(self.method, self.method)
+        return f"{name}: {', '.join(self.detail)}" if self.detail else name
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Sorts columns: rounds first, then students, baselines, parts and published runs."""
+        return (_METHODS.index(self.method), self.detail, self.round or math.inf)
+
+
+TEACHER = Column("distill", 1)
+
+
+def column_of(row: Row) -> Column:
+    """The column of a row.
+
+    Raises
+    ------
+    InvalidSetting
+        If it has no method, or one that is not known.
+    """
+    method = row.get("method")
+    if method not in _METHODS:
+        raise InvalidSetting(
+            f"method of a row must be one of {', '.join(_METHODS)}, got {method!r}: pass rows as "
+            "the study writes them"
+        )
+    on_test = row.get("selected_on") == "test"
+    parts: Sequence[str] = ()
+    if method == "tuned":
+        parts = ("selected_on",)
+    elif method == "published":
+        parts = ("stopping", "loss")
+    elif method == "ablation":
+        parts = ("targets", "loss", "start")
+    detail = tuple(str(row.get(part)) for part in parts)
+    number = row.get("round") if method in ("distill", "published") else None
+    return Column(method, number, detail, on_test)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Rows of one setting, looked up by column, rate and seed.
+
+    Attributes
+    ----------
+    features, preparation, noise, weight_decay
+        The setting; the weight decay by its name in the study.
+    rows
+        By (column, rate, seed).
+    """
+
+    features: str
+    preparation: str
+    noise: str
+    weight_decay: str
+    rows: Mapping[tuple[Column, float, int], Row]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column there is, in order."""
+        return tuple(sorted({column for column, _, _ in self.rows}, key=lambda c: c.place))
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Every rate, ascending."""
+        return tuple(sorted({rate for _, rate, _ in self.rows}))
+
+    @property
+    def rounds(self) -> tuple[Column, ...]:
+        """Rounds of plain distillation, the teacher first."""
+        return tuple(column for column in self.columns if column.method == "distill")
+
+    @property
+    def title(self) -> str:
+        """The setting in words."""
+        parts = (self.features, self.preparation, f"{self.noise} noise")
+        return ", ".join(p for p in parts if p) + f", {self.weight_decay} weight decay"
+
+    def setting(self) -> dict[str, str]:
+        """The setting as plain data, by the names that rows use."""
+        values = (self.features, self.preparation, self.noise, self.weight_decay)
+        return dict(zip(_SETTING, values, strict=True))
+
+    def values(self, column: Column, rate: float, measure: str) -> dict[int, float]:
+        """One measure by seed, where it is known."""
+        found = {}
+        for (c, r, seed), row in self.rows.items():
+            value = row.get(measure)
+            if (c, r) == (column, rate) and value is not None and math.isfinite(value):
+                found[seed] = float(value)
+        return dict(sorted(found.items()))
+
+
+def groups(rows: Sequence[Row]) -> list[Group]:
+    """Sort rows into groups, in the order in which the groups appear.
+
+    Raises
+    ------
+    InvalidSetting
+        If two rows claim one place, if a rate or seed is missing, or a method is not known.
+    """
+    settings: dict[tuple[str, ...], dict[tuple[Column, float, int], Row]] = {}
+    tuned: list[tuple[tuple[str, ...], tuple[Column, float, int], Row]] = []
+    for number, row in enumerate(rows):
+        column, rate, seed = column_of(row), row.get("rate"), row.get("seed")
+        if rate is None or seed is None:
+            raise InvalidSetting(
+                f"rows must have a rate and a seed, got rate {rate!r}, seed {seed!r} in row "
+                f"{number}: pass rows as the study writes them"
+            )
+        key = tuple(str(row.get(name) or "") for name in _SETTING)
+        place = (column, float(rate), int(seed))
+        if column.method == "tuned":
+            tuned.append((key, place, row))
+        else:
+            _put(settings.setdefault(key, {}), place, row, number)
+    for number, (key, place, row) in enumerate(tuned):
+        theirs = [setting for setting in settings if setting[:3] == key[:3]]
+        for setting in theirs or [key]:
+            _put(settings.setdefault(setting, {}), place, row, number)
+    return [Group(*key, rows=found) for key, found in settings.items()]
+
+
+def _put(
+    found: dict[tuple[Column, float, int], Row],
+    place: tuple[Column, float, int],
+    row: Row,
+    number: int,
+) -> None:
+    if place in found:
+        column, rate, seed = place
+        raise InvalidSetting(
+            f"rows must differ in setting, rate, seed or method, got two of {column.label} at "
+            f"rate {rate:g}, seed {seed} (the second is row {number}): pass each result once"
+        )
+    found[place] = row

@@ -1,0 +1,151 @@
+"""Figures of a study draw the means of its rows, paired by seed, and the theory beside them."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from study_rows import rounds, row
+
+from gramlab import figures
+from gramlab.errors import InvalidSetting
+
+
+def study(rates=(0.1, 0.5, 0.9), seeds=(0, 1, 2), **more):
+    rows = []
+    for rate in rates:
+        for seed in seeds:
+            base = 0.9 - 0.4 * rate + 0.02 * seed
+            made = {"rate": rate, **more}
+            for t in range(1, 4):
+                found = {"label_recovery": base - 0.1, "top_two_coverage": base + 0.05}
+                theory = {"linearized_test_accuracy": base + 0.03 * t}
+                value = base + 0.01 * t * (1 + seed)
+                rows.append(row("distill", seed, value, round=t, **found, **theory, **made))
+            theory = {"linearized_test_accuracy": base}
+            rows.append(row("top2-ce", seed, base - 0.03, **theory, **made))
+            rows.append(row("top2-gce", seed, base + 0.2, **made))
+    return rows
+
+
+def named(figure, kind=None):
+    found = {}
+    for axes in figure.axes:
+        for artist in [*axes.get_lines(), *axes.patches]:
+            if artist.get_gid() and (kind is None or isinstance(artist, kind)):
+                assert artist.get_gid() not in found
+                found[artist.get_gid()] = artist
+    return found
+
+
+def words(figure):
+    return " ".join(t.get_text() for t in figure.findobj(Text) if t.get_visible())
+
+
+def test_bars_are_paired_gains_and_dashes_the_theory():
+    figure = figures.gain_over_teacher(study())
+    bars = named(figure, Rectangle)
+    # The paper's figures begin at a rate of one half.
+    columns = ["round 2", "round 3", "PLL (CE)", "PLL (GCE)"]
+    assert list(bars) == [f"gain {c} {r}" for c in columns for r in (0.5, 0.9)]
+    gains = [0.01 * (1 + seed) for seed in range(3)]
+    assert bars["gain round 2 0.5"].get_height() == pytest.approx(
+        statistics.fmean(gains), abs=1e-15
+    )
+    assert bars["gain PLL (CE) 0.5"].get_height() < 0  # a loss is drawn downwards
+    lines = named(figure)
+    low, high = lines["seeds round 2 0.5"].get_ydata()
+    assert high - low == pytest.approx(2 * statistics.stdev(gains), abs=1e-15)
+    assert np.allclose(lines["theory round 3 0.9"].get_ydata(), 0.06, atol=1e-15, rtol=0)
+    assert np.allclose(lines["theory PLL (CE) 0.9"].get_ydata(), -0.03, atol=1e-15, rtol=0)
+    assert "theory PLL (GCE) 0.5" not in lines  # the local loss has no closed form
+    assert "toy, raw, symmetric noise, base weight decay" in words(figure)
+
+
+def test_gains_pair_seeds():
+    rows = [
+        r for r in study() if not (r["method"] == "distill" and r["seed"] == 2 and r["round"] == 1)
+    ]
+    bar = named(figures.gain_over_teacher(rows), Rectangle)["gain round 2 0.5"]
+    assert bar.get_height() == pytest.approx(0.015, abs=1e-15)
+    # Planted: the difference of unpaired means is another number.
+    assert bar.get_height() != pytest.approx(0.03, abs=1e-3)
+
+
+def test_rates_can_be_chosen():
+    figure = figures.gain_over_teacher(study(), rates=[0.1])
+    assert all(name.endswith(" 0.1") for name in named(figure))
+    assert "10 %" in words(figure)
+    low = figures.gain_over_teacher(study(rates=(0.1, 0.2)))
+    assert len(named(low, Rectangle)) == 8
+
+
+def test_curves_by_round_are_means_of_seeds():
+    found = named(figures.accuracy_by_rounds(study()))
+    dot = found["exact round 2 0.5"]
+    assert list(dot.get_xdata()) == [2]
+    base = 0.9 - 0.2 + 0.02
+    assert dot.get_ydata()[0] == pytest.approx(base + 0.04, abs=1e-15)
+    theory = found["theory 0.5"]
+    assert list(theory.get_xdata()) == [1, 2, 3]
+    assert np.allclose(theory.get_ydata(), base + 0.03 * np.arange(1, 4), atol=1e-15, rtol=0)
+    assert found["exact PLL (CE) 0.9"].get_xdata()[0] < found["exact PLL (GCE) 0.9"].get_xdata()[0]
+    assert found["exact PLL (CE) 0.9"].get_xdata()[0] > 3
+
+
+def test_coverage_is_that_of_the_teacher():
+    rows = study() + study(weight_decay_name="large", seeds=(0,))
+    figure = figures.coverage_by_rate(rows)
+    found = named(figure)
+    curve = found["coverage base weight decay"]
+    assert list(curve.get_xdata()) == [0.1, 0.5, 0.9]
+    assert curve.get_ydata()[1] == pytest.approx(0.9 - 0.2 + 0.02 + 0.05, abs=1e-15)
+    assert found["recovery large weight decay"].get_ydata()[1] == pytest.approx(0.6, abs=1e-15)
+    assert "toy, raw, symmetric noise" in words(figure)
+
+
+@pytest.mark.parametrize(
+    "draw", [figures.gain_over_teacher, figures.accuracy_by_rounds, figures.coverage_by_rate]
+)
+@pytest.mark.parametrize(
+    "shape", [{}, {"rates": (0.5,), "seeds": (0,)}, {"features": "a long name " * 9}]
+)
+def test_equal_rows_give_equal_pictures_with_all_text_inside(draw, shape):
+    figure = draw(study(**shape))
+    assert figures.figure_png(figure) == figures.figure_png(draw(study(**shape)))
+    changed = study(**shape)
+    changed[0]["test_accuracy"] += 0.05
+    changed[0]["top_two_coverage"] -= 0.05
+    if len(changed) > 5:
+        changed[-3]["test_accuracy"] += 0.05
+    assert figures.figure_png(figure) != figures.figure_png(draw(changed))
+    width, height = figure.get_size_inches() * figure.dpi
+    for axes in figure.axes:  # ticks beyond the limits are not drawn, but are there
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            for tick in axis.get_major_ticks():
+                tick.label1.set_visible(low <= tick.get_loc() <= high)
+    for text in figure.findobj(Text):
+        if text.get_text() and text.get_visible():
+            box = text.get_window_extent()
+            assert -1 <= box.x0 <= box.x1 <= width + 1, text.get_text()
+            assert -1 <= box.y0 <= box.y1 <= height + 1, text.get_text()
+
+
+def test_rows_that_make_no_figure_are_refused():
+    two = study() + study(noise="asymmetric")
+    for draw in (figures.gain_over_teacher, figures.accuracy_by_rounds):
+        with pytest.raises(InvalidSetting, match=r"one setting, got 2 .*asymmetric"):
+            draw(two)
+        with pytest.raises(InvalidSetting, match="measure must be one of"):
+            draw(study(), measure="top_two_coverage")
+    with pytest.raises(InvalidSetting, match="rates must be some of"):
+        figures.gain_over_teacher(study(), rates=[0.3])
+    with pytest.raises(InvalidSetting, match="more than one round"):
+        figures.gain_over_teacher(rounds({0: [0.5]}))
+    with pytest.raises(InvalidSetting, match="rates that were run"):
+        figures.accuracy_by_rounds(study(), rates=[0.3])
+    with pytest.raises(InvalidSetting, match="top_two_coverage of 1 to 5 settings, got 0"):
+        figures.coverage_by_rate(rounds({0: [0.5]}))
