@@ -22,12 +22,14 @@ from gramlab import errors, memory
 __all__ = [
     "agreed",
     "bytes_free",
+    "count",
     "describe",
     "float64",
     "gathered",
     "gram_action",
     "gram_matrix",
     "in_rows",
+    "on_device",
     "own_rows",
     "process",
     "resident",
@@ -83,6 +85,16 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
     with float64():
         # Converted there: NumPy takes half precision apart one number at a time.
         return jax.device_put(array).astype(np.dtype(dtype))
+
+
+def count() -> int:
+    """Number of devices of this process."""
+    return jax.local_device_count()
+
+
+def on_device(number: int) -> AbstractContextManager:
+    """Return a context, of this thread, in which new JAX arrays live on that local device."""
+    return jax.default_device(jax.local_devices()[number])
 
 
 def describe() -> dict[str, str]:

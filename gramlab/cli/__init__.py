@@ -22,6 +22,7 @@ from gramlab.cli import correlations as correlations_verb
 from gramlab.cli import extract as extract_verb
 from gramlab.cli import features as features_verb
 from gramlab.cli import population as population_verb
+from gramlab.cli import study as study_verb
 from gramlab.cli import theorems as theorems_verb
 from gramlab.cli import transition as transition_verb
 from gramlab.cli.stopping import Stopped, signals_raise
@@ -45,6 +46,7 @@ Examples:
   {check_verb.EXAMPLE}
   {theorems_verb.EXAMPLE}
   {population_verb.EXAMPLE}
+  {study_verb.EXAMPLE}
   {correlations_verb.EXAMPLE}
   {transition_verb.EXAMPLE}
   {extract_verb.EXAMPLE}
@@ -98,6 +100,12 @@ app.command(
     short_help=population_verb.SHORT_HELP,
     epilog=f"{population_verb.EPILOG}\n{EXIT_CODES}",
 )(population_verb.population)
+app.command(
+    "study",
+    help=study_verb.HELP,
+    short_help=study_verb.SHORT_HELP,
+    epilog=f"{study_verb.EPILOG}\n{EXIT_CODES}",
+)(study_verb.study)
 app.command(
     "correlations",
     help=correlations_verb.HELP,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from gramlab.figures.accuracy import accuracy_by_round
+from gramlab.figures.approximation import error_by_logits
 from gramlab.figures.averaging import crossing_round, label_averaging
 from gramlab.figures.correlations import class_angles, correlation_heatmap
 from gramlab.figures.coverage import coverage_by_rate
@@ -36,6 +37,7 @@ __all__ = [
     "coverage_by_rate",
     "crossing_round",
     "eigenvalue_gap",
+    "error_by_logits",
     "error_by_round",
     "figure_png",
     "gain_over_teacher",

@@ -195,19 +195,19 @@ def as_features(
 
 
 def target_rows(
-    targets: Targets | OneHotRows | np.ndarray, features: Features
+    targets: Targets | OneHotRows | np.ndarray, features: Features, *, signed: bool = False
 ) -> np.ndarray | OneHotRows:
     """T − 1/K (N, K), checked, as an array or, for features that are read in blocks, as rows."""
     if isinstance(targets, OneHotRows):
         validation.check_labels(targets.labels, n_samples=features.n_samples)
         return targets if features.is_mapped else targets[:]
-    return target_deviations(targets, features, signed=False)
+    return target_deviations(targets, features, signed=signed)
 
 
 def target_deviations(
     targets: Targets | np.ndarray, features: Features, *, signed: bool
 ) -> np.ndarray:
-    """T − 1/K (N, K), checked; ``signed`` lets linearized predictions leave [0, 1]."""
+    """T − 1/K (N, K), checked; ``signed`` lets entries leave [0, 1]."""
     if isinstance(targets, Targets):
         if signed:
             return targets.deviations

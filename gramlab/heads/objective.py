@@ -225,7 +225,8 @@ class SoftmaxObjective:
           norm at most 2 max p(1 − p) (Gershgorin; 1 % for its change along δv):
           γ_d ‖x_i‖² ‖W‖_F · 2.02 max p(1 − p);
         * the softmax itself, errors of γ_K over the partition function 1/p_max in each class, and
-          T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4);
+          T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4 max(1, ‖T_i‖)), where only
+          signed targets have ‖T_i‖ > 1;
 
         divided by N, and γ_4 λ ‖W‖_F for the regularizer and the final sum.
 
@@ -255,7 +256,8 @@ class SoftmaxObjective:
         """The sum over some rows in ``gradient_rounding``; norms (n,), P and T (n, K)."""
         k = self.n_classes
         residual_norms = np.linalg.norm(probabilities - targets, axis=1)
-        evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0) + gamma(4)
+        evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0)
+        evaluation += gamma(4) * np.maximum(1.0, np.sqrt(np.einsum("ij,ij->i", targets, targets)))
         rows = gamma(self.n_samples + 4) * residual_norms + evaluation
         jacobian = 2.02 * (probabilities * (1.0 - probabilities)).max(axis=1)
         rows = rows + gamma(self.features.n_features) * norms * weight_norm * jacobian

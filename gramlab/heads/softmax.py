@@ -62,6 +62,10 @@ class SoftmaxHead:
         a ``NotConvergedWarning`` and a ``Fit`` whose ``stats`` hold the reason and the remedy.
     progress
         Called now and then with (passes so far, ‖g‖/‖g(0)‖).
+    signed_targets
+        Accept target rows that sum to 1 with negative entries, such as ξP + (1 − ξ)Y with ξ > 1:
+        the targets enter the objective linearly, so it stays strongly convex and its certificates
+        hold as they are.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class SoftmaxHead:
         certified_share: float | None = None,
         max_passes: int = 20_000,
         progress: Callable[[float, float], None] | None = None,
+        signed_targets: bool = False,
     ) -> None:
         self.weight_decay = validation.check_weight_decay(weight_decay)
         self.tolerance = validation.check_positive("tolerance", tolerance)
@@ -88,6 +93,7 @@ class SoftmaxHead:
         self.certified_share = certified_share
         self.max_passes = validation.check_integer("max_passes", max_passes, 1)
         self.progress = progress
+        self.signed_targets = bool(signed_targets)
 
     def __repr__(self) -> str:
         """Constructor call."""
@@ -145,7 +151,8 @@ class SoftmaxHead:
     ) -> SoftmaxObjective:
         if not isinstance(features, ShardedFeatures):
             features = as_features(features, targets)
-            return SoftmaxObjective(features, target_rows(targets, features), self.weight_decay)
+            rows = target_rows(targets, features, signed=self.signed_targets)
+            return SoftmaxObjective(features, rows, self.weight_decay)
         if self.certified_share is not None:
             raise errors.InvalidSetting(
                 f"certified_share must be None for sharded features, got {self.certified_share}: "

@@ -1,0 +1,147 @@
+"""Cells: the pieces a study is computed, kept and found again by.
+
+A cell is one draw of noisy labels and all heads fitted to it. Its key is a hash of everything that
+its numbers depend on: the features, the settings, the versions of what computes them. Equal keys
+mean equal numbers, so a cell is computed once, whatever study asks for it. No cell depends on
+another one, not even by a start: a study that was interrupted gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gramlab.errors import InvalidSetting
+from gramlab.storage import sha256
+
+__all__ = ["FORMAT", "Cell", "canonical_json", "row"]
+
+FORMAT = 1
+"""Number of the meaning of a cell's content; raised when a change of code changes its numbers."""
+
+_EMPTY: dict[str, Any] = {
+    "noise": None,
+    "rate": None,
+    "realized_rate": None,
+    "seed": None,
+    "weight_decay": None,
+    "method": None,
+    "round": None,
+    "train_accuracy": None,
+    "label_recovery": None,
+    "test_accuracy": None,
+    "top_two_coverage": None,
+    "relative_gap": None,
+    "weights_bound": None,
+    "certified_right": None,
+    "certified_wrong": None,
+    "certified_undecided": None,
+    "relative_gradient_norm": None,
+    "linearized_label_recovery": None,
+    "linearized_test_accuracy": None,
+    "argmax_agreement": None,
+    "max_abs_distance": None,
+    "selected_on": None,
+}
+
+
+def row(**values: Any) -> dict[str, Any]:
+    """A row of results: every column of the study's rows, ``None`` where nothing is known.
+
+    Columns that only some methods have follow behind.
+    """
+    return _EMPTY | values
+
+
+def canonical_json(value: object) -> str:
+    """One text for one value: keys sorted, no spaces, shortest decimals that are exact.
+
+    Raises
+    ------
+    InvalidSetting
+        If the value has no such text: nan, infinite, or not of JSON's kinds.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as problem:
+        raise InvalidSetting(
+            f"settings of a cell must be finite numbers, text, lists and mappings, got {value!r} "
+            f"({problem}); convert it first"
+        ) from problem
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of a study.
+
+    Attributes
+    ----------
+    kind
+        ``grid``, ``tuned``, ``ablation``, ``published``, ``structure`` or ``approximation``.
+    noise, rate, seed
+        Of the draw of given labels.
+    weight_decay
+        λ; ``None`` for tuned cells, which choose it.
+    options
+        Everything else that its numbers depend on, by name.
+    name
+        What the weight decay is called in the study; not part of the content.
+    """
+
+    kind: str
+    noise: str
+    rate: float
+    seed: int
+    weight_decay: float | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """What the numbers depend on besides features and versions, as JSON has it."""
+        return {
+            "kind": self.kind,
+            "noise": self.noise,
+            "rate": float(self.rate),
+            "seed": int(self.seed),
+            "weight_decay": None if self.weight_decay is None else float(self.weight_decay),
+            "options": dict(self.options),
+        }
+
+    def key(self, fingerprint: str, versions: Mapping[str, str]) -> str:
+        """SHA-256 of features, content and versions: 64 hexadecimal digits."""
+        return sha256(
+            canonical_json(
+                {
+                    "format": FORMAT,
+                    "features": fingerprint,
+                    "cell": self.content(),
+                    "versions": dict(versions),
+                }
+            )
+        )
+
+    @property
+    def heads(self) -> int:
+        """Exact heads that it fits, for progress and estimates."""
+        options = self.options
+        if self.kind == "grid":
+            return options["rounds"] + sum(
+                method in options["methods"] for method in ("top2-ce", "top2-gce", "mixture")
+            )
+        if self.kind == "tuned":
+            return len(options["grid"]) + 2
+        if self.kind == "ablation":
+            return 8
+        if self.kind == "published":
+            return 2 * (options["rounds"] + 1) - 1
+        return options["rounds"] if self.kind == "approximation" else 0
+
+    @property
+    def words(self) -> str:
+        """The cell in a few words, for progress."""
+        where = f"{self.noise} {self.rate:g}, seed {self.seed}"
+        if self.weight_decay is None:
+            return f"{self.kind}: {where}"
+        return f"{self.kind}: {where}, weight decay {self.weight_decay:.3g}"

@@ -1,0 +1,258 @@
+"""The engine: a recipe on features, cell by cell, each computed once and kept.
+
+A study that was stopped, by Ctrl-C or by force, goes on where it was: at most the cell in hand is
+lost. Nothing in its results depends on the order or the time in which cells were computed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from gramlab import device
+from gramlab.features import Features
+from gramlab.study.ablation import ablation_rows, published_rows
+from gramlab.study.cells import Cell
+from gramlab.study.draws import Draw, Work
+from gramlab.study.grid import grid_rows
+from gramlab.study.plan import Plan
+from gramlab.study.store import CellStore, claim_folder
+from gramlab.study.structure import approximation_rows, structure_rows
+from gramlab.study.tuning import tuned_rows
+
+__all__ = ["StudyProgress", "StudyResult", "compute_cell", "open_store", "run_study", "versions"]
+
+_ROWS = {
+    "grid": grid_rows,
+    "tuned": tuned_rows,
+    "ablation": ablation_rows,
+    "published": published_rows,
+    "structure": structure_rows,
+    "approximation": approximation_rows,
+}
+
+
+class StudyProgress(Protocol):
+    """How a study tells what it is doing; the CLI draws it. May be called from several threads."""
+
+    def begin(self, cells: int, heads: int, kept: int) -> None:
+        """Tell how many cells and heads are to be computed, and how many cells are kept."""
+        ...
+
+    def damaged(self, reason: str) -> None:
+        """Tell of a kept cell that has to be computed again."""
+        ...
+
+    def cell(self, words: str) -> None:
+        """Begin a cell."""
+        ...
+
+    def head(self) -> None:
+        """Tell that a head is fitted."""
+        ...
+
+    def cell_done(self) -> None:
+        """Tell that a cell is computed and kept."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """Everything a study found.
+
+    Attributes
+    ----------
+    plan
+        What was asked.
+    rows
+        One mapping per head, in the order of the plan's cells.
+    keys
+        Key of each of the plan's cells.
+    computed, kept
+        Cells computed by this run, and found in the folder.
+    damaged
+        Why kept cells were computed again.
+    heads, passes, missed
+        Exact heads of all cells, their passes over the features, and how many of them missed
+        their tolerance.
+    """
+
+    plan: Plan
+    rows: list[dict[str, Any]] = field(repr=False)
+    keys: tuple[str, ...] = field(repr=False)
+    computed: int
+    kept: int
+    damaged: tuple[str, ...]
+    heads: int
+    passes: float
+    missed: int
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a cell depend on besides its settings: packages, kind of device."""
+    names = ("gramlab", "numpy", "scipy", "jax")
+    found = {name: metadata.version(name) for name in names}
+    return found | {"platform": device.describe()["platform"]}
+
+
+def open_store(plan: Plan, folder: Path) -> CellStore:
+    """The kept cells of a folder, for the plan's features and the versions at hand."""
+    return CellStore(folder, plan.features.fingerprint, versions())
+
+
+def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> dict[str, Any]:
+    """Compute one cell: its rows, and what its heads took.
+
+    Parameters
+    ----------
+    features
+        Prepared features with true labels.
+    cell
+        What to compute.
+    work
+        Counts heads; told about each.
+
+    Returns
+    -------
+    dict
+        ``rows`` and ``work``.
+    """
+    work = Work(lambda: None) if work is None else work
+    rows = _ROWS[cell.kind](Draw(features, cell, work))
+    return {"rows": rows, "work": work.as_dict()}
+
+
+def run_study(
+    plan: Plan,
+    folder: Path,
+    *,
+    cells_folder: Path | None = None,
+    progress: StudyProgress | None = None,
+) -> StudyResult:
+    """Compute what the folder does not hold yet, and collect all rows.
+
+    Parameters
+    ----------
+    plan
+        Features and cells.
+    folder
+        Output folder; claimed for the plan's settings.
+    cells_folder
+        Where cells are kept; default ``folder/cells``. Studies may share one: a cell belongs to
+        its content, not to a recipe.
+    progress
+        Told about cells and heads.
+
+    Raises
+    ------
+    OutputError
+        If the folder is of other settings, or cannot be written.
+    GramlabError
+        If a cell cannot be computed; those before it are kept.
+    """
+    claim_folder(folder, plan.identity() | {"versions": versions()})
+    store = open_store(plan, folder / "cells" if cells_folder is None else cells_folder)
+    results: list[dict[str, Any] | None] = []
+    damaged = []
+    for cell in plan.cells:
+        found, reason = store.read(cell)
+        results.append(found)
+        if reason:
+            damaged.append(reason)
+            if progress is not None:
+                progress.damaged(reason)
+    missing = [index for index, found in enumerate(results) if found is None]
+    if progress is not None:
+        heads = sum(plan.cells[index].heads for index in missing)
+        progress.begin(len(missing), heads, len(plan.cells) - len(missing))
+    _compute(plan, missing, results, store, progress)
+    whole = [found for found in results if found is not None]
+    return StudyResult(
+        plan=plan,
+        rows=_rows(plan, whole),
+        keys=tuple(store.key(cell) for cell in plan.cells),
+        computed=len(missing),
+        kept=len(plan.cells) - len(missing),
+        damaged=tuple(damaged),
+        heads=sum(found["work"]["heads"] for found in whole),
+        passes=sum(found["work"]["passes"] for found in whole),
+        missed=sum(found["work"]["missed"] for found in whole),
+    )
+
+
+def _compute(
+    plan: Plan,
+    missing: Sequence[int],
+    results: list[dict[str, Any] | None],
+    store: CellStore,
+    progress: StudyProgress | None,
+) -> None:
+    """Compute the missing cells, one worker per device; on a single device in this thread."""
+    stop = threading.Event()
+
+    def head() -> None:
+        if progress is not None:
+            progress.head()
+
+    def one(index: int, features: Features) -> None:
+        cell = plan.cells[index]
+        if progress is not None:
+            progress.cell(cell.words)
+        results[index] = store.write(cell, compute_cell(features, cell, Work(head)))
+        if progress is not None:
+            progress.cell_done()
+
+    devices = min(device.count(), len(missing))
+    if devices <= 1:
+        for index in missing:
+            one(index, plan.features)
+        return
+
+    def worker(number: int) -> None:
+        # What is memoized on features lives on one device, so each worker has its own.
+        features = plan.features if number == 0 else _twin(plan.features)
+        with device.on_device(number):
+            for index in missing[number::devices]:
+                if stop.is_set():
+                    return
+                one(index, features)
+
+    with ThreadPoolExecutor(devices) as pool:
+        try:
+            for done in as_completed([pool.submit(worker, n) for n in range(devices)]):
+                done.result()
+        except BaseException:
+            stop.set()  # the cells in hand are finished and kept, and no others begun
+            raise
+
+
+def _twin(features: Features) -> Features:
+    """The same features without what was memoized; nothing is copied."""
+    return Features(
+        features.x,
+        features.labels,
+        test_x=features.test_x,
+        test_labels=features.test_labels,
+        class_names=features.class_names,
+        superclasses=features.superclasses,
+        provenance=features.provenance,
+    )
+
+
+def _rows(plan: Plan, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All rows, each with what the study calls its features and its weight decay."""
+    rows = []
+    for cell, found in zip(plan.cells, results, strict=True):
+        for values in found["rows"]:
+            named = {"features": plan.name, "preparation": plan.preparation}
+            for column, value in values.items():
+                if column == "weight_decay":
+                    named["weight_decay_name"] = cell.name
+                named[column] = value
+            rows.append(named)
+    return rows

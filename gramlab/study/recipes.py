@@ -1,0 +1,242 @@
+"""Recipes: the experiments of the paper by the name of their figure or table.
+
+A recipe says which cells a study has; every list in it can be narrowed. The weight decays of the
+paper come in two lines, one per group of data sets, each with a small, a base and a large value.
+
+Source: arXiv 2402.10482, Fig. 2, App. C (Fig. 6) and App. G (Figs. 7 and 8, tables), and its
+authors' code for the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gramlab import validation
+from gramlab.errors import InvalidSetting
+
+__all__ = ["LINES", "METHODS", "RECIPES", "Recipe", "WeightDecayLine", "recipe_named"]
+
+RATES = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+SEEDS = (0, 1, 2)
+METHODS = ("distill", "top2-ce", "top2-gce", "mixture", "tuned")
+NOISES = ("symmetric", "asymmetric", "superclass", "pair-flip")
+
+
+@dataclass(frozen=True)
+class WeightDecayLine:
+    """A line of the paper's table of settings.
+
+    Attributes
+    ----------
+    small, base, large
+        Weight decays.
+    learning_rate
+        Of the published training, by stochastic gradients.
+    """
+
+    small: float
+    base: float
+    large: float
+    learning_rate: float
+
+
+LINES = {
+    "caltech-101": WeightDecayLine(2e-4, 5e-4, 1e-3, 0.01),
+    "stanford-cars": WeightDecayLine(2e-4, 5e-4, 1e-3, 0.1),
+    "flowers-102": WeightDecayLine(2e-4, 5e-4, 1e-3, 0.05),
+    "cifar-100": WeightDecayLine(2e-5, 5e-5, 1e-4, 0.05),
+    "caltech-256": WeightDecayLine(2e-5, 5e-5, 1e-4, 0.01),
+    "food-101": WeightDecayLine(2e-5, 5e-5, 1e-4, 0.01),
+}
+"""Settings of the six data sets; features of other data take the line of one that is like them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment.
+
+    Attributes
+    ----------
+    name
+        What it is called on the command line.
+    title
+        What it shows, in words.
+    kinds
+        Kinds of cells it is made of: ``grid`` (the rounds and their rivals), ``ablation``,
+        ``published``, ``structure``, ``approximation``. Tuned cells come with the method.
+    noise
+        Kinds of label noise.
+    weight_decay
+        Names on the line, or ``"log grid"``: decades relative to the mean square of a row.
+    methods
+        Of ``METHODS``, for grid cells.
+    rates, seeds, rounds
+        Shares of wrong labels, keys of their draws, trainings with the teacher.
+    shares
+        Shares of the training rows, for ``approximation``.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[str, ...] = ("grid",)
+    noise: tuple[str, ...] = ("symmetric",)
+    weight_decay: tuple[str, ...] = ("base",)
+    methods: tuple[str, ...] = METHODS
+    rates: tuple[float, ...] = RATES
+    seeds: tuple[int, ...] = SEEDS
+    rounds: int = 5
+    shares: tuple[float, ...] = (1.0,)
+
+    @property
+    def needs_superclasses(self) -> bool:
+        """Whether classes must be grouped."""
+        return "superclass" in self.noise and any(rate > 0.0 for rate in self.rates)
+
+    def narrowed(
+        self,
+        *,
+        noise: Sequence[str] | None = None,
+        rates: Sequence[float] | None = None,
+        seeds: Sequence[int] | None = None,
+        rounds: int | None = None,
+        weight_decay: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+    ) -> Recipe:
+        """The same recipe with other lists; what is ``None`` stays.
+
+        Raises
+        ------
+        InvalidSetting
+            If a list is empty, names something unknown or twice, or holds a value out of range.
+        """
+        changes: dict[str, object] = {}
+        if noise is not None:
+            changes["noise"] = _named("noise", noise, NOISES)
+        if rates is not None:
+            checked = [validation.check_rate("rates", rate) for rate in rates]
+            changes["rates"] = _listed("rates", checked)
+        if seeds is not None:
+            checked = [validation.check_integer("seeds", seed, 0, 2**64 - 1) for seed in seeds]
+            changes["seeds"] = _listed("seeds", checked)
+        if rounds is not None:
+            changes["rounds"] = validation.check_integer("rounds", rounds, 1)
+        if weight_decay is not None:
+            changes["weight_decay"] = _listed("weight_decay", [str(name) for name in weight_decay])
+        if methods is not None:
+            chosen = _named("methods", methods, METHODS)
+            if "distill" not in chosen:
+                raise InvalidSetting(
+                    f"methods must include distill, got {', '.join(chosen)}; the others are "
+                    "compared with its rounds"
+                )
+            changes["methods"] = chosen
+        return replace(self, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def _listed(name: str, values: Sequence) -> tuple:
+    if not len(values):
+        raise InvalidSetting(f"{name} must hold at least one value, got none; leave it out")
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise InvalidSetting(f"{name} must hold different values, got {value} twice")
+    return tuple(values)
+
+
+def _named(name: str, values: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if value not in known:
+            raise InvalidSetting(
+                f"{name} must be of {', '.join(known)}, got {value!r}; choose from these"
+            )
+    return _listed(name, list(values))
+
+
+_ALL = ("symmetric", "asymmetric", "superclass")
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("fig2", "Fig. 2: superclass noise, base weight decay", noise=("superclass",)),
+        Recipe("fig6a", "Fig. 6a: symmetric noise, base weight decay"),
+        Recipe("fig6b", "Fig. 6b: asymmetric noise, base weight decay", noise=("asymmetric",)),
+        *(
+            Recipe(
+                f"fig{figure}{letter}",
+                f"Fig. {figure}{letter}: {noise} noise, {size} weight decay",
+                noise=(noise,),
+                weight_decay=(size,),
+            )
+            for figure, size in ((7, "small"), (8, "large"))
+            for letter, noise in zip("abc", ("superclass", "symmetric", "asymmetric"), strict=True)
+        ),
+        Recipe(
+            "tables",
+            "App. G.3: all noises, all weight decays",
+            noise=_ALL,
+            weight_decay=("small", "base", "large"),
+        ),
+        Recipe(
+            "block",
+            "Block structure of the Gram matrix and its eigenvalue gap",
+            kinds=("structure",),
+            weight_decay=("log grid",),
+            rates=(0.0, 0.5),
+            seeds=(0,),
+        ),
+        Recipe(
+            "approximation",
+            "Linearized softmax against exact heads, by weight decay and sample size",
+            kinds=("approximation",),
+            weight_decay=("log grid",),
+            rates=(0.0, 0.5),
+            rounds=3,
+            shares=(0.125, 0.25, 0.5, 1.0),
+        ),
+        Recipe(
+            "refinement",
+            "Partial labels against rounds, by corruption",
+            noise=(*_ALL, "pair-flip"),
+            methods=("distill", "top2-ce", "top2-gce"),
+        ),
+        Recipe(
+            "top2",
+            "Top-two coverage, and the least teacher with which partial labels win",
+            noise=(*_ALL, "pair-flip"),
+            weight_decay=("small", "base", "large"),
+            methods=("distill", "top2-ce", "top2-gce"),
+            rounds=2,
+        ),
+        Recipe(
+            "ablation",
+            "Partial labels taken apart: targets, loss and start",
+            kinds=("ablation",),
+            noise=("symmetric",),
+            rates=(0.3, 0.5, 0.7, 0.8, 0.9),
+        ),
+        Recipe(
+            "published",
+            "The published training beside the exact optimum",
+            kinds=("grid", "published"),
+            rates=(0.5, 0.8),
+            seeds=(0,),
+            methods=("distill", "top2-ce", "top2-gce"),
+        ),
+    )
+}
+"""Every recipe by its name."""
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises
+    ------
+    InvalidSetting
+        If there is none; the known names are listed.
+    """
+    if name not in RECIPES:
+        raise InvalidSetting(
+            f"recipe must be one of {', '.join(RECIPES)}, got {name!r}; choose one of these"
+        )
+    return RECIPES[name]
