@@ -8,7 +8,7 @@ from conftest import problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gramlab import device, errors
+from gramlab import errors
 from gramlab.cache import open_features, save_features
 from gramlab.distillation import distill
 from gramlab.heads.fit import Targets
@@ -82,9 +82,9 @@ def test_the_solver_and_the_referee_compute_the_same(seed, q):
     head = GeneralizedCrossEntropyHead(1e-2, q=q)
     referee = loss(features, targets, 1e-2, q)
     weights = np.random.default_rng(seed).standard_normal((5, 3))
+    weights -= weights.mean(axis=1, keepdims=True)  # what the solver begins with
     descent = _Descent(head, referee, weights)
-    with device.float64():
-        value, gradient, _ = descent.evaluate(descent.start)
+    value, gradient = descent.walk.value, descent.walk.state.gradient
     rounding = gamma(500) * (sizes(features, weights) + np.linalg.norm(weights) ** 2) / q
     assert abs(float(value) - referee.value(weights)) <= rounding
     back = descent.coordinates.to_weights(np.asarray(gradient)).T
@@ -258,3 +258,40 @@ def test_inputs_that_cannot_be_used_are_refused(tmp_path):
     save_features(features, tmp_path / "f.safetensors")
     with pytest.raises(errors.InvalidSetting, match="in memory"):
         head.fit(open_features(tmp_path / "f.safetensors"), targets)
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-16])
+def test_float32_only_begins_and_float64_decides(tolerance, monkeypatch):
+    """The same stationary point, whatever the precision of the first iterations."""
+    from gramlab.heads import partial as room
+
+    features, targets = problem(60, 8, 4, seed=7)
+    head = GeneralizedCrossEntropyHead(1e-2, tolerance=tolerance)
+    start = SoftmaxHead(1e-2).fit(features, targets).weights
+    plain = head.fit(features, targets, start=start)
+    monkeypatch.setattr(room, "_LARGE", 0.0)
+    mixed = head.fit(features, targets, start=start)
+    for found in (plain, mixed):
+        assert found.stats.converged
+        assert found.relative_gradient_norm**2 <= tolerance
+        assert found.objective <= found.start_objective
+    # Float32 alone cannot see the smaller of the two reached.
+    begun = room._Descent(head, plain.problem, start)
+    assert begun._float32_helps(np.sqrt(tolerance) * begun.start_norm) == (tolerance == 1e-6)
+
+
+def test_a_step_that_does_not_lower_the_objective_is_not_taken():
+    """The line search along a direction of ascent, which is planted, stays where it is."""
+    from gramlab import device
+    from gramlab.heads import descent, solver
+
+    features, targets = problem(30, 5, 3, seed=8)
+    found = _Descent(GeneralizedCrossEntropyHead(1e-2), loss(features, targets), None)
+    with device.float64():
+        z, gradient = found.setting.base.z, found.walk.state.gradient
+        up, down = (
+            float(descent._line_search(found.setting, found.walk, d, solver._forward(z, d)))
+            for d in (gradient, -gradient)
+        )
+    assert up == 0.0
+    assert down > 0.0

@@ -16,11 +16,11 @@ from functools import cached_property, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from gramlab import device, errors, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.heads import descent, solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
@@ -31,6 +31,9 @@ from gramlab.targets import OneHotRows
 __all__ = ["GeneralizedCrossEntropyHead", "LocalFit"]
 
 _MEMORY = 10  # quasi-Newton pairs, as in the exact head
+_CHUNK = 16  # iterations between two looks at progress
+_LARGE = 1e8  # operations of a pass from which float32 is worth beginning with
+_FLOAT32_FALL = 2e-4  # of the gradient norm, from that at W = 0, that float32 can see reached
 _SAFETY = 0.9  # aim below the tolerance, so that the referee's rounding cannot lift it above
 
 
@@ -200,12 +203,10 @@ class GeneralizedCrossEntropyHead:
 
 
 class _Descent:
-    """L-BFGS in coordinates in which the curvature of all directions is about 1.
+    """One run: float32 while it helps, then float64, in the metric of the linearized Hessian.
 
-    In the Gram eigenbasis the curvature of direction j is near a s_j/N + λ. Dividing by its root is
-    a change of variables, so that SciPy's L-BFGS-B, whose first metric is a multiple of the
-    identity, needs few evaluations. Its line search asks for decrease at every step. For a stands
-    the mean curvature of the cross entropy at the start, which bounds that of the convex part
+    In the Gram eigenbasis the curvature of direction j is near a s_j/N + λ. For a stands the mean
+    curvature of the cross entropy at the start, which bounds that of the convex part
     Σ_l T_l p_l^q (diag(p) − ppᵀ) of this loss; it affects speed only.
     """
 
@@ -215,76 +216,98 @@ class _Descent:
         problem: GeneralizedCrossEntropy,
         begun: np.ndarray | None,
     ) -> None:
-        self.head = head
-        self.iterations = 0
-        n, self.k = problem.targets.shape
-        found = Coordinates.of(problem.features, problem.weight_decay, self.k)
-        # This iteration is all in float64, and in the coordinates.
+        self.head, self.problem = head, problem
+        self.passes = self.iterations = 0
+        n, k = problem.targets.shape
+        found = Coordinates.of(problem.features, problem.weight_decay, k)
+        # What float32 leaves to do is done in float64, in the same coordinates.
         self.coordinates = found.exact(problem.features) if found.quick else found
+        zero = np.zeros((k, self.coordinates.rank))
+        self.a = zero if begun is None else self.coordinates.from_weights(begun.T)
+        self.a = self.a - self.a.mean(axis=0)  # costs weight decay and does nothing
         with device.float64():
-            constants = (
-                self.coordinates.resident(np.float64),
-                jnp.asarray(problem.targets),
-                float(n),
-                problem.weight_decay,
-                problem.q,
-            )
-        self.evaluate = partial(_value_and_gradient, *constants)
-        zero = np.zeros((self.k, self.coordinates.rank))
-        self.start = zero if begun is None else self.coordinates.from_weights(begun.T)
-        with device.float64():
-            _, gradient, _ = self.evaluate(zero)
-            _, begun_gradient, curvature = self.evaluate(self.start)
-        self.passes, self.norm = 2, float(np.linalg.norm(begun_gradient))
-        self.start_norm = float(np.linalg.norm(gradient))
+            self.start_norm = self._norm(self._begin(zero, np.float64))
+            self.walk = self._begin(self.a, np.float64)
+            self.norm = self._norm(self.walk)
         # Targets that pull nowhere leave rounding alone at W = 0, and no fraction of it to reach.
         largest = float(self.coordinates.eigenvalues.sum() / n) ** 0.5
-        self.floor = gamma(self.k + 8) * largest
-        eigenvalues = np.maximum(self.coordinates.eigenvalues, 0.0)
-        self.scale = 1.0 / np.sqrt(float(curvature) * eigenvalues / n + problem.weight_decay)
+        self.floor = gamma(k + 8) * largest
 
     def run(self) -> tuple[np.ndarray, SolveStats]:
         target = max(_SAFETY * math.sqrt(self.head.tolerance) * self.start_norm, self.floor)
-        if self.norm <= target:
-            return self._weights(self.start), self._stats(target)
         with device.float64():
-            found = minimize(
-                self._scaled,
-                (self.start / self.scale).ravel(),
-                jac=True,
-                method="L-BFGS-B",
-                callback=partial(self._watch, target),
-                options={
-                    "maxcor": _MEMORY,
-                    "maxfun": self.head.max_passes,
-                    "maxiter": self.head.max_passes,
-                    "ftol": 0.0,
-                    "gtol": 0.0,
-                },
-            )
-            weights = found.x.reshape(self.k, -1) * self.scale
-            _, gradient, _ = self.evaluate(weights)
-        self.norm = float(np.linalg.norm(gradient))
-        return self._weights(weights), self._stats(target)
+            if self.norm > target and self._float32_helps(target):
+                self.walk = self._begin(self.a, np.float32)
+                self._descend(target)
+                lowered = np.asarray(self.walk.state.step, dtype=np.float64)
+                walk = self._begin(lowered, np.float64)
+                # What float32 calls lower, float64 may not.
+                if float(walk.value) <= float(self._begin(self.a, np.float64).value):
+                    self.a = lowered
+                else:
+                    walk = self._begin(self.a, np.float64)
+                self.walk, self.norm = walk, self._norm(walk)
+            if self.norm > target:
+                self._descend(target)
+            self.a = np.asarray(self.walk.state.step)
+        weights = np.ascontiguousarray(self.coordinates.to_weights(self.a).T)
+        return weights, self._stats(target)
 
-    def _weights(self, a: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(self.coordinates.to_weights(a).T)
+    def _float32_helps(self, target: float) -> bool:
+        """Whether the problem is large and its numbers within float32's range and accuracy."""
+        n, k = self.problem.targets.shape
+        largest = float(self.coordinates.eigenvalues[0])
+        work = 4.0 * n * k * self.coordinates.rank
+        in_range = 1e-25 < self.start_norm < 1e25 and 1e-25 < largest < 1e25
+        return work >= _LARGE and in_range and target >= _FLOAT32_FALL * self.start_norm
 
-    def _scaled(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient, _ = self.evaluate(flat.reshape(self.k, -1) * self.scale)
-        gradient = np.asarray(gradient)
+    def _begin(self, a: np.ndarray, dtype: type[np.floating]) -> descent.Walk:
+        cast = partial(jnp.asarray, dtype=dtype)
+        n, k = self.problem.targets.shape
+        z = self.coordinates.resident(dtype)
+        none = cast(np.zeros((0, 0)))
+        base = solver.Base(
+            z,
+            cast(self.coordinates.eigenvalues),
+            cast(self.problem.weight_decay),
+            cast(n),
+            none,
+            none,
+        )
+        factors, inner = np.zeros((k, 0, self.coordinates.rank)), np.zeros((k, 0, 0))
+        metric = solver.Metric(cast(np.zeros(k)), cast(factors), cast(inner))
+        self.setting = descent.Problem(
+            base, metric, cast(self.problem.targets), cast(self.problem.q)
+        )
+        walk = descent.begin(self.setting, cast(a), _MEMORY)
         self.passes += 1
-        self.norm = float(np.linalg.norm(gradient))
-        return float(value), (gradient * self.scale).ravel()
+        p = jax.nn.softmax(walk.state.logits, axis=1)
+        curvature = (1.0 - jnp.vdot(p, p) / n) / (k - 1)
+        metric = metric._replace(curvature=jnp.full(k, curvature, dtype=dtype))
+        self.setting = self.setting._replace(metric=metric)
+        return walk
 
-    def _watch(self, target: float, intermediate_result: OptimizeResult) -> None:
-        """After an iteration, whose last evaluation was at the point it accepted."""
-        self.iterations += 1
-        if self.head.progress is not None:
-            relative = self.norm / self.start_norm if self.start_norm else 0.0
-            self.head.progress(float(self.passes), relative)
-        if self.norm <= target:
-            raise StopIteration
+    def _descend(self, target: float) -> None:
+        """Walk until the gradient norm is at most ``target``, the passes are up, or it halts."""
+        dtype = self.walk.state.step.dtype
+        while self.norm > target and not bool(self.walk.stuck):
+            left = int(min(_CHUNK, self.head.max_passes - self.passes))
+            if left < 1:
+                return
+            before = int(self.walk.state.iterations)
+            self.walk = descent.advance(
+                self.setting, self.walk, jnp.asarray(target, dtype=dtype), left
+            )
+            done = int(self.walk.state.iterations) - before
+            self.passes += done
+            self.iterations += done
+            self.norm = self._norm(self.walk)
+            if self.head.progress is not None:
+                relative = self.norm / self.start_norm if self.start_norm else 0.0
+                self.head.progress(float(self.passes), relative)
+
+    def _norm(self, walk: descent.Walk) -> float:
+        return float(jnp.linalg.norm(walk.state.gradient))
 
     def _stats(self, target: float) -> SolveStats:
         result, message = "converged", ""
@@ -304,27 +327,5 @@ class _Descent:
                     "tolerance, or raise weight_decay"
                 )
         return SolveStats(
-            "L-BFGS-B in the Gram metric", result, message, self.passes, self.iterations
+            "Gram-metric L-BFGS descent", result, message, self.passes, self.iterations
         )
-
-
-@jax.jit
-def _value_and_gradient(
-    z: jax.Array,
-    targets: jax.Array,
-    samples: float,
-    weight_decay: float,
-    q: float,
-    weights: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """L_q, its gradient (K, r), and the mean curvature of the cross entropy, at W (K, r)."""
-    logits = jnp.matmul(z, jax.lax.optimization_barrier(weights.T), precision="highest")
-    logs = jax.nn.log_softmax(logits, axis=1)
-    p = jnp.exp(logs)
-    pulls = targets * jnp.exp(q * logs)
-    pull = pulls.sum(axis=1, keepdims=True)
-    value = -jnp.vdot(targets, jnp.expm1(q * logs)) / (q * samples)
-    value += 0.5 * weight_decay * jnp.vdot(weights, weights)
-    residual = jax.lax.optimization_barrier((p * pull - pulls).T)
-    gradient = jnp.matmul(residual, z, precision="highest") / samples + weight_decay * weights
-    return value, gradient, (1.0 - jnp.vdot(p, p) / samples) / (p.shape[1] - 1)
