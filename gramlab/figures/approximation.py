@@ -85,7 +85,7 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _shades(sizes: Sequence[int]) -> dict[int, tuple[float, ...]]:
+def _shades(sizes: Sequence[int]) -> dict[int, str]:
     """One blue, the darker the more rows."""
     last = max(len(sizes) - 1, 1)
     return {n: blend(BLUE, "white", 0.3 + 0.7 * i / last) for i, n in enumerate(sizes)}
