@@ -1,6 +1,7 @@
-"""The paper's experiments on real features: every table and figure of docs/study.md, by one command.
+"""The paper's experiments on real features: every table and figure of docs/study.md.
 
-    python examples/study_results.py digits CALTECH101.npz ... --out docs/generated --images docs/images
+    python examples/study_results.py digits CALTECH101.npz ... \\
+        --out docs/generated --images docs/images
 
 Each source is studied raw and centred with unit norm. Cells are kept in --work, shared by all
 recipes, so that an interrupted run continues where it stopped and a second run takes seconds.

@@ -1,4 +1,4 @@
-"""The files of a study: rows, tables, answers, figures, and the manifest that ties them to cells."""
+"""The files of a study: rows, tables, answers, figures, and a manifest that ties them to cells."""
 
 from __future__ import annotations
 

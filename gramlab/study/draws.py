@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gramlab.certificate import Certificate
 from gramlab.comparison import Certified, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
@@ -48,6 +49,16 @@ class Work:
     def as_dict(self) -> dict[str, Any]:
         """For the cell's file."""
         return {"heads": self.heads, "passes": self.passes, "missed": self.missed}
+
+
+@dataclass(frozen=True)
+class _FromGradient:
+    """A certificate without its Newton decrement, and so with the global bound alone."""
+
+    whole: Callable[[np.ndarray], Certificate]
+
+    def __call__(self, weights: np.ndarray) -> Certificate:
+        return replace(self.whole(weights), decrement=math.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +105,9 @@ class Draw:
         The Newton decrement would sharpen the bound and costs more than the fit; it is computed
         where the study asks for it (option ``local_bound``).
         """
-        if self.cell.options.get("local_bound"):
+        if self.cell.options.get("local_bound") or isinstance(fit.certify, _FromGradient):
             return fit
-        return replace(
-            fit, certify=lambda weights: replace(fit.certify(weights), decrement=math.inf)
-        )
+        return replace(fit, certify=_FromGradient(fit.certify))
 
     def top_two(self, fit: Any) -> np.ndarray:
         """Two-hot targets (N, K) of the two largest predictions; ties are drawn."""
@@ -141,10 +150,11 @@ class Draw:
     def exact_row(
         self, method: str, fit: Fit, theory: Fit, found: Certified | None = None, **values: Any
     ) -> dict[str, Any]:
-        """A row of a head from ``certified`` beside its closed form.
+        """A row of an exact head beside its closed form.
 
         ``found`` is what its certificate decides, where that is known already.
         """
+        fit = self.certified(fit)
         true = self.given.true_labels
         if found is None:
             found, _ = certify_predictions(fit, self.features, true)

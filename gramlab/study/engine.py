@@ -245,8 +245,8 @@ def _twin(features: Features) -> Features:
 
 
 def _rows(plan: Plan, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """All rows, each with what the study calls its features and its weight decay."""
-    rows = []
+    """All rows with equal columns, and what the study calls its features and weight decays."""
+    rows: list[dict[str, Any]] = []
     for cell, found in zip(plan.cells, results, strict=True):
         for values in found["rows"]:
             named = {"features": plan.name, "preparation": plan.preparation}
@@ -255,4 +255,5 @@ def _rows(plan: Plan, results: Sequence[Mapping[str, Any]]) -> list[dict[str, An
                     named["weight_decay_name"] = cell.name
                 named[column] = value
             rows.append(named)
-    return rows
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [{column: row.get(column) for column in columns} for row in rows]
