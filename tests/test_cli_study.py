@@ -231,7 +231,7 @@ def test_a_damaged_cell_is_said(source, tmp_path, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="signals end the process there")
 def test_ctrl_c_keeps_cells_and_says_how_to_go_on(source, tmp_path):
     out = tmp_path / "out"
-    many = ["--recipe", "fig6a", "--seeds", ",".join(map(str, range(40)))]
+    many = ["--recipe", "fig6a", "--seeds", ",".join(map(str, range(400)))]
     child = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "study", source, *many, *METHODS, "--out", str(out)],
         stderr=subprocess.PIPE,

@@ -7,11 +7,12 @@ need them, so that ``gramlab --help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.main
@@ -173,7 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv
-        Arguments after the program's name; default ``sys.argv[1:]``.
+        Arguments after the program's name. The default is ``sys.argv[1:]``: this call then is the
+        program, and one that is stopped ends the process.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"stopped by {stop.reason}: files written so far are whole, and the command can "
                 "be run again"
             )
-        return stop.exit_code
+        return stop.exit_code if argv is not None else _leave(stop.exit_code)
     except GramlabError as problem:
         say(f"error: {problem}")
         return 2
@@ -200,6 +202,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"error: {problem.format_message().rstrip('.')}; see {verb} --help")
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: everything is cleaned up, but for what XLA's threads have in hand.
+
+    A compilation that was interrupted leaves threads at work, and Python's own way out takes the
+    ground from under them, which ends in a crash now and then.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it
+            pass
+    os._exit(code)
 
 
 @contextmanager
