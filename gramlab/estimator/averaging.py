@@ -74,9 +74,7 @@ class LabelAveragingClassifier(HeadClassifier):
     ['a']
     """
 
-    def __init__(
-        self, rounds: int = 2, weight_decay: float = 1e-3, *, classes: Any = None
-    ) -> None:
+    def __init__(self, rounds: int = 2, weight_decay: float = 1e-3, *, classes: Any = None) -> None:
         self.rounds = rounds
         self.weight_decay = weight_decay
         self.classes = classes
@@ -120,7 +118,7 @@ class LabelAveragingClassifier(HeadClassifier):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """p − 1/K by class (n, K), as it is; for two classes their difference (n,).
+        """Values p − 1/K by class (n, K), as they are; for two classes their difference (n,).
 
         Less 1/K, beside which the signal would drown after many rounds.
         """

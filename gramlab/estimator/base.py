@@ -126,7 +126,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def _rows(self, X: Any) -> np.ndarray:
         """Rows to predict (n, d), checked against those of the fit."""
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=np.float64)
+        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64))
 
     def _scores(self, X: Any) -> np.ndarray:
         """What classes are ranked by (n, K)."""

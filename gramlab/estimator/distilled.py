@@ -100,6 +100,8 @@ class SelfDistillationClassifier(ExactClassifier):
     (3, True)
     """
 
+    search_: dict[str, np.ndarray]
+
     def __init__(
         self,
         rounds: int = 2,
