@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
+from gramlab.heads.fit import as_features
 from gramlab.heads.objective import SoftmaxObjective, softmax
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.heads.weighted import WeightedObjective, WeightedSoftmaxHead, relative_weights
@@ -87,7 +88,7 @@ def test_whole_weights_repeat_rows(seed, weight_decay):
     distance = np.linalg.norm(found.weights - best)
     assert distance <= found.certificate.weights_bound + 1e-12 * (1 + np.linalg.norm(best))
     # The certificate is that of the repeated rows.
-    expected = SoftmaxObjective(problem_of(x, t), t - 1 / 3, weight_decay).certificate(
+    expected = SoftmaxObjective(as_features(x, t), t - 1 / 3, weight_decay).certificate(
         found.weights + 0.1
     )
     own = found.certify(found.weights + 0.1)
@@ -97,12 +98,6 @@ def test_whole_weights_repeat_rows(seed, weight_decay):
     if np.ptp(times):
         ignored = WeightedSoftmaxHead(weight_decay, tolerance=1e-20).fit(features, targets)
         assert np.linalg.norm(ignored.weights - best) > found.certificate.weights_bound
-
-
-def problem_of(x, targets):
-    from gramlab.heads.fit import as_features
-
-    return as_features(x, targets)
 
 
 @few

@@ -211,10 +211,11 @@ class SelfDistillationClassifier(ExactClassifier):
         right; under other noise a mistake that the noise makes too scores more than one it does
         not. Where noise depends on the features, nothing is promised (docs/estimators.md).
 
-        The choice is not the best score, which rewards luck and effort: of all candidates within
-        one standard error of it (of the paired difference, over rows), it is the best of those
-        with fewest rounds. So the answer can be ``rounds=1``, with or without a larger weight
-        decay: do not distil.
+        The choice is not the best score, which rewards luck and effort. It has the fewest rounds
+        with which a candidate comes within one standard error of the best score, and is the best
+        of those with so many. The error is McNemar's, of the paired difference: √(rows that only
+        one of the two predicts)/N. So the answer can be ``rounds=1``, with or without a larger
+        weight decay: do not distil.
 
         Parameters
         ----------

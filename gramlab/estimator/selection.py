@@ -81,7 +81,7 @@ def validated(
 
 
 def choose(table: dict[str, np.ndarray]) -> int:
-    """Row of the candidate chosen: the best of those with fewest rounds within one error."""
+    """Row of the chosen candidate."""
     return int(np.flatnonzero(table["chosen"])[0])
 
 
@@ -111,30 +111,24 @@ def _table(
 ) -> dict[str, np.ndarray]:
     w = np.ones(hits.shape[1]) if weights is None else weights / weights.max()
     scores = hits @ w / w.sum()
-    best = hits[int(np.argmax(scores))]
-    behind, behind_error = _mean_and_error(best - hits, w)
+    difference = hits[int(np.argmax(scores))] - hits
+    behind = difference @ w / w.sum()
+    # McNemar's error: that of the difference if both were equally good.
+    behind_error = np.sqrt(difference**2 @ w**2) / w.sum()
     rounds = np.array([t for _, t, _ in candidates])
-    # Of those that may be as good as the best, fewest rounds; then score; then larger decay.
-    keys = [
-        (rounds[i], -scores[i], -candidates[i][0]) if behind[i] <= behind_error[i] else (np.inf,)
-        for i in range(len(candidates))
-    ]
+    fewest = rounds[behind <= behind_error].min()
     chosen = np.zeros(len(candidates), dtype=bool)
-    chosen[min(range(len(candidates)), key=keys.__getitem__)] = True
+    # Of those with so few rounds the best score; of equal ones the larger decay.
+    order = [(rounds[i] != fewest, -scores[i], -candidates[i][0]) for i in range(len(candidates))]
+    chosen[min(range(len(candidates)), key=order.__getitem__)] = True
+    spread = np.sqrt((hits - scores[:, None]) ** 2 @ w**2) / w.sum()
     return {
         "weight_decay": np.array([decay for decay, _, _ in candidates]),
         "rounds": rounds,
         "refine": np.array([way for _, _, way in candidates], dtype=object),
         "score": scores,
-        "standard_error": _mean_and_error(hits, w)[1],
+        "standard_error": spread,
         "behind": behind,
         "behind_error": behind_error,
         "chosen": chosen,
     }
-
-
-def _mean_and_error(values: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean over rows of ``values`` (m, N), and its standard error."""
-    mean = values @ w / w.sum()
-    error = np.sqrt(((values - mean[:, None]) * w) ** 2 @ np.ones(len(w))) / w.sum()
-    return mean, error
