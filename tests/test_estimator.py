@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import re
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -433,3 +436,23 @@ def test_large_problems_are_solved_to_the_same_optimum(monkeypatch):
     allowed = first.certificate.weights_bound + second.certificate.weights_bound
     assert np.linalg.norm(first.coef - second.coef) <= allowed
     assert other.relative_gap_ <= 1e-8
+
+
+# ---- The page -----------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_page_run():
+    page = Path(__file__).resolve().parents[1] / "docs" / "estimators.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    names: dict = {}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"estimators.md, block {number}", "exec"), names)
+    assert names["model"].search_["chosen"].sum() == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_docstring_examples_run(kind):
+    runner = doctest.DocTestRunner()
+    found = doctest.DocTestFinder(recurse=False).find(kind, kind.__name__)
+    assert [runner.run(example).failed for example in found if example.examples] == [0]
