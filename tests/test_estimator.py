@@ -209,7 +209,7 @@ def test_a_missed_tolerance_says_so():
 # ---- Rounds -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"mixing": 0.6}, {"temperature": 2.0}])
+@pytest.mark.parametrize("options", [{}, {"mixing": 0.6}, {"mixing": 1.5}, {"temperature": 2.0}])
 def test_each_round_is_the_optimum_for_the_predictions_before_it(options):
     x, y = data()
     model = SelfDistillationClassifier(rounds=3, weight_decay=1e-2, **options).fit(x, y)

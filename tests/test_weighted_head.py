@@ -167,6 +167,10 @@ def test_bad_input_and_a_missed_tolerance():
             WeightedSoftmaxHead(1e-3, bad).fit(features, targets)
     with pytest.raises(InvalidTargets):
         WeightedSoftmaxHead(1e-3).fit(features, 2 * targets)
+    with pytest.raises(InvalidTargets, match="nonnegative"):
+        WeightedSoftmaxHead(1e-3).fit(features, 2 * targets - 0.5)
+    signed = WeightedSoftmaxHead(1e-3, signed_targets=True).fit(features, 2 * targets - 0.5)
+    assert signed.certificate.relative_gap <= 1e-8
     with pytest.warns(NotConvergedWarning, match="max_passes"):
         missed = WeightedSoftmaxHead(1e-6, tolerance=1e-12, max_passes=3).fit(features, targets)
     assert missed.stats.result == "pass limit"

@@ -52,7 +52,13 @@ class TrainingData(NamedTuple):
 
 
 def exact_head(
-    data: TrainingData, weight_decay: float, tolerance: float, max_passes: int, *, polish: bool
+    data: TrainingData,
+    weight_decay: float,
+    tolerance: float,
+    max_passes: int,
+    *,
+    polish: bool,
+    signed: bool = False,
 ) -> Any:
     """The exact head for one problem: on the host if small or weighted, else compiled."""
     n, d = data.features.n_samples, data.features.n_features
@@ -60,11 +66,18 @@ def exact_head(
     if small or data.weights is not None:
         gap = _HOST_GAP if small and polish else None
         return WeightedSoftmaxHead(
-            weight_decay, data.weights, tolerance=tolerance, polish=gap, max_passes=max_passes
+            weight_decay,
+            data.weights,
+            tolerance=tolerance,
+            polish=gap,
+            max_passes=max_passes,
+            signed_targets=signed,
         )
     from gramlab.heads.softmax import SoftmaxHead  # brings in JAX, which small problems do without
 
-    return SoftmaxHead(weight_decay, tolerance=tolerance, max_passes=max_passes)
+    return SoftmaxHead(
+        weight_decay, tolerance=tolerance, max_passes=max_passes, signed_targets=signed
+    )
 
 
 def settled(certificate: Certificate) -> Certificate:

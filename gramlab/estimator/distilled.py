@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.distillation import distill
 from gramlab.estimator.base import ExactClassifier, exact_head, settled
@@ -57,7 +58,8 @@ class SelfDistillationClassifier(ExactClassifier):
         ``None``: predictions become targets as they are. ``"top2"``: 1/2 on the two largest of
         each row (the paper's partial-label student).
     mixing
-        ξ: targets are ξ · predictions + (1 − ξ) · given labels.
+        ξ: targets are ξ · predictions + (1 − ξ) · given labels; above 1 it takes weight off the
+        own label, and targets may leave the simplex, which the certificates allow.
     temperature
         τ > 0 at which predictions are read before they become targets.
     tolerance
@@ -149,14 +151,22 @@ class SelfDistillationClassifier(ExactClassifier):
             If a round did not reach the tolerance.
         """
         data = self._read(X, y, sample_weight)
-        head = exact_head(data, self.weight_decay, self.tolerance, self.max_passes, polish=True)
+        mixing = validation.check_finite("mixing", self.mixing)
+        head = exact_head(
+            data,
+            self.weight_decay,
+            self.tolerance,
+            self.max_passes,
+            polish=True,
+            signed=not 0.0 <= mixing <= 1.0,
+        )
         fits = distill(
             head,
             data.features,
             data.targets,
             self.rounds,
             refine=self.refine,
-            mixing=self.mixing,
+            mixing=mixing,
             temperature=self.temperature,
             seed=_seed(self.random_state),
         )

@@ -155,6 +155,8 @@ class WeightedSoftmaxHead:
         least); to miss it is no failure.
     max_passes
         Passes over the features after which the solver gives up, with a ``NotConvergedWarning``.
+    signed_targets
+        Accept target rows that sum to 1 with negative entries, as ``SoftmaxHead`` does.
 
     Raises
     ------
@@ -170,12 +172,14 @@ class WeightedSoftmaxHead:
         tolerance: float = 1e-8,
         polish: float | None = None,
         max_passes: int = 20_000,
+        signed_targets: bool = False,
     ) -> None:
         self.weight_decay = validation.check_weight_decay(weight_decay)
         self.sample_weight = sample_weight
         self.tolerance = validation.check_positive("tolerance", tolerance)
         self.polish = None if polish is None else validation.check_positive("polish", polish)
         self.max_passes = validation.check_integer("max_passes", max_passes, 1)
+        self.signed_targets = bool(signed_targets)
 
     def fit(
         self,
@@ -198,7 +202,7 @@ class WeightedSoftmaxHead:
             If the tolerance was not reached.
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=False)
+        deviations = target_deviations(targets, features, signed=self.signed_targets)
         n = features.n_samples
         given = np.ones(n) if self.sample_weight is None else self.sample_weight
         objective = WeightedObjective(
