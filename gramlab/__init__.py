@@ -21,6 +21,9 @@ from gramlab.targets import OneHotRows, mix_targets, one_hot, partial_labels
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
     from gramlab.distillation import Rounds, distill
+    from gramlab.estimator.averaging import LabelAveragingClassifier
+    from gramlab.estimator.distilled import SelfDistillationClassifier
+    from gramlab.estimator.logistic import SoftLabelLogisticRegression
     from gramlab.heads.fit import Fit, Targets
     from gramlab.heads.linearized import LinearizedHead
     from gramlab.heads.partial import GeneralizedCrossEntropyHead, LocalFit
@@ -36,12 +39,15 @@ _LAZY = {
     "Comparison": "gramlab.comparison",
     "Fit": "gramlab.heads.fit",
     "GeneralizedCrossEntropyHead": "gramlab.heads.partial",
+    "LabelAveragingClassifier": "gramlab.estimator.averaging",
     "LinearizedHead": "gramlab.heads.linearized",
     "LocalFit": "gramlab.heads.partial",
     "PublishedSgdHead": "gramlab.heads.sgd",
     "Rounds": "gramlab.distillation",
     "SgdFit": "gramlab.heads.sgd",
     "ShardedFeatures": "gramlab.sharded",
+    "SelfDistillationClassifier": "gramlab.estimator.distilled",
+    "SoftLabelLogisticRegression": "gramlab.estimator.logistic",
     "SoftmaxHead": "gramlab.heads.softmax",
     "Targets": "gramlab.heads.fit",
     "compare": "gramlab.comparison",
@@ -59,13 +65,16 @@ __all__ = [
     "Fit",
     "GeneralizedCrossEntropyHead",
     "GramlabError",
+    "LabelAveragingClassifier",
     "LinearizedHead",
     "LocalFit",
     "NotConvergedWarning",
     "PublishedSgdHead",
     "Rounds",
     "SgdFit",
+    "SelfDistillationClassifier",
     "ShardedFeatures",
+    "SoftLabelLogisticRegression",
     "SoftmaxHead",
     "Spectrum",
     "Targets",

@@ -150,6 +150,11 @@ class SoftmaxObjective:
         """K."""
         return self.target_deviations.shape[1]
 
+    @property
+    def spectrum(self) -> Spectrum:
+        """A basis of the rows' span and curvatures along it: preconditions, affects speed only."""
+        return Spectrum.of(self.features)
+
     @cached_property
     def targets(self) -> np.ndarray:
         """T (N, K), in memory."""
@@ -236,24 +241,23 @@ class SoftmaxObjective:
         if logits is None:
             total = 0.0
             for rows, block, targets in self._row_blocks():
-                total += self._rounding_sum(
-                    self.row_norms[rows],
-                    softmax(block @ weights),
-                    targets + 1.0 / self.n_classes,
-                    weight_norm,
-                )
+                soft = targets + 1.0 / self.n_classes
+                norms, found = self.row_norms[rows], softmax(block @ weights)
+                total += float(self._rounding_rows(norms, found, soft, weight_norm).sum())
         else:
-            total = self._rounding_sum(self.row_norms, softmax(logits), self.targets, weight_norm)
+            found = softmax(logits)
+            rows = self._rounding_rows(self.row_norms, found, self.targets, weight_norm)
+            total = float(rows.sum())
         return total / self.n_samples + gamma(4) * self.weight_decay * weight_norm
 
-    def _rounding_sum(
+    def _rounding_rows(
         self,
         norms: np.ndarray,
         probabilities: np.ndarray,
         targets: np.ndarray,
         weight_norm: float,
-    ) -> float:
-        """The sum over some rows in ``gradient_rounding``; norms (n,), P and T (n, K)."""
+    ) -> np.ndarray:
+        """What single rows add in ``gradient_rounding`` (n,); norms (n,), P and T (n, K)."""
         k = self.n_classes
         residual_norms = np.linalg.norm(probabilities - targets, axis=1)
         evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0)
@@ -261,7 +265,7 @@ class SoftmaxObjective:
         rows = gamma(self.n_samples + 4) * residual_norms + evaluation
         jacobian = 2.02 * (probabilities * (1.0 - probabilities)).max(axis=1)
         rows = rows + gamma(self.features.n_features) * norms * weight_norm * jacobian
-        return float(norms @ rows)
+        return norms * rows
 
     def certificate(self, weights: np.ndarray) -> Certificate:
         """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
@@ -350,9 +354,8 @@ class SoftmaxObjective:
 
     def _preconditioner(self, curvature: float) -> Callable[[np.ndarray], np.ndarray]:
         """(a XᵀX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
-        spectrum = Spectrum.of(self.features)
-        basis = spectrum.basis
-        scale = curvature * spectrum.eigenvalues / self.n_samples + self.weight_decay
+        basis = self.spectrum.basis
+        scale = curvature * self.spectrum.eigenvalues / self.n_samples + self.weight_decay
         correction = (1.0 / scale - 1.0 / self.weight_decay)[:, None]
 
         def apply(residual: np.ndarray) -> np.ndarray:

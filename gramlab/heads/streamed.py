@@ -22,7 +22,6 @@ import numpy as np
 from gramlab import memory
 from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.spectrum import Spectrum
 
 __all__ = ["StreamedFit", "StreamedSolution", "minimize_streamed"]
 
@@ -150,7 +149,7 @@ class _Minimization:
         self.objective = objective
         self.max_passes = max_passes
         self.progress = progress
-        self.spectrum = Spectrum.of(objective.features)
+        self.spectrum = objective.spectrum
         self.passes = 0
         self.iterations = 0
         # (step, change of the gradient, 1/⟨step, change⟩), oldest first

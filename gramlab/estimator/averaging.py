@@ -1,0 +1,134 @@
+"""LabelAveragingClassifier: the closed form as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gramlab import validation
+from gramlab.estimator.base import HeadClassifier, settled, two_class_form
+from gramlab.heads.fit import Targets, as_features
+from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.weighted import WeightedObjective, relative_weights
+
+__all__ = ["LabelAveragingClassifier", "simplex_projection"]
+
+
+def simplex_projection(values: np.ndarray) -> np.ndarray:
+    """Nearest points of the simplex in Euclidean distance, by rows of ``values`` (n, K).
+
+    max(v − θ, 0) with the one θ that makes it sum to 1 (Held, Wolfe and Crowder 1974): the order
+    of classes stays, and a row that is on the simplex does too, up to rounding.
+    """
+    k = values.shape[1]
+    descending = -np.sort(-values, axis=1)
+    excess = np.cumsum(descending, axis=1) - 1.0
+    positive = descending * np.arange(1, k + 1) > excess
+    count = positive.sum(axis=1)
+    threshold = excess[np.arange(len(values)), count - 1] / count
+    return np.maximum(values - threshold[:, None], 0.0)
+
+
+class LabelAveragingClassifier(HeadClassifier):
+    """Rounds of self-distillation of the linearized softmax: labels averaged, in closed form.
+
+    Predictions are p(x) = 1/K + (1/K) Wᵀx with W = K X⁺ h(G)^t (Y − 1/K), h(s) = s/(s + μ),
+    μ = K N λ (arXiv 2402.10482; docs/objective.md). One factorization serves every round. There
+    is no intercept: centre the features, or append a constant column.
+
+    p sums to 1 over classes but is linear in x and can leave [0, 1]. ``decision_function`` gives
+    it as it is, less 1/K; ``predict_proba`` gives its Euclidean projection onto the simplex, which
+    keeps the leading class, and holds exact zeros, so there is no ``predict_log_proba``.
+
+    Parameters
+    ----------
+    rounds
+        t ≥ 1, trainings counted from the teacher.
+    weight_decay
+        λ > 0.
+    classes
+        Names of the classes, as in ``SoftLabelLogisticRegression``.
+
+    Attributes
+    ----------
+    classes_ : (K,)
+        Names of the classes.
+    coef_ : (K, d)
+        Wᵀ.
+    certificate_ : Certificate
+        How far W can be from the *exact* head of the same round, on the same targets: a large
+        ``relative_gap`` says that the linear theory is no stand-in for it here.
+    n_features_in_ : int
+        d.
+    feature_names_in_ : (d,)
+        Names of the columns, where X had some.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gramlab import LabelAveragingClassifier
+    >>> X = np.array([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.0], [-0.8, 0.1]])
+    >>> model = LabelAveragingClassifier(rounds=3).fit(X, ["a", "a", "b", "b"])
+    >>> model.predict([[2.0, 0.0]]).tolist()
+    ['a']
+    """
+
+    def __init__(self, rounds: int = 2, weight_decay: float = 1e-3, *, classes: Any = None) -> None:
+        self.rounds = rounds
+        self.weight_decay = weight_decay
+        self.classes = classes
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LabelAveragingClassifier:
+        """Fit to labels y (N,), or to soft labels y (N, K) with rows that sum to 1.
+
+        Parameters
+        ----------
+        X : (N, d)
+            Features.
+        y : (N,) or (N, K)
+            Class names, or a distribution over classes for every row.
+        sample_weight : (N,), optional
+            Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows.
+
+        Raises
+        ------
+        ValueError
+            On bad input, in scikit-learn's words or as a ``GramlabError``.
+        """
+        rounds = validation.check_integer("rounds", self.rounds, 1)
+        data = self._read(X, y, sample_weight)
+        n, k = data.targets.shape
+        w = np.ones(n) if data.weights is None else relative_weights(data.weights, n)
+        deviations = data.targets - 1.0 / k
+        # Stationarity with weights is that without, for the rows √w x and the deviations √w D.
+        root = np.sqrt(w)[:, None]
+        scaled = data.features
+        if data.weights is not None:
+            scaled = as_features(root * data.features.as_float64(), data.targets)
+        head = LinearizedHead(self.weight_decay)
+        weights = head.rounds_at_once(scaled, Targets(root * deviations), rounds).weights
+        if rounds > 1:  # the targets of the last round
+            before = head.rounds_at_once(scaled, Targets(root * deviations), rounds - 1)
+            deviations = before.deviations / root
+        objective = WeightedObjective(data.features, deviations, head.weight_decay, w)
+        self.classes_ = data.classes
+        self.coef_ = np.ascontiguousarray(weights.T)
+        self.certificate_ = settled(objective.certificate(weights))
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Values p − 1/K by class (n, K), as they are; for two classes their difference (n,).
+
+        Less 1/K, beside which the signal would drown after many rounds.
+        """
+        return two_class_form(self._deviations(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The point of the simplex nearest to p, by rows (n, K)."""
+        deviations = self._deviations(X)
+        return simplex_projection(1.0 / deviations.shape[1] + deviations)
+
+    def _deviations(self, X: Any) -> np.ndarray:
+        scores = self._scores(X)
+        return scores / scores.shape[1]
