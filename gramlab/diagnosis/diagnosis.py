@@ -436,7 +436,7 @@ def _auc(score: np.ndarray, wrong: npt.NDArray[np.bool_]) -> float | None:
     """Probability that a wrong label scores above a right one, ties counting half."""
     if not wrong.any() or wrong.all():
         return None
-    values, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - 0.5 * (counts - 1)
     m = int(wrong.sum())
     total = float(ranks[inverse][wrong].sum()) - 0.5 * m * (m + 1)
