@@ -201,7 +201,8 @@ def made_up(setting: Setting, right: int, n: int = 400) -> Trial:
     """A setting that is right on ``right`` rows, which ones is its own; all true labels are 0."""
     order = np.random.default_rng(round(setting.weight_decay * 10) + setting.rounds).permutation(n)
     predicted = (order >= right).astype(np.int64)
-    return Trial(setting, "exact", expected_accuracy(predicted, TRUE), None, 0.0, predicted)
+    found = expected_accuracy(predicted, TRUE)
+    return Trial(setting, "exact", found, found, None, 0.0, predicted)
 
 
 TRUE = np.tile([1.0, 0.0], (400, 1))

@@ -1,4 +1,4 @@
-"""Accuracy on true labels that nobody has, of predictions that somebody made.
+"""Accuracy on true labels that nobody has.
 
 Two estimates, from different assumptions:
 
@@ -10,6 +10,10 @@ Two estimates, from different assumptions:
     mean_i C⁻¹[given_i, a_i], the backward correction. With A[a, given] the table of predictions
     and given labels, A = M C for the table M of predictions and true labels, and the accuracy is
     the trace of M = A C⁻¹. It needs C alone, but predictions that did not see the row's own label.
+
+Their faults point in different directions (q favours heads like those that it was made from, C⁻¹
+multiplies the noise of few rows), so settings are scored by the mean of the two where C can be
+inverted, and compared with the paired standard error of the first.
 
 Source: the correction as Natarajan et al. (NeurIPS 2013) and Patrini et al. (CVPR 2017), read for
 the 0-1 loss; the paired variance is that of McNemar (1947), in expectation under q [D].
@@ -23,7 +27,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Accuracy", "Difference", "corrected_accuracy", "expected_accuracy", "paired_difference"]
+__all__ = [
+    "Accuracy",
+    "Difference",
+    "combined_accuracy",
+    "corrected_accuracy",
+    "expected_accuracy",
+    "paired_difference",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -82,6 +93,13 @@ def corrected_accuracy(
     values = np.linalg.inv(matrix)[given, predicted]
     spread = float(values.std(ddof=1)) if len(values) > 1 else math.inf
     return Accuracy(float(values.mean()), spread / math.sqrt(len(values)))
+
+
+def combined_accuracy(expected: Accuracy, corrected: Accuracy | None) -> Accuracy:
+    """The mean of both estimates, or the first alone; with the standard error of the first."""
+    if corrected is None:
+        return expected
+    return Accuracy(0.5 * (expected.value + corrected.value), expected.standard_error)
 
 
 def paired_difference(

@@ -132,7 +132,7 @@ def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> 
     chosen = best
     for group in ([in_use], once, students):
         candidate = _best(group) if group else best
-        lost = paired_difference(best.predicted, candidate.predicted, posterior)
+        lost = _difference(best, candidate, posterior)
         if lost.value <= lost.standard_error:
             chosen = candidate
             break
@@ -144,14 +144,16 @@ def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> 
         reference=in_use,
         best=best,
         runner_up=runner,
-        gain=paired_difference(chosen.predicted, in_use.predicted, posterior),
-        behind=paired_difference(best.predicted, chosen.predicted, posterior),
-        against_runner_up=(
-            None
-            if runner is None
-            else paired_difference(chosen.predicted, runner.predicted, posterior)
-        ),
+        gain=_difference(chosen, in_use, posterior),
+        behind=_difference(best, chosen, posterior),
+        against_runner_up=None if runner is None else _difference(chosen, runner, posterior),
     )
+
+
+def _difference(first: Trial, second: Trial, posterior: np.ndarray) -> Difference:
+    """Estimated accuracy of the first less that of the second, with the paired standard error."""
+    paired = paired_difference(first.predicted, second.predicted, posterior)
+    return Difference(first.accuracy.value - second.accuracy.value, paired.standard_error)
 
 
 def describe(setting: Setting) -> str:
@@ -163,7 +165,7 @@ def describe(setting: Setting) -> str:
 
 
 def _best(trials: Sequence[Trial]) -> Trial:
-    """The highest expected accuracy; of equals, the least work and then the larger decay."""
+    """The highest estimated accuracy; of equals, the least work and then the larger decay."""
     return max(
         trials,
         key=lambda t: (t.accuracy.value, -t.setting.rounds, t.setting.weight_decay),

@@ -24,7 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.accuracy import Accuracy, corrected_accuracy, expected_accuracy
+from gramlab.diagnosis.accuracy import (
+    Accuracy,
+    combined_accuracy,
+    corrected_accuracy,
+    expected_accuracy,
+)
 from gramlab.features import Features
 from gramlab.filters import filter_over_eigenvalue, linear_mu
 from gramlab.heads.fit import Fit, Targets
@@ -84,9 +89,11 @@ class Trial:
     head : str
         ``"theory"`` or ``"exact"``.
     accuracy : Accuracy
-        Expected accuracy on true labels.
+        Estimated accuracy on true labels, from the two that follow.
+    expected : Accuracy
+        By the posterior.
     corrected : Accuracy or None
-        The same by the inverse of C.
+        By the inverse of C.
     agreement : float
         Share of held-out rows predicted as their given label.
     predicted : np.ndarray of shape (N,)
@@ -96,6 +103,7 @@ class Trial:
     setting: Setting
     head: str
     accuracy: Accuracy
+    expected: Accuracy
     corrected: Accuracy | None
     agreement: float
     predicted: npt.NDArray[np.int64] = field(repr=False)
@@ -107,6 +115,7 @@ class Trial:
             "head": self.head,
             "accuracy": self.accuracy.value,
             "standard_error": self.accuracy.standard_error,
+            "expected": self.expected.value,
             "corrected": None if self.corrected is None else self.corrected.value,
             "corrected_error": None if self.corrected is None else self.corrected.standard_error,
             "agreement": self.agreement,
@@ -239,11 +248,14 @@ class _Work:
 
     def add(self, setting: Setting, head: str, predicted: npt.NDArray[np.int64]) -> Trial:
         given = self.folds.given
+        expected = expected_accuracy(predicted, self.posterior)
+        corrected = corrected_accuracy(predicted, given, self.matrix)
         trial = Trial(
             setting,
             head,
-            expected_accuracy(predicted, self.posterior),
-            corrected_accuracy(predicted, given, self.matrix),
+            combined_accuracy(expected, corrected),
+            expected,
+            corrected,
             float((predicted == given).mean()),
             predicted,
         )

@@ -34,7 +34,7 @@ class Suspects:
     precision : np.ndarray of shape (m,)
         Claimed probability that the suspect's label is wrong, calibrated by re-corruption.
     precision_low, precision_high : np.ndarray of shape (m,)
-        The same in the less and the more favourable of the re-corrupted worlds.
+        The lowest and highest of the re-corrupted worlds.
     """
 
     rows: npt.NDArray[np.int64]
