@@ -36,7 +36,7 @@ from sklearn.model_selection import cross_val_predict
 import gramlab
 from gramlab.diagnosis import DiagnosisSettings, diagnose
 from gramlab.diagnosis.neighbours import nearest_rows
-from gramlab.diagnosis.selection import Setting
+from gramlab.diagnosis.trial import Setting
 from gramlab.storage import atomic_write, output_folder, to_json
 from gramlab.transition import fold_numbers
 

@@ -18,10 +18,12 @@ from gramlab.diagnosis.advice import KINDS, advise
 from gramlab.diagnosis.columns import label_columns, suspect_columns
 from gramlab.diagnosis.diagnosis import _auc
 from gramlab.diagnosis.explanation import explain_rows
+from gramlab.diagnosis.folds import Folds
 from gramlab.diagnosis.neighbours import nearest_rows, neighbour_votes
 from gramlab.diagnosis.posterior import given_label_posterior
 from gramlab.diagnosis.recorruption import isotonic_map
-from gramlab.diagnosis.selection import Folds, Setting, Trial, decay_grid, try_settings
+from gramlab.diagnosis.selection import decay_grid, try_settings
+from gramlab.diagnosis.trial import Setting, Trial
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.spectrum import Spectrum, dense_gram
 from gramlab.transition import fold_numbers

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.diagnosis.accuracy import Difference, paired_difference
-from gramlab.diagnosis.selection import Setting, Trial
+from gramlab.diagnosis.trial import Setting, Trial
 
 __all__ = ["KINDS", "Advice", "advise", "describe"]
 

@@ -112,7 +112,7 @@ def explain_rows(
             weights = label_averaging_weights(spectrum, block, mu, t)
             for number, (row, values) in enumerate(zip(block, weights, strict=True)):
                 own, values[row] = float(values[row]), 0.0
-                by_class = np.bincount(given, weights=values, minlength=n_classes)
+                by_class = np.bincount(given, values, n_classes).astype(np.float64)
                 values[row] = -np.inf
                 top = np.argpartition(-values, count - 1)[:count]
                 top = top[np.lexsort((top, -values[top]))]

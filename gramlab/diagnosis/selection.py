@@ -18,18 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.accuracy import (
-    Accuracy,
-    combined_accuracy,
-    corrected_accuracy,
-    expected_accuracy,
-)
+from gramlab.diagnosis.accuracy import combined_accuracy, corrected_accuracy, expected_accuracy
+from gramlab.diagnosis.folds import Folds
+from gramlab.diagnosis.trial import Setting, Trial
 from gramlab.features import Features
 from gramlab.filters import filter_over_eigenvalue, linear_mu
 from gramlab.heads.fit import Fit, Targets
@@ -37,7 +32,7 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.spectrum import Spectrum
 from gramlab.targets import OneHotRows, one_hot, partial_labels
 
-__all__ = ["Folds", "Setting", "Trial", "decay_grid", "try_settings"]
+__all__ = ["decay_grid", "try_settings"]
 
 _STEP = math.sqrt(10.0)
 _LOWEST, _STEPS = 0.1, 7  # μ over the class eigenvalues: first value, number of values
@@ -45,112 +40,6 @@ _NEAR = 1.5  # a grid point within this factor of the reference makes room for i
 _GROWTH = 3  # steps that the grid may grow at either end
 _STUDENT_DECAYS = 3  # at and below the best teacher's
 _THEORY_BEST = 2  # settings of the theory that exact heads look at in any case
-
-
-@dataclass(frozen=True, order=True)
-class Setting:
-    """How to train: rounds at one weight decay, or one student of the teacher's top two.
-
-    Attributes
-    ----------
-    weight_decay : float
-        λ.
-    rounds : int
-        Trainings, the teacher included.
-    refine : str
-        ``""`` or ``"top2"``; with the latter rounds is 2.
-    """
-
-    weight_decay: float
-    rounds: int = 1
-    refine: str = ""
-
-    @property
-    def distils(self) -> bool:
-        """Whether there is a student."""
-        return self.rounds > 1
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "weight_decay": self.weight_decay,
-            "rounds": self.rounds,
-            "refine": self.refine or None,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """A setting that was tried on held-out rows.
-
-    Attributes
-    ----------
-    setting : Setting
-    head : str
-        ``"theory"`` or ``"exact"``.
-    accuracy : Accuracy
-        Estimated accuracy on true labels, from the two that follow.
-    expected : Accuracy
-        By the posterior.
-    corrected : Accuracy or None
-        By the inverse of C.
-    agreement : float
-        Share of held-out rows predicted as their given label.
-    predicted : np.ndarray of shape (N,)
-        Out-of-fold predictions.
-    """
-
-    setting: Setting
-    head: str
-    accuracy: Accuracy
-    expected: Accuracy
-    corrected: Accuracy | None
-    agreement: float
-    predicted: npt.NDArray[np.int64] = field(repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, without the predictions."""
-        return {
-            **self.setting.as_dict(),
-            "head": self.head,
-            "accuracy": self.accuracy.value,
-            "standard_error": self.accuracy.standard_error,
-            "expected": self.expected.value,
-            "corrected": None if self.corrected is None else self.corrected.value,
-            "corrected_error": None if self.corrected is None else self.corrected.standard_error,
-            "agreement": self.agreement,
-        }
-
-
-class Folds:
-    """The training rows of every fold as features, factored once, and what is held out.
-
-    Parameters
-    ----------
-    features : Features
-        N rows.
-    given : np.ndarray of shape (N,)
-        Given labels.
-    fold : np.ndarray of shape (N,)
-        Fold of each row, from :func:`gramlab.transition.fold_numbers`.
-    """
-
-    def __init__(
-        self, features: Features, given: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]
-    ) -> None:
-        x = features.as_float64()
-        self.n_classes = features.n_classes
-        self.given = given
-        self.held = [np.flatnonzero(fold == part) for part in range(int(fold.max()) + 1)]
-        self.train = [np.flatnonzero(fold != part) for part in range(len(self.held))]
-        self.parts = [
-            Features(x[rows], given[rows], n_classes=self.n_classes) for rows in self.train
-        ]
-        self.tests = [x[rows] for rows in self.held]
-
-    def __len__(self) -> int:
-        """Number of folds."""
-        return len(self.parts)
 
 
 def decay_grid(features: Features) -> list[float]:

@@ -25,7 +25,7 @@ from gramlab.figures.style import (
 
 if TYPE_CHECKING:
     from gramlab.diagnosis.diagnosis import Diagnosis
-    from gramlab.diagnosis.selection import Trial
+    from gramlab.diagnosis.trial import Trial
 
 __all__ = ["settings_figure", "suspects_figure"]
 
