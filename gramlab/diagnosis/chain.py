@@ -116,8 +116,7 @@ def diagnose(
         worlds = recorrupt(
             features, estimate, posterior, nearest, folds=asked.folds, seed=asked.seed, stage=say
         )
-        score = 1.0 - suspects.quality[suspects.rows]
-        suspects = find_suspects(posterior, given, worlds.precision(score))
+        suspects = find_suspects(posterior, given, worlds.precision(len(suspects)))
     say("explanations")
     explanations = explain_rows(
         spectrum,

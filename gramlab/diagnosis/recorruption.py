@@ -3,7 +3,7 @@
 The posterior's own word, 1 − q_i(given), is as overconfident as its heads. So the whole search is
 run again where the truth is known: true labels y are made up, given labels are drawn from the
 estimated matrix, g' ~ C[y, ·], and the transition matrix and the posterior are estimated anew from
-g' alone. How often labels with a given score were wrong *there* is what is claimed *here*.
+g' alone. How often labels of a given rank were wrong *there* is what is claimed *here*.
 
 Two worlds are made, because nobody knows the true y:
 
@@ -14,9 +14,9 @@ Two worlds are made, because nobody knows the true y:
     y_i ~ q_i. Rows whose label is uncertain get one that the features may contradict; where q is
     right this is the distribution of the truth, and where q is too unsure it is on the low side.
 
-In each world an isotonic regression maps a score to a precision. The claim is that of the cleaned
-world, and the drawn one gives the other end of its range: on data with planted noise the first was
-within five points of the truth everywhere, the second far too low where heads were too unsure.
+In each world an isotonic regression maps a suspect's rank to a precision. The claim is that of the
+cleaned world, and the drawn one gives the other end of its range: on data with planted noise the
+first was close to the truth, the second far too low where heads were too unsure.
 
 Source: the parametric bootstrap (Efron 1979) with the noise model of ``gramlab.transition``; pool
 adjacent violators as Ayer et al. (1955).
@@ -78,24 +78,37 @@ class World(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recorruption:
-    """What the worlds say about scores; the cleaned one is the first."""
+    """What the worlds say about suspects; the cleaned one is the first."""
 
     worlds: tuple[World, ...] = field(repr=False)
 
-    def precision(self, score: Array) -> tuple[Array, Array, Array]:
-        """Precision of given scores in the first world, and the lowest and highest of all.
+    def precision(self, count: int) -> tuple[Array, Array, Array]:
+        """Precision by rank in the first world, and the lowest and highest of all.
 
         Parameters
         ----------
-        score : np.ndarray of shape (m,)
-            1 − q_i(given) of suspects.
+        count : int
+            Number of suspects m; entry k of each result (m,) is for the k-th most suspicious.
+
+        Notes
+        -----
+        Ranks are compared as shares of the suspects, because scores are not comparable: each run
+        finds its own sharpness.
         """
+        at = _falling_ranks(count)
         found = [
-            isotonic_map(w.score[w.suspected], w.wrong[w.suspected], score) for w in self.worlds
+            isotonic_map(_falling_ranks(len(order)), world.wrong[world.suspected][order], at)
+            for world in self.worlds
+            for order in [np.argsort(-world.score[world.suspected], kind="stable")]
         ]
         if not found:
-            return score, np.zeros_like(score), np.ones_like(score)
+            return np.full(count, 0.5), np.zeros(count), np.ones(count)
         return found[0], np.min(found, axis=0), np.max(found, axis=0)
+
+
+def _falling_ranks(count: int) -> Array:
+    """1 − (k + ½)/m for k = 0 … m − 1: near 1 for the most suspicious, near 0 for the last."""
+    return 1.0 - (np.arange(count) + 0.5) / max(count, 1)
 
 
 def isotonic_map(scores: Array, wrong: npt.NDArray[np.bool_], at: Array) -> Array:
