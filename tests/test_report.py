@@ -17,7 +17,8 @@ from gramlab.check import CheckResult, CheckSettings, run_check
 from gramlab.features import Features
 from gramlab.figures import check_figures, figure_png
 from gramlab.figures.style import at_most
-from gramlab.report import _percent, check_report, headline
+from gramlab.report import check_report, headline
+from gramlab.report.page import percent as _percent
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "link", "img", "br"}
@@ -289,4 +290,5 @@ def test_percent_rounds_nothing_to_all_or_nothing(share, text):
 
 
 def test_template_is_part_of_the_package():
-    assert resources.files("gramlab").joinpath("report.html.j2").is_file()
+    for name in ("check.html.j2", "diagnosis.html.j2", "style.css"):
+        assert resources.files("gramlab.report").joinpath(name).is_file()

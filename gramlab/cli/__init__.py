@@ -20,6 +20,7 @@ import typer.main
 from gramlab import __version__
 from gramlab.cli import check as check_verb
 from gramlab.cli import correlations as correlations_verb
+from gramlab.cli import diagnose as diagnose_verb
 from gramlab.cli import extract as extract_verb
 from gramlab.cli import features as features_verb
 from gramlab.cli import population as population_verb
@@ -45,6 +46,7 @@ Exit codes:
 EXAMPLES = f"""\b
 Examples:
   {check_verb.EXAMPLE}
+  {diagnose_verb.EXAMPLE}
   {theorems_verb.EXAMPLE}
   {population_verb.EXAMPLE}
   {study_verb.EXAMPLE}
@@ -89,6 +91,12 @@ app.command(
     short_help=check_verb.SHORT_HELP,
     epilog=f"{check_verb.EPILOG}\n{EXIT_CODES}",
 )(check_verb.check)
+app.command(
+    "diagnose",
+    help=diagnose_verb.HELP,
+    short_help=diagnose_verb.SHORT_HELP,
+    epilog=f"{diagnose_verb.EPILOG}\n{EXIT_CODES}",
+)(diagnose_verb.diagnose)
 app.command(
     "theorems",
     help=theorems_verb.HELP,

@@ -15,6 +15,7 @@ from gramlab.figures.approximation import error_by_logits
 from gramlab.figures.averaging import crossing_round, label_averaging
 from gramlab.figures.correlations import class_angles, correlation_heatmap
 from gramlab.figures.coverage import coverage_by_rate
+from gramlab.figures.diagnosis import settings_figure, suspects_figure
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.errors import error_by_round
 from gramlab.figures.gain import gain_over_teacher
@@ -26,6 +27,7 @@ from gramlab.figures.transition import transition_figure
 
 if TYPE_CHECKING:
     from gramlab.check import CheckResult
+    from gramlab.diagnosis import Diagnosis
 
 __all__ = [
     "Figure",
@@ -36,6 +38,7 @@ __all__ = [
     "correlation_heatmap",
     "coverage_by_rate",
     "crossing_round",
+    "diagnosis_figures",
     "eigenvalue_gap",
     "error_by_logits",
     "error_by_round",
@@ -45,6 +48,8 @@ __all__ = [
     "label_averaging",
     "phase_figure",
     "save_figure",
+    "settings_figure",
+    "suspects_figure",
     "transition_figure",
 ]
 
@@ -68,4 +73,21 @@ def check_figures(result: CheckResult) -> dict[str, Figure]:
         ),
         "error_by_round": error_by_round(result.comparison, features.n_samples),
         "accuracy_by_round": accuracy_by_round(result),
+    }
+
+
+def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+    """All figures of ``gramlab diagnose``, by the stem of their file name."""
+    features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
+    truth = None if diagnosis.planted is None else diagnosis.planted.matrix
+    return {
+        "settings": settings_figure(diagnosis),
+        "suspects": suspects_figure(diagnosis),
+        "transition": transition_figure(diagnosis.estimate, features.class_names, truth),
+        "eigenvalue_gap": eigenvalue_gap(
+            diagnosis.spectrum,
+            features.n_classes,
+            weight_decay=chosen.weight_decay,
+            rounds=chosen.rounds,
+        ),
     }

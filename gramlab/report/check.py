@@ -6,18 +6,14 @@ content security policy forbids the rest. Equal results give equal pages.
 
 from __future__ import annotations
 
-import base64
-import math
 import shlex
 from collections.abc import Mapping
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from gramlab.check import CheckResult, CheckSettings
-from gramlab.figures import check_figures, crossing_round, figure_png
+from gramlab.figures import check_figures, crossing_round
 from gramlab.figures.style import at_most
+from gramlab.report.page import SPACE, number, percent, picture, render
 
 if TYPE_CHECKING:
     from gramlab.figures import Figure
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["check_report", "headline"]
 
 _NAMED_CLASSES = 25
-_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def check_report(result: CheckResult, figures: Mapping[str, Figure] | None = None) -> str:
@@ -46,26 +41,9 @@ def check_report(result: CheckResult, figures: Mapping[str, Figure] | None = Non
     found = result.as_dict()
     drawn = check_figures(result) if figures is None else figures
     texts = _figure_texts(result, found)
-    pictures = [
-        {
-            "stem": stem,
-            "source": "data:image/png;base64," + base64.b64encode(figure_png(figure)).decode(),
-            "width": round(96 * figure.get_figwidth()),
-            "height": round(96 * figure.get_figheight()),
-            "heading": texts[stem][0],
-            "alt": texts[stem][1],
-            "caption": texts[stem][2],
-        }
-        for stem, figure in drawn.items()
-    ]
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(percent=_percent, number=_number, at_most=_bound, words=_words)
-    template = environment.from_string(
-        resources.files("gramlab").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
+    pictures = [picture(figure, stem, *texts[stem]) for stem, figure in drawn.items()]
+    return render(
+        "check.html.j2",
         found=found,
         headline=headline(found),
         source=str(found["provenance"]["features"]["source"]),
@@ -95,23 +73,23 @@ def headline(found: Mapping[str, Any]) -> list[str]:
     noise = "Without added noise"
     if settings["rate"] > 0:
         noise = (
-            f"At {100 * settings['rate']:.6g}{_SPACE}% {settings['noise']} noise "
-            f"({_percent(data['realized_rate'])} of the labels drawn wrong)"
+            f"At {100 * settings['rate']:.6g}{SPACE}% {settings['noise']} noise "
+            f"({percent(data['realized_rate'])} of the labels drawn wrong)"
         )
     sentences = [
-        f"{noise}, the exact teacher recovers {_percent(start)} of the true training labels; the "
-        f"linearized theory predicts {_percent(first['linearized']['label_recovery'])}."
+        f"{noise}, the exact teacher recovers {percent(start)} of the true training labels; the "
+        f"linearized theory predicts {percent(first['linearized']['label_recovery'])}."
     ]
     if len(rounds) > 1:
         sentences.append(_trend(first, last, data["n_samples"]))
-        theory = [_percent(row["linearized"]["label_recovery"]) for row in (first, last)]
+        theory = [percent(row["linearized"]["label_recovery"]) for row in (first, last)]
         again = " again" if theory[0] == theory[1] else ""
         sentences.append(f"The theory ends at {theory[1]}{again}.")
     test = [row["exact"]["test_accuracy"] for row in (first, last)]
     if None not in test:
         sentences.append(
-            f"Measured test accuracy of the exact head: {_percent(test[0])} at round 1"
-            + (f", {_percent(test[1])} at round {last['round']}." if len(rounds) > 1 else ".")
+            f"Measured test accuracy of the exact head: {percent(test[0])} at round 1"
+            + (f", {percent(test[1])} at round {last['round']}." if len(rounds) > 1 else ".")
         )
     n = data["n_samples"]
     least = n - max(round(row["certified"]["undecided"] * n) for row in rounds)
@@ -137,13 +115,13 @@ def _trend(first: Mapping[str, Any], last: Mapping[str, Any], n: int) -> str:
     rows = f"{found[0]} to {found[1]} of {n} rows"
     after = f"After {last['round']} rounds the exact heads' label recovery"
     if last_low > high:
-        return f"{after} has risen to {_percent(share[1])} ({rows}; certified)."
+        return f"{after} has risen to {percent(share[1])} ({rows}; certified)."
     if last_high < low:
-        return f"{after} has fallen to {_percent(share[1])} ({rows}; certified)."
+        return f"{after} has fallen to {percent(share[1])} ({rows}; certified)."
     if low == high == last_low == last_high:
         return f"{after} is the same, {found[0]} of {n} rows (certified)."
     return (
-        f"{after} is {_percent(share[1])} ({rows}), which the certificates cannot tell from no "
+        f"{after} is {percent(share[1])} ({rows}), which the certificates cannot tell from no "
         f"change: they leave {low} to {high} rows at round 1 and {last_low} to {last_high} at "
         f"round {last['round']}."
     )
@@ -160,7 +138,7 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
         "eigenvalue_gap": (
             "Eigenvalues of the Gram matrix and the filter",
             f"Eigenvalues of G on a log axis against their rank. The gap after eigenvalue "
-            f"{gap['after']} is {_number(gap['value'])}, certified to "
+            f"{gap['after']} is {number(gap['value'])}, certified to "
             f"{at_most(gap['error_at_most'])}.",
             "Top: the first K eigenvalues in orange, the rest in blue; those below the certified "
             "error cannot be told from zero. Bottom: one round multiplies each direction by "
@@ -170,8 +148,8 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
         "gram_heatmap": (
             "Gram matrix, ordered by class",
             f"Heat map of cosines between training rows ordered by class. Over all pairs, the "
-            f"mean cosine is {_number(correlations['within']['mean'])} inside a class and "
-            f"{_number(correlations['between']['mean'])} "
+            f"mean cosine is {number(correlations['within']['mean'])} inside a class and "
+            f"{number(correlations['between']['mean'])} "
             + ("between superclasses." if correlations["superclass"] else "between classes."),
             "Each pixel is the cosine of two rows, taken evenly from the classes. Bright or red "
             "blocks on the diagonal are classes that hold together; off-diagonal blocks show "
@@ -189,7 +167,7 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
             "Theory against exact heads",
             f"By round, the largest difference of a theory and an exact prediction is at most "
             f"{worst:.3g}; at round {last['round']} they name another class on "
-            f"{_percent(1 - last['argmax_agreement'])} of the rows.",
+            f"{percent(1 - last['argmax_agreement'])} of the rows.",
             "Top: distance of the two prediction matrices. Middle: share of rows on which the "
             "theory names another class than the exact head, and the part of it that is "
             "certified. Bottom: the identity that links the errors of successive rounds, "
@@ -197,9 +175,9 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
         ),
         "accuracy_by_round": (
             "Accuracy by round",
-            f"Exact label recovery is {_percent(rounds[0]['exact']['label_recovery'])} at round "
-            f"1 and {_percent(last['exact']['label_recovery'])} at round {last['round']}; the "
-            f"partial-label student reaches {_percent(student['label_recovery'])} (K = {k}).",
+            f"Exact label recovery is {percent(rounds[0]['exact']['label_recovery'])} at round "
+            f"1 and {percent(last['exact']['label_recovery'])} at round {last['round']}; the "
+            f"partial-label student reaches {percent(student['label_recovery'])} (K = {k}).",
             "Lines are the theory, dots the exact heads. A bar through a dot is the range that "
             "the certificate leaves to the exact optimum. PLL is one student trained on the "
             "teacher's two largest labels, 1/2 each.",
@@ -253,35 +231,3 @@ def _command(result: CheckResult) -> str:
         if value != usual:
             words += [flag, f"{value!r}"]
     return shlex.join(words)
-
-
-def _percent(value: float | None) -> str:
-    """A share as percent; as many digits as it takes not to round something to nothing."""
-    if value is None:
-        return "–"
-    digits = 1
-    if 0.0 < value < 1.0:
-        # 99.96 % must not read as 100.0 %, nor 0.04 % as 0.0 %.
-        while digits < 6 and round(100.0 * value, digits) in (0.0, 100.0):
-            digits += 1
-    return f"{100.0 * value:.{digits}f}{_SPACE}%"
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    """A plain number, with a real minus sign; a dash where there is none."""
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{float(value):.{digits}g}".replace("-", "−") if math.isfinite(value) else "∞"
-
-
-def _words(value: object) -> str:
-    """A provenance entry, which may be nested, as words."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_words(entry)}" for key, entry in value.items())
-    if isinstance(value, list):
-        return "; ".join(_words(entry) for entry in value) or "none"
-    return "none" if value is None else str(value)
-
-
-def _bound(value: float | None) -> str:
-    return "–" if value is None else at_most(float(value))

@@ -1,0 +1,90 @@
+"""Tables as files: columns to CSV, and to Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gramlab.errors import InvalidSetting
+from gramlab.storage import atomic_path, atomic_write
+
+__all__ = ["can_write_parquet", "csv_text", "write_csv", "write_parquet"]
+
+Columns = Mapping[str, Sequence[int | float | str | bool]]
+
+
+def csv_text(columns: Columns) -> str:
+    """A table as CSV: a header, then one line a row; floats by their shortest exact form.
+
+    Raises
+    ------
+    InvalidSetting
+        If the columns differ in length; both are named.
+    """
+    _check_lengths(columns)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return stream.getvalue()
+
+
+def write_csv(path: str | os.PathLike[str], columns: Columns) -> Path:
+    """Write a table as CSV (UTF-8), whole or not at all.
+
+    Raises
+    ------
+    InvalidSetting
+        If the columns differ in length.
+    OutputError
+        If the file cannot be written.
+    """
+    return atomic_write(path, csv_text(columns))
+
+
+def can_write_parquet() -> bool:
+    """Whether pyarrow is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_parquet(path: str | os.PathLike[str], columns: Columns) -> Path:
+    """Write a table as Parquet, whole or not at all.
+
+    Raises
+    ------
+    InvalidSetting
+        If the columns differ in length, or pyarrow is not installed.
+    OutputError
+        If the file cannot be written.
+    """
+    _check_lengths(columns)
+    if not can_write_parquet():
+        raise InvalidSetting(
+            "Parquet needs pyarrow, which is not installed; install it, or write CSV"
+        )
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({name: list(values) for name, values in columns.items()})
+    with atomic_path(path) as temporary:
+        parquet.write_table(table, temporary)
+    return Path(path)
+
+
+def _check_lengths(columns: Columns) -> None:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        (first, n), (other, m) = next(
+            (pair, one)
+            for pair in [next(iter(lengths.items()))]
+            for one in lengths.items()
+            if one[1] != pair[1]
+        )
+        raise InvalidSetting(
+            f"columns must be of one length, got {n} of {first!r} and {m} of {other!r}; "
+            "give every row a value in every column"
+        )

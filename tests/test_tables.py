@@ -1,0 +1,37 @@
+"""Tables: what was written is what is read; unequal columns are refused."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from gramlab.errors import InvalidSetting, OutputError
+from gramlab.tables import can_write_parquet, csv_text, write_csv, write_parquet
+
+COLUMNS = {"row": [3, 1], "share": [0.1, 1e-300], "name": ['a,"b"\n', "é"], "issue": [True, False]}
+
+
+def test_csv_gives_back_every_value(tmp_path):
+    path = write_csv(tmp_path / "t.csv", COLUMNS)
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["share"]) for row in rows] == COLUMNS["share"]
+    assert [row["name"] for row in rows] == COLUMNS["name"]
+    assert csv_text({"a": [], "b": []}) == "a,b\n"
+
+
+def test_parquet_gives_back_every_value(tmp_path):
+    if not can_write_parquet():
+        pytest.skip("pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = write_parquet(tmp_path / "t.parquet", COLUMNS)
+    assert parquet.read_table(path).to_pydict() == COLUMNS
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_unequal_columns_and_missing_folders_are_refused(tmp_path):
+    with pytest.raises(InvalidSetting, match="2 of 'a' and 1 of 'b'"):
+        csv_text({"a": [1, 2], "b": [1]})
+    with pytest.raises(OutputError):
+        write_csv(tmp_path / "no" / "t.csv", COLUMNS)
