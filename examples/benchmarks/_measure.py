@@ -42,6 +42,7 @@ class Settings:
     problem: str = ""  # only problems whose name holds this
     cap: float = 60.0  # seconds that one run of a peer may take
     quick: bool = False
+    peers: str = ""  # only peers whose name holds this
 
 
 # ---- Problems ---------------------------------------------------------------------------------

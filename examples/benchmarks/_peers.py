@@ -236,18 +236,20 @@ def cyanure(problem: Problem, settings: Settings) -> Result:
 
 def everyone(problem: Problem, settings: Settings) -> Iterator[Result]:
     """Every peer; once one got there, the others have four times its time for a run."""
-    peers: list[Callable[[Settings], Result]] = [
-        lambda s, solver=solver, dtype=dtype: scikit_learn(solver, dtype, problem, s)
+    peers: dict[str, Callable[[Settings], Result]] = {
+        f"scikit-learn {solver} {dtype}": partial(scikit_learn, solver, dtype, problem)
         for solver, dtype in (
             ("newton-cg", "float32"),
             ("newton-cg", "float64"),
             ("lbfgs", "float64"),
             ("newton-cholesky", "float64"),
         )
-    ]
-    peers += [partial(pytorch, problem), partial(cyanure, problem)]
+    }
+    peers |= {"PyTorch": partial(pytorch, problem), "Cyanure": partial(cyanure, problem)}
     cap = settings.cap
-    for peer in peers:
+    for name, peer in peers.items():
+        if settings.peers not in name:
+            continue
         found = peer(replace(settings, cap=cap))
         if found.seconds:
             cap = min(cap, max(1.0, 4.0 * statistics.median(found.seconds)))

@@ -83,6 +83,7 @@ def compare_on(problem: Problem, settings: Settings) -> dict[str, Any]:
         "problem": f"{problem.name}, λ={problem.weight_decay:g}",
         "fastest_peer": fastest and fastest["method"],
         "pass_seconds": floor,
+        "peers": settings.peers,
         "rows": rows,
     }
 
@@ -150,5 +151,7 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
                 ]
             )
         lines += [f"**{problem['problem']}**", ""]
+        if problem.get("peers"):
+            lines[-2] += f" (of the peers only {problem['peers']})"
         lines += table(["method", "seconds", "speed", "measured gap", "products", "work"], rows)
     return lines

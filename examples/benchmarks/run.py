@@ -112,6 +112,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--target", type=float, default=1e-10, help="relative duality gap")
     parser.add_argument("--cap", type=float, help="seconds for one run of a peer (60; 2)")
     parser.add_argument("--problem", default="", help="only problems whose name holds this text")
+    parser.add_argument("--peers", default="", help="only peers whose name holds this text")
     parser.add_argument("--quick", action="store_true", help="small problems, to try the suite")
     parser.add_argument("--record", action="store_true", help="add a line to the history")
     parser.add_argument("--out", default="out/benchmarks")
@@ -131,6 +132,7 @@ def main() -> None:
         cap=options.cap or (2.0 if options.quick else 60.0),
         quick=options.quick,
         problem=options.problem,
+        peers=options.peers,
     )
     path = folder / "benchmarks.json"
     record: dict[str, Any] = {"format": 1, "benchmarks": {}}
