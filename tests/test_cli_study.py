@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from gramlab import cli
+from gramlab.cli import stopping
 from gramlab.cli import study as verb
 from gramlab.cli.study_progress import duration_words
 from gramlab.study.recipes import RECIPES
@@ -254,6 +256,30 @@ def test_ctrl_c_keeps_cells_and_says_how_to_go_on(source, tmp_path):
     for path in (out / "cells").glob("*.json"):
         assert json.loads(path.read_text())["results"]["rows"]
     assert not (out / "manifest.json").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals end the process there")
+def test_a_stop_that_was_swallowed_ends_the_study_at_the_next_cell(
+    source, tmp_path, capsys, monkeypatch
+):
+    from gramlab.study import engine
+
+    compute, seen = engine.compute_cell, []
+
+    def swallowing(*arguments):
+        seen.append(arguments)
+        if len(seen) == 2:
+            with contextlib.suppress(stopping.Stopped):
+                os.kill(os.getpid(), signal.SIGINT)
+        return compute(*arguments)
+
+    monkeypatch.setattr(engine, "compute_cell", swallowing)
+    assert study(source, *SMALL, *METHODS, "--out", tmp_path / "out") == 130
+    assert "finished cells are kept" in capsys.readouterr().err
+    assert len(seen) == len(list((tmp_path / "out" / "cells").iterdir())) == 2
+    monkeypatch.undo()
+    assert study(source, *SMALL, *METHODS, "--out", tmp_path / "out") == 0
+    assert "2 cells computed, 2 kept" in " ".join(capsys.readouterr().out.split())
 
 
 # ---- Words --------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Stopped", "signals_raise"]
+__all__ = ["Stopped", "raise_if_asked", "signals_raise"]
 
 _AGAIN_SECONDS = 0.05
+_asked: list[int] = []  # signals that have come since ``signals_raise`` was entered
 
 
 class Stopped(BaseException):
@@ -34,6 +35,16 @@ class Stopped(BaseException):
         self.reason = reason
 
 
+def raise_if_asked() -> None:
+    """Raise ``Stopped`` once more if a signal has come.
+
+    For long loops to call: compiled code that calls back into Python may drop an exception without
+    a trace, and the loop would go on.
+    """
+    if _asked:
+        raise Stopped(128 + _asked[-1], signal.Signals(_asked[-1]).name)
+
+
 @contextmanager
 def signals_raise() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise ``Stopped`` here, in the main thread.
@@ -49,6 +60,7 @@ def signals_raise() -> Iterator[None]:
     usual = sys.unraisablehook
 
     def stop(number: int, frame: object) -> None:
+        _asked.append(number)
         raise Stopped(128 + number, signal.Signals(number).name)
 
     def lost(unraisable: Any) -> None:
@@ -68,6 +80,7 @@ def signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
+        _asked.clear()
         for timer in pending:
             timer.cancel()
         for number, handler in before.items():

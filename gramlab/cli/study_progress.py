@@ -6,6 +6,7 @@ import threading
 import time
 
 from gramlab.cli import terminal
+from gramlab.cli.stopping import raise_if_asked
 
 __all__ = ["Progress", "duration_words"]
 
@@ -73,6 +74,7 @@ class Progress:
 
     def cell(self, words: str) -> None:
         """Begin a cell."""
+        raise_if_asked()
         self._bars.update(self._task, description=words)
 
     def head(self) -> None:
