@@ -143,9 +143,10 @@ def _gains(rows: _Rows, measure: str) -> tuple[list[str], list[list[str]]]:
         cells = [f"{rate:g}", _percent(teacher)]
         for _, wanted in columns:
             found = _mean([r for r in here if _fits(r, wanted)], measure)
-            both = found is not None and teacher is not None
-            # Rounded first, so that no gain is shown as a negative zero.
-            cells.append(f"{round(100.0 * (found - teacher), 2) + 0.0:+.2f}" if both else "-")
+            if found is None or teacher is None:
+                cells.append("-")
+            else:  # rounded first, so that no gain is shown as a negative zero
+                cells.append(f"{round(100.0 * (found - teacher), 2) + 0.0:+.2f}")
         cells.append(_percent(_mean(first, f"linearized_{measure}")))
         lines.append(cells)
     return headers, lines

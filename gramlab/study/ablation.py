@@ -31,7 +31,7 @@ def ablation_rows(draw: Draw) -> list[dict[str, Any]]:
     draw.work.done(teacher)
     theory = closed.fit(draw.features, draw.targets)
     robust = GeneralizedCrossEntropyHead(head.weight_decay, q=draw.cell.options["q"])
-    targets = {"given": (draw.targets, draw.targets)}
+    targets: dict[str, tuple[Any, Any]] = {"given": (draw.targets, draw.targets)}
     targets["top2"] = (draw.top_two(teacher), draw.top_two(theory))
     rows = []
     for name, (own, linear) in targets.items():
@@ -41,7 +41,7 @@ def ablation_rows(draw: Draw) -> list[dict[str, Any]]:
             else:
                 fit = head.fit(draw.features, own, start=weights)
                 draw.work.done(fit)
-            made = {"targets": name, "loss": "ce", "start": start}
+            made: dict[str, Any] = {"targets": name, "loss": "ce", "start": start}
             rows.append(draw.exact_row("ablation", fit, closed.fit(draw.features, linear), **made))
         for start, weights in (("zero", None), ("teacher", teacher.weights)):
             fit = robust.fit(draw.features, own, start=weights)

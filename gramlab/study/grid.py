@@ -63,7 +63,7 @@ def _mixture(draw: Draw, theory: Fit, teacher: Fit) -> dict[str, Any]:
 
     targets = mixed(teacher)
     negative = float((targets.deviations < -1.0 / draw.features.n_classes).any(axis=1).mean())
-    made = {"mixing": xi, "rows_with_negative_targets": negative}
+    made: dict[str, Any] = {"mixing": xi, "rows_with_negative_targets": negative}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConvergedWarning)  # said in the row
         head = draw.head(signed_targets=True)
