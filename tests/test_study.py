@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab.comparison import certify_predictions
-from gramlab.errors import InvalidSetting
+from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.partial import GeneralizedCrossEntropyHead
@@ -183,14 +183,16 @@ def test_the_mixing_weight_takes_the_own_label_out_of_the_block_model():
 def test_a_mixture_outside_the_simplex_is_solved_and_certified_or_says_why_not():
     rows = [r for r in rows_of(planned(weight_decay=["0.05"])) if r["method"] == "mixture"]
     assert rows[0]["relative_gap"] <= TOLERANCE
-    # Raw pixels: ξ is about 100, and the weights run off along directions that nothing holds.
-    recipe = recipe_named("fig2").narrowed(
-        rates=[0.5], seeds=[0], methods=["distill", "mixture"], rounds=1
+    # Where float64 has too few digits for what is asked, the row says so and holds no score.
+    recipe = recipe_named("fig6a").narrowed(
+        rates=[0.4], seeds=[1], methods=["distill", "mixture"], rounds=1
     )
-    row = rows_of(make_plan(recipe, gramlab.load_features("digits"), "digits"))[-1]
+    plan = make_plan(recipe, tiny(), "tiny", tolerance=1e-40)
+    with pytest.warns(NotConvergedWarning):  # of the teacher
+        row = rows_of(plan)[-1]
     assert "no optimum within float64" in row["skipped"]
+    assert row["mixing"] > 1.0
     assert row["label_recovery"] is None
-    assert row["rows_with_negative_targets"] > 0.5
 
 
 # ---- The tuned head -----------------------------------------------------------------------------

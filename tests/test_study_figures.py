@@ -149,3 +149,21 @@ def test_rows_that_make_no_figure_are_refused():
         figures.accuracy_by_rounds(study(), rates=[0.3])
     with pytest.raises(InvalidSetting, match="top_two_coverage of 1 to 5 settings, got 0"):
         figures.coverage_by_rate(rounds({0: [0.5]}))
+
+
+def test_errors_stand_at_their_logits_below_the_remainder_bound():
+    rows = [
+        row("approximation", seed, 0.5, round=t, rate=rate, n_samples=n)
+        | {"largest_logit_range": 0.1 * n * t, "rms_distance": 1e-3 * (1.0 + rate) * t}
+        for seed, rate, n in ((0, 0.0, 10), (0, 0.5, 20))
+        for t in (1, 2)
+    ]
+    drawn = named(figures.error_by_logits(rows))
+    assert list(drawn) == ["rate 0, 10 rows", "rate 0.5, 20 rows", "bound"]
+    assert drawn["rate 0, 10 rows"].get_xdata()[0] == 1.0
+    assert drawn["rate 0.5, 20 rows"].get_ydata()[0] == 1.5e-3
+    assert drawn["rate 0, 10 rows"].get_marker() != drawn["rate 0.5, 20 rows"].get_marker()
+    bound = drawn["bound"]
+    assert np.array_equal(bound.get_ydata(), bound.get_xdata() ** 2 / 4.0)
+    with pytest.raises(InvalidSetting, match="round 1 of method approximation"):
+        figures.error_by_logits(study())

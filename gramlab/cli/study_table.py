@@ -247,9 +247,12 @@ def _laid_out(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> Any:
 def _legend(result: StudyResult) -> str:
     rows = result.rows
     seeds = len(result.plan.recipe.seeds)
-    measured = any(r["test_accuracy"] is not None for r in rows)
-    kind = "test accuracy" if measured else "training rows predicted as their true label"
-    words = f"Means over {seeds} seed{'s' if seeds > 1 else ''}; accuracies are {kind}."
+    words = f"Means over {seeds} seed{'s' if seeds > 1 else ''}."
+    heads = [r for r in rows if r["method"] not in _MEASURES]
+    if heads:
+        measured = any(r["test_accuracy"] is not None for r in heads)
+        kind = "test accuracy" if measured else "training rows predicted as their true label"
+        words += f" Accuracies are {kind}."
     if any(r["method"] == "distill" for r in rows):
         words += (
             " Numbered columns are the students' gains over the teacher in points, round by round; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +26,7 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
         sample sizes.
 
     The error is the root mean square over training rows of the distance of the two predictions. The
-    line is what the remainder bound allows it to be, osc²/4 at the largest range of logits (and √2,
-    the largest distance of two distributions, where that is less).
+    line is what the remainder bound allows it to be: osc²/4 at the largest range of logits.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
             )
         ranges = [r["largest_logit_range"] for r in found]
         x = np.geomspace(min(ranges) / 1.5, max(ranges) * 1.5, 200)
-        axes.plot(x, np.minimum(x**2 / 4.0, math.sqrt(2.0)), color=BLACK, lw=1.2, gid="bound")
+        axes.plot(x, x**2 / 4.0, color=BLACK, lw=1.2, gid="bound")
         axes.set_xscale("log")
         axes.set_yscale("log")
         # The bound leaves the figure where nothing is near it.
