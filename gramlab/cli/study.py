@@ -31,7 +31,7 @@ A study that is stopped goes on where it was when the same command is run again.
 
 SHORT_HELP = "The paper's experiments by name, resumable, with tables and figures."
 
-EXAMPLE = "gramlab study digits --recipe fig6a --rates 0.5,0.8 --seeds 0 --out digits-study"
+EXAMPLE = "gramlab study digits --recipe fig6a --rates 0.5 --seeds 0 --out digits-study"
 
 EPILOG = f"""\b
 Examples:
