@@ -80,6 +80,14 @@ def test_seeds_that_only_one_has_do_not_count_and_are_named():
     assert "1 unpaired" in answers_markdown(rows)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_without_noise_all_seeds_are_one_draw(rate):
+    """Three equal differences are evidence where labels were drawn three times, and only there."""
+    made = rounds({seed: [0.5, 0.6] for seed in range(3)}, rate=rate)
+    verdicts = {found.verdict for found in differences(made)}
+    assert verdicts == ({"not separated"} if rate == 0.0 else {"higher"})
+
+
 def test_one_seed_separates_nothing():
     found = second_minus_teacher(rounds({0: [0.1, 0.9]}))
     assert found.low is found.high is None

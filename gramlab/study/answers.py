@@ -52,7 +52,8 @@ class Difference:
     unpaired
         Those that only one has; they do not count.
     mean, low, high
-        Of the difference, with its t-interval; the ends are None with fewer than two seeds.
+        Of the difference, with its t-interval; the ends are None with fewer than two seeds, and at
+        rate 0, where no label is drawn and all seeds say the same.
     verdict
         ``"higher"``, ``"lower"`` or ``"not separated"``.
     """
@@ -173,7 +174,7 @@ def paired_difference(
         return None
     gaps = [one[seed] - other[seed] for seed in seeds]
     mean, low, high = statistics.fmean(gaps), None, None
-    if len(gaps) > 1:
+    if len(gaps) > 1 and rate > 0.0:  # without noise all seeds are one draw
         error = statistics.stdev(gaps) / math.sqrt(len(gaps))
         reach = float(stats.t.ppf(0.5 + 0.5 * confidence, len(gaps) - 1)) * error
         low, high = mean - reach, mean + reach
