@@ -107,7 +107,7 @@ def remember(folder: Path, line: dict[str, Any]) -> None:
 def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="*", default=["digits"], help="digits, *.npz, …")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument("--repeats", type=int, help="runs of each timing (3; 1 with --quick)")
     parser.add_argument("--target", type=float, default=1e-10, help="relative duality gap")
     parser.add_argument("--cap", type=float, help="seconds for one run of a peer (60; 2)")
@@ -156,8 +156,8 @@ def main() -> None:
             }
             atomic_write(path, to_json(record))
             atomic_write(folder / "benchmarks.md", markdown(record))
-    if options.record:
-        remember(folder, history_line(record, options.only))
+    if options.record:  # after "--only" without a name: of all that is there
+        remember(folder, history_line(record, options.only or list(record["benchmarks"])))
     print("written: benchmarks.json and benchmarks.md")
 
 
