@@ -273,12 +273,12 @@ def test_ablation_has_every_combination_and_the_start_does_not_move_an_optimum()
 
 def test_the_robust_student_is_the_head_by_hand():
     plan = planned(methods=["distill", "top2-gce"], rounds=1)
+    row = rows_of(plan)[-1]
     draw = Draw(plan.features, plan.cells[0])
     teacher = draw.head().fit(draw.features, draw.targets)
     two = gramlab.partial_labels(teacher.probabilities, 2, seed=1)
     head = GeneralizedCrossEntropyHead(teacher.weight_decay, q=0.7)
     fit = head.fit(draw.features, two, start=teacher.weights)
-    row = rows_of(plan)[-1]
     assert row["method"] == "top2-gce"
     assert row["label_recovery"] == np.mean(fit.labels == draw.features.labels)
     assert row["relative_gradient_norm"] == fit.relative_gradient_norm

@@ -138,6 +138,32 @@ def test_rows_come_in_the_order_of_the_plan_whatever_was_computed_first(source, 
     assert [row["seed"] for row in usual.rows[:6]] == [0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("d", [6, 260])
+def test_no_cell_depends_on_those_before_it(d, monkeypatch):
+    """To the last bit, for features of any width; and it is the engine's care that does it."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(320) % 4
+    x = rng.standard_normal((4, d))[labels] + rng.standard_normal((320, d))
+    lists = {"rates": [0.3], "seeds": [0], "rounds": 2, "methods": ["distill", "tuned"]}
+    recipe = recipe_named("fig6a").narrowed(**lists)
+
+    def computed(order: int) -> list[list[dict]]:
+        plan = make_plan(recipe, gramlab.Features(x, labels), "wide", unit_norm=True)
+        made = [compute_cell(plan.features, cell)["rows"] for cell in plan.cells[::order]]
+        return made[::order]
+
+    assert computed(1) == computed(-1)
+    for room in ("engine", "tuning"):
+        monkeypatch.setattr(f"gramlab.study.{room}.Spectrum", Careless)
+    assert computed(1) != computed(-1)
+
+
+class Careless:
+    @staticmethod
+    def of(features) -> None:
+        """Leaves it to the heads."""
+
+
 def test_an_error_in_a_cell_keeps_those_before_it(source, tmp_path, monkeypatch):
     from gramlab.study import engine
 

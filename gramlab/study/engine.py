@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gramlab import device
 from gramlab.features import Features
+from gramlab.spectrum import Spectrum
 from gramlab.study.ablation import ablation_rows, published_rows
 from gramlab.study.cells import Cell
 from gramlab.study.draws import Draw, Work
@@ -123,6 +124,9 @@ def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> di
         ``rows`` and ``work``.
     """
     work = Work(lambda: None) if work is None else work
+    # Heads solve in the eigenbasis if it is at hand, and may do without it if it is not. At hand
+    # from the first cell on, no cell's last digits tell which ones were computed before it.
+    Spectrum.of(features)
     rows = _ROWS[cell.kind](Draw(features, cell, work))
     return {"rows": rows, "work": work.as_dict()}
 

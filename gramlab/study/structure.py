@@ -119,7 +119,7 @@ def subsample(features: Features, share: float) -> Features:
         words = stream(0, _SUBSAMPLE).random_raw(features.n_samples)
         count = max(1, round(share * features.n_samples))
         rows = np.sort(np.argsort(words, kind="stable")[:count])
-        features._memo[key] = Features(
+        part = Features(
             features.x[rows],
             features.labels[rows],
             test_x=features.test_x,
@@ -127,4 +127,6 @@ def subsample(features: Features, share: float) -> Features:
             n_classes=features.n_classes,
             superclasses=features.superclasses,
         )
+        Spectrum.of(part)  # as the engine does with all rows, and for the same reason
+        features._memo[key] = part
     return features._memo[key]
