@@ -18,7 +18,6 @@ from gramlab.heads.fit import Fit, Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.spectrum import Spectrum
 from gramlab.study.cells import Cell, row
 from gramlab.targets import one_hot, partial_labels
 
@@ -79,10 +78,6 @@ class Draw:
     features: Features
     cell: Cell
     work: Work = field(default_factory=lambda: Work(lambda: None))
-
-    def __post_init__(self) -> None:
-        """Have the spectrum first: heads take the basis at hand, whichever cell is first."""
-        Spectrum.of(self.features)
 
     @cached_property
     def given(self) -> CorruptedLabels:

@@ -19,7 +19,6 @@ from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.spectrum import Spectrum
 from gramlab.streams import stream
 from gramlab.study.draws import Draw
 from gramlab.targets import one_hot
@@ -105,7 +104,7 @@ def _held_out_scores(draw: Draw, grid: list[float]) -> dict[str, list[float]]:
 def _remaining(features: Features, held: np.ndarray) -> Features:
     """The rows that are not held out, built once per Features, with what is memoized on them."""
     if "study_rest" not in features._memo:
-        rest = Features(features.x[~held], features.labels[~held], n_classes=features.n_classes)
-        Spectrum.of(rest)  # as the engine does with all rows, and for the same reason
-        features._memo["study_rest"] = rest
+        features._memo["study_rest"] = Features(
+            features.x[~held], features.labels[~held], n_classes=features.n_classes
+        )
     return features._memo["study_rest"]
