@@ -19,7 +19,7 @@ from gramlab.storage import sha256
 __all__ = ["FORMAT", "Cell", "canonical_json", "row"]
 
 FORMAT = 1
-"""Number of the meaning of a cell's content; raised when its numbers come to mean something new."""
+"""Number of what a cell's content means; raised when its numbers come to mean something else."""
 
 _EMPTY: dict[str, Any] = {
     "noise": None,
