@@ -148,11 +148,10 @@ def study(
             stack.enter_context(made_folder(folder))
         progress = stack.enter_context(Progress(quiet=quiet))
         plan = _plan(source, chosen, asked, progress.stage)
-        if dry_run:
+        if dry_run or folder is None:
             found, words = _dry_run(plan, folder, kept)
             written: list[str] = []
         else:
-            assert folder is not None
             command = _command(source, plan, asked)
             found, words, written = _run(plan, folder, kept, command, progress)
         text = to_json(found)

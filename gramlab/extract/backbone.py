@@ -211,7 +211,8 @@ class Backbone:
         """Pooled output (n, d) as float32 of preprocessed images."""
         import torch
 
-        assert not self.model.training  # batch norm and dropout as in use, not as in training
+        if self.model.training:  # batch norm and dropout as in use, not as in training
+            raise RuntimeError("the backbone left evaluation mode while features were computed")
         with torch.inference_mode():
             values = torch.from_numpy(pixels).to(self.device, getattr(torch, self.precision))
             output = self.model(pixel_values=values)

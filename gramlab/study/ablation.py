@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gramlab.errors import InvalidSetting
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.partial import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, SgdFit, linear_layer_weights
@@ -75,10 +76,9 @@ def published_rows(draw: Draw) -> list[dict[str, Any]]:
 
 def _trained(draw: Draw, targets: Any, start: np.ndarray, loss: str = "ce") -> SgdFit:
     """Train with the cell's seed, which is also that of the noise and of the start."""
-    options, weight_decay = draw.cell.options, draw.cell.weight_decay
-    assert weight_decay is not None
+    options = draw.cell.options
     head = PublishedSgdHead(
-        weight_decay,
+        draw.head().weight_decay,
         learning_rate=options["learning_rate"],
         epochs=options["epochs"],
         loss=loss,
@@ -86,18 +86,18 @@ def _trained(draw: Draw, targets: Any, start: np.ndarray, loss: str = "ce") -> S
         seed=draw.cell.seed,
     )
     x, labels = draw.features.test_x, draw.features.test_labels
-    assert x is not None
-    assert labels is not None
+    if x is None or labels is None:
+        raise InvalidSetting(
+            "published cells need a test split, on which they choose their epoch, got features "
+            "without one: give test features and labels, or use another recipe"
+        )
     fit = head.fit(draw.features, targets, start=start, monitor=(x, labels))
     draw.work.done(fit, exact=False)
     return fit
 
 
 def _stopped(fit: SgdFit, stopping: str) -> SgdFit:
-    if stopping == "last":
-        return fit
-    assert fit.best is not None
-    return fit.best
+    return fit if stopping == "last" or fit.best is None else fit.best
 
 
 def _published_row(draw: Draw, fit: SgdFit, stopping: str, **values: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.comparison import Certified, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
@@ -96,7 +97,7 @@ class Draw:
     def head(self, weight_decay: float | None = None, **settings: Any) -> SoftmaxHead:
         """The exact head of this cell, at its tolerance unless told otherwise."""
         value = self.cell.weight_decay if weight_decay is None else weight_decay
-        assert value is not None
+        value = validation.check_weight_decay(value)
         return SoftmaxHead(value, **{"tolerance": self.cell.options["tolerance"], **settings})
 
     def certified(self, fit: Fit) -> Fit:
