@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +17,15 @@ from gramlab.heads.objective import softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.targets import OneHotRows
 
-__all__ = ["Fit", "SolveStats", "Targets", "as_features", "target_deviations", "target_rows"]
+__all__ = [
+    "Fit",
+    "MeasuredFit",
+    "SolveStats",
+    "Targets",
+    "as_features",
+    "target_deviations",
+    "target_rows",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +179,51 @@ class Fit:
             return Targets(self.deviations / tau)
         tiny = np.finfo(np.float64).tiny
         return Targets(softmax_deviations(np.log(np.maximum(self.probabilities, tiny)) / tau))
+
+
+class _Objective(Protocol):
+    def value(self, weights: np.ndarray) -> float:
+        """The objective at W (d, K)."""
+        ...
+
+    def gradient(self, weights: np.ndarray) -> np.ndarray:
+        """Its gradient (d, K)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredFit(Fit):
+    """A fit that is no optimum of a convex objective: what there is to say is measured at W.
+
+    Attributes
+    ----------
+    problem
+        The objective, in NumPy and float64, that the numbers below are recomputed with.
+    """
+
+    problem: _Objective = field(kw_only=True, repr=False)
+
+    @cached_property
+    def gradient_norm(self) -> float:
+        """Norm of the full objective's gradient at W."""
+        return float(np.linalg.norm(self.problem.gradient(self.weights)))
+
+    @cached_property
+    def start_gradient_norm(self) -> float:
+        """The same at W = 0, wherever the iteration began: the scale of the next."""
+        return float(np.linalg.norm(self.problem.gradient(np.zeros_like(self.weights))))
+
+    @property
+    def relative_gradient_norm(self) -> float:
+        """‖∇L(W)‖/‖∇L(0)‖ (0 when both vanish)."""
+        if self.start_gradient_norm == 0.0:
+            return 0.0 if self.gradient_norm == 0.0 else math.inf
+        return self.gradient_norm / self.start_gradient_norm
+
+    @cached_property
+    def objective(self) -> float:
+        """The full objective at W."""
+        return self.problem.value(self.weights)
 
 
 def as_features(

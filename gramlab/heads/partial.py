@@ -22,7 +22,7 @@ from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads import descent, solver
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
 from gramlab.heads.objective import softmax, softmax_deviations
 from gramlab.rounding import gamma
@@ -38,18 +38,15 @@ _SAFETY = 0.9  # aim below the tolerance, so that the referee's rounding cannot 
 
 
 @dataclass(frozen=True, eq=False)
-class LocalFit(Fit):
+class LocalFit(MeasuredFit):
     """A fit to a non-convex objective: a stationary point that belongs to its start.
 
     Attributes
     ----------
-    problem
-        The objective, in NumPy and float64, that all numbers below are recomputed with.
     begun_at : (d, K) or None
         Weights the iteration started from; None is W = 0.
     """
 
-    problem: GeneralizedCrossEntropy = field(kw_only=True, repr=False)
     begun_at: np.ndarray | None = field(kw_only=True, repr=False, default=None)
 
     @property
@@ -67,28 +64,6 @@ class LocalFit(Fit):
     def start(self) -> str:
         """``"zero"`` or ``"given weights"``."""
         return "zero" if self.begun_at is None else "given weights"
-
-    @cached_property
-    def gradient_norm(self) -> float:
-        """‖∇L_q(W)‖_F."""
-        return float(np.linalg.norm(self.problem.gradient(self.weights)))
-
-    @cached_property
-    def start_gradient_norm(self) -> float:
-        """‖∇L_q(0)‖_F, the scale of ``relative_gradient_norm``, wherever the iteration began."""
-        return float(np.linalg.norm(self.problem.gradient(np.zeros_like(self.weights))))
-
-    @property
-    def relative_gradient_norm(self) -> float:
-        """‖∇L_q(W)‖/‖∇L_q(0)‖ (0 when both vanish)."""
-        if self.start_gradient_norm == 0.0:
-            return 0.0 if self.gradient_norm == 0.0 else math.inf
-        return self.gradient_norm / self.start_gradient_norm
-
-    @cached_property
-    def objective(self) -> float:
-        """L_q(W; T)."""
-        return self.problem.value(self.weights)
 
     @cached_property
     def start_objective(self) -> float:

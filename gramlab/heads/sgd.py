@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
 from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.streams import MAX_SEED, stream
@@ -39,7 +39,7 @@ _PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
-class SgdFit(Fit):
+class SgdFit(MeasuredFit):
     """Where stochastic gradient descent stood after an epoch.
 
     With ``loss="ce"`` the certificate is real: it says how far from the optimum that was. With
@@ -47,8 +47,6 @@ class SgdFit(Fit):
 
     Attributes
     ----------
-    problem
-        The full objective, in NumPy and float64, that the numbers below are recomputed with.
     epoch
         Epochs done, from 1.
     accuracy_by_epoch
@@ -61,7 +59,6 @@ class SgdFit(Fit):
         no estimate of accuracy on new rows.
     """
 
-    problem: SoftmaxObjective | GeneralizedCrossEntropy = field(kw_only=True, repr=False)
     epoch: int = field(kw_only=True)
     accuracy_by_epoch: tuple[float, ...] | None = field(kw_only=True, default=None)
     best: SgdFit | None = field(kw_only=True, default=None, repr=False)
@@ -73,28 +70,6 @@ class SgdFit(Fit):
         if self.selects_on_test:
             return self.epoch
         return None if self.best is None else self.best.epoch
-
-    @cached_property
-    def gradient_norm(self) -> float:
-        """Norm of the full objective's gradient at W."""
-        return float(np.linalg.norm(self.problem.gradient(self.weights)))
-
-    @cached_property
-    def start_gradient_norm(self) -> float:
-        """The same at W = 0, wherever the descent began."""
-        return float(np.linalg.norm(self.problem.gradient(np.zeros_like(self.weights))))
-
-    @property
-    def relative_gradient_norm(self) -> float:
-        """‖∇L(W)‖/‖∇L(0)‖ (0 when both vanish)."""
-        if self.start_gradient_norm == 0.0:
-            return 0.0 if self.gradient_norm == 0.0 else math.inf
-        return self.gradient_norm / self.start_gradient_norm
-
-    @cached_property
-    def objective(self) -> float:
-        """The full objective at W."""
-        return self.problem.value(self.weights)
 
 
 class PublishedSgdHead:

@@ -28,13 +28,12 @@ _SUBSAMPLE = int.from_bytes(b"subsampl", "big")
 
 def structure_rows(draw: Draw) -> list[dict[str, Any]]:
     """One row per round; method ``structure``. Only the last columns depend on λ and the round."""
-    features, cell = draw.features, draw.cell
-    assert cell.weight_decay is not None
+    features, weight_decay = draw.features, draw.head().weight_decay
     memo = features._memo
     if "study_structure" not in memo:
         memo["study_structure"] = (_structure(features), fit_block_model(features))
     measured, model = memo["study_structure"]
-    mu = linear_mu(features.n_classes, features.n_samples, cell.weight_decay)
+    mu = linear_mu(features.n_classes, features.n_samples, weight_decay)
     return [
         draw.empty_row(
             "structure",
