@@ -37,13 +37,13 @@ def structure_rows(draw: Draw) -> list[dict[str, Any]]:
     return [
         draw.empty_row(
             "structure",
-            weight_decay=cell.weight_decay,
+            weight_decay=weight_decay,
             round=t,
             **measured,
             promised_distance=model.promised(mu, t),
             seen_distance=model.seen(draw.targets.deviations, mu, t),
         )
-        for t in range(1, cell.options["rounds"] + 1)
+        for t in range(1, draw.cell.options["rounds"] + 1)
     ]
 
 
