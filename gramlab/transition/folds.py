@@ -13,11 +13,12 @@ import numpy.typing as npt
 from gramlab.features import Features
 from gramlab.heads.fit import Targets
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.memory import check_memory
 from gramlab.streams import stream
 from gramlab.targets import OneHotRows
 from gramlab.transition.mixture import Mixture, fit_mixture, softmax
 
-__all__ = ["FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
+__all__ = ["FoldRows", "FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
 
 Array = npt.NDArray[np.float64]
 
@@ -39,6 +40,64 @@ def fold_numbers(given: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDA
     return result
 
 
+class FoldRows:
+    """The training rows of every fold as features, and the rows that are held out of them.
+
+    Made once: what is factored for the first head of a fold serves all later ones, whichever labels
+    they are fitted to.
+
+    Parameters
+    ----------
+    x : np.ndarray of shape (N, d)
+        Rows.
+    given : np.ndarray of shape (N,)
+        Given labels; heads may be fitted to others.
+    n_classes : int
+        K.
+    fold : np.ndarray of shape (N,)
+        Fold of each row, from :func:`fold_numbers`.
+
+    Attributes
+    ----------
+    train, held : list of np.ndarray
+        Row numbers, by fold.
+    parts : list of Features
+        ``x[train]``.
+    tests : list of np.ndarray
+        ``x[held]``.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If the rows of all folds would not fit.
+    InvalidLabels
+        If the training rows of a fold carry one label.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        given: npt.NDArray[np.int64],
+        n_classes: int,
+        fold: npt.NDArray[np.int64],
+    ) -> None:
+        count = int(fold.max()) + 1
+        check_memory(
+            x.itemsize * count * x.size,
+            f"the features of {count} folds",
+            "ask for fewer folds or use fewer rows",
+        )
+        self.n_classes = n_classes
+        self.held = [np.flatnonzero(fold == part) for part in range(count)]
+        self.train = [np.flatnonzero(fold != part) for part in range(count)]
+        self.parts = [Features(x[rows], given[rows], n_classes=n_classes) for rows in self.train]
+        self.tests = [x[rows] for rows in self.held]
+
+    def __len__(self) -> int:
+        """Number of folds."""
+        return len(self.parts)
+
+
 class FoldedHeads(NamedTuple):
     """One round: weights of each fold's head, and the mixture of their out-of-fold logits."""
 
@@ -51,17 +110,22 @@ class FoldedHeads(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Rows, given labels and folds; fits one head per fold."""
+    """Rows of folds and given labels; fits one head per fold."""
 
-    x: np.ndarray
+    rows: FoldRows
     given: npt.NDArray[np.int64]
-    n_classes: int
-    fold: npt.NDArray[np.int64]
     tolerance: float
 
-    def parts(self) -> list[npt.NDArray[np.bool_]]:
-        """Training rows of each fold."""
-        return [self.fold != part for part in range(int(self.fold.max()) + 1)]
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.rows.n_classes
+
+    @property
+    def mean_square(self) -> float:
+        """Mean squared norm of all rows."""
+        squares = [np.einsum("ij,ij->", x, x, dtype=np.float64) for x in self.rows.tests]
+        return float(sum(squares) / len(self.given))
 
     def fit(
         self,
@@ -74,18 +138,17 @@ class Folds:
         logits = np.empty((len(self.given), self.n_classes))
         weights = []
         head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
-        for part, train in enumerate(self.parts()):
-            rows, labels = self.x[train], self.given[train]
+        for part, (rows, train) in enumerate(zip(self.rows.parts, self.rows.train, strict=True)):
+            labels = self.given[train]
             targets: OneHotRows | Targets = OneHotRows(labels, self.n_classes)
             if previous is not None:
-                inside = softmax(previous.mixture.sharpness * (rows @ previous.weights[part]))
+                inside = softmax(previous.mixture.sharpness * (rows.x @ previous.weights[part]))
                 posterior = inside * previous.mixture.matrix[:, labels].T
                 posterior /= posterior.sum(axis=1, keepdims=True)
                 targets = Targets(posterior - 1.0 / self.n_classes)
             start = None if warm is None else warm.weights[part]
-            fit = head.fit(Features(rows, labels, n_classes=self.n_classes), targets, start=start)
-            weights.append(np.asarray(fit.weights))
-            logits[~train] = self.x[~train] @ weights[-1]
+            weights.append(np.asarray(head.fit(rows, targets, start=start).weights))
+            logits[self.rows.held[part]] = self.rows.tests[part] @ weights[-1]
         begin = None if previous is None else previous.mixture.matrix
         mixture = fit_mixture(logits, self.given, begin)
         return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
@@ -96,7 +159,7 @@ def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -
     if fixed is not None:
         say(f"round 1, weight decay {fixed:.3g}")
         return work.fit(fixed, 1, None, None)
-    scale = float(np.einsum("ij,ij->", work.x, work.x, dtype=np.float64) / len(work.x))
+    scale = work.mean_square
     start = _DECAY_START * (scale if scale > 0.0 else 1.0)
     say(f"round 1, weight decay {start:.3g}")
     best = work.fit(start, 1, None, None)
