@@ -6,14 +6,18 @@ is switched on by context, so importing gramlab never alters the precision of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import threadpoolctl
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -36,6 +40,8 @@ __all__ = [
     "row_mesh",
     "row_sums",
     "shortage",
+    "undisturbed",
+    "workers",
 ]
 
 
@@ -92,9 +98,41 @@ def count() -> int:
     return jax.local_device_count()
 
 
+def workers() -> list[int]:
+    """Local device numbers of threads that compute at the same time: one for each device.
+
+    A CPU that is a single device has two, where it has two cores: what a head does between its
+    products keeps one core at most busy.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1 and devices[0].platform == "cpu" and (os.cpu_count() or 1) > 1:
+        return [0, 0]
+    return list(range(len(devices)))
+
+
 def on_device(number: int) -> AbstractContextManager:
     """Return a context, of this thread, in which new JAX arrays live on that local device."""
     return jax.default_device(jax.local_devices()[number])
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep NumPy's and SciPy's BLAS to one thread while JAX computes.
+
+    Threads of a BLAS go on spinning for a while after each product, so as to be there for the next,
+    and take the cores from JAX's own threads. The limit is the process's, so only its main thread
+    sets it; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _blas().limit(limits=1):
+        yield
+
+
+@cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
 def describe() -> dict[str, str]:

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gramlab
+from gramlab import device
 from gramlab.errors import OutputError
 from gramlab.storage import sha256
 from gramlab.study.cells import canonical_json
@@ -111,11 +114,13 @@ def test_killed_and_resumed_it_gives_the_same_bytes(count, half, source, whole, 
     dead = run(KILLED.format(count=count, half=half), source, *ARGUMENTS, "--out", out)
     assert dead.returncode == -signal.SIGKILL
     kept = [name for name in contents(out) if name.startswith("cells/")]
-    assert len(kept) == count  # the cell in hand is lost, and no other
+    batch = len(device.workers())
+    assert max(0, count - batch + 1) <= len(kept) <= count  # the batch in hand is lost, no more
     assert not (out / "rows.json").exists()
     again = run(PROGRAM, source, *ARGUMENTS, "--out", out)
     assert again.returncode == 0
-    assert f"{8 - count} cells computed, {count} kept from before" in " ".join(again.stdout.split())
+    said = f"{8 - len(kept)} cells computed, {len(kept)} kept from before"
+    assert said in " ".join(again.stdout.split())
     assert contents(out) == contents(whole)
 
 
@@ -163,10 +168,11 @@ class Careless:
         """Leaves it to the heads."""
 
 
-def test_an_error_in_a_cell_keeps_those_before_it(source, tmp_path, monkeypatch):
+def test_an_error_in_a_cell_keeps_those_before_its_batch(source, tmp_path, monkeypatch):
     from gramlab.study import engine
 
     plan, made = planned(source), []
+    batch = len(device.workers())
 
     def failing(features, cell, work=None):
         made.append(cell)
@@ -179,7 +185,43 @@ def test_an_error_in_a_cell_keeps_those_before_it(source, tmp_path, monkeypatch)
         run_study(plan, tmp_path)
     monkeypatch.undo()
     result = run_study(plan, tmp_path)
-    assert (result.computed, result.kept) == (2, 2)
+    assert result.computed + result.kept == 4
+    assert max(0, 3 - batch) <= result.kept <= 3
+
+
+def test_a_batch_in_hand_ends_with_the_head_it_is_at(source, tmp_path, monkeypatch):
+    """Ctrl-C does not wait for cells: what another worker does stops at its next head."""
+    from gramlab.study import engine
+
+    monkeypatch.setattr(device, "workers", lambda: [0, 0])
+    plan, heads, failed = planned(source), [], threading.Event()
+
+    def slow(features, cell, work=None):
+        if cell is plan.cells[0]:
+            failed.set()
+            raise KeyboardInterrupt
+        failed.wait(10)
+        for _ in range(1000):
+            time.sleep(0.01)
+            work.on_head()
+            heads.append(cell)
+        return {"rows": [], "work": work.as_dict()}
+
+    monkeypatch.setattr(engine, "compute_cell", slow)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan, tmp_path)
+    assert len(heads) < 1000
+    assert not list((tmp_path / "cells").glob("*.json"))
+
+
+@pytest.mark.parametrize("workers", [[0], [0, 0], [0, 0, 0]])
+def test_a_cell_is_the_same_to_the_last_bit_whatever_else_is_in_hand(
+    workers, source, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(device, "workers", lambda: workers)
+    result = run_study(planned(source), tmp_path)
+    monkeypatch.setattr(device, "workers", lambda: [0])
+    assert result.rows == run_study(planned(source), tmp_path / "alone").rows
 
 
 # ---- Damaged, foreign, refused ------------------------------------------------------------------
@@ -243,7 +285,8 @@ class Listening:
         self.heard.append("done")
 
 
-def test_progress_hears_of_every_head_it_was_told_to_expect(source, tmp_path):
+def test_progress_hears_of_every_head_it_was_told_to_expect(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "workers", lambda: [0])  # else cells begin before others are done
     recipe = recipe_named("fig6a").narrowed(
         rates=[0.3], seeds=[0], rounds=3, methods=["distill", "top2-ce", "mixture", "tuned"]
     )

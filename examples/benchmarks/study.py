@@ -28,6 +28,7 @@ from _measure import (
 from _peers import Result, scikit_learn
 
 import gramlab
+from gramlab.batches import in_batches
 
 RATES = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEDS = (0, 1, 2)
@@ -44,16 +45,16 @@ def fit_heads(
 ) -> Heads:
     """Every head of the study: for each (rate, seed) the rounds and the top-two student.
 
-    The one place where heads are fitted here. All targets come in at once, so that a call that
-    fits many heads together can take its place.
+    Rates and seeds are independent and in hand several at once, as in ``gramlab study``.
     """
-    found: Heads = {}
-    for (rate, seed), given in targets.items():
-        rounds = gramlab.distill(head, features, given, ROUNDS)
-        two = gramlab.partial_labels(rounds[0].probabilities, 2, seed=seed)
-        student = head.fit(features, two, start=rounds[0].weights)
-        found[rate, seed] = [*rounds, student]
-    return found
+    gramlab.Spectrum.of(features)
+
+    def draw(key: tuple[float, int], _: int) -> list[gramlab.Fit]:
+        rounds = gramlab.distill(head, features, targets[key], ROUNDS)
+        two = gramlab.partial_labels(rounds[0].probabilities, 2, seed=key[1])
+        return [*rounds, head.fit(features, two, start=rounds[0].weights)]
+
+    return dict(zip(targets, in_batches(draw, targets), strict=True))
 
 
 def certify(found: Heads) -> list[float]:

@@ -104,11 +104,21 @@ class Coordinates:
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
         """Weights (K, d) of the features from weights a (K, r) in these coordinates."""
-        return a if self.basis is None else a @ self.basis.T
+        return a if self.basis is None else self._turned(a, back=True)
 
     def from_weights(self, weights: np.ndarray) -> np.ndarray:
         """Weights or a gradient (K, r) in these coordinates from those (K, d) of the features."""
-        return weights if self.basis is None else weights @ self.basis
+        return weights if self.basis is None else self._turned(weights, back=False)
+
+    def _turned(self, a: np.ndarray, *, back: bool) -> np.ndarray:
+        # By JAX: the threads of NumPy's BLAS go on spinning after a product, for longer than an
+        # iteration takes, on the cores that the iterations need.
+        memo, key = self.features._memo, ("device", "basis", self.quick)
+        with device.float64():
+            if key not in memo:
+                assert self.basis is not None
+                memo[key] = device.resident(self.basis, "the eigenbasis of the features")
+            return np.asarray(_turn_back(a, memo[key]) if back else _turn(a, memo[key]))
 
     def in_span(self, weights: np.ndarray) -> np.ndarray:
         """Weights (K, d) less their parts outside the span of the rows, which do nothing."""
@@ -163,6 +173,16 @@ def _quick(features: Features) -> Coordinates | None:
             )
             memo["quick basis"] = (found, z)
     return None if memo["quick basis"] is None else memo["quick basis"][0]
+
+
+@jax.jit
+def _turn(weights: jax.Array, basis: jax.Array) -> jax.Array:
+    return jnp.matmul(weights, basis, precision="highest")
+
+
+@jax.jit
+def _turn_back(weights: jax.Array, basis: jax.Array) -> jax.Array:
+    return jnp.matmul(weights, basis.T, precision="highest")
 
 
 @jax.jit

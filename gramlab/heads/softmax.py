@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -177,8 +178,9 @@ class SoftmaxHead:
         return device.shortage(needed) or None
 
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
-        solve = _Solve(self, objective, start)
-        weights, stats = solve.run()
+        with device.undisturbed():
+            solve = _Solve(self, objective, start)
+            weights, stats = solve.run()
         sharded = isinstance(objective, ShardedObjective)
         on_host = objective.features.own_rows if sharded else np.asarray
         fit = Fit(
@@ -314,7 +316,7 @@ class _Solve:
         if self.coordinates.quick:
             self.coordinates = self.coordinates.exact(self.objective.features)
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, logits: jax.Array | None = None) -> None:
         """Gradient, logits and predictions at the base point, in float64 from the weights."""
         gradient, self.logits, self.deviations = solver.evaluate(
             self.x,
@@ -322,27 +324,27 @@ class _Solve:
             self.targets,
             self.objective.weight_decay,
             jnp.asarray(self.w),
+            logits,
         )
         self.gradient = np.asarray(gradient)
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
-        self.passes += 1.0
+        self.passes += 1.0 if logits is None else 0.5
 
     def _begin_at(self, start: np.ndarray) -> None:
         """The best multiple of the start: a ray of weights is a ray of logits."""
         self.w = _zero_sum(self.coordinates.in_span(start.T))
         logits = solver.logits(self.x, jnp.asarray(self.w))
         squares = float(np.vdot(self.w, self.w))
-        self.w = self.w * float(
-            solver.best_multiple(
-                logits,
-                self.targets,
-                float(self.objective.n_samples),
-                self.objective.weight_decay * squares,
-            )
+        multiple = solver.best_multiple(
+            logits,
+            self.targets,
+            float(self.objective.n_samples),
+            self.objective.weight_decay * squares,
         )
+        self.w = self.w * float(multiple)
         self.passes += 0.5
-        self._evaluate()
+        self._evaluate(multiple * logits)
 
     def _begin_at_zero(self) -> None:
         """W = 0, where everything is known without a pass."""

@@ -124,12 +124,13 @@ def evaluate(
     targets: jax.Array,
     weight_decay: jax.Array,
     weights: jax.Array,
+    logits: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Gradient (K, r), logits (N, K) and P − 1/K (N, K) at ``weights`` (K, r).
 
-    ``targets`` are deviations T − 1/K (N, K).
+    ``targets`` are deviations T − 1/K (N, K). The logits may be given, which saves half a pass.
     """
-    logits = _forward(z, weights)
+    logits = _forward(z, weights) if logits is None else logits
     shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
     partition = (shifted + 1.0).sum(axis=1, keepdims=True)
     predictions = (shifted - shifted.mean(axis=1, keepdims=True)) / partition

@@ -1,20 +1,24 @@
 """The engine: a recipe on features, cell by cell, each computed once and kept.
 
-A study that was stopped, by Ctrl-C or by force, goes on where it was: at most the cell in hand is
-lost. Nothing in its results depends on the order or the time in which cells were computed.
+Independent cells are computed in batches, one cell for each worker: on a CPU the heads of one fill
+the cores wherever those of the other leave them idle. A study that was stopped, by Ctrl-C or by
+force, goes on where it was: at most the batch in hand is lost. Nothing in its results depends on
+the order or the time in which cells were computed.
 """
 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 from gramlab import device
+from gramlab.batches import in_batches
+from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
 from gramlab.spectrum import Spectrum
 from gramlab.study.ablation import ablation_rows, published_rows
@@ -196,10 +200,12 @@ def _compute(
     store: CellStore,
     progress: StudyProgress | None,
 ) -> None:
-    """Compute the missing cells, one worker per device; on a single device in this thread."""
+    """Compute the missing cells, several at once: a batch is one cell for each worker."""
     stop = threading.Event()
 
     def head() -> None:
+        if stop.is_set():
+            raise _Stopping
         if progress is not None:
             progress.head()
 
@@ -211,28 +217,21 @@ def _compute(
         if progress is not None:
             progress.cell_done()
 
-    devices = min(device.count(), len(missing))
-    if devices <= 1:
-        for index in missing:
-            one(index, plan.features)
-        return
-
-    def worker(number: int) -> None:
-        # What is memoized on features lives on one device, so each worker has its own.
-        features = plan.features if number == 0 else _twin(plan.features)
+    # What is memoized on features lives on one device, so each device has its own, made before
+    # its workers ask for it all at once.
+    own = {0: plan.features}
+    for number in set(device.workers()[: len(missing)]):
+        own.setdefault(number, _twin(plan.features))
         with device.on_device(number):
-            for index in missing[number::devices]:
-                if stop.is_set():
-                    return
-                one(index, features)
+            Spectrum.of(own[number])
+    with warnings.catch_warnings():
+        # A miss is counted, and told in its row. Filters are of the process, not of a thread.
+        warnings.simplefilter("ignore", NotConvergedWarning)
+        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop)
 
-    with ThreadPoolExecutor(devices) as pool:
-        try:
-            for done in as_completed([pool.submit(worker, n) for n in range(devices)]):
-                done.result()
-        except BaseException:
-            stop.set()  # the cells in hand are finished and kept, and no others begun
-            raise
+
+class _Stopping(Exception):
+    """Leaves a cell whose study has been stopped from another thread."""
 
 
 def _twin(features: Features) -> Features:

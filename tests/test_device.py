@@ -1,0 +1,66 @@
+"""Host BLAS kept to one thread while JAX computes: nested, beside other threads, and given back."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from gramlab import SoftmaxHead, device
+
+
+def blas_threads() -> set[int]:
+    found = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return {library.num_threads for library in found.lib_controllers}
+
+
+@pytest.fixture
+def two_threads():
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        if blas_threads() != {2}:
+            pytest.skip("the BLAS at hand cannot be given two threads")
+        yield
+
+
+def test_nested_contexts_give_back_what_was(two_threads):
+    with device.undisturbed():
+        with device.undisturbed():
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == {2}
+
+
+def test_other_threads_leave_the_process_as_it_is(two_threads):
+    """Each saving and restoring what it saw, threads that overlap would end at one thread."""
+    entered, left = threading.Event(), threading.Event()
+    seen: list[set[int]] = []
+
+    def second() -> None:
+        with device.undisturbed():
+            entered.set()
+            left.wait(10)
+            seen.append(blas_threads())
+
+    other = threading.Thread(target=second)
+    with device.undisturbed():
+        other.start()
+        entered.wait(10)
+        assert blas_threads() == {1}
+    left.set()
+    other.join()
+    assert seen == [{2}]
+    assert blas_threads() == {2}
+
+
+def test_a_fit_that_fails_gives_back_what_was(two_threads):
+    def interrupt(passes: float, norm: float) -> None:
+        assert blas_threads() == {1}
+        raise KeyboardInterrupt
+
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    targets = np.eye(3)[np.arange(30) % 3]
+    with pytest.raises(KeyboardInterrupt):
+        SoftmaxHead(1e-3, progress=interrupt).fit(x, targets)
+    assert blas_threads() == {2}
