@@ -15,7 +15,7 @@ from gramlab.validation import check_integer
 
 __all__ = ["nearest_rows", "neighbour_votes"]
 
-_BLOCK_VALUES = 1 << 23  # inner products held at once
+_BLOCK_VALUES = 1 << 22  # inner products held at once
 
 
 def nearest_rows(features: Features, count: int) -> npt.NDArray[np.int64]:

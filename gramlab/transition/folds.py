@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from gramlab import device
+from gramlab.batches import in_batches
 from gramlab.features import Features
 from gramlab.heads.fit import Targets
 from gramlab.heads.softmax import SoftmaxHead
@@ -21,6 +23,7 @@ from gramlab.transition.mixture import Mixture, fit_mixture, softmax
 __all__ = ["FoldRows", "FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 _FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
 _DECAY_START = 1e-3  # of the mean squared row norm: where the search of the weight decay begins
@@ -97,6 +100,12 @@ class FoldRows:
         """Number of folds."""
         return len(self.parts)
 
+    def at_once(self, task: Callable[[int], T]) -> list[T]:
+        """``[task(part) for each fold]``, several folds at once where they share a device."""
+        if device.count() > 1:  # what a fold's features keep lives on one of them
+            return [task(part) for part in range(len(self))]
+        return in_batches(lambda part, place: task(part), range(len(self)))
+
 
 class FoldedHeads(NamedTuple):
     """One round: weights of each fold's head, and the mixture of their out-of-fold logits."""
@@ -136,10 +145,10 @@ class Folds:
     ) -> FoldedHeads:
         """Fit the heads of a round: to the given labels, or to posteriors under ``previous``."""
         logits = np.empty((len(self.given), self.n_classes))
-        weights = []
         head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
-        for part, (rows, train) in enumerate(zip(self.rows.parts, self.rows.train, strict=True)):
-            labels = self.given[train]
+
+        def weights_of(part: int) -> Array:
+            rows, labels = self.rows.parts[part], self.given[self.rows.train[part]]
             targets: OneHotRows | Targets = OneHotRows(labels, self.n_classes)
             if previous is not None:
                 inside = softmax(previous.mixture.sharpness * (rows.x @ previous.weights[part]))
@@ -147,8 +156,11 @@ class Folds:
                 posterior /= posterior.sum(axis=1, keepdims=True)
                 targets = Targets(posterior - 1.0 / self.n_classes)
             start = None if warm is None else warm.weights[part]
-            weights.append(np.asarray(head.fit(rows, targets, start=start).weights))
-            logits[self.rows.held[part]] = self.rows.tests[part] @ weights[-1]
+            return np.asarray(head.fit(rows, targets, start=start).weights)
+
+        weights = self.rows.at_once(weights_of)
+        for part, held in enumerate(self.rows.held):
+            logits[held] = self.rows.tests[part] @ weights[part]
         begin = None if previous is None else previous.mixture.matrix
         mixture = fit_mixture(logits, self.given, begin)
         return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
