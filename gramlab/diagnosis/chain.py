@@ -90,8 +90,8 @@ def diagnose(
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")
     folds = Folds(features, given, fold_numbers(given, asked.folds, asked.seed))
-    for part in folds.parts:
-        Spectrum.of(part)  # for the theory, and for all heads on folds from here on
+    # For the theory, and for all heads on folds from here on.
+    folds.at_once(lambda number: Spectrum.of(folds.parts[number]))
     estimate = estimate_transition(
         features, given, rows=folds, seed=asked.seed, stage=lambda w: say(f"noise: {w}")
     )
