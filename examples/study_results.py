@@ -12,6 +12,7 @@ them, and study-NAME-PREPARATION-RECIPE.png for the recipes of --images-of.
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,12 @@ from gramlab.cli.study_table import premise_tables
 from gramlab.errors import InvalidSetting
 from gramlab.figures import save_figure
 from gramlab.storage import atomic_write, output_folder, sha256, to_json
-from gramlab.study.answers import answers_markdown, thresholds
+from gramlab.study.answers import answers_markdown, thresholds_markdown
 from gramlab.study.cells import canonical_json
 from gramlab.study.engine import StudyResult, run_study
 from gramlab.study.plan import make_plan
 from gramlab.study.recipes import RECIPES
-from gramlab.study.rows import groups
+from gramlab.study.rows import TEACHER, groups
 from gramlab.study.tables import result_tables, tables_markdown, write_rows
 
 RECIPE_NAMES = ("fig2", "fig6a", "fig6b", "ablation")
@@ -42,6 +43,7 @@ class Printing:
     def __init__(self, name: str) -> None:
         self.name, self.words = name, ""
         self.cells = self.heads = self.done = self.finished = 0
+        self.lock = threading.Lock()
         self.began = time.monotonic()
 
     def begin(self, cells: int, heads: int, kept: int) -> None:
@@ -55,10 +57,12 @@ class Printing:
         self.words = words
 
     def head(self) -> None:
-        self.done += 1
+        with self.lock:
+            self.done += 1
 
     def cell_done(self) -> None:
-        self.finished += 1
+        with self.lock:
+            self.finished += 1
         rate = self.done / (time.monotonic() - self.began)
         left = (self.heads - self.done) / rate / 60.0
         print(
@@ -116,7 +120,10 @@ def tables(rows: list[dict]) -> list[str]:
 
 
 def agreement(rows: list[dict]) -> str:
-    """Theory against exact heads over the certified rounds: agreement, and what is proved."""
+    """Theory against exact heads over the certified rounds: agreement, and what is proved.
+
+    First by round over all rates, then every cell.
+    """
     gap = max(row["relative_gap"] for row in rows if row["method"] == "distill")
     lines = [
         f"The closed form against exact heads with relative gaps up to {gap:.0e}, over all rates:",
@@ -125,8 +132,14 @@ def agreement(rows: list[dict]) -> str:
         "undecided, mean | largest difference |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    rounds = [row for row in rows if row["method"] == "distill"]
-    for group in groups(rounds):
+    cells = [
+        "",
+        "The same, cell by cell: training rows on which the two are proved to differ (and those "
+        "that the bound leaves open), by round.",
+        "",
+    ]
+    width = 0
+    for group in groups([row for row in rows if row["method"] == "distill"]):
         for column in group.rounds:
             own = [row for (c, _, _), row in group.rows.items() if c == column]
 
@@ -140,11 +153,47 @@ def agreement(rows: list[dict]) -> str:
                 f"{mean('certified_undecided'):.1%} | "
                 f"{max(row['max_abs_distance'] for row in own):.2f} |"
             )
+        if len(group.rounds) != width:
+            width = len(group.rounds)
+            numbers = " | ".join(str(column.round) for column in group.rounds)
+            cells += [f"| setting | rate | seed | {numbers} |", f"|---|---:|---:{'|---:' * width}|"]
+        for rate, seed in sorted({(rate, seed) for _, rate, seed in group.rows}):
+            own = [group.rows.get((column, rate, seed)) for column in group.rounds]
+            words = [
+                f"{row['certified_disagreement']:.1%} ({row['certified_undecided']:.1%})"
+                if row
+                else "—"
+                for row in own
+            ]
+            cells.append(f"| {group.title} | {rate:g} | {seed} | {' | '.join(words)} |")
+    return "\n".join([*lines, *cells]) + "\n"
+
+
+def coverage(rows: list[dict]) -> str:
+    """How often the teacher's first choice, and its first two, hold the true label."""
+    found = [group for group in groups(rows) if group.rounds]
+    rates = sorted({rate for group in found for rate in group.rates})
+    lines = [
+        "Training rows whose true label is the teacher's first choice / among its first two, mean "
+        "over seeds, by rate of noise:",
+        "",
+        f"| setting | {' | '.join(f'{rate:g}' for rate in rates)} |",
+        f"|---{'|---:' * len(rates)}|",
+    ]
+    for group in found:
+        words = []
+        for rate in rates:
+            shares = [
+                group.values(TEACHER, rate, name) for name in ("label_recovery", "top_two_coverage")
+            ]
+            means = [f"{sum(v.values()) / len(v):.0%}" for v in shares if v]
+            words.append(" / ".join(means) or "—")
+        lines.append(f"| {group.title} | {' | '.join(words)} |")
     return "\n".join(lines) + "\n"
 
 
 def overall(rows: list[dict], results: list[StudyResult]) -> str:
-    """What holds over all sources: heads, certificates, thresholds."""
+    """What holds over all sources: heads, certificates, coverage, thresholds."""
     heads = [row for row in rows if row["certified_undecided"] is not None]
     gaps = [row["relative_gap"] for row in heads]
     missed = sum(gap > 1e-8 for gap in gaps)
@@ -154,18 +203,10 @@ def overall(rows: list[dict], results: list[StudyResult]) -> str:
         f"{max(gaps):.1e}); {skipped} mixtures without an optimum within float64. "
         f"{sum(r.heads for r in results)} heads in {sum(len(r.keys) for r in results)} cells.",
         "",
-        "| features | student | against | teacher's | least with a gain | greatest without | "
-        "settings higher / lower / not separated |",
-        "|---|---|---|---|---:|---:|---:|",
+        coverage(rows),
+        thresholds_markdown(rows),
     ]
-    for t in thresholds(rows):
-        shares = ["—" if v is None else f"{v:.1%}" for v in (t.least, t.greatest_without)]
-        lines.append(
-            f"| {t.features}, {t.preparation} | {t.student} | {t.against} | "
-            f"{t.quantity.replace('_', ' ')} | {' | '.join(shares)} | "
-            f"{t.higher} / {t.lower} / {t.not_separated} |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -182,8 +223,10 @@ def main() -> None:
     parser.add_argument("--preparations", nargs="+", default=list(PREPARED), choices=PREPARED)
     parser.add_argument("--seeds", nargs="+", type=int)
     parser.add_argument("--rates", nargs="+", type=float)
+    parser.add_argument("--page", default="study", help="first word of the names of the pages")
     parser.add_argument("--images-of", nargs="*", default=["fig2"], choices=list(RECIPES))
-    parser.add_argument("--tight", nargs="*", default=["fig2"], choices=list(RECIPES))
+    tight = ["fig2", "fig6a", "fig6b"]
+    parser.add_argument("--tight", nargs="*", default=tight, choices=list(RECIPES))
     parser.add_argument("--work", default="out/study")
     parser.add_argument("--out", default="out/study")
     parser.add_argument("--images", default="out/study")
@@ -217,12 +260,12 @@ def main() -> None:
         heads = [row for row in rows if row["method"] not in PREMISES]
         if heads:
             parts += [agreement(list(proved.values()) or heads), answers_markdown(heads)]
-        atomic_write(out / f"study_{name}.md", "\n".join(parts))
+        atomic_write(out / f"{options.page}_{name}.md", "\n".join(parts))
         write_rows(rows, work / f"rows-{name}.csv")
         everything += rows
     heads = [row for row in everything if row["method"] not in PREMISES]
     if heads:
-        atomic_write(out / "study.md", overall(heads, results))
+        atomic_write(out / f"{options.page}.md", overall(heads, results))
     print(f"written: {out}, {images}; {len(everything)} rows", flush=True)
 
 

@@ -196,6 +196,19 @@ def test_a_threshold_that_does_not_separate_says_so():
     assert not threshold.separates
 
 
+def test_each_noise_has_a_threshold_of_its_own():
+    """Pooled, the symmetric win at a weak teacher would pass for one under asymmetric noise."""
+    weak = by_rate([-0.2, -0.2, 0.02])
+    strong = [one | {"noise": "asymmetric"} for one in by_rate([0.02, -0.2, -0.2])]
+    found = {
+        t.noise: t
+        for t in thresholds([*weak, *strong])
+        if (t.against, t.quantity) == ("last round", "test_accuracy")
+    }
+    assert found["symmetric"].least == pytest.approx(0.5, abs=1e-3)
+    assert found["asymmetric"].least == pytest.approx(0.9, abs=1e-3)
+
+
 def test_answers_are_plain_data_and_markdown():
     rows = by_rate([0.02, 0.03, -0.2])
     answers = study_answers(rows)
@@ -204,5 +217,7 @@ def test_answers_are_plain_data_and_markdown():
     assert len(answers["differences"]) == len(differences(rows))
     text = answers_markdown(rows)
     tables = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert tables == [7] * 11 + [5] * 5 + [8] * (2 + len(answers["thresholds"]))
+    rivals = {(t["noise"], t["student"], t["against"]) for t in answers["thresholds"]}
+    assert tables == [7] * 11 + [5] * 5 + [8] * (2 + len(rivals))
+    assert "| last round | 70.0 %, 50.0 % | 78.0 %, 58.0 % | 2 / 1 / 0 |" in text
     assert "toy, raw, symmetric noise, base weight decay" in text

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import authors_method
+import batch
 import one_head
 import spectrum
 import study
@@ -29,6 +30,7 @@ from gramlab.storage import atomic_write, output_folder, to_json
 
 BENCHMARKS = {
     "one_head": ("One head against its peers", one_head),
+    "batch": ("Many heads on the same features", batch),
     "study": ("A study of many heads", study),
     "spectrum": ("Closed forms from one factorization", spectrum),
     "authors_method": ("The authors' numerical method", authors_method),

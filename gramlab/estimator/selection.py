@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.batches import in_batches
 from gramlab.distillation import distill
 from gramlab.estimator.base import TrainingData, exact_head
 from gramlab.heads.fit import as_features
@@ -58,14 +60,24 @@ def validated(
         candidates += [(decay, 2, "top2")] if "top2" in ways and most >= 2 else []
     hits = np.zeros((len(candidates), len(x)))
     held_by = _folds(data.targets.argmax(axis=1), parts, seed)
-    for fold in range(parts):
+    told, done = threading.Lock(), 0
+
+    def tell() -> None:
+        nonlocal done
+        with told:
+            done += 1
+            if progress is not None:
+                progress(done, parts * len(decays))
+
+    def fold_hits(fold: int, _: int) -> None:
+        """Heads of one fold, all from its one factorization."""
         held, kept = held_by == fold, held_by != fold
         weights = None if data.weights is None else data.weights[kept]
         features = as_features(x[kept], data.targets)
         train = TrainingData(features, data.targets[kept], data.classes, weights)
         truth = data.targets[held]
         row = 0
-        for number, decay in enumerate(decays):
+        for decay in decays:
             head = exact_head(train, decay, tolerance, max_passes, polish=False)
             fits = list(distill(head, features, train.targets, most if None in ways else 1))
             if "top2" in ways and most >= 2:
@@ -75,8 +87,9 @@ def validated(
                 predicted = (x[held] @ fit.weights).argmax(axis=1)
                 hits[row, held] = truth[np.arange(len(truth)), predicted]
                 row += 1
-            if progress is not None:
-                progress(fold * len(decays) + number + 1, parts * len(decays))
+            tell()
+
+    in_batches(fold_hits, range(parts))
     return _table(candidates, hits, data.weights)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "paired_difference",
     "study_answers",
     "thresholds",
+    "thresholds_markdown",
     "trends",
 ]
 
@@ -112,8 +113,8 @@ class Threshold:
 
     Attributes
     ----------
-    features, preparation
-        Over all noises, rates and weight decays of these.
+    features, preparation, noise
+        Over all rates and weight decays of these.
     student, against
         The student, and what it is to beat.
     quantity
@@ -128,6 +129,7 @@ class Threshold:
 
     features: str
     preparation: str
+    noise: str
     student: str
     against: str
     quantity: str
@@ -252,7 +254,7 @@ def thresholds(rows: Sequence[Row], *, confidence: float = 0.95) -> list[Thresho
     measured three ways: test accuracy, label recovery, and the share of training rows with the
     true label among its two largest.
     """
-    seen: dict[tuple[str, str, str, str, str], list[tuple[float, str]]] = {}
+    seen: dict[tuple[str, str, str, str, str, str], list[tuple[float, str]]] = {}
     for group in groups(rows):
         for rate in group.rates:
             for student, against, name in _rivals(group, rate):
@@ -262,7 +264,8 @@ def thresholds(rows: Sequence[Row], *, confidence: float = 0.95) -> list[Thresho
                 for quantity in _QUANTITIES:
                     values = group.values(TEACHER, rate, quantity)
                     if values:
-                        key = (group.features, group.preparation, student.label, name, quantity)
+                        where = (group.features, group.preparation, group.noise)
+                        key = (*where, student.label, name, quantity)
                         point = (statistics.fmean(values.values()), gap.verdict)
                         seen.setdefault(key, []).append(point)
     found = []
@@ -328,16 +331,36 @@ def answers_markdown(rows: Sequence[Row], *, confidence: float = 0.95) -> str:
     lines += [_line("setting", "rate", "shape", "best round"), _line("---", "---:", "---", "---:")]
     for t in trends(rows, confidence=confidence):
         lines.append(_line(_title(t.setting), f"{t.rate:g}", t.shape, f"{t.best_round}"))
-    lines += ["", "The least teacher with which a partial-label student wins.", ""]
-    heads = ("features", "student", "against", "teacher's", "least with", "greatest without")
-    lines += [_line(*heads, "settings higher / lower / not separated")]
-    lines += [_line(*["---"] * 4, "---:", "---:", "---:")]
+    lines += ["", thresholds_markdown(rows, confidence=confidence).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def thresholds_markdown(rows: Sequence[Row], *, confidence: float = 0.95) -> str:
+    """``thresholds`` by features, noise, student and rival: a Markdown table."""
+    lines = [
+        "The least teacher with which a partial-label student wins, and the greatest with which it "
+        "does not, by the teacher's test accuracy and by the share of training rows with the true "
+        "label among its two largest; over the rates of each noise.",
+        "",
+        _line(
+            *("features", "noise", "student", "against", "accuracy: least with, greatest without"),
+            "coverage: least with, greatest without",
+            "rates higher / lower / not separated",
+        ),
+        _line(*["---"] * 4, *["---:"] * 3),
+    ]
+    told: dict[tuple[str, ...], list[Threshold]] = {}
     for t in thresholds(rows, confidence=confidence):
-        where = ", ".join(part for part in (t.features, t.preparation) if part)
-        quantity = t.quantity.replace("_", " ")
-        counts = f"{t.higher} / {t.lower} / {t.not_separated}"
-        shares = [f"{_share(t.least)}", f"{_share(t.greatest_without)}"]
-        lines.append(_line(where, t.student, t.against, quantity, *shares, counts))
+        told.setdefault((t.features, t.preparation, t.noise, t.student, t.against), []).append(t)
+    for (features, preparation, noise, student, against), found in told.items():
+        of = {t.quantity: t for t in found}
+        shares = [
+            f"{_share(of[name].least)}, {_share(of[name].greatest_without)}" if name in of else "—"
+            for name in ("test_accuracy", "top_two_coverage")
+        ]
+        where = ", ".join(part for part in (features, preparation) if part)
+        counts = f"{found[0].higher} / {found[0].lower} / {found[0].not_separated}"
+        lines.append(_line(where, noise, student, against, *shares, counts))
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gramlab.errors import InvalidSetting
 
-__all__ = ["PLL", "Column", "Group", "Row", "column_of", "groups"]
+__all__ = ["PLL", "TEACHER", "Column", "Group", "Row", "column_of", "groups"]
 
 Row = Mapping[str, Any]
 
