@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from gramlab.errors import InvalidSetting
 from gramlab.storage import atomic_path, atomic_write
@@ -32,12 +32,12 @@ def csv_text(columns: Columns) -> str:
         If the columns differ in length; both are named.
     """
     _check_lengths(columns)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[str] = []  # one for each call of the writer, which quotes what its line end holds
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
     writer.writerow([_as_text(name) for name in columns])
     for row in zip(*columns.values(), strict=True):
         writer.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in row])
-    return stream.getvalue()
+    return "".join(f"{line[:-2]}\n" for line in lines)
 
 
 def _as_text(cell: str) -> str:
