@@ -101,13 +101,20 @@ def count() -> int:
 def workers() -> list[int]:
     """Local device numbers of threads that compute at the same time: one for each device.
 
-    A CPU that is a single device has two, where it has two cores: what a head does between its
-    products keeps one core at most busy.
+    A CPU that is a single device has two, where this process may use two cores: what a head does
+    between its products keeps one core at most busy.
     """
     devices = jax.local_devices()
-    if len(devices) == 1 and devices[0].platform == "cpu" and (os.cpu_count() or 1) > 1:
+    if len(devices) == 1 and devices[0].platform == "cpu" and _cores() > 1:
         return [0, 0]
     return list(range(len(devices)))
+
+
+def _cores() -> int:
+    """Cores that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def on_device(number: int) -> AbstractContextManager:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -64,3 +65,11 @@ def test_a_fit_that_fails_gives_back_what_was(two_threads):
     with pytest.raises(KeyboardInterrupt):
         SoftmaxHead(1e-3, progress=interrupt).fit(x, targets)
     assert blas_threads() == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores of a process unknown here")
+@pytest.mark.parametrize(("cores", "workers"), [({0}, [0]), ({0, 3}, [0, 0]), ({1, 2, 3}, [0, 0])])
+def test_a_cpu_has_two_workers_where_the_process_may_use_two_cores(cores, workers, monkeypatch):
+    """However many the machine has: a process held to one core has nothing to fill."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: cores)
+    assert device.workers() == workers
