@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from gramlab.errors import InvalidSetting
 from gramlab.storage import atomic_path, atomic_write
@@ -33,7 +34,8 @@ def csv_text(columns: Columns) -> str:
     """
     _check_lengths(columns)
     lines: list[str] = []  # one for each call of the writer, which quotes what its line end holds
-    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    sink: Any = SimpleNamespace(write=lines.append)
+    writer = csv.writer(sink, lineterminator="\r\n")
     writer.writerow([_as_text(name) for name in columns])
     for row in zip(*columns.values(), strict=True):
         writer.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in row])
