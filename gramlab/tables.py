@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from gramlab.errors import InvalidSetting
 from gramlab.storage import atomic_path, atomic_write
 
 __all__ = ["can_write_parquet", "csv_text", "write_csv", "write_parquet"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Columns = Mapping[str, Sequence[int | float | str | bool]]
 
@@ -20,17 +23,34 @@ Columns = Mapping[str, Sequence[int | float | str | bool]]
 def csv_text(columns: Columns) -> str:
     """A table as CSV: a header, then one line a row; floats by their shortest exact form.
 
+    Text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a carriage
+    return, and is no number) gets an apostrophe in front, which spreadsheets take as "this is text"
+    and other readers as it stands; Parquet keeps every text as it is. So does CSV for the rest.
+
     Raises
     ------
     InvalidSetting
         If the columns differ in length; both are named.
     """
     _check_lengths(columns)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return stream.getvalue()
+    lines: list[str] = []  # one for each call of the writer, which quotes what its line end holds
+    sink: Any = SimpleNamespace(write=lines.append)
+    writer = csv.writer(sink, lineterminator="\r\n")
+    writer.writerow([_as_text(name) for name in columns])
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in row])
+    return "".join(f"{line[:-2]}\n" for line in lines)
+
+
+def _as_text(cell: str) -> str:
+    """Text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def write_csv(path: str | os.PathLike[str], columns: Columns) -> Path:

@@ -78,9 +78,10 @@ CITATION = """Please cite the paper whose theory gramlab implements, and gramlab
 # typer does not export the base of its usage errors, and where it lives depends on its version.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
+_COMPLETION = frozenset({"--install-completion", "--show-completion"})
+
 app = typer.Typer(
     name="gramlab",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -208,6 +209,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _UsageError as problem:
         verb = "gramlab" if problem.ctx is None else problem.ctx.command_path
         say(f"error: {problem.format_message().rstrip('.')}; see {verb} --help")
+        return 2
+    except SystemExit as end:  # typer's way to end once it has written or installed a completion
+        return end.code if isinstance(end.code, int) else 0
+    if code == 1 and _COMPLETION.intersection(arguments):
+        say(
+            "error: expected to be run in a shell that can complete, but it is none of those known "
+            "here; start bash, zsh, fish or PowerShell first"
+        )
         return 2
     return code if isinstance(code, int) else 0
 

@@ -36,6 +36,8 @@ EPILOG = f"""\b
 Examples:
   {EXAMPLE}
   gramlab diagnose my-features.npz --weight-decay 1e-4 --json -
+
+A run that was stopped leaves whole files only, and starts anew when it is run again.
 """
 
 _LAST_SEED = 2**64 - 1

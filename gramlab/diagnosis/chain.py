@@ -34,6 +34,7 @@ from gramlab.transition import estimate_transition, fold_numbers
 __all__ = ["diagnose"]
 
 _NEIGHBOURS = 50
+_OF_ROWS = ("float64", "spectrum", "neighbours")  # kept with features, whatever their labels
 
 
 def diagnose(
@@ -87,15 +88,19 @@ def diagnose(
     given, n, k = features.labels, features.n_samples, features.n_classes
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
+    say("Gram spectrum of every fold")
+    folds = Folds(features, given, fold_numbers(given, asked.folds, asked.seed))
+    # For the theory, and for all heads on folds from here on.
+    folds.at_once(lambda number: Spectrum.of(folds.parts[number]))
     estimate = estimate_transition(
-        features, given, folds=asked.folds, seed=asked.seed, stage=lambda w: say(f"noise: {w}")
+        features, given, rows=folds, seed=asked.seed, stage=lambda w: say(f"noise: {w}")
     )
     say("neighbours")
     nearest = nearest_rows(features, min(_NEIGHBOURS, n - 1))
     posterior = label_posterior(estimate, given, nearest)
     reference = asked.weight_decay if asked.weight_decay is not None else 1.0 / n
     trials = try_settings(
-        Folds(features, given, fold_numbers(given, asked.folds, asked.seed)),
+        folds,
         posterior.posterior,
         estimate.matrix,
         decay_grid(features),
@@ -114,7 +119,7 @@ def diagnose(
     suspects, worlds = find_suspects(posterior, given), None
     if asked.recorrupt:
         worlds = recorrupt(
-            features, estimate, posterior, nearest, folds=asked.folds, seed=asked.seed, stage=say
+            features, estimate, posterior, nearest, folds, seed=asked.seed, stage=say
         )
         suspects = find_suspects(posterior, given, worlds.precision(len(suspects)))
     say("explanations")
@@ -158,8 +163,8 @@ def _check_classes(features: Features) -> None:
 
 
 def _relabelled(features: Features, labels: npt.NDArray[np.int64]) -> Features:
-    """The same features with other training labels."""
-    return Features(
+    """The same features with other training labels, and what is known of the rows alone."""
+    again = Features(
         features.x,
         labels,
         test_x=features.test_x,
@@ -168,6 +173,9 @@ def _relabelled(features: Features, labels: npt.NDArray[np.int64]) -> Features:
         superclasses=features.superclasses,
         provenance=features.provenance,
     )
+    known = features._memo
+    again._memo.update({key: known[key] for key in known if key in _OF_ROWS or key[0] in _OF_ROWS})
+    return again
 
 
 def _fitted(features: Features, setting: Setting, k: int, asked: DiagnosisSettings) -> Fit:

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.features import Features
-from gramlab.memory import check_memory
+from gramlab.transition import FoldRows
 
 __all__ = ["Folds"]
 
 
-class Folds:
+class Folds(FoldRows):
     """The training rows of every fold as features, factored once, and what is held out.
 
     Parameters
@@ -32,22 +32,5 @@ class Folds:
     def __init__(
         self, features: Features, given: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]
     ) -> None:
-        parts = int(fold.max()) + 1
-        check_memory(
-            8 * parts * features.n_samples * features.n_features,
-            f"the features of {parts} folds",
-            "ask for fewer folds or use fewer rows",
-        )
-        x = features.as_float64()
-        self.n_classes = features.n_classes
+        super().__init__(features.as_float64(), given, features.n_classes, fold)
         self.given = given
-        self.held = [np.flatnonzero(fold == part) for part in range(parts)]
-        self.train = [np.flatnonzero(fold != part) for part in range(parts)]
-        self.parts = [
-            Features(x[rows], given[rows], n_classes=self.n_classes) for rows in self.train
-        ]
-        self.tests = [x[rows] for rows in self.held]
-
-    def __len__(self) -> int:
-        """Number of folds."""
-        return len(self.parts)

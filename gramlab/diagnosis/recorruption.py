@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
+from gramlab.diagnosis.folds import Folds
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior
 from gramlab.features import Features
 from gramlab.labels import corrupt_labels
@@ -144,8 +145,8 @@ def recorrupt(
     estimate: TransitionEstimate,
     posterior: LabelPosterior,
     nearest: npt.NDArray[np.int64] | None,
+    folds: Folds,
     *,
-    folds: int,
     seed: int,
     tolerance: float = 1e-5,
     stage: Callable[[str], None] = lambda words: None,
@@ -160,7 +161,9 @@ def recorrupt(
         Found from the given labels.
     nearest : np.ndarray, optional
         Neighbours, which do not depend on labels.
-    folds, seed, tolerance
+    folds : Folds
+        Those of the given labels: what is factored for them serves the worlds too.
+    seed, tolerance
         As for the estimate.
     stage : callable
         Called with a few words when a stage begins.
@@ -178,7 +181,7 @@ def recorrupt(
             n_classes=features.n_classes,
             weight_decay=estimate.weight_decay,
             rounds=estimate.rounds,
-            folds=folds,
+            rows=folds,
             seed=seed,
             tolerance=tolerance,
         )

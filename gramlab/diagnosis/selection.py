@@ -183,10 +183,12 @@ class _Work:
         """Exact teachers at one weight decay, from the fits at the nearest one."""
         self.stage(f"exact teachers, weight decay {decay:.2g}")
         near = min(self.teachers, key=lambda d: abs(math.log(d / decay)), default=None)
-        fits = []
-        for number, part in enumerate(self.folds.parts):
+
+        def fit(number: int, part: Features) -> Fit:
             start = None if near is None else np.asarray(self.teachers[near][number].weights)
-            fits.append(self.fit(decay, part, OneHotRows(part.labels, part.n_classes), start))
+            return self.fit(decay, part, OneHotRows(part.labels, part.n_classes), start)
+
+        fits = self.on_folds(fit)
         self.teachers[decay] = fits
         self.add(Setting(decay), "exact", self.held_out(fits))
 
@@ -196,10 +198,11 @@ class _Work:
         best, fits = self.exact(Setting(decay)).accuracy.value, teachers
         for t in range(2, self.max_rounds + 1):
             self.stage(f"exact students, weight decay {decay:.2g}, round {t}")
-            fits = [
-                self.fit(decay, part, fit.as_targets(), np.asarray(fit.weights))
-                for part, fit in zip(self.folds.parts, fits, strict=True)
-            ]
+            fits = self.on_folds(
+                lambda number, part, last=fits: self.fit(
+                    decay, part, last[number].as_targets(), np.asarray(last[number].weights)
+                )
+            )
             value = self.add(Setting(decay, t), "exact", self.held_out(fits)).accuracy.value
             if value <= best:
                 break
@@ -207,19 +210,18 @@ class _Work:
         if self.folds.n_classes == 2:
             return  # half on each of two labels says nothing
         self.stage(f"exact top-2 students, weight decay {decay:.2g}")
-        fits = [
-            self.fit(
-                decay,
-                part,
-                Targets(
-                    partial_labels(np.asarray(fit.as_targets()), 2, seed=self.seed)
-                    - 1.0 / part.n_classes
-                ),
-                np.asarray(fit.weights),
-            )
-            for part, fit in zip(self.folds.parts, teachers, strict=True)
-        ]
-        self.add(Setting(decay, 2, "top2"), "exact", self.held_out(fits))
+
+        def top_two(number: int, part: Features) -> Fit:
+            teacher = teachers[number]
+            two = partial_labels(np.asarray(teacher.as_targets()), 2, seed=self.seed)
+            targets = Targets(two - 1.0 / part.n_classes)
+            return self.fit(decay, part, targets, np.asarray(teacher.weights))
+
+        self.add(Setting(decay, 2, "top2"), "exact", self.held_out(self.on_folds(top_two)))
+
+    def on_folds(self, fit: Callable[[int, Features], Fit]) -> list[Fit]:
+        """One head for every fold, from its number and training rows."""
+        return self.folds.at_once(lambda number: fit(number, self.folds.parts[number]))
 
     def fit(
         self, decay: float, part: Features, targets: Targets | OneHotRows, start: np.ndarray | None

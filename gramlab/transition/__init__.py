@@ -23,11 +23,12 @@ from gramlab.transition.estimate import (
     estimate_transition,
     given_to_true,
 )
-from gramlab.transition.folds import fold_numbers
+from gramlab.transition.folds import FoldRows, fold_numbers
 from gramlab.transition.intervals import NoiseRate, clopper_pearson, intervals
 from gramlab.transition.mixture import fit_mixture
 
 __all__ = [
+    "FoldRows",
     "NoiseRate",
     "TransitionEstimate",
     "clopper_pearson",

@@ -14,6 +14,7 @@ from gramlab.features import Features
 from gramlab.streams import MAX_SEED
 from gramlab.transition.folds import (
     FoldedHeads,
+    FoldRows,
     Folds,
     choose_decay,
     fold_numbers,
@@ -174,6 +175,7 @@ def estimate_transition(
     allowance: float = 2.0,
     seed: int = 0,
     tolerance: float = 1e-5,
+    rows: FoldRows | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
     """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
@@ -207,6 +209,9 @@ def estimate_transition(
         Key of the folds, 0 .. 2**64 - 1.
     tolerance : float
         Relative duality gap of the heads.
+    rows : FoldRows, optional
+        Folds of these features that are at hand, with what was factored for earlier heads; they
+        then take the place of ``folds`` and ``seed``.
     stage : callable, optional
         Called with a few words when a stage begins.
 
@@ -246,7 +251,9 @@ def estimate_transition(
         )
     fixed = None if weight_decay is None else check_weight_decay(weight_decay)
     say = stage if stage is not None else _silent
-    work = Folds(x, given, k, fold_numbers(given, parts, key), tolerance)
+    if rows is None:
+        rows = FoldRows(x, given, k, fold_numbers(given, parts, key))
+    work = Folds(rows, given, tolerance)
     best = choose_decay(work, fixed, say)
     best = run_rounds(work, best, most, say)
     return _result(best, work, level, factor)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from gramlab import device
+from gramlab.batches import in_batches
 from gramlab.features import Features
 from gramlab.heads.fit import Targets
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.memory import check_memory
 from gramlab.streams import stream
 from gramlab.targets import OneHotRows
 from gramlab.transition.mixture import Mixture, fit_mixture, softmax
 
-__all__ = ["FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
+__all__ = ["FoldRows", "FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 _FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
 _DECAY_START = 1e-3  # of the mean squared row norm: where the search of the weight decay begins
@@ -39,6 +43,70 @@ def fold_numbers(given: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDA
     return result
 
 
+class FoldRows:
+    """The training rows of every fold as features, and the rows that are held out of them.
+
+    Made once: what is factored for the first head of a fold serves all later ones, whichever labels
+    they are fitted to.
+
+    Parameters
+    ----------
+    x : np.ndarray of shape (N, d)
+        Rows.
+    given : np.ndarray of shape (N,)
+        Given labels; heads may be fitted to others.
+    n_classes : int
+        K.
+    fold : np.ndarray of shape (N,)
+        Fold of each row, from :func:`fold_numbers`.
+
+    Attributes
+    ----------
+    train, held : list of np.ndarray
+        Row numbers, by fold.
+    parts : list of Features
+        ``x[train]``.
+    tests : list of np.ndarray
+        ``x[held]``.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If the rows of all folds would not fit.
+    InvalidLabels
+        If the training rows of a fold carry one label.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        given: npt.NDArray[np.int64],
+        n_classes: int,
+        fold: npt.NDArray[np.int64],
+    ) -> None:
+        count = int(fold.max()) + 1
+        check_memory(
+            x.itemsize * count * x.size,
+            f"the features of {count} folds",
+            "ask for fewer folds or use fewer rows",
+        )
+        self.n_classes = n_classes
+        self.held = [np.flatnonzero(fold == part) for part in range(count)]
+        self.train = [np.flatnonzero(fold != part) for part in range(count)]
+        self.parts = [Features(x[rows], given[rows], n_classes=n_classes) for rows in self.train]
+        self.tests = [x[rows] for rows in self.held]
+
+    def __len__(self) -> int:
+        """Number of folds."""
+        return len(self.parts)
+
+    def at_once(self, task: Callable[[int], T]) -> list[T]:
+        """``[task(part) for each fold]``, several folds at once where they share a device."""
+        if device.count() > 1:  # what a fold's features keep lives on one of them
+            return [task(part) for part in range(len(self))]
+        return in_batches(lambda part, place: task(part), range(len(self)))
+
+
 class FoldedHeads(NamedTuple):
     """One round: weights of each fold's head, and the mixture of their out-of-fold logits."""
 
@@ -51,17 +119,22 @@ class FoldedHeads(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Rows, given labels and folds; fits one head per fold."""
+    """Rows of folds and given labels; fits one head per fold."""
 
-    x: np.ndarray
+    rows: FoldRows
     given: npt.NDArray[np.int64]
-    n_classes: int
-    fold: npt.NDArray[np.int64]
     tolerance: float
 
-    def parts(self) -> list[npt.NDArray[np.bool_]]:
-        """Training rows of each fold."""
-        return [self.fold != part for part in range(int(self.fold.max()) + 1)]
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.rows.n_classes
+
+    @property
+    def mean_square(self) -> float:
+        """Mean squared norm of all rows."""
+        squares = [np.einsum("ij,ij->", x, x, dtype=np.float64) for x in self.rows.tests]
+        return float(sum(squares) / len(self.given))
 
     def fit(
         self,
@@ -72,20 +145,22 @@ class Folds:
     ) -> FoldedHeads:
         """Fit the heads of a round: to the given labels, or to posteriors under ``previous``."""
         logits = np.empty((len(self.given), self.n_classes))
-        weights = []
         head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
-        for part, train in enumerate(self.parts()):
-            rows, labels = self.x[train], self.given[train]
+
+        def weights_of(part: int) -> Array:
+            rows, labels = self.rows.parts[part], self.given[self.rows.train[part]]
             targets: OneHotRows | Targets = OneHotRows(labels, self.n_classes)
             if previous is not None:
-                inside = softmax(previous.mixture.sharpness * (rows @ previous.weights[part]))
+                inside = softmax(previous.mixture.sharpness * (rows.x @ previous.weights[part]))
                 posterior = inside * previous.mixture.matrix[:, labels].T
                 posterior /= posterior.sum(axis=1, keepdims=True)
                 targets = Targets(posterior - 1.0 / self.n_classes)
             start = None if warm is None else warm.weights[part]
-            fit = head.fit(Features(rows, labels, n_classes=self.n_classes), targets, start=start)
-            weights.append(np.asarray(fit.weights))
-            logits[~train] = self.x[~train] @ weights[-1]
+            return np.asarray(head.fit(rows, targets, start=start).weights)
+
+        weights = self.rows.at_once(weights_of)
+        for part, held in enumerate(self.rows.held):
+            logits[held] = self.rows.tests[part] @ weights[part]
         begin = None if previous is None else previous.mixture.matrix
         mixture = fit_mixture(logits, self.given, begin)
         return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
@@ -96,7 +171,7 @@ def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -
     if fixed is not None:
         say(f"round 1, weight decay {fixed:.3g}")
         return work.fit(fixed, 1, None, None)
-    scale = float(np.einsum("ij,ij->", work.x, work.x, dtype=np.float64) / len(work.x))
+    scale = work.mean_square
     start = _DECAY_START * (scale if scale > 0.0 else 1.0)
     say(f"round 1, weight decay {start:.3g}")
     best = work.fit(start, 1, None, None)

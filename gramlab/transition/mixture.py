@@ -99,16 +99,16 @@ def _em(p: Array, counts: npt.NDArray[np.int64], start: Array, most: int) -> tup
 
     A fixed p makes the likelihood concave in C, so where EM ends does not depend on its start.
     """
-    present = np.flatnonzero(counts)
-    starts = (np.cumsum(counts) - counts)[present]
+    ends = np.cumsum(counts)
+    # Rows of one given label share a column of C, so that two products do without arrays (N, K).
+    groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
+    tiny = np.finfo(np.float64).tiny
     matrix = start
-    total = np.empty(len(p))
     for _ in range(most):
-        weighted = p * np.repeat(matrix.T, counts, axis=0)
-        total = np.maximum(weighted.sum(axis=1), np.finfo(np.float64).tiny)
-        weighted /= total[:, None]
         new = np.zeros_like(matrix)
-        new[:, present] = np.add.reduceat(weighted, starts, axis=0).T
+        for j, rows in groups:
+            column = matrix[:, j]
+            new[:, j] = column * ((1.0 / np.maximum(rows @ column, tiny)) @ rows)
         mass = new.sum(axis=1, keepdims=True)
         # A class that no row can be of has no data: its row stays where it began.
         new = np.where(mass > 0.0, new / np.where(mass > 0.0, mass, 1.0), start)
@@ -116,5 +116,5 @@ def _em(p: Array, counts: npt.NDArray[np.int64], start: Array, most: int) -> tup
         matrix = new
         if change < _EM_CHANGE:
             break
-    weighted = (p * np.repeat(matrix.T, counts, axis=0)).sum(axis=1)
-    return float(np.log(np.maximum(weighted, np.finfo(np.float64).tiny)).mean()), matrix
+    total = np.concatenate([rows @ matrix[:, j] for j, rows in groups])
+    return float(np.log(np.maximum(total, tiny)).mean()), matrix
