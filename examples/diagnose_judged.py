@@ -47,6 +47,7 @@ from gramlab.diagnosis.trial import Setting
 from gramlab.errors import GramlabError
 from gramlab.spectrum import Spectrum
 from gramlab.storage import atomic_write, output_folder, to_json
+from gramlab.study.plan import study_superclasses
 from gramlab.transition import FoldRows, fold_numbers
 
 KINDS = ("symmetric", "asymmetric", "superclass")
@@ -419,6 +420,15 @@ def number(path: Path) -> tuple[int, float, int]:
     return KINDS.index(kind), float(rate), int(seed)
 
 
+def with_superclasses(features: gramlab.Features) -> gramlab.Features:
+    """The features with superclasses, found by their correlations where none are given."""
+    try:
+        groups, _ = study_superclasses(features, "superclass noise")
+    except GramlabError:  # every class is alone
+        return features
+    return features.replaced(superclasses=groups)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sources", nargs="+", help="with test rows; 'digits' or feature files")
@@ -433,7 +443,7 @@ def main() -> None:
     tables: dict[str, list[dict]] = {}
     for source in asked.sources:
         name = Path(source).stem
-        features, prepared = gramlab.load_features(source), None
+        features, prepared = with_superclasses(gramlab.load_features(source)), None
         # Seed by seed, so that a run that is stopped has seen all kinds of noise.
         cells = [
             (kind, rate, seed)

@@ -256,6 +256,36 @@ class Features:
             check_memory(self.x.size * 8, "x as float64", "iterate over Features.blocks() instead")
         return self.x.astype(np.float64, copy=False)
 
+    def replaced(self, **changes: object) -> Features:
+        """The same features with other labels or superclasses; rows are shared, not copied.
+
+        Parameters
+        ----------
+        **changes
+            ``labels`` (N,) or ``superclasses`` (K,) or both; nothing gives a twin that has not
+            computed anything yet.
+
+        Raises
+        ------
+        InvalidLabels
+            If they are not as ``Features`` wants them.
+        TypeError
+            If something else is to be changed.
+        """
+        if other := set(changes) - {"labels", "superclasses"}:
+            raise TypeError(
+                f"replaced takes labels and superclasses, got {', '.join(sorted(other))}"
+            )
+        return Features(
+            self.x,
+            changes.get("labels", self.labels),
+            test_x=self.test_x,
+            test_labels=self.test_labels,
+            class_names=self.class_names,
+            superclasses=changes.get("superclasses", self.superclasses),
+            provenance=self.provenance,
+        )
+
     def centered(self, *, dtype: npt.DTypeLike = np.float64) -> Features:
         """Subtract the training mean from the training and test rows.
 

@@ -392,3 +392,27 @@ def test_other_suffixes_and_missing_folders_are_refused(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
         save_features(small(), tmp_path / "nowhere" / "a.safetensors")
     assert os.listdir(tmp_path) == []
+
+
+def test_replaced_shares_rows_and_changes_what_was_asked():
+    features = Features(
+        np.arange(12.0).reshape(6, 2),
+        [0, 1, 2, 0, 1, 2],
+        test_x=np.ones((2, 2)),
+        test_labels=[0, 1],
+        class_names=("a", "b", "c"),
+        superclasses=[0, 0, 1],
+    )
+    features._memo["known"] = 1
+    assert (twin := features.replaced()) == features
+    assert twin._memo == {}
+    other = features.replaced(labels=[2, 2, 1, 1, 0, 0], superclasses=None)
+    assert other.x is features.x
+    assert other.labels.tolist() == [2, 2, 1, 1, 0, 0]
+    assert other.superclasses is None
+    assert other.class_names == ("a", "b", "c")
+    assert other != features
+    with pytest.raises(TypeError, match="got x"):
+        features.replaced(x=np.ones((6, 2)))
+    with pytest.raises(InvalidLabels):
+        features.replaced(labels=[0, 1])

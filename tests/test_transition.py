@@ -22,6 +22,7 @@ from gramlab.transition import (
     given_to_true,
     intervals,
 )
+from gramlab.transition.folds import FoldRows, Folds
 
 # Rows and columns differ, no two classes alike: a transpose or a permutation cannot hide.
 STRONG = np.array([[0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [0.1, 0.25, 0.65]])
@@ -341,3 +342,17 @@ def test_command_line_takes_labels_as_given(capsys):
 def test_command_line_refuses(arguments, capsys):
     assert cli.main(["transition", "digits", *arguments]) == 2
     assert capsys.readouterr().err.startswith("gramlab: error: ")
+
+
+def test_a_label_that_no_class_could_have_been_given_leaves_its_rows_to_the_head():
+    """EM drives entries of C to 0; the posterior of such a row would be 0/0."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    x = 3.0 * np.eye(3)[labels] + 0.1 * rng.standard_normal((90, 3))
+    work = Folds(FoldRows(x, labels, 3, fold_numbers(labels, 3, 0)), labels, 1e-8)
+    first = work.fit(1e-2, 1, None, None)
+    never_two = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    impossible = first._replace(mixture=first.mixture._replace(matrix=never_two, sharpness=8.0))
+    found = work.fit(1e-2, 2, impossible, None)
+    assert all(np.isfinite(weights).all() for weights in found.weights)
+    assert (found.logits.argmax(axis=1) == labels).all()

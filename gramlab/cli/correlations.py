@@ -123,9 +123,9 @@ def _found(source: str, center: bool, method: str, cut: float | None, stage) -> 
     features = features.unit_norm()
     names, k, true = features.class_names, features.n_classes, features.superclasses
     stage("class correlations")
-    plain = class_correlations(_grouped(features, None))
+    plain = class_correlations(features.replaced(superclasses=None))
     groups = find_superclasses(plain.matrix, method=method, cut=cut)
-    found_ones = _grouped(features, groups.labels)
+    found_ones = features.replaced(superclasses=groups.labels)
     stage("spectrum")
     spectrum = Spectrum.of(features)
     found_ones._memo["spectrum"] = spectrum  # of the same rows
@@ -181,19 +181,6 @@ def _found(source: str, center: bool, method: str, cut: float | None, stage) -> 
         return figures
 
     return found, draw
-
-
-def _grouped(features: Features, superclasses) -> Features:
-    """The same rows with other superclasses; nothing is copied."""
-    from gramlab.features import Features
-
-    return Features(
-        features.x,
-        features.labels,
-        class_names=features.class_names,
-        superclasses=superclasses,
-        provenance=features.provenance,
-    )
 
 
 def _block(kind: str, features: Features | None, norm: float) -> dict[str, Any]:

@@ -164,15 +164,7 @@ def _check_classes(features: Features) -> None:
 
 def _relabelled(features: Features, labels: npt.NDArray[np.int64]) -> Features:
     """The same features with other training labels, and what is known of the rows alone."""
-    again = Features(
-        features.x,
-        labels,
-        test_x=features.test_x,
-        test_labels=features.test_labels,
-        class_names=features.class_names,
-        superclasses=features.superclasses,
-        provenance=features.provenance,
-    )
+    again = features.replaced(labels=labels)
     known = features._memo
     again._memo.update({key: known[key] for key in known if key in _OF_ROWS or key[0] in _OF_ROWS})
     return again

@@ -221,7 +221,7 @@ def _compute(
     # its workers ask for it all at once.
     own = {0: plan.features}
     for number in set(device.workers()[: len(missing)]):
-        own.setdefault(number, _twin(plan.features))
+        own.setdefault(number, plan.features.replaced())
         with device.on_device(number):
             Spectrum.of(own[number])
     with warnings.catch_warnings():
@@ -232,19 +232,6 @@ def _compute(
 
 class _Stopping(Exception):
     """Leaves a cell whose study has been stopped from another thread."""
-
-
-def _twin(features: Features) -> Features:
-    """The same features without what was memoized; nothing is copied."""
-    return Features(
-        features.x,
-        features.labels,
-        test_x=features.test_x,
-        test_labels=features.test_labels,
-        class_names=features.class_names,
-        superclasses=features.superclasses,
-        provenance=features.provenance,
-    )
 
 
 def _rows(plan: Plan, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ def make_plan(
     origin = "none" if features.superclasses is None else "given"
     if recipe.needs_superclasses:
         groups, origin = study_superclasses(features, recipe.name)
-        features = _grouped(features, groups)
+        features = features.replaced(superclasses=groups)
     if center:
         features = features.centered()
     if unit_norm:
@@ -186,18 +186,6 @@ def study_superclasses(features: Features, recipe: str) -> tuple[np.ndarray, str
             "to the features, or leave superclass out with --noise"
         )
     return groups, origin
-
-
-def _grouped(features: Features, groups: np.ndarray) -> Features:
-    return Features(
-        features.x,
-        features.labels,
-        test_x=features.test_x,
-        test_labels=features.test_labels,
-        class_names=features.class_names,
-        superclasses=groups,
-        provenance=features.provenance,
-    )
 
 
 def _weight_decays(

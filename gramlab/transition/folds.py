@@ -153,7 +153,10 @@ class Folds:
             if previous is not None:
                 inside = softmax(previous.mixture.sharpness * (rows.x @ previous.weights[part]))
                 posterior = inside * previous.mixture.matrix[:, labels].T
-                posterior /= posterior.sum(axis=1, keepdims=True)
+                total = posterior.sum(axis=1, keepdims=True)
+                # A label that no class in question could have been given says nothing of the row.
+                possible = total > np.finfo(np.float64).tiny
+                posterior = np.where(possible, posterior / np.where(possible, total, 1.0), inside)
                 targets = Targets(posterior - 1.0 / self.n_classes)
             start = None if warm is None else warm.weights[part]
             return np.asarray(head.fit(rows, targets, start=start).weights)
