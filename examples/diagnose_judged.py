@@ -24,6 +24,7 @@ an interrupted run continues where it stopped, and narrowed runs (--noise, --rat
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import time
@@ -462,6 +463,7 @@ def main() -> None:
                 nearest_rows(prepared, min(MOST_NEIGHBOURS, prepared.n_samples - 1))
             result = cell(prepared, kind, rate, seed)
             atomic_write(kept, to_json(result))
+            gc.collect()  # folds and their spectra know each other, and hold large arrays
             took = sum(result.get("seconds", {}).values())
             words = result.get("refused", f"regret {percent(result.get('regret'))}, {took:.0f} s")
             print(name, kind, f"{rate:g}", seed, words, flush=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import twins
@@ -505,3 +508,18 @@ def test_what_does_not_fit_the_device_is_read_in_blocks_and_says_so(monkeypatch)
     assert (top[:, -1] - top[:, -2] > moved).mean() >= 0.95
     monkeypatch.undo()
     assert_same_optimum(found, sure.fit(features, targets))
+
+
+def test_features_are_freed_when_nobody_uses_them():
+    """What is kept with features must not know them: a circle would hold their arrays for long."""
+    rng = np.random.default_rng(0)
+    features = Features(rng.standard_normal((600, 300)), np.arange(600) % 3)
+    fit = SoftmaxHead(1e-4, tolerance=1e-4).fit(features, one_hot(features.labels, 3))
+    assert "quick basis" in features._memo
+    gone = weakref.ref(features)
+    gc.disable()
+    try:
+        del features, fit
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -95,7 +95,7 @@ class Coordinates:
             return self.rows(dtype)
         memo, name = self.features._memo, np.dtype(dtype).name
         if self.quick:
-            return memo["quick basis"][1]
+            return memo["quick basis"][2]
         key = ("device", "eigenbasis", name)
         if key not in memo:
             values = Spectrum.of(self.features).coordinates
@@ -164,15 +164,14 @@ def _quick(features: Features) -> Coordinates | None:
             vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
             z, eigenvalues = _rotated(rows, np.ascontiguousarray(vectors))
             # Quotients, not LAPACK's eigenvalues: they are never negative. Their order, which may
-            # differ where they are rounding, matters to nobody here.
-            found = Coordinates(
-                features,
-                np.asarray(vectors, dtype=np.float64),
-                np.asarray(eigenvalues, dtype=np.float64),
-                quick=True,
-            )
-            memo["quick basis"] = (found, z)
-    return None if memo["quick basis"] is None else memo["quick basis"][0]
+            # differ where they are rounding, matters to nobody here. The coordinates themselves
+            # are not kept: they know the features, and a circle keeps its arrays for long.
+            basis, eigenvalues = (np.asarray(a, dtype=np.float64) for a in (vectors, eigenvalues))
+            memo["quick basis"] = (basis, eigenvalues, z)
+    if memo["quick basis"] is None:
+        return None
+    basis, eigenvalues, _ = memo["quick basis"]
+    return Coordinates(features, basis, eigenvalues, quick=True)
 
 
 @jax.jit
