@@ -21,18 +21,74 @@ __all__ = ["damage", "hostile_npy", "npy_case", "npz_case", "small_integers"]
 BOMB_BYTES = 3 << 30  # what it unpacks to: more than a worker may take
 
 small_integers = st.sampled_from(
-    [-(2**63), -(2**31), -2, -1, 0, 1, 2, 3, 6, 11, 12, 13, 2**16, 2**31, 2**33, 2**63, 2**64, 10**30]
+    [
+        -(2**63),
+        -(2**31),
+        -2,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        6,
+        11,
+        12,
+        13,
+        2**16,
+        2**31,
+        2**33,
+        2**63,
+        2**64,
+        10**30,
+    ]
 )
 _shapes = st.one_of(
     st.lists(small_integers, max_size=4).map(tuple),
     st.sampled_from(
-        ["(12", "[12, 3]", "12", "(True, 3)", "(12.0, 3)", "((12,), 3)", "None", "(12L, 3L)", "(1,)*99"]
+        [
+            "(12",
+            "[12, 3]",
+            "12",
+            "(True, 3)",
+            "(12.0, 3)",
+            "((12,), 3)",
+            "None",
+            "(12L, 3L)",
+            "(1,)*99",
+        ]
     ),
     st.integers(5, 70).map(lambda n: (1,) * n),
 )
 _descriptions = st.sampled_from(
-    ["<f4", "<f8", ">f8", "<f2", "<f16", "<c8", "|b1", "<i8", "<u8", "|O", "|V0", "|V12", "<U0", "<U3"]
-    + ["<U1000000000", "|S5", "<M8[ns]", "<m8", "nonsense", "", "f4,f4", "<i16", "(2,3)<f4", "é", "<f4" * 50]
+    [
+        "<f4",
+        "<f8",
+        ">f8",
+        "<f2",
+        "<f16",
+        "<c8",
+        "|b1",
+        "<i8",
+        "<u8",
+        "|O",
+        "|V0",
+        "|V12",
+        "<U0",
+        "<U3",
+    ]
+    + [
+        "<U1000000000",
+        "|S5",
+        "<M8[ns]",
+        "<m8",
+        "nonsense",
+        "",
+        "f4,f4",
+        "<i16",
+        "(2,3)<f4",
+        "é",
+        "<f4" * 50,
+    ]
 )
 _other_dtypes = ["f2", "f8", "g", ">f4", "c16", "?", "i1", "u8", "U5", "S3", "M8[s]", "O", "V4"]
 _wild = st.sampled_from(
@@ -80,7 +136,17 @@ def hostile_npy(draw: Any, array: np.ndarray, scene: Scene) -> bytes:
     """Bytes of an .npy file that come from an array, by some honest or hostile way."""
     how = draw(
         st.sampled_from(
-            ["good", "dtype", "values", "shape", "forged", "text", "damaged", "pickle", "structured"]
+            [
+                "good",
+                "dtype",
+                "values",
+                "shape",
+                "forged",
+                "text",
+                "damaged",
+                "pickle",
+                "structured",
+            ]
         )
     )
     stream = io.BytesIO()
@@ -94,7 +160,9 @@ def hostile_npy(draw: Any, array: np.ndarray, scene: Scene) -> bytes:
         for _ in range(draw(st.integers(1, 3))):
             array.flat[draw(st.integers(0, array.size - 1))] = draw(_wild)
     elif how == "shape":
-        wanted = draw(st.sampled_from([(0,), (0, 3), (3, 0), (), (1, 1, 36), (36,), (1, 2), (13, 3)]))
+        wanted = draw(
+            st.sampled_from([(0,), (0, 3), (3, 0), (), (1, 1, 36), (36,), (1, 2), (13, 3)])
+        )
         array = np.resize(array, wanted)
     elif how == "structured":
         array = np.zeros(draw(st.integers(0, 12)), [("a", "f4"), ("b", "i8", (2,))])
@@ -112,9 +180,26 @@ def hostile_npy(draw: Any, array: np.ndarray, scene: Scene) -> bytes:
         text = draw(
             st.one_of(
                 st.sampled_from(
-                    [b"(" * 5000, b"[" * 300, b"{'descr': '<f8'", b"'" * 7, b"1+" * 3000 + b"1", b"\\\n"]
-                    + [b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 3)" + b" " * 9, b"\x00"]
-                    + [b"-" * 4000 + b"1", b"{1L: 2", b"9" * 6000, b'"""', b"\xff\xfe", b"\n  x\n y"]
+                    [
+                        b"(" * 5000,
+                        b"[" * 300,
+                        b"{'descr': '<f8'",
+                        b"'" * 7,
+                        b"1+" * 3000 + b"1",
+                        b"\\\n",
+                    ]
+                    + [
+                        b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 3)" + b" " * 9,
+                        b"\x00",
+                    ]
+                    + [
+                        b"-" * 4000 + b"1",
+                        b"{1L: 2",
+                        b"9" * 6000,
+                        b'"""',
+                        b"\xff\xfe",
+                        b"\n  x\n y",
+                    ]
                 ),
                 st.binary(max_size=80),
                 st.text(max_size=40).map(lambda t: t.encode("utf-8", "surrogatepass")),
@@ -190,8 +275,12 @@ def _bz2_bomb() -> bytes:
 
 def npz_case(draw: Any, scene: Scene) -> Path:
     """An .npz file in the inputs."""
-    path = scene.inputs / draw(st.sampled_from(["a.npz", "a.NPZ", "é ü.npz", "-a.npz", "caf\udce9.npz"]))
-    how = draw(st.sampled_from(["members"] * 8 + ["archive"] * 6 + ["bomb", "bz2", "head bomb", "names"]))
+    path = scene.inputs / draw(
+        st.sampled_from(["a.npz", "a.NPZ", "é ü.npz", "-a.npz", "caf\udce9.npz"])
+    )
+    how = draw(
+        st.sampled_from(["members"] * 8 + ["archive"] * 6 + ["bomb", "bz2", "head bomb", "names"])
+    )
     if how == "bomb":
         key = draw(st.sampled_from(["train_features", "test_features", "train_labels"]))
         _bomb(path, key, BOMB_BYTES, _true_header(BOMB_BYTES))
@@ -222,7 +311,9 @@ def npz_case(draw: Any, scene: Scene) -> Path:
         for row, text in enumerate(names.tolist()):
             raw[row, : len(text)] = [ord(letter) for letter in text]
         if draw(st.booleans()):
-            raw[0, 0] = draw(st.sampled_from([0xD800, 0xDFFF, 0x110000, 0xFFFFFFFF, 0x1B, 0x202E, 7]))
+            raw[0, 0] = draw(
+                st.sampled_from([0xD800, 0xDFFF, 0x110000, 0xFFFFFFFF, 0x1B, 0x202E, 7])
+            )
         head = b"{'descr': '<U8', 'fortran_order': False, 'shape': (3,), }\n"
         members = [m for m in members if m[0] != "class_names"]
         members.append(("class_names", _header((1, 0), head) + raw.tobytes()))
@@ -269,9 +360,17 @@ def _directory_damage(draw: Any, content: bytearray) -> bytearray:
         if not places:
             continue
         at = draw(st.sampled_from(places))
-        what = draw(st.sampled_from(["flags", "method", "crc", "packed", "full", "name", "lengths"]))
+        what = draw(
+            st.sampled_from(["flags", "method", "crc", "packed", "full", "name", "lengths"])
+        )
         value = draw(st.sampled_from([0, 1, 8, 9, 12, 14, 93, 0x800, 0xFFFF, 2**31, 2**32 - 1]))
-        field = {"flags": (6, 2), "method": (8, 2), "crc": (14, 4), "packed": (18, 4), "full": (22, 4)}
+        field = {
+            "flags": (6, 2),
+            "method": (8, 2),
+            "crc": (14, 4),
+            "packed": (18, 4),
+            "full": (22, 4),
+        }
         if what == "name":
             start = at + 30 + (16 if offset else 0)
             content[start : start + 5] = draw(st.binary(min_size=5, max_size=5))

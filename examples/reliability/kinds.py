@@ -39,7 +39,15 @@ def _met_by(draw: Any, scene: Scene, path: Path) -> list[str]:
     if verb == "check":
         return ["check", name, "--rounds", "1", "--json", str(scene.out / "found.json")]
     if verb == "study":
-        return ["study", name, "--recipe", "fig6a", "--dry-run", "--json", str(scene.out / "f.json")]
+        return [
+            "study",
+            name,
+            "--recipe",
+            "fig6a",
+            "--dry-run",
+            "--json",
+            str(scene.out / "f.json"),
+        ]
     if verb == "correlations":
         return ["correlations", name, "--json", "-"]
     return ["transition", name, "--folds", "2", "--rounds", "1", "--weight-decay", "1e-2"]
@@ -51,7 +59,10 @@ def _imported(draw: Any, scene: Scene, path: Path, labels: Path | None) -> list[
         argv += ["--labels", str(labels)]
     for option in ("--features-column", "--label-column"):
         if labels is None and draw(st.integers(0, 3)) == 0:
-            argv += [option, draw(st.sampled_from(["x", "y", "a", "", "label", "embedding", "é", "0"]))]
+            argv += [
+                option,
+                draw(st.sampled_from(["x", "y", "a", "", "label", "embedding", "é", "0"])),
+            ]
     return argv
 
 

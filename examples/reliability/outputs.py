@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from archives import damage, hostile_npy
+from archives import damage
 from hypothesis import strategies as st
-from records import STUDY, changed, json_values, nested, study_template
+from records import STUDY, changed, nested, study_template
 from scene import Scene, arrays
 
 __all__ = ["output_case", "study_case"]
@@ -42,7 +42,9 @@ def source(scene: Scene) -> Path:
 def _obstacle(draw: Any, scene: Scene, path: Path) -> None:
     """Put something at a path that is to be written; links lead outside."""
     what = draw(
-        st.sampled_from(["file link", "dangling", "folder link", "folder", "file", "pipe", "loop", "device"])
+        st.sampled_from(
+            ["file link", "dangling", "folder link", "folder", "file", "pipe", "loop", "device"]
+        )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() and not path.is_symlink():
@@ -56,7 +58,9 @@ def _obstacle(draw: Any, scene: Scene, path: Path) -> None:
         os.mkfifo(path)
     else:
         targets = {
-            "file link": draw(st.sampled_from([scene.outside / "kept.txt", scene.outside / "kept.json"])),
+            "file link": draw(
+                st.sampled_from([scene.outside / "kept.txt", scene.outside / "kept.json"])
+            ),
             "dangling": scene.outside / "new",
             "folder link": scene.outside / "deep",
             "loop": path,
@@ -77,15 +81,39 @@ def output_case(draw: Any, scene: Scene) -> list[str]:
             scene.allowed.append(scene.outside)
         return ["features", "info", str(good), "--json", str(file)]
     if how == "import":
-        file = scene.out / draw(st.sampled_from(["a.safetensors", "a.npz", "", ".safetensors", "a\udce9"]))
+        file = scene.out / draw(
+            st.sampled_from(["a.safetensors", "a.npz", "", ".safetensors", "a\udce9"])
+        )
         if file != scene.out and draw(st.booleans()):
             _obstacle(draw, scene, file)
             if file.is_symlink():
                 scene.allowed.append(scene.outside)
         return ["features", "import", str(good), "--out", str(file)]
     if how == "place":
-        names = ["", ".", "..", "/", "~", "~nosuchuser/x", "a" * 300, "a/" * 2000, "/proc/x", "/dev/null", "-"]
-        names += ["--", "a\x00b", "caf\udce9", "out\n\x1b[31m", " ", "a\\b", "//", "/dev/full", "x" * 5000]
+        names = [
+            "",
+            ".",
+            "..",
+            "/",
+            "~",
+            "~nosuchuser/x",
+            "a" * 300,
+            "a/" * 2000,
+            "/proc/x",
+            "/dev/null",
+            "-",
+        ]
+        names += [
+            "--",
+            "a\x00b",
+            "caf\udce9",
+            "out\n\x1b[31m",
+            " ",
+            "a\\b",
+            "//",
+            "/dev/full",
+            "x" * 5000,
+        ]
         place = draw(st.sampled_from(names))
         if place in (".", "~", "..", "/", "//"):
             scene.allowed.append(Path(os.path.realpath(os.path.expanduser(place))))
@@ -138,7 +166,9 @@ def study_case(draw: Any, scene: Scene) -> list[str]:
     elif how == "damage":
         path.write_bytes(damage(draw, path.read_bytes()))
     else:
-        _obstacle(draw, scene, draw(st.sampled_from([path, folder / "cells", folder / "rows.json"])))
+        _obstacle(
+            draw, scene, draw(st.sampled_from([path, folder / "cells", folder / "rows.json"]))
+        )
     argv = ["study", str(study_template() / "a.npz"), *_WRITERS["study"], "--out", str(folder)]
     return [*argv, "--dry-run"] if draw(st.integers(0, 2)) else argv
 
@@ -148,6 +178,3 @@ def _text(value: Any) -> str:
         return json.dumps(value)
     except RecursionError:
         return json.dumps(nested(300))
-
-
-_ = (hostile_npy, json_values)

@@ -67,7 +67,9 @@ def image_case(draw: Any, scene: Scene) -> list[str]:
         for number in range(3):
             (photos / name / f"{number}.png").write_bytes(_picture())
     victim = photos / "ant" / "1.png"
-    how = draw(st.sampled_from(["damage", "damage", "bomb", "link", "name", "class", "network", "out"]))
+    how = draw(
+        st.sampled_from(["damage", "damage", "bomb", "link", "name", "class", "network", "out"])
+    )
     backbone, out = network(), scene.out / "features"
     if how == "damage":
         victim.write_bytes(damage(draw, _picture()))
@@ -89,7 +91,11 @@ def image_case(draw: Any, scene: Scene) -> list[str]:
         (backbone / name).write_bytes(damage(draw, (backbone / name).read_bytes()))
     else:
         out.mkdir()
-        what = draw(st.sampled_from(["quarantine", ".lock", "manifest.json", "plan.json", "shard", "partial"]))
+        what = draw(
+            st.sampled_from(
+                ["quarantine", ".lock", "manifest.json", "plan.json", "shard", "partial"]
+            )
+        )
         where = scene.outside / draw(st.sampled_from(["deep", "kept.txt", "nowhere"]))
         if what == "shard":
             (out / "train-00000-of-00002.safetensors").symlink_to(where)

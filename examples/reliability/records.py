@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from archives import damage, small_integers
 from hypothesis import strategies as st
-from scene import K, Scene, arrays
+from scene import Scene, arrays
 
 import gramlab
 from gramlab.folder import writing
@@ -25,13 +25,22 @@ from gramlab.storage import sha256, to_json
 __all__ = ["folder_case", "json_values", "safetensors_case", "study_template"]
 
 _texts = st.one_of(
-    st.sampled_from(["", "..", "../outside/kept", "/etc/passwd", "\ud800", "\x00", "a\nb", "é" * 300])
-    | st.sampled_from(["train", "test", "\x1b[31m", "NaN", "1", "train-00000-of-00001.safetensors"]),
+    st.sampled_from(
+        ["", "..", "../outside/kept", "/etc/passwd", "\ud800", "\x00", "a\nb", "é" * 300]
+    )
+    | st.sampled_from(
+        ["train", "test", "\x1b[31m", "NaN", "1", "train-00000-of-00001.safetensors"]
+    ),
     st.text(max_size=8),
 )
 json_values = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), small_integers, st.floats(), _texts, st.sampled_from([1e308, -0.0])
+        st.none(),
+        st.booleans(),
+        small_integers,
+        st.floats(),
+        _texts,
+        st.sampled_from([1e308, -0.0]),
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
     max_leaves=6,
@@ -109,7 +118,9 @@ def _dumped(value: Any) -> bytes:
 
 def safetensors_case(draw: Any, scene: Scene) -> Path:
     """A .safetensors file in the inputs."""
-    path = scene.inputs / draw(st.sampled_from(["a.safetensors", "A.SAFETENSORS", "é\udcff.safetensors"]))
+    path = scene.inputs / draw(
+        st.sampled_from(["a.safetensors", "A.SAFETENSORS", "é\udcff.safetensors"])
+    )
     header, body = _parts(_cache_file())
     how = draw(st.sampled_from(["tensors", "tensors", "sealed", "sealed", "raw", "damage", "huge"]))
     if how == "tensors":
@@ -144,7 +155,16 @@ def safetensors_case(draw: Any, scene: Scene) -> Path:
     elif how == "raw":
         text = draw(
             st.sampled_from(
-                [b"[" * _DEEP, b'{"a":' * _DEEP, b"", b"{}", b"null", b"{\xff}", b'{"x":1e999}', b"[]"]
+                [
+                    b"[" * _DEEP,
+                    b'{"a":' * _DEEP,
+                    b"",
+                    b"{}",
+                    b"null",
+                    b"{\xff}",
+                    b'{"x":1e999}',
+                    b"[]",
+                ]
             )
             | st.binary(max_size=60)
             | json_values.map(_dumped)
@@ -176,7 +196,12 @@ def _folder_template() -> Path:
     kept = arrays()
     names = kept["class_names"].tolist()
     with writing(
-        folder, {"backbone": "none"}, {"train": 12, "test": 6}, names, shard_rows=5, superclasses=[0, 0, 1]
+        folder,
+        {"backbone": "none"},
+        {"train": 12, "test": 6},
+        names,
+        shard_rows=5,
+        superclasses=[0, 0, 1],
     ) as writer:
         for shard in writer.missing():
             rows = np.arange(shard.start, shard.stop)
@@ -198,7 +223,18 @@ def folder_case(draw: Any, scene: Scene) -> Path:
     shards = sorted(p.name for p in folder.glob("*.safetensors"))
     how = draw(
         st.sampled_from(
-            ["tree", "tree", "plan", "traversal", "text", "shard", "links", "absent", "damage", "many"]
+            [
+                "tree",
+                "tree",
+                "plan",
+                "traversal",
+                "text",
+                "shard",
+                "links",
+                "absent",
+                "damage",
+                "many",
+            ]
         )
     )
     if how == "tree":
@@ -265,7 +301,9 @@ def _traversal(
 ) -> None:
     """A manifest whose shards lie elsewhere, and files there that would be taken for them."""
     prefix = draw(
-        st.sampled_from(["../../outside/train", f"{scene.outside}/train", "quarantine/../train", "./train"])
+        st.sampled_from(
+            ["../../outside/train", f"{scene.outside}/train", "quarantine/../train", "./train"]
+        )
     )
     target = Path(os.path.normpath(folder / f"{prefix}-00000-of-00001.safetensors"))
     shutil.copyfile(folder / shards[-1], target)
@@ -273,7 +311,9 @@ def _traversal(
     if where == "splits":
         manifest["plan"]["splits"] = {prefix: 5}
         manifest["plan"]["shard_rows"] = 5
-        manifest["shards"] = [{"file": f"{prefix}-00000-of-00001.safetensors", "rows": 5, "sha256": "0"}]
+        manifest["shards"] = [
+            {"file": f"{prefix}-00000-of-00001.safetensors", "rows": 5, "sha256": "0"}
+        ]
     else:
         manifest["shards"][0]["file"] = f"{prefix}-00000-of-00001.safetensors"
     _write(draw, folder, manifest)
@@ -282,7 +322,9 @@ def _traversal(
 def _links(draw: Any, scene: Scene, folder: Path, shards: list[str]) -> None:
     """Parts of the folder that are links, pipes or folders."""
     what = draw(
-        st.sampled_from(["shard", "quarantine", ".lock", "manifest.json", "plan.json", "loop", "partial"])
+        st.sampled_from(
+            ["shard", "quarantine", ".lock", "manifest.json", "plan.json", "loop", "partial"]
+        )
     )
     victim = folder / draw(st.sampled_from(shards))
     outside = scene.outside / "kept.txt"
@@ -330,7 +372,18 @@ def _links(draw: Any, scene: Scene, folder: Path, shards: list[str]) -> None:
 
 # ---- Study folders ----------------------------------------------------------------------------
 
-STUDY = ["--recipe", "fig6a", "--rates", "0.5", "--seeds", "0", "--rounds", "1", "--methods", "distill"]
+STUDY = [
+    "--recipe",
+    "fig6a",
+    "--rates",
+    "0.5",
+    "--seeds",
+    "0",
+    "--rounds",
+    "1",
+    "--methods",
+    "distill",
+]
 
 
 @cache
@@ -340,6 +393,14 @@ def study_template() -> Path:
 
     folder = Path(mkdtemp())
     np.savez(folder / "a.npz", **arrays())
-    argv = ["study", str(folder / "a.npz"), *STUDY, "--weight-decay", "base", "--noise", "symmetric"]
+    argv = [
+        "study",
+        str(folder / "a.npz"),
+        *STUDY,
+        "--weight-decay",
+        "base",
+        "--noise",
+        "symmetric",
+    ]
     assert main([*argv, "--out", str(folder / "study"), "--quiet"]) == 0
     return folder

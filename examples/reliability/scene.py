@@ -1,4 +1,4 @@
-"""Where one case happens: a folder of inputs, a folder for outputs, and things that must not change."""
+"""Where one case happens: inputs, a folder for outputs, and things that must not change."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ def label_case(draw: Any, scene: Scene) -> tuple[Path, Path]:
         path.write_text("\n".join(map(str, arrays()["train_labels"])))
     elif how == "lines":
         line = st.one_of(
-            st.sampled_from(["0", "1", "2", "-1", "1.5", "nan", "", " ", "9" * 30, "9" * 5000, "٣", "0x1"]),
+            st.sampled_from(
+                ["0", "1", "2", "-1", "1.5", "nan", "", " ", "9" * 30, "9" * 5000, "٣", "0x1"]
+            ),
             st.text(max_size=6),
             st.integers(-(2**70), 2**70).map(str),
         )
@@ -38,7 +40,9 @@ def label_case(draw: Any, scene: Scene) -> tuple[Path, Path]:
     elif how == "wide":  # one label of a megabyte among many: a fixed-width array of them is huge
         path.write_text("x" * 1_000_000 + "\n" + "a\n" * draw(st.sampled_from([11, 20_000])))
     else:
-        path.symlink_to(draw(st.sampled_from(["/dev/zero", str(path), "/", str(scene.outside / "kept.txt")])))
+        path.symlink_to(
+            draw(st.sampled_from(["/dev/zero", str(path), "/", str(scene.outside / "kept.txt")]))
+        )
     return x, path
 
 
@@ -63,7 +67,9 @@ def parquet_case(draw: Any, scene: Scene) -> Path:
             constant = pa.ListArray.from_arrays(offsets, constant)
         table = pa.table({"embedding" if kind != "label" else "label": constant})
     else:
-        lists = draw(st.sampled_from(["list", "fixed", "ragged", "null", "inner null", "text", "nested"]))
+        lists = draw(
+            st.sampled_from(["list", "fixed", "ragged", "null", "inner null", "text", "nested"])
+        )
         rows: list[Any] = [row.tolist() for row in x]
         column: Any = None
         if lists == "fixed":
@@ -126,14 +132,19 @@ def torch_case(draw: Any, scene: Scene) -> Path:
 
     path = scene.inputs / draw(st.sampled_from(["a.pt", "a.pth", "a.bin", "é\udcff.pt"]))
     kept = arrays()
-    x, y = torch.from_numpy(kept["train_features"].copy()), torch.from_numpy(kept["train_labels"].copy())
+    x, y = (
+        torch.from_numpy(kept["train_features"].copy()),
+        torch.from_numpy(kept["train_labels"].copy()),
+    )
     values: list[Any] = [
         x,
         y,
         x.to(torch.bfloat16),
         x.to(torch.complex64),
         x.to_sparse(),
-        torch.sparse_coo_tensor(torch.zeros(2, 0, dtype=torch.long), torch.zeros(0), (10**6, 10**6)),
+        torch.sparse_coo_tensor(
+            torch.zeros(2, 0, dtype=torch.long), torch.zeros(0), (10**6, 10**6)
+        ),
         torch.zeros(1).expand(10**6, 10**6),
         torch.zeros(1, dtype=torch.long).expand(10**10),
         torch.zeros(0, 3),
@@ -152,7 +163,9 @@ def torch_case(draw: Any, scene: Scene) -> Path:
         x.requires_grad_(False)[:, :2],
     ]
     value = st.sampled_from(range(len(values))).map(values.__getitem__)
-    how = draw(st.sampled_from(["mapping", "mapping", "pair", "tensor", "damage", "pickle", "legacy"]))
+    how = draw(
+        st.sampled_from(["mapping", "mapping", "pair", "tensor", "damage", "pickle", "legacy"])
+    )
     keys = st.sampled_from(["x", "labels", "train_features", "y", "test_x", "test_labels", "", "z"])
     if how == "mapping":
         content: Any = {"x": draw(value), "labels": draw(value)} | draw(

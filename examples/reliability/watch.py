@@ -125,7 +125,9 @@ class Watch:
         found.growth = max(0, _peak() - resident)
         found.said = err.getvalue().decode("utf-8", "replace")
         found.warned = sorted({f"{w.category.__name__}: {w.message}"[:200] for w in warned})
-        found.faults += [*self._outside(before, written), *self._half(out_before), *self._words(found)]
+        found.faults += self._outside(before, written)
+        found.faults += self._half(out_before)
+        found.faults += self._words(found)
         if found.growth > self._growth:
             found.faults.append(f"memory: {found.growth >> 20} MiB more than before")
         found.said = found.said[:2000]
@@ -140,8 +142,8 @@ class Watch:
         after = snapshot(self.scene.root, self._skipped)
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) != after.get(path):
-                how = "appeared" if path not in before else "gone" if path not in after else "changed"
-                yield f"outside: {path} {how}"
+                gone = "gone" if path not in after else "changed"
+                yield f"outside: {path} {'appeared' if path not in before else gone}"
         yield from written
 
     def _half(self, before: set[str]) -> Iterator[str]:

@@ -21,7 +21,8 @@ def json_path(name: str) -> Path:
             f"expected a file for --json, but {name!r} is not a regular file; "
             "give the path of a file, or - for stdout"
         )
-    return path
+    # Who names a link wants what it leads to; links inside an output folder are never followed.
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gramlab.cli.stopping import Stopped
-from gramlab.errors import OutputError
+from gramlab.errors import OutputError, one_line
 
 __all__ = ["Progress", "emit", "recursion_failures", "say", "summary"]
 
@@ -20,7 +20,7 @@ __all__ = ["Progress", "emit", "recursion_failures", "say", "summary"]
 def say(text: str) -> None:
     """Write one line to stderr, signed by the program."""
     try:
-        print(f"gramlab: {' '.join(text.splitlines())}", file=sys.stderr, flush=True)
+        print(f"gramlab: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:  # nobody is listening, and the exit code still tells
         pass
 

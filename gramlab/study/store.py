@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gramlab.errors import OutputError
-from gramlab.storage import atomic_write, output_folder, sha256, to_json
+from gramlab.storage import atomic_write, output_folder, read_json, sha256, to_json
 from gramlab.study.cells import FORMAT, Cell, canonical_json
 
 __all__ = ["CellStore", "claim_folder", "differences"]
@@ -54,7 +54,7 @@ class CellStore:
         """
         path = self.path(cell)
         try:
-            found = json.loads(path.read_bytes())
+            found = read_json(path)
         except FileNotFoundError:
             return None, ""
         except (OSError, ValueError) as problem:
@@ -66,7 +66,7 @@ class CellStore:
         try:
             whole = found["sha256"] == sha256(canonical_json(found["results"]))
             whole = whole and isinstance(found["results"]["rows"], list)
-        except (KeyError, TypeError, OutputError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             whole = False
         return (found["results"], "") if whole else (None, f"{path.name} does not match its hash")
 
@@ -108,10 +108,15 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         that no study put there.
     """
     output_folder(folder)
+    if (folder / "cells").is_symlink():
+        raise OutputError(
+            f"expected a folder for the cells, but {str(folder / 'cells')!r} is a link, which may "
+            "lead out of the study's folder; remove it, and name the place with --cells"
+        )
     path = folder / _IDENTITY
     wanted = json.loads(to_json(identity))
     try:
-        there = json.loads(path.read_bytes())
+        there = read_json(path)
     except FileNotFoundError:
         foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if foreign:
