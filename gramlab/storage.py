@@ -262,6 +262,36 @@ def to_json(obj: object) -> str:
         ) from problem
 
 
+def read_bytes(path: str | os.PathLike[str], memory_per_byte: int = 1) -> bytes:
+    """Read a whole file that somebody else may have put there.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; a pipe or a device, from which reading might never end, is refused.
+    memory_per_byte : int
+        Bytes of memory that the caller will make of each byte.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    OSError
+        If it is missing, no regular file, or cannot be read.
+    NotEnoughMemory
+        If it would not fit.
+    """
+    there = os.stat(path)
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    check_memory(
+        memory_per_byte * there.st_size, f"reading {Path(path).name!r}", "remove that file"
+    )
+    return Path(path).read_bytes()
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file that may be damaged or hostile.
 
@@ -284,14 +314,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     NotEnoughMemory
         If it is so large that its content would not fit.
     """
-    there = os.stat(path)
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    check_memory(
-        _JSON_BYTES_PER_BYTE * there.st_size, f"reading {Path(path).name!r}", "remove that file"
-    )
+    content = read_bytes(path, _JSON_BYTES_PER_BYTE)
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(content)
     except RecursionError as problem:
         raise ValueError("it is nested too deeply") from problem
 
@@ -326,7 +351,8 @@ def sha256(*parts: np.ndarray | bytes | str | None) -> str:
             _hash_array(digest, part, index)
         else:
             kind = "text" if isinstance(part, str) else "bytes"
-            content = part.encode("utf-8") if isinstance(part, str) else part
+            # File names of another encoding hold lone surrogates, which count as what they are.
+            content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             digest.update(f"{kind}:{len(content)};".encode("ascii"))
             digest.update(content)
     return digest.hexdigest()

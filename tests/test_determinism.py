@@ -1,4 +1,4 @@
-"""The same machine gives the same bytes; other numbers of threads give the same certified numbers."""
+"""One machine gives the same bytes; other numbers of threads give the same certified numbers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def source(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("source") / "a.npz"
     x, y = features.x, features.labels
     np.savez(
-        path, train_features=x[:500], train_labels=y[:500], test_features=x[500:], test_labels=y[500:]
+        path,
+        train_features=x[:500],
+        train_labels=y[:500],
+        test_features=x[500:],
+        test_labels=y[500:],
     )
     return path
 

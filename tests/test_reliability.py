@@ -1,4 +1,4 @@
-"""Hostile input under watch: a short sweep, and proof that the watch sees what it is there to see."""
+"""Hostile input under watch: a short sweep, and proof that the watch sees what it is there for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every long command, stopped at random moments: whole files, the exit code, how to go on, and that."""
+"""Every long command, stopped at random moments: whole files, exit codes, and how to go on."""
 
 from __future__ import annotations
 
@@ -115,8 +115,21 @@ COMMANDS = {
         "begins anew",
     ),
     "extract": (
-        ["extract", "--backbone", "NETWORK", "--images", "PHOTOS", "--out", "OUT"]
-        + ["--preprocessing", "paper", "--shard-rows", "2", "--device", "cpu"],
+        [
+            "extract",
+            "--backbone",
+            "NETWORK",
+            "--images",
+            "PHOTOS",
+            "--out",
+            "OUT",
+            "--preprocessing",
+            "paper",
+            "--shard-rows",
+            "2",
+            "--device",
+            "cpu",
+        ],
         "goes on at the first missing shard",
     ),
 }
@@ -206,8 +219,21 @@ def test_a_process_that_is_stopped_ends_with_the_code_of_its_signal(name, number
         "from gramlab.cli import main; sys.exit(main())"
     )
     argv = {
-        "diagnose": ["diagnose", "digits", "--max-rounds", "200", "--out", str(tmp_path / "a" / "b")],
-        "theorems": ["theorems", "--instances", "1000000", "--json", str(tmp_path / "a" / "b.json")],
+        "diagnose": [
+            "diagnose",
+            "digits",
+            "--max-rounds",
+            "200",
+            "--out",
+            str(tmp_path / "a" / "b"),
+        ],
+        "theorems": [
+            "theorems",
+            "--instances",
+            "1000000",
+            "--json",
+            str(tmp_path / "a" / "b.json"),
+        ],
     }[name]
     child = subprocess.Popen(
         [sys.executable, "-c", program, *argv],

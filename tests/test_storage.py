@@ -19,8 +19,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gramlab import storage
-from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
-from gramlab.storage import atomic_path, atomic_write, output_folder, sha256, to_json
+from gramlab.errors import InvalidSetting, NotEnoughMemory, OutputError, UnreadableSource
+from gramlab.storage import (
+    atomic_path,
+    atomic_write,
+    output_folder,
+    read_json,
+    sha256,
+    to_json,
+)
 
 
 def test_written_file_holds_exactly_the_content(tmp_path):

@@ -75,8 +75,6 @@ _descriptions = st.sampled_from(
         "|V12",
         "<U0",
         "<U3",
-    ]
-    + [
         "<U1000000000",
         "|S5",
         "<M8[ns]",
@@ -187,12 +185,8 @@ def hostile_npy(draw: Any, array: np.ndarray, scene: Scene) -> bytes:
                         b"'" * 7,
                         b"1+" * 3000 + b"1",
                         b"\\\n",
-                    ]
-                    + [
                         b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 3)" + b" " * 9,
                         b"\x00",
-                    ]
-                    + [
                         b"-" * 4000 + b"1",
                         b"{1L: 2",
                         b"9" * 6000,

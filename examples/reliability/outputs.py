@@ -31,6 +31,20 @@ _FILES = {
     "study": ["manifest.json", "rows.csv", "rows.parquet", "table.md", "cells", "study.json"],
 }
 
+_PLACES = ["", ".", "..", "/", "~", "~nosuchuser/x", "a" * 300, "a/" * 2000, "/proc/x", "/dev/null"]
+_PLACES += [
+    "-",
+    "--",
+    "a\x00b",
+    "caf\udce9",
+    "out\n\x1b[31m",
+    " ",
+    "a\\b",
+    "//",
+    "/dev/full",
+    "x" * 5000,
+]
+
 
 def source(scene: Scene) -> Path:
     """A good source in the inputs."""
@@ -82,7 +96,7 @@ def output_case(draw: Any, scene: Scene) -> list[str]:
         return ["features", "info", str(good), "--json", str(file)]
     if how == "import":
         file = scene.out / draw(
-            st.sampled_from(["a.safetensors", "a.npz", "", ".safetensors", "a\udce9"])
+            st.sampled_from(["a.safetensors", "a.npz", ".safetensors", "a\udce9"])
         )
         if file != scene.out and draw(st.booleans()):
             _obstacle(draw, scene, file)
@@ -90,40 +104,16 @@ def output_case(draw: Any, scene: Scene) -> list[str]:
                 scene.allowed.append(scene.outside)
         return ["features", "import", str(good), "--out", str(file)]
     if how == "place":
-        names = [
-            "",
-            ".",
-            "..",
-            "/",
-            "~",
-            "~nosuchuser/x",
-            "a" * 300,
-            "a/" * 2000,
-            "/proc/x",
-            "/dev/null",
-            "-",
-        ]
-        names += [
-            "--",
-            "a\x00b",
-            "caf\udce9",
-            "out\n\x1b[31m",
-            " ",
-            "a\\b",
-            "//",
-            "/dev/full",
-            "x" * 5000,
-        ]
-        place = draw(st.sampled_from(names))
-        if place in (".", "~", "..", "/", "//"):
-            scene.allowed.append(Path(os.path.realpath(os.path.expanduser(place))))
-            return ["features", "info", str(good), "--json", place]
+        place = draw(st.sampled_from(_PLACES))
         option = draw(st.sampled_from(["--json", "--out"]))
-        if option == "--out":
-            verb = draw(st.sampled_from(["population", "correlations"]))
-            first = [] if verb == "population" else [str(good)]
-            return [verb, *first, *_WRITERS[verb], "--out", place, "--quiet"]
-        return ["features", "info", str(good), "--json", place]
+        named = os.path.expanduser(place)
+        if os.path.isabs(named):  # the user may well have meant it
+            scene.allowed += [Path(os.path.realpath(named)), Path(os.path.realpath(named)).parent]
+        if option == "--json" or named in ("/", "//", "..", os.path.expanduser("~")):
+            return ["features", "info", str(good), "--json", place]
+        verb = draw(st.sampled_from(["population", "correlations"]))
+        first = [] if verb == "population" else [str(good)]
+        return [verb, *first, *_WRITERS[verb], "--out", place, "--quiet"]
     verb = draw(st.sampled_from(list(_WRITERS)))
     folder = scene.out / "results"
     if verb == "study" and draw(st.booleans()):

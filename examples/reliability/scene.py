@@ -45,11 +45,12 @@ class Scene:
         self.allowed = []
         os.chdir(self.out)
 
-    def is_allowed(self, path: str | bytes) -> bool:
-        """Whether a path, links resolved, is a place to write to."""
-        real = os.path.realpath(os.fsdecode(path))
-        places = (self.out, *self.allowed)
-        return any(real == str(p) or real.startswith(f"{p}{os.sep}") for p in map(_real, places))
+    def is_allowed(self, path: str) -> bool:
+        """Whether a path is a place to write to; a link at its end is not followed."""
+        folder, name = os.path.split(path)
+        real = os.path.join(os.path.realpath(folder), name)
+        places = map(_real, (self.out, *self.allowed))
+        return any(real == place or real.startswith(f"{place}{os.sep}") for place in places)
 
 
 def _real(path: Path) -> str:

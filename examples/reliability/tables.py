@@ -110,8 +110,15 @@ def parquet_case(draw: Any, scene: Scene) -> Path:
         )
         names = draw(
             st.sampled_from(
-                [["embedding", "label"], ["x", "y"], ["a", "a"], ["label", "label"], ["", "label"]]
-                + [["embedding", "embedding"], ["\u202e", "y"]]
+                [
+                    ["embedding", "label"],
+                    ["x", "y"],
+                    ["a", "a"],
+                    ["label", "label"],
+                    ["", "label"],
+                    ["embedding", "embedding"],
+                    ["\u202e", "y"],
+                ]
             )
         )
         columns = [column, labels]

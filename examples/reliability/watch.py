@@ -186,7 +186,7 @@ class Watch:
                     writes = True
                 if writes:
                     kept = getattr(os, "O_NOFOLLOW", 0) & (flags if isinstance(flags, int) else 0)
-                    paths = [_own(arguments[0]) if kept else arguments[0]]
+                    paths = [_own(arguments[0]) if kept else os.path.realpath(arguments[0])]
             elif event in _CHANGES:
                 paths = [
                     _own(arguments[i])
@@ -195,7 +195,9 @@ class Watch:
                 ]
             for path in paths:
                 name = os.fsdecode(path)
-                if name != os.devnull and not self.scene.is_allowed(path):
+                # A folder that is there already is not made, whoever asks for it.
+                made = event == "os.mkdir" and os.path.isdir(name)
+                if name != os.devnull and not made and not self.scene.is_allowed(name):
                     noted.append(f"outside: {event} {name}"[:300])
         finally:
             self._written = noted

@@ -14,7 +14,7 @@ from typing import Any
 
 from gramlab.errors import OutputError
 from gramlab.storage import atomic_write, output_folder, read_json, sha256, to_json
-from gramlab.study.cells import FORMAT, Cell, canonical_json
+from gramlab.study.cells import COLUMNS, FORMAT, Cell, canonical_json
 
 __all__ = ["CellStore", "claim_folder", "differences"]
 
@@ -65,7 +65,7 @@ class CellStore:
             return None, f"{path.name} is of another cell"
         try:
             whole = found["sha256"] == sha256(canonical_json(found["results"]))
-            whole = whole and isinstance(found["results"]["rows"], list)
+            whole = whole and _are_results(found["results"])
         except (KeyError, TypeError, ValueError, RecursionError):
             whole = False
         return (found["results"], "") if whole else (None, f"{path.name} does not match its hash")
@@ -96,6 +96,21 @@ class CellStore:
         }
         atomic_write(self.path(cell), to_json(content))
         return plain
+
+
+def _are_results(found: Any) -> bool:
+    """Whether this has the form of a cell's results: rows with the usual columns, and its work."""
+    rows, work = found["rows"], found["work"]
+    return (
+        isinstance(rows, list)
+        and all(isinstance(values, dict) and COLUMNS <= values.keys() for values in rows)
+        and all(
+            isinstance(value, (str, int, float, type(None)))
+            for values in rows
+            for value in values.values()
+        )
+        and all(type(work[name]) in (int, float) for name in ("heads", "passes", "missed"))
+    )
 
 
 def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
