@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _remove(path: Path) -> None:
+    """Take a temporary file away, also if a signal comes at this very moment."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, follow: bool = False) -> Iterator[Path]:
     """Let a library write a file that appears under its name only when it is complete.
@@ -124,10 +136,7 @@ def atomic_path(path: str | os.PathLike[str], *, follow: bool = False) -> Iterat
         raise _write_error(final, problem) from problem
     finally:
         # After a successful rename there is nothing left to remove.
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
+        _remove(temporary)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str, *, follow: bool = False) -> Path:
@@ -191,8 +200,10 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
             )
         folder.mkdir(parents=True, exist_ok=True)
         # Trying beats asking: access bits do not tell about read-only disks, quotas or root.
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        probe.unlink()
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        finally:
+            _remove(probe)
     except GramlabError:
         raise
     except (OSError, ValueError) as problem:

@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals end the process there")
 
-MOMENTS = 3  # of each kind and signal
+MOMENTS = 2  # of each kind and signal
 
 # One command in a process of its own, undisturbed twice (the first time loads what it needs), then
 # stopped at drawn file operations and at drawn times, then once more to the end.
@@ -23,8 +23,8 @@ import contextlib, hashlib, io, json, os, random, signal, sys, threading, time
 from pathlib import Path
 from gramlab.cli import main
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
+for number in (signal.SIGINT, signal.SIGTERM):  # which a job in the background may have ignored
+    signal.signal(number, lambda number, frame: None)  # while no command runs, it is for nobody
 argv, root, moments = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 random.seed(argv[0])
 seen, due = 0, None
@@ -68,12 +68,8 @@ for number in (signal.SIGINT, signal.SIGTERM):
         except BaseException as problem:
             code, words = None, repr(problem)
         if moment >= moments:
-            try:
-                timer.cancel()
-                timer.join()
-                time.sleep(0.01)  # a command that ended just before: the signal is for nobody
-            except BaseException:
-                code = None
+            timer.cancel()
+            timer.join()
         due = None
         print(json.dumps([number, code, words, files(out)]), flush=True)
         if code == 0:  # it was done before it noticed, and the next moment starts from nothing
@@ -107,7 +103,7 @@ COMMANDS = {
         "begins anew",
     ),
     "theorems": (
-        ["theorems", "duality-gap", "--instances", "20", "--json", "OUT/found.json"],
+        ["theorems", "duality-gap", "--instances", "5", "--json", "OUT/found.json"],
         "begins anew",
     ),
     "import": (
@@ -207,7 +203,7 @@ def test_stopped_at_any_moment_whole_files_remain_and_the_same_command_goes_on(
         last = words.splitlines()[-1]
         assert last.startswith(f"gramlab: stopped by {signal.Signals(number).name}: files written")
         assert goes_on in last
-    assert noticed > 2 * MOMENTS
+    assert noticed >= 2 * MOMENTS  # every drawn file operation, and some of the times
     assert (again[0], again[2]) == (0, files), again[1]
 
 

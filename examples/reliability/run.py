@@ -4,13 +4,13 @@ r"""Ten thousand cases nobody should meet: hostile files, names, options and out
     python examples/reliability/run.py --out out --cases 500         # the same kinds, fewer of each
     python examples/reliability/run.py --out out --kinds npz,folder
 
-Each case is built by Hypothesis from a fixed seed and met by a command of the command line, or by a
-function of the package, in a worker process that may add 2 GiB of address space to what it has when
-it is ready. After each case the worker asks: was there a traceback; did it end; did anything
-outside the output folder change, appear or go (files beside it, and every path that Python opened for
-writing, renamed, made or removed anywhere); was part of a file left; did resident memory grow by
-more than 1 GiB; was the exit code a documented one, and a refusal one printable line. A worker that
-dies or goes silent is a case that failed, and another one takes over.
+Each case is built by Hypothesis from a fixed seed and met by a command of the command line, or by
+a function of the package, in a worker process that may add 2 GiB of address space to what it has
+when it is ready. After each case the worker asks: was there a traceback; did it end; did anything
+outside the output folder change, appear or go (files beside it, and every path that Python opened
+for writing, renamed, made or removed anywhere); was part of a file left; did resident memory grow
+by more than 1 GiB; was the exit code a documented one, and a refusal one printable line. A worker
+that dies or goes silent is a case that failed, and another one takes over.
 
 Needs Linux, and the extras "extract" and "study". The table is reliability.md, with numbers in
 reliability.json; the exit code is 1 if any case failed.

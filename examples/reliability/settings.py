@@ -81,7 +81,7 @@ _lists = st.one_of(
             ",".join(["0.1"] * 3000),
             "inf",
             "1e-400",
-            "�",
+            "\ud800",
             "small,base,large",
             "1e999",
         ]
