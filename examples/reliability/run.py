@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import select
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ def shares(total: int) -> dict[str, int]:
     return {kind: max(1, round(count * total / whole)) for kind, (count, _) in KINDS.items()}
 
 
-def worked(plan: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, Any]]:
+def worked(plan: dict[str, int], seed: int, root: Path, through: str) -> Iterator[dict[str, Any]]:
     """What came of every case, from as many workers as it takes."""
     left, number = dict(plan), 0
     while any(left.values()):
@@ -54,12 +55,12 @@ def worked(plan: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, An
             part[kind] = min(count, _AT_ONCE - sum(part.values()))
         part = {kind: count for kind, count in part.items() if count}
         number += 1
-        for verdict in _worker(part, seed + number, root / f"worker-{number}"):
+        for verdict in _worker(part, seed + number, root / f"worker-{number}", through):
             left[verdict["kind"]] -= 1
             yield verdict
 
 
-def _worker(part: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, Any]]:
+def _worker(part: dict[str, int], seed: int, root: Path, through: str) -> Iterator[dict[str, Any]]:
     """Cases of one worker; a last one in its name if it dies or goes silent."""
     words = [f"{kind}:{count}:{seed}" for kind, count in part.items()]
     root.mkdir()
@@ -74,7 +75,14 @@ def _worker(part: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, A
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    command = [sys.executable, "-X", "faulthandler", str(HERE / "worker.py"), str(root / "scene")]
+    command = [
+        *shlex.split(through),
+        sys.executable,
+        "-X",
+        "faulthandler",
+        str(HERE / "worker.py"),
+        str(root / "scene"),
+    ]
     with open(root / "stderr", "w+b") as errors:
         child = subprocess.Popen(
             [*command, "--plan", *words], stdout=subprocess.PIPE, stderr=errors, env=environment
@@ -84,11 +92,12 @@ def _worker(part: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, A
         silent = False
         try:
             with child.stdout as lines:
-                while True:
-                    ready, _, _ = select.select([lines], [], [], SILENCE_SECONDS)
-                    line = lines.readline() if ready else b""
+                ready = lines.readline()  # it may have to wait for its turn
+                while ready:
+                    there, _, _ = select.select([lines], [], [], SILENCE_SECONDS)
+                    line = lines.readline() if there else b""
                     if not line:
-                        silent = not ready
+                        silent = not there
                         break
                     verdict = json.loads(line)
                     done[verdict["kind"]] += 1
@@ -99,7 +108,7 @@ def _worker(part: dict[str, int], seed: int, root: Path) -> Iterator[dict[str, A
         errors.seek(0)
         last = errors.read().decode("utf-8", "replace")[-3000:]
     if done != part:
-        if not any(done.values()) and not silent and "worker.py" in last and "warm" in last:
+        if not ready:
             raise SystemExit(f"the worker did not start:\n{last}")
         kind = next(kind for kind in part if done[kind] < part[kind])
         fault = "hang: the worker went silent" if silent else f"crash: exit {child.returncode}"
@@ -159,11 +168,12 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--through", default="", help="start workers through this, such as nice")
     options = parser.parse_args()
     plan = {k: n for k, n in shares(options.cases).items() if k in options.kinds.split(",")}
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in plan}
     with tempfile.TemporaryDirectory() as place:
-        for verdict in worked(plan, options.seed, Path(place)):
+        for verdict in worked(plan, options.seed, Path(place), options.through):
             found[verdict["kind"]].append(verdict)
             for fault in verdict["faults"]:
                 print(f"{verdict['kind']}: {fault}\n  {verdict['argv']}\n{verdict['error']}")

@@ -100,6 +100,7 @@ def main() -> None:
 
         network()
     limit_memory(MEMORY_BYTES)
+    print("ready", flush=True)
     for part in options.plan:
         kind, count, number = part.split(":")
         sweep(watch, kind, int(count), int(number))
