@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,11 @@ from gramlab.cli.stopping import Stopped
 from gramlab.errors import OutputError, one_line
 
 __all__ = ["Progress", "emit", "recursion_failures", "say", "summary"]
+
+# What a terminal obeys, and a file's class names may hold; colours, which the tables use, may pass.
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", re.ASCII
+)
 
 
 def say(text: str) -> None:
@@ -36,6 +42,7 @@ def emit(text: str) -> None:
         If stdout cannot be written for another reason.
     """
     encoding = sys.stdout.encoding or "utf-8"
+    text = _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else repr(found[0])[1:-1], text)
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
