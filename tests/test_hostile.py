@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import io
 import json
 import os
@@ -50,13 +49,6 @@ def headed(text: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + X.tobytes()
 
 
-def nested(depth: int) -> list:
-    value: list = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
 # ---- Arrays ---------------------------------------------------------------------------------
 
 # NumPy's parser of headers lets exceptions of Python's own parser out.
@@ -92,15 +84,10 @@ def test_an_archive_called_npy_is_refused(tmp_path):
 
 def test_a_bzip2_bomb_is_refused_before_a_byte_is_unpacked(tmp_path):
     path = tmp_path / "a.npz"
-    bomb = bz2.compress(bytes(45_000_000)) * 4
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x.npy", bomb)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("x.npy", bytes(40_000_000))
         archive.writestr("y.npy", npy(Y))
-    content = bytearray(path.read_bytes())
-    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
-        at = content.find(mark)
-        content[at + place : at + place + 2] = struct.pack("<H", zipfile.ZIP_BZIP2)
-    path.write_bytes(content)
+    assert path.stat().st_size < 1000
     with zipfile.ZipFile(path) as archive, archive.open("x.npy") as member:
         tracemalloc.start()  # planted: one small read of it takes what all of it unpacks to
         try:
@@ -144,10 +131,7 @@ def cache(path: Path, change) -> Path:
     inner = json.loads(header["__metadata__"]["gramlab"])
     change(inner)
     counted = {key: value for key, value in inner.items() if key != "checksum"}
-    try:
-        inner["checksum"] = sha256(to_json(counted), None)
-    except GramlabError:  # too deep to be sealed
-        pass
+    inner["checksum"] = sha256(to_json(counted), None)
     header["__metadata__"]["gramlab"] = json.dumps(inner)
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
@@ -161,7 +145,6 @@ def cache(path: Path, change) -> Path:
         lambda inner: inner.update(class_names=5),
         lambda inner: inner.update(provenance=[1]),
         lambda inner: inner.update(n_classes={}),
-        lambda inner: inner.update(provenance={"a": nested(450)}),
     ],
 )
 def test_a_forged_header_is_damage_and_not_a_fault(tmp_path, change):
