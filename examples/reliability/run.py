@@ -23,10 +23,12 @@ import json
 import os
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from gramlab.storage import atomic_write, output_folder, to_json
 
 HERE = Path(__file__).resolve().parent
 SILENCE_SECONDS = 300.0  # a case has 60; beyond this not even its alarm came through
-_AT_ONCE = 500  # cases of a worker
+_AT_ONCE = 2500  # cases of a worker
 _FAULTS = ("traceback", "hang", "outside", "half", "memory", "code", "words", "crash")
 
 
@@ -85,7 +87,11 @@ def _worker(part: dict[str, int], seed: int, root: Path, through: str) -> Iterat
     ]
     with open(root / "stderr", "w+b") as errors:
         child = subprocess.Popen(
-            [*command, "--plan", *words], stdout=subprocess.PIPE, stderr=errors, env=environment
+            [*command, "--plan", *words],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            start_new_session=True,
         )
         assert child.stdout is not None
         done: dict[str, int] = dict.fromkeys(part, 0)
@@ -103,7 +109,8 @@ def _worker(part: dict[str, int], seed: int, root: Path, through: str) -> Iterat
                     done[verdict["kind"]] += 1
                     yield verdict
         finally:
-            child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         errors.seek(0)
         last = errors.read().decode("utf-8", "replace")[-3000:]
