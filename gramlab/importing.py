@@ -318,7 +318,7 @@ def _numbered(labels: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     values = np.asarray(labels)
     if values.dtype.kind not in "UO":
         return values, None
-    texts = [str(value) for value in values.ravel().tolist()]
+    texts = _texts(values)
     names = sorted(set(texts))
     place = {name: number for number, name in enumerate(names)}
     numbers = np.array([place[text] for text in texts], dtype=np.int64).reshape(values.shape)
@@ -328,6 +328,16 @@ def _numbered(labels: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
         return numbers, tuple(names)
 
 
+def _texts(values: np.ndarray) -> list[str]:
+    try:
+        return [str(value) for value in values.ravel().tolist()]
+    except (SystemError, ValueError) as problem:  # numbers beyond the last character of Unicode
+        raise InvalidLabels(
+            f"labels must be text or whole numbers, got text that is none ({problem}); write the "
+            "file again"
+        ) from problem
+
+
 def _numbered_like(
     labels: Any, names: tuple[str, ...] | None
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -335,7 +345,7 @@ def _numbered_like(
     if names is None:
         return _numbered(values)[0], None
     place = {name: number for number, name in enumerate(names)}
-    texts = [str(value) for value in values.ravel().tolist()]
+    texts = _texts(values)
     unknown = sorted(set(texts) - set(place))
     if unknown:
         raise InvalidSetting(f"test labels hold classes that no training row has: {unknown[:5]}")

@@ -288,4 +288,7 @@ def _text_names(path: Path, names: np.ndarray) -> list[str]:
             return [name.decode("utf-8") for name in names.tolist()]
         except UnicodeDecodeError as problem:
             raise damaged(path, problem) from problem
-    return [str(name) for name in names.tolist()]
+    try:
+        return [str(name) for name in names.tolist()]
+    except (SystemError, ValueError) as problem:  # numbers beyond the last character of Unicode
+        raise damaged(path, problem) from problem

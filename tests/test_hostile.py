@@ -104,6 +104,18 @@ def test_a_bzip2_bomb_is_refused_before_a_byte_is_unpacked(tmp_path):
         tracemalloc.stop()
 
 
+def test_text_that_holds_no_characters_is_refused(tmp_path):
+    raw = np.array([[97, 0], [98, 0], [0x110000, 0]], "<u4")
+    names = raw.view("<U2").ravel()
+    np.savez(tmp_path / "a.npz", x=X, y=Y, class_names=names)
+    with pytest.raises(UnreadableSource, match="truncated or corrupted"):
+        gramlab.load_features(tmp_path / "a.npz")
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", names[Y])
+    with pytest.raises(InvalidLabels, match="text that is none"):
+        import_features(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+
+
 def test_the_limit_of_the_process_counts_as_memory():
     program = (
         "import resource, gramlab.memory as m; used = 0\n"
