@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from gramlab.errors import (
     InvalidFeatures,
     InvalidLabels,
     InvalidSetting,
+    NotEnoughMemory,
     OutputError,
     UnreadableSource,
 )
@@ -47,6 +50,9 @@ DAMAGE = (
     OverflowError,
     MemoryError,
     SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    AttributeError,
 )
 
 
@@ -129,7 +135,7 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
     header["checksum"] = header_checksum(header, features.superclasses)
     mapped = any(is_mapped(array) for array in tensors.values())
     write = _save_in_blocks if mapped else save_file
-    with atomic_path(target) as temporary:
+    with atomic_path(target, follow=True) as temporary:
         try:
             write(tensors, str(temporary), metadata={"gramlab": to_json(header)})
         except SafetensorError as problem:
@@ -263,12 +269,12 @@ def _features_of(
             n_classes=header["n_classes"],
             provenance=header["provenance"],
         )
-    except UnreadableSource:
+    except (UnreadableSource, NotEnoughMemory):
         raise
-    except (InvalidFeatures, InvalidLabels, InvalidSetting, KeyError, TypeError) as problem:
+    except (InvalidFeatures, InvalidLabels, InvalidSetting, *DAMAGE) as problem:
         # save_features writes valid features only, so invalid ones mean damage.
         raise damaged(path, problem) from problem
-    if verify and features.fingerprint != header["fingerprint"]:
+    if verify and features.fingerprint != header.get("fingerprint"):
         raise damaged(path, "the arrays differ from their fingerprint")
     return features
 

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+_LONGEST = 2000
+
+
+def one_line(text: str) -> str:
+    """One printable line of about 2,000 characters at most, whatever a file or a library says.
+
+    Line breaks become spaces, control characters and lone surrogates their escapes (a terminal
+    would obey the first and could not show the second), and the middle of a long text is left out.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST * 2 // 3]} … {text[-_LONGEST // 3 :]}"
+    line = " ".join(part for part in text.splitlines() if part)
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
 
 class GramlabError(Exception):
     """Base of every error raised on purpose by gramlab.
@@ -9,12 +34,12 @@ class GramlabError(Exception):
     Parameters
     ----------
     message : str
-        What was expected, what came, where, and the fix. Line breaks are folded into spaces, so
-        that ``str(error)`` is always one line, also when it quotes another library.
+        What was expected, what came, where, and the fix; kept as :func:`one_line`, also when it
+        quotes another library.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(" ".join(part for part in str(message).splitlines() if part))
+        super().__init__(one_line(str(message)))
 
 
 class InvalidFeatures(GramlabError, ValueError):

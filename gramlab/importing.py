@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
+from gramlab.cache import DAMAGE, damaged
+from gramlab.errors import (
+    InvalidFeatures,
+    InvalidLabels,
+    InvalidSetting,
+    NotEnoughMemory,
+    UnreadableSource,
+)
 from gramlab.features import Features
-from gramlab.sources import load_features
+from gramlab.memory import check_memory
+from gramlab.sources import load_features, read_npy
+from gramlab.validation import as_array
 
 __all__ = ["import_features"]
 
@@ -19,6 +29,8 @@ _X_NAMES = ("train_features", "features", "x", "X", "embeddings", "embedding")
 _LABEL_NAMES = ("train_labels", "labels", "label", "y", "targets", "target")
 _TEST_X_NAMES, _TEST_LABEL_NAMES = ("test_features", "test_x"), ("test_labels", "test_y")
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+_NUMBER_BYTES = 48  # as an Arrow value, a Python number, a place in a list and a float64
+_TEXT_BYTES_PER_BYTE = 30  # a label of one letter and its line break as Python text in a list
 
 
 def import_features(
@@ -50,16 +62,16 @@ def import_features(
     InvalidFeatures, InvalidLabels, InvalidSetting
         If what it holds does not make valid features.
     """
-    source = Path(path).expanduser()
+    source, kind = _place(path, "source")
     suffix = source.suffix.lower()
-    if source.is_dir() or suffix in (".npz", ".safetensors"):
+    if kind == "folder" or suffix in (".npz", ".safetensors"):
         if labels is not None:
             raise InvalidSetting(f"{source.name!r} brings its own labels; leave --labels out")
         return load_features(source)
-    if not source.is_file():
+    if kind != "file":
         raise UnreadableSource(f"source {os.fspath(path)!r} was not found; give a file")
     if suffix == ".npy":
-        found: dict[str, Any] = {"x": _load_npy(source)}
+        found: dict[str, Any] = {"x": read_npy(source)}
     elif suffix == ".parquet":
         found = _read_parquet(source, features_column, label_column)
     elif suffix in _TORCH_SUFFIXES:
@@ -70,7 +82,7 @@ def import_features(
             ".npy, .parquet, .pt, .pth, .safetensors and feature folders"
         )
     if labels is not None:
-        found["labels"] = _read_labels(Path(labels).expanduser())
+        found["labels"] = _read_labels(labels)
     if found.get("labels") is None:
         raise InvalidSetting(
             f"{source.name!r} holds no labels; give them with --labels FILE (.npy, or text with "
@@ -90,31 +102,37 @@ def import_features(
     )
 
 
-def _load_npy(path: Path) -> np.ndarray:
+def _place(path: str | os.PathLike[str], what: str) -> tuple[Path, str]:
+    """The path, and whether it is a "file", a "folder" or neither ("")."""
     try:
-        # Mapped first: a header that lies about the shape is then refused, and allocates nothing.
-        return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
-    except (OSError, ValueError, EOFError) as problem:
+        place = Path(os.path.expanduser(path))
+        return place, "folder" if place.is_dir() else "file" if place.is_file() else ""
+    except (OSError, ValueError) as problem:
         raise UnreadableSource(
-            f"source {path.name!r} is no plain .npy array ({problem}); save it with np.save, "
-            "without Python objects"
+            f"{what} {os.fspath(path)!r} is not a usable path ({problem}); give a file"
         ) from problem
 
 
-def _read_labels(path: Path) -> np.ndarray:
-    if not path.is_file():
+def _read_labels(path: str | os.PathLike[str]) -> np.ndarray:
+    file, kind = _place(path, "label file")
+    if kind != "file":
         raise UnreadableSource(
-            f"label file {str(path)!r} was not found; give .npy, or text with one label per line"
+            f"label file {os.fspath(path)!r} was not found; give .npy, or text with one label per "
+            "line"
         )
-    if path.suffix.lower() == ".npy":
-        return _load_npy(path)
+    if file.suffix.lower() == ".npy":
+        return read_npy(file)
+    check_memory(
+        _TEXT_BYTES_PER_BYTE * file.stat().st_size, f"reading {file.name!r}", "give .npy labels"
+    )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise UnreadableSource(
-            f"label file {path.name!r} is no text ({problem}); give .npy, or one label per line"
+            f"label file {file.name!r} is no text ({problem}); give .npy, or one label per line"
         ) from problem
-    return np.array([line.strip() for line in lines if line.strip()], dtype=str)
+    # Objects: in an array of text every label would take as much room as the longest one.
+    return np.array([line.strip() for line in lines if line.strip()], dtype=object)
 
 
 def _read_parquet(
@@ -128,12 +146,23 @@ def _read_parquet(
             'reading Parquet needs the extra "extract"; pip install "gramlab[extract]"'
         ) from problem
     try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as problem:
+        with parquet.ParquetFile(path) as file:
+            # A constant column takes bytes in the file and gigabytes in memory.
+            check_memory(_parquet_bytes(file), f"reading {path.name!r}", "write fewer rows")
+            table = file.read()
+        columns = table.column_names
+    except NotEnoughMemory:
+        raise
+    except (*DAMAGE, pyarrow.ArrowException) as problem:
         raise UnreadableSource(
             f"source {path.name!r} is no Parquet file ({problem}); write it again"
         ) from problem
-    columns = table.column_names
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise InvalidSetting(
+            f"{path.name!r} has more than one column {twice[0]!r}, so columns cannot be told by "
+            "name; write it again with different names"
+        )
     label = _named(label_column, _LABEL_NAMES, columns, path, "label column", needed=False)
     kinds = {name: table.schema.field(name).type for name in columns if name != label}
     lists = [
@@ -170,7 +199,20 @@ def _read_parquet(
             f"column {label!r} of {path.name!r} has no label in row {labels.index(None)}; remove "
             "rows without labels"
         )
-    return {"x": x, "labels": np.array(labels)}
+    try:
+        return {"x": x, "labels": np.array(labels)}
+    except ValueError as problem:  # lists of different lengths
+        raise InvalidLabels(
+            f"column {label!r} of {path.name!r} must hold one label per row, got "
+            f"{table.schema.field(label).type}; name another column with --label-column"
+        ) from problem
+
+
+def _parquet_bytes(file: Any) -> int:
+    """Memory that the columns take as Arrow arrays and then as Python numbers, at most."""
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    chunks = [group.column(j) for group in groups for j in range(group.num_columns)]
+    return sum(c.total_uncompressed_size + _NUMBER_BYTES * c.num_values for c in chunks)
 
 
 def _stacked(rows: Sequence[Any], path: Path, column: str) -> np.ndarray:
@@ -198,6 +240,13 @@ def _read_torch(
         raise InvalidSetting(
             'reading PyTorch files needs the extra "extract"; pip install "gramlab[extract]"'
         ) from problem
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                needed = sum(member.file_size for member in archive.infolist())
+        except DAMAGE as problem:
+            raise damaged(path, problem) from problem
+        check_memory(needed, f"reading {path.name!r}", "save fewer rows")
     try:
         # Tensors and plain containers only: anything else in the file is refused, not run.
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -228,8 +277,10 @@ def _read_torch(
 
 def _array(tensor: Any, path: Path) -> np.ndarray:
     if not hasattr(tensor, "detach"):
-        return np.asarray(tensor)
+        return as_array(tensor, f"what {path.name!r} holds")
     values = tensor.detach()
+    # A view of one number, or a sparse tensor of none, may stand for terabytes.
+    check_memory(8 * values.numel(), f"reading a tensor of {path.name!r}", "save fewer rows")
     try:
         values = values.to_dense()  # NumPy has neither sparse arrays nor bfloat16
         return (values.float() if values.dtype.is_floating_point else values).numpy()
@@ -267,12 +318,24 @@ def _numbered(labels: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     values = np.asarray(labels)
     if values.dtype.kind not in "UO":
         return values, None
-    names, numbers = np.unique(values.astype(str), return_inverse=True)
+    texts = _texts(values)
+    names = sorted(set(texts))
+    place = {name: number for number, name in enumerate(names)}
+    numbers = np.array([place[text] for text in texts], dtype=np.int64).reshape(values.shape)
     try:  # text of whole numbers, as a text file gives them
-        whole = np.array([int(name) for name in names])
-        return whole[numbers], None
-    except ValueError:
-        return numbers.reshape(values.shape), tuple(names.tolist())
+        return np.array([int(name) for name in names])[numbers], None
+    except (ValueError, IndexError):  # IndexError: there is none
+        return numbers, tuple(names)
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    try:
+        return [str(value) for value in values.ravel().tolist()]
+    except (SystemError, ValueError) as problem:  # numbers beyond the last character of Unicode
+        raise InvalidLabels(
+            f"labels must be text or whole numbers, got text that is none ({problem}); write the "
+            "file again"
+        ) from problem
 
 
 def _numbered_like(
@@ -282,7 +345,8 @@ def _numbered_like(
     if names is None:
         return _numbered(values)[0], None
     place = {name: number for number, name in enumerate(names)}
-    unknown = sorted({str(value) for value in values.tolist()} - set(place))
+    texts = _texts(values)
+    unknown = sorted(set(texts) - set(place))
     if unknown:
         raise InvalidSetting(f"test labels hold classes that no training row has: {unknown[:5]}")
-    return np.array([place[str(value)] for value in values.tolist()]), names
+    return np.array([place[text] for text in texts]).reshape(values.shape), names

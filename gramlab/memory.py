@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gramlab.errors import NotEnoughMemory
 
 
@@ -32,10 +34,24 @@ def format_bytes(count: int | float) -> str:
 
 
 def bytes_available() -> int:
-    """Bytes of main memory that can be taken now."""
+    """Bytes of main memory that can be taken now: of the machine, within this process's limit."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    return max(0, min(int(psutil.virtual_memory().available), _below_limit()))
+
+
+def _below_limit() -> int:
+    """Address space left to this process (``ulimit -v``); a very large number without a limit."""
+    import psutil
+
+    try:
+        import resource
+    except ImportError:  # only POSIX has such limits
+        return sys.maxsize
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return soft - int(psutil.Process().memory_info().vms)
 
 
 def check_memory(bytes_needed: int | float, what: str, alternative: str) -> int:

@@ -19,6 +19,7 @@ from gramlab.errors import (
     InvalidFeatures,
     InvalidLabels,
     InvalidSetting,
+    NotEnoughMemory,
     UnreadableSource,
 )
 from gramlab.features import Features
@@ -166,6 +167,9 @@ def _load_npz(path: Path) -> Features:
 def _check_directory(archive: zipfile.ZipFile) -> None:
     """Refuse a damaged directory, which could make an optional array look absent."""
     for member in archive.infolist():
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # np.savez knows no other; of bzip2, one read may unpack gigabytes.
+            raise zipfile.BadZipFile(f"{member.filename!r} is packed by a method .npz files lack")
         # A damaged length makes one entry swallow the next ones, which start with this signature.
         if b"PK\x01\x02" in member.comment + member.extra:
             raise zipfile.BadZipFile(f"the directory is damaged at {member.filename!r}")
@@ -207,6 +211,47 @@ def _announced_bytes(path: Path, archive: zipfile.ZipFile, member: str, key: str
     """Size of an array by its header, refused unless it equals what the archive holds."""
     with archive.open(member) as file:
         start = io.BytesIO(file.read(_HEADER_BYTES))
+    return _checked_size(path, start, key, archive.getinfo(member).file_size)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Read an .npy file without pickle, looking at its header before anything is allocated.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+
+    Returns
+    -------
+    np.ndarray
+
+    Raises
+    ------
+    UnreadableSource
+        If it is damaged, another format, or holds pickled objects.
+    NotEnoughMemory
+        If the array would not fit.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = io.BytesIO(file.read(_HEADER_BYTES))
+            total = os.fstat(file.fileno()).st_size
+            size = _checked_size(path, start, path.name, total)
+            check_memory(size, f"reading {path.name!r}", "store float16, or fewer rows")
+            file.seek(0)
+            return npy_format.read_array(file, allow_pickle=False)
+    except NotEnoughMemory:
+        raise
+    except DAMAGE as problem:
+        raise UnreadableSource(
+            f"source {path.name!r} is no plain .npy array ({problem or type(problem).__name__}); "
+            "save it with np.save, without Python objects"
+        ) from problem
+
+
+def _checked_size(path: Path, start: IO[bytes], key: str, total: int) -> int:
+    """Size of an array by its header, refused unless ``total`` bytes hold just header and array."""
     shape, dtype = _read_header(start)
     offset = start.tell()
     if dtype.hasobject:
@@ -216,7 +261,7 @@ def _announced_bytes(path: Path, archive: zipfile.ZipFile, member: str, key: str
             "np.array(names, dtype=str)"
         )
     size = math.prod(shape) * dtype.itemsize
-    stored = archive.getinfo(member).file_size - offset
+    stored = total - offset
     empty_items = dtype.itemsize == 0 and math.prod(shape) > 0
     if size != stored or min(shape, default=0) < 0 or empty_items:
         raise damaged(
@@ -243,4 +288,7 @@ def _text_names(path: Path, names: np.ndarray) -> list[str]:
             return [name.decode("utf-8") for name in names.tolist()]
         except UnicodeDecodeError as problem:
             raise damaged(path, problem) from problem
-    return [str(name) for name in names.tolist()]
+    try:
+        return [str(name) for name in names.tolist()]
+    except (SystemError, ValueError) as problem:  # numbers beyond the last character of Unicode
+        raise damaged(path, problem) from problem

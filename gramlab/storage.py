@@ -10,15 +10,18 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gramlab.errors import GramlabError, InvalidSetting, OutputError
+from gramlab.memory import check_memory
 
 _HASH_BLOCK_BYTES = 1 << 24
+# Of Python objects: "0," becomes a list entry of 8 bytes, "{}," a mapping of 64.
+_JSON_BYTES_PER_BYTE = 30
 
 
 def _write_error(path: Path, problem: BaseException) -> OutputError:
@@ -36,15 +39,15 @@ def _write_error(path: Path, problem: BaseException) -> OutputError:
     return OutputError(f"expected to write {str(path)!r}, but: {reason}; {fix}")
 
 
-def _final_path(path: str | os.PathLike[str]) -> Path:
-    """Resolve links, so that a link keeps pointing at the new file; refuse non-files."""
+def _final_path(path: str | os.PathLike[str], follow: bool) -> Path:
+    """Where to write: what a link leads to if links are followed, else its own place; no device."""
     final = Path(path)
     if "\0" in str(final):
         raise OutputError(f"expected a file to write, but {str(path)!r} holds a null; rename it")
     try:
         if final.is_symlink():
-            final = Path(os.path.realpath(final))
-        special = final.exists() and not final.is_file()
+            final = Path(os.path.realpath(final)) if follow else final
+        special = final.exists() and not final.is_file() and (follow or not final.is_symlink())
     except (OSError, ValueError) as problem:
         raise _write_error(final, problem) from problem
     # Renaming over a device such as /dev/null would replace the device itself.
@@ -71,14 +74,29 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _remove(path: Path) -> None:
+    """Take a temporary file away, also if a signal comes at this very moment."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, follow: bool = False) -> Iterator[Path]:
     """Let a library write a file that appears under its name only when it is complete.
 
     Parameters
     ----------
     path : str or path-like
         The final path. Its folder must exist. An existing file is replaced.
+    follow : bool
+        What to do with a link of that name: write what it leads to, and keep the link; by default
+        the link itself is replaced, so that nothing outside the folder is written.
 
     Yields
     ------
@@ -93,7 +111,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the file cannot be written, was not written, or `path` is a folder or a device. Errors
         of gramlab pass unchanged.
     """
-    final = _final_path(path)
+    final = _final_path(path, follow)
     temporary = final.with_name(f".partial-{secrets.token_hex(8)}{final.suffix}")
     try:
         # Some libraries make files that only their owner can read. The umask cannot be asked for
@@ -118,13 +136,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _write_error(final, problem) from problem
     finally:
         # After a successful rename there is nothing left to remove.
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
+        _remove(temporary)
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:
+def atomic_write(path: str | os.PathLike[str], data: bytes | str, *, follow: bool = False) -> Path:
     """Write a whole file, or leave what was there before.
 
     The data go to a temporary name in the same folder, are synced to disk, and are then renamed.
@@ -134,7 +149,10 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:
     path : str or path-like
         Where to write. Its folder must exist.
     data : bytes or str
-        The content; text is encoded as UTF-8 and its line ends are kept.
+        The content; text is encoded as UTF-8 and its line ends are kept. What UTF-8 cannot hold
+        (a file name of another encoding) is written as its escape.
+    follow : bool
+        Write what a link of that name leads to; by default the link is replaced.
 
     Returns
     -------
@@ -146,8 +164,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:
     OutputError
         If the file cannot be written; no partial file is left.
     """
-    content = data.encode("utf-8") if isinstance(data, str) else data
-    with atomic_path(path) as temporary:
+    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    with atomic_path(path, follow=follow) as temporary:
         # Mode 0o666 is cut down by the umask, as for any ordinary new file.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with open(handle, "wb") as file:
@@ -182,8 +200,10 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
             )
         folder.mkdir(parents=True, exist_ok=True)
         # Trying beats asking: access bits do not tell about read-only disks, quotas or root.
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        probe.unlink()
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        finally:
+            _remove(probe)
     except GramlabError:
         raise
     except (OSError, ValueError) as problem:
@@ -243,9 +263,73 @@ def to_json(obj: object) -> str:
     Raises
     ------
     InvalidSetting
-        If a value or key has no JSON form; its place is named.
+        If a value or key has no JSON form (its place is named), or values are nested too deeply.
     """
-    return json.dumps(_plain(obj, "$"), indent=2, allow_nan=False) + "\n"
+    try:
+        return json.dumps(_plain(obj, "$"), indent=2, allow_nan=False) + "\n"
+    except RecursionError as problem:
+        raise InvalidSetting(
+            "JSON values must not be nested hundreds of levels deep; flatten them"
+        ) from problem
+
+
+def read_bytes(path: str | os.PathLike[str], memory_per_byte: int = 1) -> bytes:
+    """Read a whole file that somebody else may have put there.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; a pipe or a device, from which reading might never end, is refused.
+    memory_per_byte : int
+        Bytes of memory that the caller will make of each byte.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    OSError
+        If it is missing, no regular file, or cannot be read.
+    NotEnoughMemory
+        If it would not fit.
+    """
+    there = os.stat(path)
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    check_memory(
+        memory_per_byte * there.st_size, f"reading {Path(path).name!r}", "remove that file"
+    )
+    return Path(path).read_bytes()
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file that may be damaged or hostile.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; a pipe or a device, from which reading might never end, is refused.
+
+    Returns
+    -------
+    object
+        What it holds.
+
+    Raises
+    ------
+    OSError
+        If it is missing, no regular file, or cannot be read.
+    ValueError
+        If it is no JSON in UTF-8, or is nested too deeply.
+    NotEnoughMemory
+        If it is so large that its content would not fit.
+    """
+    content = read_bytes(path, _JSON_BYTES_PER_BYTE)
+    try:
+        return json.loads(content)
+    except RecursionError as problem:
+        raise ValueError("it is nested too deeply") from problem
 
 
 def sha256(*parts: np.ndarray | bytes | str | None) -> str:
@@ -278,7 +362,8 @@ def sha256(*parts: np.ndarray | bytes | str | None) -> str:
             _hash_array(digest, part, index)
         else:
             kind = "text" if isinstance(part, str) else "bytes"
-            content = part.encode("utf-8") if isinstance(part, str) else part
+            # File names of another encoding hold lone surrogates, which count as what they are.
+            content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             digest.update(f"{kind}:{len(content)};".encode("ascii"))
             digest.update(content)
     return digest.hexdigest()

@@ -728,8 +728,8 @@ def test_a_signal_stops_a_run_and_leaves_nothing_half_done(name, source, tmp_pat
     assert child.returncode == 128 + signal.Signals[name]
     assert stdout == ""
     assert stderr == (
-        f"gramlab: stopped by {name}: files written so far are whole, and the command can be run "
-        "again\n"
+        f"gramlab: stopped by {name}: files written so far are whole; run the same command again, "
+        "it begins anew\n"
     )
     assert files(tmp_path) == set()
 

@@ -19,8 +19,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gramlab import storage
-from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
-from gramlab.storage import atomic_path, atomic_write, output_folder, sha256, to_json
+from gramlab.errors import InvalidSetting, NotEnoughMemory, OutputError, UnreadableSource
+from gramlab.storage import (
+    atomic_path,
+    atomic_write,
+    output_folder,
+    read_json,
+    sha256,
+    to_json,
+)
 
 
 def test_written_file_holds_exactly_the_content(tmp_path):
@@ -141,15 +148,57 @@ def test_missing_folder_folder_and_impossible_names_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices and links are POSIX")
-def test_devices_are_refused_and_links_are_followed(tmp_path):
+def test_devices_are_refused_and_links_are_followed_only_if_asked(tmp_path):
     with pytest.raises(OutputError, match="not a regular file"):
         atomic_write(os.devnull, b"x")
     assert not Path(os.devnull).is_file()
     real, link = tmp_path / "real", tmp_path / "link"
     link.symlink_to(real)
-    atomic_write(link, b"x")
+    atomic_write(link, b"x", follow=True)
     assert link.is_symlink()
     assert real.read_bytes() == b"x"
+    # A link to a folder is replaced too, and one that leads nowhere does not make what it names.
+    for target in (real, tmp_path, tmp_path / "nowhere"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        atomic_write(link, b"y")
+        assert not link.is_symlink()
+        assert link.read_bytes() == b"y"
+    assert real.read_bytes() == b"x"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+def test_json_is_read_from_regular_files_of_a_modest_depth_only(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": [1, null]}')
+    assert read_json(path) == {"a": [1, None]}
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(path)
+    path.write_bytes(b'"\xff"')
+    with pytest.raises(ValueError, match="utf-8"):
+        read_json(path)
+    os.mkfifo(tmp_path / "pipe")  # reading it would never end
+    with pytest.raises(OSError, match="not a regular file"):
+        read_json(tmp_path / "pipe")
+    monkeypatch.setattr("gramlab.memory.bytes_available", lambda: 29)
+    path.write_text("1")
+    with pytest.raises(NotEnoughMemory, match=r"'a\.json'"):
+        read_json(path)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_and_not_a_fault():
+    value = []
+    for _ in range(2000):
+        value = [value]
+    with pytest.raises(InvalidSetting, match="nested"):
+        to_json(value)
+
+
+def test_text_that_is_no_unicode_is_written_as_its_escape(tmp_path):
+    atomic_write(tmp_path / "a", "caf\udce9")
+    assert (tmp_path / "a").read_text() == "caf\\udce9"
 
 
 def test_output_folder_is_created_with_its_parents_and_left_empty(tmp_path):

@@ -75,6 +75,13 @@ CITATION = """Please cite the paper whose theory gramlab implements, and gramlab
 }}
 """
 
+# What the same command does after a stop, by verb: most keep nothing of unfinished work.
+_ANEW = "run the same command again, it begins anew"
+_GOES_ON = {
+    "study": "run the same command again, it goes on after the last finished cell",
+    "extract": "run the same command again, it goes on at the first missing shard",
+}
+
 # typer does not export the base of its usage errors, and where it lives depends on its version.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
@@ -198,13 +205,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = command.main(args=arguments, prog_name="gramlab", standalone_mode=False)
     except Stopped as stop:
         if stop.reason:
-            say(
-                f"stopped by {stop.reason}: files written so far are whole, and the command can "
-                "be run again"
-            )
+            goes_on = _GOES_ON.get(arguments[0] if arguments else "", _ANEW)
+            say(f"stopped by {stop.reason}: files written so far are whole; {goes_on}")
         return stop.exit_code if argv is not None else _leave(stop.exit_code)
     except GramlabError as problem:
         say(f"error: {problem}")
+        return 2
+    except MemoryError:
+        say(
+            "error: expected enough memory for what was asked, but it is used up; use fewer rows, "
+            "close other programs, or raise the limit of this process (ulimit -v)"
+        )
         return 2
     except _UsageError as problem:
         verb = "gramlab" if problem.ctx is None else problem.ctx.command_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,7 +96,8 @@ def verify(
 
     def work() -> tuple[dict[str, Any], str]:
         found: dict[str, Any] = {"source": Path(source).name, "whole": True, "problems": problems}
-        if not is_feature_folder(source):
+        folder = os.path.expanduser(source)
+        if not is_feature_folder(folder):
             if quarantine:
                 raise InvalidSetting(
                     f"--quarantine is for feature folders, got {source!r}; leave it out"
@@ -104,8 +106,8 @@ def verify(
             found["fingerprint"] = features.fingerprint
             return found, f"{features!r}\nwhole: {features.fingerprint}\n"
         # Shard by shard: a folder may be larger than memory.
-        problems.extend(quarantine_damage(source, move=quarantine))
-        manifest = read_manifest(source)
+        problems.extend(quarantine_damage(folder, move=quarantine))
+        manifest = read_manifest(folder)
         found |= {"whole": not problems, "shards": len(manifest.shards)}
         rows = " and ".join(f"{manifest.rows(split)} {split}" for split in manifest.plan["splits"])
         words = f"whole: {len(manifest.shards)} shards as the manifest has them, {rows} rows\n"
@@ -162,7 +164,7 @@ def import_(
     from gramlab.cache import save_features
     from gramlab.importing import import_features
 
-    target = Path(out).expanduser()
+    target = Path(os.path.expanduser(out))
 
     def work() -> tuple[dict[str, Any], str]:
         with made_folder(target.parent):
@@ -215,6 +217,18 @@ def _norms(features: Features) -> dict[str, float]:
     return {"min": norms.min(), "mean": norms.mean(), "max": norms.max()}
 
 
+def _is_of_images(extraction: Any) -> bool:
+    """Whether this is what ``gramlab extract`` notes; other writers note other things."""
+    try:
+        parts = (extraction["preprocessing"]["name"], extraction["data"]["source"])
+        backbone = extraction["backbone"]
+        parts += (backbone["name"], backbone["class"], backbone["weights"])
+        parts += (extraction["pooling"], extraction["precision"], *extraction["versions"].items())
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(isinstance(part, (str, tuple)) for part in parts)
+
+
 def _info_words(found: dict[str, Any]) -> str:
     counts, names = found["class_counts"], found["class_names"]
     shown = ", ".join(f"{names[k]} {counts[k]}" for k in range(min(len(names), _SHOWN_CLASSES)))
@@ -228,7 +242,7 @@ def _info_words(found: dict[str, Any]) -> str:
         f"classes      {found['n_classes']}, {counts.min()} to {counts.max()} rows: {shown}{more}",
     ]
     extraction = found["provenance"].get("extraction")
-    if extraction is not None:
+    if _is_of_images(extraction):
         backbone = extraction["backbone"]
         versions = ", ".join(f"{name} {v}" for name, v in extraction["versions"].items())
         lines += [

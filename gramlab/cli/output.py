@@ -16,12 +16,14 @@ __all__ = ["json_path", "made_folder"]
 def json_path(name: str) -> Path:
     """The file that ``--json`` names; refused if it is there and no regular file."""
     path = Path(os.path.expanduser(name))
-    if not path.name or (os.path.exists(path) and not path.is_file()):
+    # These functions of os.path answer also where a name is too long or holds a null.
+    if not path.name or (os.path.exists(path) and not os.path.isfile(path)):
         raise OutputError(
             f"expected a file for --json, but {name!r} is not a regular file; "
             "give the path of a file, or - for stdout"
         )
-    return path
+    # Who names a link wants what it leads to; links inside an output folder are never followed.
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -12,15 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from gramlab.cli.stopping import Stopped
-from gramlab.errors import OutputError
+from gramlab.errors import OutputError, one_line
 
 __all__ = ["Progress", "emit", "recursion_failures", "say", "summary"]
+
+# What a terminal obeys, and a file's class names may hold; colours, which the tables use, may pass.
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", re.ASCII
+)
 
 
 def say(text: str) -> None:
     """Write one line to stderr, signed by the program."""
     try:
-        print(f"gramlab: {' '.join(text.splitlines())}", file=sys.stderr, flush=True)
+        print(f"gramlab: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:  # nobody is listening, and the exit code still tells
         pass
 
@@ -36,6 +42,7 @@ def emit(text: str) -> None:
         If stdout cannot be written for another reason.
     """
     encoding = sys.stdout.encoding or "utf-8"
+    text = _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else repr(found[0])[1:-1], text)
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()

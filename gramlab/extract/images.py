@@ -16,7 +16,7 @@ import numpy as np
 
 from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
-from gramlab.storage import sha256
+from gramlab.storage import read_bytes, sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -192,7 +192,7 @@ def _folder_split(folder: Path, class_names: tuple[str, ...]) -> ImageSplit:
         labels += [number] * len(images)
 
     def encoded(index: int) -> bytes:
-        return paths[index].read_bytes()
+        return read_bytes(paths[index])
 
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     return ImageSplit(names, np.array(labels, dtype=np.int64), encoded)
@@ -268,7 +268,7 @@ def open_dataset(
             if entry is None or (entry.get("bytes") is None and entry.get("path") is None):
                 raise OSError("the data set has no image in this row")
             content = entry["bytes"]
-            return content if content is not None else Path(entry["path"]).read_bytes()
+            return content if content is not None else read_bytes(entry["path"])
 
         labels = numbers[split]
         return ImageSplit([f"{split}/{row}" for row in range(len(labels))], labels, encoded)

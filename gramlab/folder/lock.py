@@ -24,6 +24,10 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    if (folder / _LOCK).is_symlink():  # opening it would make or empty what it leads to
+        raise OutputError(
+            f"expected to lock {str(folder)!r}, but {_LOCK!r} in it is a link; remove that link"
+        )
     lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)

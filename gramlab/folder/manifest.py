@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gramlab.errors import UnreadableSource
-from gramlab.folder.shard import FORMAT, Broken, shards_of
-from gramlab.storage import sha256, to_json
+from gramlab.errors import InvalidSetting, NotEnoughMemory, UnreadableSource
+from gramlab.folder.shard import FORMAT, Broken, checked_plan, count_shards
+from gramlab.storage import read_json, sha256, to_json
 
 __all__ = [
     "MANIFEST",
@@ -66,7 +67,10 @@ class Manifest:
 def is_feature_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is, or is becoming, a folder of feature shards."""
     folder = Path(path)
-    return any((folder / name).is_file() for name in (MANIFEST, PLAN))
+    try:
+        return any((folder / name).is_file() for name in (MANIFEST, PLAN))
+    except (OSError, ValueError):  # no path that could be one
+        return False
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
@@ -80,8 +84,10 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     folder = Path(path)
     if not (folder / MANIFEST).is_file():
         if (folder / PLAN).is_file():
-            plan = record_of(folder / PLAN).get("plan") or {}
-            total = sum(1 for _ in shards_of(plan)) if plan else 0
+            try:
+                total = count_shards(checked_plan(record_of(folder / PLAN).get("plan")))
+            except ValueError as problem:
+                raise _damaged_record(folder / PLAN, problem) from problem
             there = sum(1 for _ in folder.glob("*.safetensors"))
             raise UnreadableSource(
                 f"folder {str(folder)!r} is unfinished: {there} of {total} shards are there; run "
@@ -97,7 +103,9 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 def record_of(path: Path) -> dict[str, Any]:
     """A plan or manifest as it stands in its file; refused if it is not of this format."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
+    except NotEnoughMemory:
+        raise
     except (OSError, ValueError) as problem:
         raise _damaged_record(path, problem) from problem
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -109,14 +117,37 @@ def manifest_of(path: Path) -> Manifest:
     """The manifest in a file, held against its own checksum."""
     found = record_of(path)
     counted = {key: value for key, value in found.items() if key != "checksum"}
-    if found.get("checksum") != sha256(to_json(counted)):
-        raise _damaged_record(path, "it differs from its checksum")
+    try:
+        if found.get("checksum") != sha256(to_json(counted)):
+            raise ValueError("it differs from its checksum")
+        plan = checked_plan(found.get("plan"))
+        shards = _entries(found.get("shards"), {"file": str, "rows": int, "sha256": str})
+        kinds = dict(zip(Broken._fields, (str, int, str, str), strict=True))
+        broken = _entries(found.get("broken"), kinds)
+        if len(shards) != count_shards(plan):
+            raise ValueError(f"its plan has {count_shards(plan)} shards, it lists {len(shards)}")
+        if type(found.get("n_features")) is not int:
+            raise ValueError(f"the number of features is {found.get('n_features')!r}")
+    except (ValueError, InvalidSetting) as problem:
+        raise _damaged_record(path, problem) from problem
     return Manifest(
-        found["plan"],
+        plan,
         found["n_features"],
-        tuple((entry["file"], entry["rows"], entry["sha256"]) for entry in found["shards"]),
-        tuple(Broken(**entry) for entry in found["broken"]),
+        tuple((entry["file"], entry["rows"], entry["sha256"]) for entry in shards),
+        tuple(Broken(**entry) for entry in broken),
     )
+
+
+def _entries(found: Any, types: Mapping[str, type]) -> list[dict[str, Any]]:
+    """A list of mappings with these keys and types of values; ValueError if it is another thing."""
+    if isinstance(found, list) and all(
+        isinstance(entry, dict)
+        and entry.keys() == types.keys()
+        and all(type(entry[key]) is kind for key, kind in types.items())
+        for entry in found
+    ):
+        return found
+    raise ValueError(f"expected a list of mappings with {', '.join(types)}, it holds {found!r}")
 
 
 def _damaged_record(path: Path, problem: object) -> UnreadableSource:

@@ -52,6 +52,11 @@ def quarantine_damage(path: str | os.PathLike[str], *, move: bool = False) -> li
 def move_to_quarantine(folder: Path, path: Path) -> None:
     """Move a file of ``folder`` into its quarantine, beside earlier ones of that name."""
     place = folder / QUARANTINE
+    if place.is_symlink():
+        raise OutputError(
+            f"expected to move {path.name!r} to {str(place)!r}, but that is a link, which may lead "
+            "out of the folder; remove the link"
+        )
     target, number = place / path.name, 1
     try:
         place.mkdir(exist_ok=True)

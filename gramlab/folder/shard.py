@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,11 @@ from gramlab.storage import atomic_path, sha256, to_json
 
 __all__ = [
     "FORMAT",
+    "SPLITS",
     "Broken",
     "Shard",
+    "checked_plan",
+    "count_shards",
     "damaged",
     "file_hash",
     "open_shard",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 FORMAT = "gramlab-folder-1"
+SPLITS = ("train", "test")
 _HASH_BYTES = 1 << 22
 
 
@@ -55,11 +58,46 @@ class Broken(NamedTuple):
     reason: str
 
 
+def checked_plan(plan: Any) -> dict[str, Any]:
+    """A plan from a file, in so far as shards are read by it: splits, rows, names of classes.
+
+    Names of splits become names of files, so that no others than ``SPLITS`` may pass.
+
+    Raises
+    ------
+    ValueError
+        If something is not as a writer would have it.
+    """
+    if not isinstance(plan, dict):
+        raise ValueError("the plan is not a mapping")
+    splits, size = plan.get("splits"), plan.get("shard_rows")
+    if not isinstance(splits, dict) or "train" not in splits or set(splits) - set(SPLITS):
+        raise ValueError(f"the plan must have splits 'train' and perhaps 'test', got {splits!r}")
+    if not all(type(rows) is int and rows >= 0 for rows in splits.values()):
+        raise ValueError(f"the plan must count the rows of each split, got {splits!r}")
+    if type(size) is not int or size < 1:
+        raise ValueError(f"the plan must have shards of at least one row, got {size!r}")
+    names, groups = plan.get("class_names"), plan.get("superclasses")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the plan must list the names of the classes")
+    if groups is not None and not (
+        isinstance(groups, list) and all(type(group) is int for group in groups)
+    ):
+        raise ValueError("the plan must list the superclasses by number, or have none")
+    return plan
+
+
+def count_shards(plan: Mapping[str, Any]) -> int:
+    """How many shards a plan has, without going through them."""
+    size = plan["shard_rows"]
+    return sum(max(1, -(-inputs // size)) for inputs in plan["splits"].values())
+
+
 def shards_of(plan: Mapping[str, Any]) -> Iterator[Shard]:
     """All shards of a plan, in order; a split without inputs has one empty shard."""
     size = plan["shard_rows"]
     for split, inputs in plan["splits"].items():
-        count = max(1, math.ceil(inputs / size))
+        count = max(1, -(-inputs // size))
         for index in range(count):
             yield Shard(split, index, count, index * size, min((index + 1) * size, inputs))
 
@@ -128,7 +166,7 @@ def open_shard(
         same = header["plan"] == _plan_hash(plan)
     except UnreadableSource as problem:
         raise damaged(path, problem) from problem
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as problem:
         raise damaged(path, problem or type(problem).__name__) from problem
     if not same:
         raise damaged(path, "it belongs to features made otherwise")
@@ -140,7 +178,11 @@ def open_shard(
 def verified_shard(path: Path, plan: Mapping[str, Any], shard: Shard) -> dict[str, np.ndarray]:
     """The tensors of a shard after hashing them."""
     tensors, header = open_shard(path, plan, shard)
-    if _shard_checksum(header, tensors) != header.get("checksum"):
+    try:
+        found = _shard_checksum(header, tensors)
+    except InvalidSetting as problem:
+        raise damaged(path, problem) from problem
+    if found != header.get("checksum"):
         raise damaged(path, "its content differs from its checksum")
     return tensors
 

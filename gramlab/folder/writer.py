@@ -27,6 +27,7 @@ from gramlab.folder.manifest import (
 from gramlab.folder.quarantine import move_to_quarantine
 from gramlab.folder.shard import (
     FORMAT,
+    SPLITS,
     Broken,
     Shard,
     damaged,
@@ -39,8 +40,6 @@ from gramlab.folder.shard import (
 from gramlab.storage import atomic_write, output_folder, sha256, to_json
 
 __all__ = ["FolderWriter", "writing"]
-
-_SPLITS = ("train", "test")
 
 
 @contextmanager
@@ -77,7 +76,7 @@ def writing(
     InvalidSetting
         If the folder holds, or is becoming, something with another plan; the differences are named.
     """
-    if not splits or set(splits) - set(_SPLITS) or "train" not in splits:
+    if not splits or set(splits) - set(SPLITS) or "train" not in splits:
         raise InvalidSetting(
             f"splits must be 'train' and perhaps 'test', got {sorted(splits)}; rename them"
         )
@@ -88,7 +87,7 @@ def writing(
         to_json(
             {
                 **plan,
-                "splits": {split: splits[split] for split in _SPLITS if split in splits},
+                "splits": {split: splits[split] for split in SPLITS if split in splits},
                 "shard_rows": shard_rows,
                 "class_names": list(class_names),
                 "superclasses": None if superclasses is None else list(superclasses),
@@ -245,7 +244,7 @@ def _remove_partial(folder: Path) -> None:
     for path in folder.iterdir():
         if re.fullmatch(r"\.partial-[0-9a-f]{16}(\.\w+)?", path.name):
             try:
-                path.unlink() if path.is_file() else shutil.rmtree(path)
+                path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
             except OSError as problem:
                 raise OutputError(
                     f"expected to remove {str(path)!r}, left by an unfinished run, but: "

@@ -16,7 +16,7 @@ from typing import Any
 from gramlab.errors import InvalidSetting
 from gramlab.storage import sha256
 
-__all__ = ["FORMAT", "Cell", "canonical_json", "row"]
+__all__ = ["COLUMNS", "FORMAT", "Cell", "canonical_json", "row"]
 
 FORMAT = 1
 """Number of what a cell's content means; raised when its numbers come to mean something else."""
@@ -45,6 +45,8 @@ _EMPTY: dict[str, Any] = {
     "max_abs_distance": None,
     "selected_on": None,
 }
+COLUMNS = _EMPTY.keys()
+"""Columns that every row has."""
 
 
 def row(**values: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gramlab.errors import OutputError
-from gramlab.storage import atomic_write, output_folder, sha256, to_json
-from gramlab.study.cells import FORMAT, Cell, canonical_json
+from gramlab.storage import atomic_write, output_folder, read_json, sha256, to_json
+from gramlab.study.cells import COLUMNS, FORMAT, Cell, canonical_json
 
 __all__ = ["CellStore", "claim_folder", "differences"]
 
@@ -54,7 +54,7 @@ class CellStore:
         """
         path = self.path(cell)
         try:
-            found = json.loads(path.read_bytes())
+            found = read_json(path)
         except FileNotFoundError:
             return None, ""
         except (OSError, ValueError) as problem:
@@ -65,8 +65,8 @@ class CellStore:
             return None, f"{path.name} is of another cell"
         try:
             whole = found["sha256"] == sha256(canonical_json(found["results"]))
-            whole = whole and isinstance(found["results"]["rows"], list)
-        except (KeyError, TypeError, OutputError):
+            whole = whole and _are_results(found["results"])
+        except (KeyError, TypeError, ValueError, RecursionError):
             whole = False
         return (found["results"], "") if whole else (None, f"{path.name} does not match its hash")
 
@@ -98,6 +98,21 @@ class CellStore:
         return plain
 
 
+def _are_results(found: Any) -> bool:
+    """Whether this has the form of a cell's results: rows with the usual columns, and its work."""
+    rows, work = found["rows"], found["work"]
+    return (
+        isinstance(rows, list)
+        and all(isinstance(values, dict) and COLUMNS <= values.keys() for values in rows)
+        and all(
+            isinstance(value, (str, int, float, type(None)))
+            for values in rows
+            for value in values.values()
+        )
+        and all(type(work[name]) in (int, float) for name in ("heads", "passes", "missed"))
+    )
+
+
 def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     """Make a folder the output of a study, or find that it is that already.
 
@@ -108,10 +123,15 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         that no study put there.
     """
     output_folder(folder)
+    if (folder / "cells").is_symlink():
+        raise OutputError(
+            f"expected a folder for the cells, but {str(folder / 'cells')!r} is a link, which may "
+            "lead out of the study's folder; remove it, and name the place with --cells"
+        )
     path = folder / _IDENTITY
     wanted = json.loads(to_json(identity))
     try:
-        there = json.loads(path.read_bytes())
+        there = read_json(path)
     except FileNotFoundError:
         foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if foreign:
