@@ -253,7 +253,7 @@ def _read_torch(
     except Exception as problem:  # whatever the file makes the library raise
         raise UnreadableSource(
             f"source {path.name!r} could not be read as tensors only ({type(problem).__name__}: "
-            f"{str(problem).splitlines()[0][:200]}); save a dict of tensors with torch.save"
+            f"{str(problem).partition(chr(10))[0][:200]}); save a dict of tensors with torch.save"
         ) from problem
     if isinstance(found, torch.Tensor):
         return {"x": _array(found, path)}

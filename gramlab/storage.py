@@ -206,7 +206,7 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
             _remove(probe)
     except GramlabError:
         raise
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:  # the last of a thousand folders
         raise _write_error(folder, problem) from problem
     return folder
 

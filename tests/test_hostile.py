@@ -369,6 +369,14 @@ def test_views_and_sparse_tensors_do_not_become_terabytes(tmp_path):
         import_features(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("content", [b"", b"\x80", b"\x80\x02"])
+def test_a_torch_file_whose_error_says_nothing_is_refused(tmp_path, content):
+    pytest.importorskip("torch")
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(UnreadableSource, match="tensors only"):
+        import_features(tmp_path / "a.pt")
+
+
 # ---- Outputs ----------------------------------------------------------------------------------
 
 
@@ -403,6 +411,13 @@ def test_a_link_that_was_named_is_followed(source, tmp_path):
 def test_a_name_that_is_too_long_for_json_is_refused(source, capsys):
     assert cli.main(["features", "info", source, "--json", "a" * 300]) == 2
     assert capsys.readouterr().err.startswith("gramlab: error: ")
+
+
+def test_an_output_below_a_thousand_folders_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["population", "--classes", "3", "--out", "a/" * 2000]) == 2
+    assert capsys.readouterr().err.startswith("gramlab: error: expected to write")
+    assert list(tmp_path.iterdir()) == []
 
 
 STUDY = [

@@ -58,7 +58,7 @@ def _imported(draw: Any, scene: Scene, path: Path, labels: Path | None) -> list[
     if labels is not None:
         argv += ["--labels", str(labels)]
     for option in ("--features-column", "--label-column"):
-        if labels is None and draw(st.integers(0, 3)) == 0:
+        if labels is None and draw(st.integers(0, 7)) == 0:
             argv += [
                 option,
                 draw(st.sampled_from(["x", "y", "a", "", "label", "embedding", "é", "0"])),

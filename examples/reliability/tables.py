@@ -68,7 +68,9 @@ def parquet_case(draw: Any, scene: Scene) -> Path:
         table = pa.table({"embedding" if kind != "label" else "label": constant})
     else:
         lists = draw(
-            st.sampled_from(["list", "fixed", "ragged", "null", "inner null", "text", "nested"])
+            st.sampled_from(
+                ["list"] * 5 + ["fixed", "ragged", "null", "inner null", "text", "nested"]
+            )
         )
         rows: list[Any] = [row.tolist() for row in x]
         column: Any = None
@@ -89,8 +91,8 @@ def parquet_case(draw: Any, scene: Scene) -> Path:
         column = pa.array(rows) if column is None else column
         labels = draw(
             st.sampled_from(
-                [
-                    pa.array(y),
+                [pa.array(y)] * 8
+                + [
                     pa.array(y.astype(float)),
                     pa.array([None, *y[1:].tolist()]),
                     pa.array([str(v) for v in y]),

@@ -153,7 +153,8 @@ class Watch:
             if name.startswith(".partial-") and path not in before and not os.path.islink(path):
                 yield f"half: {path} was left"
             if path not in before and self.scene.is_allowed(path) and os.path.isfile(path):
-                problem = _not_whole(Path(path))
+                # What lies in quarantine is there because it is damaged.
+                problem = "" if "quarantine" in Path(path).parts else _not_whole(Path(path))
                 if problem and str(self.scene.out) in path:
                     yield f"half: {path} {problem}"
 
