@@ -218,7 +218,7 @@ def test_a_signal_stops_a_diagnosis_and_leaves_nothing(name, tmp_path):
     assert child.returncode == 128 + signal.Signals[name]
     assert stdout == ""
     assert stderr.startswith(f"gramlab: stopped by {name}: ")
-    assert "can be run again" in stderr
+    assert "run the same command again, it begins anew" in stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.batches import in_batches
 from gramlab.distillation import distill
 from gramlab.estimator.base import TrainingData, exact_head
 from gramlab.heads.fit import as_features
@@ -88,6 +87,8 @@ def validated(
                 hits[row, held] = truth[np.arange(len(truth)), predicted]
                 row += 1
             tell()
+
+    from gramlab.batches import in_batches  # brings JAX, which a single small fit does without
 
     in_batches(fold_hits, range(parts))
     return _table(candidates, hits, data.weights)
