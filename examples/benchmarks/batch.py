@@ -78,7 +78,15 @@ def widened(features: gramlab.Features, targets: list, settings: Settings) -> di
             step = jax.vmap(solver._iterate, in_axes=(shared, 0, 0))
             return jax.lax.fori_loop(0, ITERATIONS, lambda _, s: step(many, metric, s), state)
 
-        for width in WIDTHS:
+        @jax.jit
+        def run_alone(one: solver.Base, state: solver.State) -> solver.State:
+            metric = solver.scalar_metric(one, state)
+            return jax.lax.fori_loop(
+                0, ITERATIONS, lambda _, s: solver._iterate(one, metric, s), state
+            )
+
+        seconds["1"] = _median(run_alone, bases[0], solver.start(bases[0], 10), settings)
+        for width in WIDTHS[1:]:
             chosen = [bases[i % len(bases)] for i in range(width)]
             many = bases[0]._replace(
                 gradient=jnp.stack([one.gradient for one in chosen]),
@@ -86,14 +94,19 @@ def widened(features: gramlab.Features, targets: list, settings: Settings) -> di
             )
             states = [solver.start(one, 10) for one in chosen]
             state = jax.tree.map(lambda *parts: jnp.stack(parts), *states)
-            jax.block_until_ready(run(many, state))
-            times = []
-            for _ in range(max(3, settings.repeats)):
-                began = time.perf_counter()
-                jax.block_until_ready(run(many, state))
-                times.append(time.perf_counter() - began)
-            seconds[str(width)] = statistics.median(times) / width / ITERATIONS
+            seconds[str(width)] = _median(run, many, state, settings) / width
     return seconds
+
+
+def _median(work: Any, base: solver.Base, state: solver.State, settings: Settings) -> float:
+    """Seconds of one iteration."""
+    jax.block_until_ready(work(base, state))
+    times = []
+    for _ in range(max(3, settings.repeats)):
+        began = time.perf_counter()
+        jax.block_until_ready(work(base, state))
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) / ITERATIONS
 
 
 def run(settings: Settings) -> Iterator[dict[str, Any]]:
