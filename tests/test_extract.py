@@ -419,7 +419,7 @@ def test_images_that_cannot_even_be_opened_are_broken_too(tmp_path, backbones):
     (photos / "b" / "folder.jpg").mkdir()
     manifest = extracted(photos, backbones["vit"], tmp_path / "out")
     assert {entry.name: entry.reason for entry in manifest.broken} == {
-        "b/folder.jpg": "OSError: not a regular file",
+        "b/folder.jpg": "IsADirectoryError: Is a directory",
         "b/lost.jpg": "FileNotFoundError: No such file or directory",
     }
     assert load_features(tmp_path / "out").n_samples == 2

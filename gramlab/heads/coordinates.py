@@ -104,20 +104,19 @@ class Coordinates:
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
         """Weights (K, d) of the features from weights a (K, r) in these coordinates."""
-        return a if self.basis is None else self._turned(a, back=True)
+        return a if self.basis is None else self._turned(a, self.basis, back=True)
 
     def from_weights(self, weights: np.ndarray) -> np.ndarray:
         """Weights or a gradient (K, r) in these coordinates from those (K, d) of the features."""
-        return weights if self.basis is None else self._turned(weights, back=False)
+        return weights if self.basis is None else self._turned(weights, self.basis, back=False)
 
-    def _turned(self, a: np.ndarray, *, back: bool) -> np.ndarray:
+    def _turned(self, a: np.ndarray, basis: np.ndarray, *, back: bool) -> np.ndarray:
         # By JAX: the threads of NumPy's BLAS go on spinning after a product, for longer than an
         # iteration takes, on the cores that the iterations need.
         memo, key = self.features._memo, ("device", "basis", self.quick)
         with device.float64():
             if key not in memo:
-                assert self.basis is not None
-                memo[key] = device.resident(self.basis, "the eigenbasis of the features")
+                memo[key] = device.resident(basis, "the eigenbasis of the features")
             return np.asarray(_turn_back(a, memo[key]) if back else _turn(a, memo[key]))
 
     def in_span(self, weights: np.ndarray) -> np.ndarray:
