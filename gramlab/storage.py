@@ -295,6 +295,8 @@ def read_bytes(path: str | os.PathLike[str], memory_per_byte: int = 1) -> bytes:
         If it would not fit.
     """
     there = os.stat(path)
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(there.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     check_memory(
