@@ -800,6 +800,30 @@ def test_a_signal_that_a_finalizer_swallows_is_not_lost(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process there")
+def test_a_signal_in_whose_place_compiled_code_puts_its_own_error_is_not_lost():
+    path_module = pytest.importorskip("matplotlib._path")
+
+    class Box:
+        """Gets the signal while it is being converted, and what that raises is replaced."""
+
+        def __array__(self, *_, **__):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+            return np.zeros((2, 2))
+
+    def replace_it():
+        path_module.count_bboxes_overlapping_bbox(Box(), np.zeros((0, 2, 2)))
+
+    with pytest.raises(stopping.Stopped) as stopped, stopping.signals_raise():
+        replace_it()
+    assert stopped.value.exit_code == 143
+    assert isinstance(stopped.value.__cause__, ValueError)
+    with pytest.raises(ValueError, match="of its own"), stopping.signals_raise():
+        raise ValueError("an error of its own, without a signal")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE there")
 def test_a_reader_that_goes_away_is_no_error():
     reader, writer = os.pipe()

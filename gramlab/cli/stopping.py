@@ -42,7 +42,11 @@ def raise_if_asked() -> None:
     a trace, and the loop would go on.
     """
     if _asked:
-        raise Stopped(128 + _asked[-1], signal.Signals(_asked[-1]).name)
+        raise _stopped_by(_asked[-1])
+
+
+def _stopped_by(number: int) -> Stopped:
+    return Stopped(128 + number, signal.Signals(number).name)
 
 
 @contextmanager
@@ -51,7 +55,9 @@ def signals_raise() -> Iterator[None]:
 
     A signal that the caller ignores (nohup, a background job) stays ignored. Python swallows
     exceptions in finalizers and in callbacks of its garbage collector, and JAX installs such
-    callbacks; a ``Stopped`` that is lost there is raised again a moment later.
+    callbacks; a ``Stopped`` that is lost there is raised again a moment later. Compiled code may
+    put an error of its own in its place (Matplotlib's reading of a box does): what ends the work
+    after a signal has come is the signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,7 +67,7 @@ def signals_raise() -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         _asked.append(number)
-        raise Stopped(128 + number, signal.Signals(number).name)
+        raise _stopped_by(number)
 
     def lost(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, Stopped):
@@ -79,6 +85,10 @@ def signals_raise() -> Iterator[None]:
             before[number] = signal.signal(number, stop)
     try:
         yield
+    except Exception as problem:
+        if not _asked:
+            raise
+        raise _stopped_by(_asked[-1]) from problem
     finally:
         _asked.clear()
         for timer in pending:
