@@ -1,0 +1,164 @@
+"""What given labels cannot tell: classes that have traded their names."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import sympy as sp
+
+from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+
+_CLASSES = 3  # in the symbolic identity
+
+
+def _prove() -> Proof:
+    matrix = sp.Matrix(_CLASSES, _CLASSES, lambda k, j: sp.Symbol(f"C_{k}{j}"))
+    known = sp.Matrix(1, _CLASSES, lambda _, k: sp.Symbol(f"p_{k}"))  # of y_i, given x_i
+    same = True
+    for sigma in permutations(range(_CLASSES)):
+        trade = sp.zeros(_CLASSES, _CLASSES)
+        for k in range(_CLASSES):
+            trade[sigma[k], k] = 1
+        law = (known * trade.T) * (trade * matrix)
+        same &= (law - known * matrix).expand() == sp.zeros(1, _CLASSES)
+    eta = sp.Symbol("eta")
+    pair = sp.Matrix([[1 - eta, eta], [eta, 1 - eta]])
+    swapped = sp.Matrix([pair[1, :], pair[0, :]]) - pair.subs(eta, 1 - eta)
+    mirrored = swapped.expand() == sp.zeros(2, 2)
+    hit, other, claim, one, two = reals("hit other claim one two")
+    moved_rows, first = decide(
+        "a prediction is right in at most one of two worlds that differ in the row's class",
+        [hit * (hit - 1) == 0, other * (other - 1) == 0, hit * other == 0],
+        hit + other <= 1,
+    )
+    # |claim − one| = x and |claim − two| = y, as the larger of both signs.
+    x, y = reals("x y")
+    claims, second = decide(
+        "one claim for two worlds is off by |one − two| in sum",
+        [x >= claim - one, x >= one - claim, y >= claim - two, y >= two - claim, one >= two],
+        x + y >= one - two,
+    )
+    identity = "proved" if same and mirrored else "unknown"
+    return Proof(
+        verdict=weakest(identity, moved_rows, claims),
+        method="sympy for the law of the labels, z3 for what follows from it, sums over rows by "
+        "hand",
+        scope=f"the law of one row's label: C and p symbolic at K = {_CLASSES}, every permutation "
+        "(a reordered sum at every K); rows are independent, so the law of all labels is the "
+        "product. The inequalities hold row by row and are summed",
+        evidence=(
+            "Σ_y p_y C_(y, j) = Σ_y p'_y C'_(y, j) for p'_σ(y) = p_y, C'_(σ(y), j) = C_(y, j), "
+            f"whatever is known of y_i from x_i, and every σ of {_CLASSES} classes: {same}",
+            "so the features and given labels have one law, and whatever is computed from them "
+            "(with any draws of its own) has one law in both worlds",
+            first + "; a row with σ(y) = y counts in both",
+            second + ": nor can one claimed precision fit both",
+            "superclasses of two: C at rate 1 − η is C at rate η with names traded: "
+            f"{mirrored}; at η = ½ it is its own image",
+        ),
+    )
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    k, n = int(rng.integers(2, 6)), int(rng.integers(4, 30))
+    kind = int(rng.integers(3))
+    if kind == 0:  # a superclass of two classes
+        k, eta = 2, float(rng.uniform(0.05, 0.95))
+        matrix, sigma = np.array([[1 - eta, eta], [eta, 1 - eta]]), np.array([1, 0])
+    else:
+        matrix, sigma = rng.dirichlet(np.ones(k), size=k), rng.permutation(k)
+    moved = np.empty_like(matrix)
+    moved[sigma] = matrix
+    true = rng.integers(k, size=n)
+    # What someone concludes from features and given labels: here by row and label, at random, or
+    # the class of the first world.
+    rule = rng.integers(k, size=(n, k))
+    if kind == 1:
+        rule = np.repeat(true[:, None], k, axis=1)
+    return {
+        "matrix": matrix,
+        "moved": moved,
+        "sigma": sigma,
+        "true": true,
+        "rule": rule,
+        "uniform": rng.uniform(size=n),
+    }
+
+
+def _given(matrix: np.ndarray, true: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Labels drawn by inverting each row's distribution function."""
+    below = np.cumsum(matrix, axis=1)[true] <= uniform[:, None]
+    return np.minimum(below.sum(axis=1), len(matrix) - 1)
+
+
+def _check(instance: Instance, *, fixed: bool = True, worlds: int = 2) -> Check:
+    true, sigma = instance["true"], instance["sigma"]
+    other = sigma[true]
+    rows = np.arange(len(true))
+    given = _given(instance["matrix"], true, instance["uniform"])
+    again = _given(instance["moved"], other, instance["uniform"])
+    same = np.array_equal(instance["matrix"][true], instance["moved"][other])
+    same = same and np.array_equal(given, again)
+    predicted = instance["rule"][rows, given]
+    right = int((predicted == true).sum()) + int((predicted == other).sum())
+    limit = len(true) * (worlds - 1) + (int((true == other).sum()) if fixed else 0)
+    return Check(same and right <= limit, (limit - right) / max(limit, 1))
+
+
+def _names_alone(rng: np.random.Generator) -> Instance:
+    """The classes have traded names, and C has not gone with them."""
+    while True:
+        instance = dict(_draw(rng))
+        instance["moved"] = instance["matrix"]
+        true, other = instance["true"], instance["sigma"][instance["true"]]
+        if not np.array_equal(instance["matrix"][true], instance["matrix"][other]):
+            return instance
+
+
+def _no_permutation(rng: np.random.Generator) -> Instance:
+    """Two classes become one: C' cannot have the rows of both."""
+    matrix = np.array([[0.9, 0.1], [0.2, 0.8]])
+    return {
+        **_draw(rng),
+        "matrix": matrix,
+        "moved": matrix,
+        "sigma": np.array([0, 0]),
+        "true": np.array([0, 1, 1]),
+        "rule": np.zeros((3, 2), dtype=np.int64),
+        "uniform": rng.uniform(size=3),
+    }
+
+
+def _columns(instance: Instance) -> Check:
+    moved = np.empty_like(instance["matrix"])
+    moved[:, instance["sigma"]] = instance["matrix"]
+    return _check({**instance, "moved": moved})
+
+
+THEOREM = Theorem(
+    name="traded-names",
+    title="Given labels cannot tell classes that have traded names",
+    source="D",
+    kind="upper bound",
+    hypotheses=(
+        Hypothesis("traded names", r"\sigma \in S_K,\ y'_i = \sigma(y_i)", _no_permutation),
+        Hypothesis("noise goes along", r"C'_{\sigma(k), j} = C_{kj}", _names_alone),
+        Hypothesis(
+            "noise by class", r"P(\tilde y_i = j \mid x_i) = C_{y_i j} \text{, independent rows}"
+        ),
+    ),
+    statement=r"(X, \tilde y) \text{ has the same law under } (y, C) \text{ and } (y', C'), "
+    r"\text{ and for any } a = a(X, \tilde y):\quad "
+    r"\frac1N \#\{a_i = y_i\} + \frac1N \#\{a_i = y'_i\} \le 1 + \frac1N \#\{\sigma(y_i) = y_i\}",
+    prove=_prove,
+    draw=_draw,
+    check=_check,
+    planted={
+        "columns moved for rows": _columns,
+        "nobody keeps a name": lambda i: _check(i, fixed=False),
+        "a world less": lambda i: _check(i, worlds=1),
+    },
+    tight_within=0.0,
+)
