@@ -194,34 +194,6 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
 # ---- How it stops -----------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a signal to a child process is a POSIX notion")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_stops_a_diagnosis_and_leaves_nothing(name, tmp_path):
-    out = tmp_path / "out"
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "diagnose", "digits", "--rate", "0.5", "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 60.0
-        while not out.exists():
-            assert child.poll() is None, child.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(1.0)  # any moment will do
-        child.send_signal(signal.Signals[name])
-        stdout, stderr = child.communicate(timeout=120)
-    finally:
-        child.kill()
-    assert child.returncode == 128 + signal.Signals[name]
-    assert stdout == ""
-    assert stderr.startswith(f"gramlab: stopped by {name}: ")
-    assert "run the same command again, it begins anew" in stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_signal_while_tables_are_written_leaves_whole_files_only(tmp_path, capsys, monkeypatch):
     import gramlab.tables
 

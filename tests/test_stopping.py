@@ -247,5 +247,6 @@ def test_a_process_that_is_stopped_ends_with_the_code_of_its_signal(name, number
     assert child.returncode == 128 + number
     assert stdout == ""
     assert stderr.startswith(f"gramlab: stopped by {signal.Signals(number).name}: ")
+    assert "run the same command again, it begins anew" in stderr
     assert stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,6 @@ Files hold results only, no times or dates, so that equal rows give equal bytes.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import statistics
@@ -18,6 +16,7 @@ from typing import Any
 from gramlab.errors import InvalidSetting
 from gramlab.storage import atomic_path, atomic_write, to_json
 from gramlab.study.rows import Column, Group, Row, groups
+from gramlab.tables import write_csv
 
 __all__ = ["Entry", "ResultTable", "result_tables", "tables_latex", "tables_markdown", "write_rows"]
 
@@ -203,7 +202,7 @@ def write_rows(rows: Sequence[Row], path: str | os.PathLike[str]) -> Path:
     if final.suffix == ".json":
         return atomic_write(final, to_json([{n: row.get(n) for n in names} for row in rows]))
     if final.suffix == ".csv":
-        return atomic_write(final, _csv(rows, names))
+        return write_csv(final, {n: [_plain(row.get(n)) for row in rows] for n in names})
     if final.suffix == ".parquet":
         return _write_parquet(rows, names, final)
     raise InvalidSetting(
@@ -211,19 +210,10 @@ def write_rows(rows: Sequence[Row], path: str | os.PathLike[str]) -> Path:
     )
 
 
-def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_plain(row.get(name)) for name in names])
-    return stream.getvalue()
-
-
 def _plain(value: Any) -> Any:
-    """A number with the shortest decimals that are exact; nothing for what is not known."""
+    """Nothing for what is not known; a plain float, which is written in its shortest exact form."""
     if isinstance(value, float):
-        return "" if math.isnan(value) else repr(float(value))
+        return "" if math.isnan(value) else float(value)
     return "" if value is None else value
 
 
