@@ -14,8 +14,10 @@ spoilt labels alone. Then, with the truth:
   and beside a vote of 20 nearest rows;
 * calibration: claimed less true precision of all suspects, and its mean size over ten groups.
 
-At 70 % asymmetric or superclass noise the largest share of most classes carries a wrong label: no
-method can tell it from the right one without a true label, and the tables show what comes of it.
+Where a class is given another label at least as often as its own, the same features and labels come
+just as well from classes that have traded names (theorem ``traded-names``), and no method can tell
+without a true label. The share of rows in such classes is ``tied``; goals are reported for all
+cells and for those where it is 0.
 
 Writes diagnose_judged.json and diagnose_judged.md. Finished cells are kept in --out/cells, so that
 an interrupted run continues where it stopped, and narrowed runs (--noise, --rates, --seeds) add up.
@@ -65,6 +67,7 @@ PEERS = {
     "cleanlab_logistic": "cleanlab, logistic",
     "neighbours": "20 neighbours",
 }
+TIE = 1e-9  # relative; shares this near are equal
 # The goals: regret of at most a point in nine cells of ten, AUC above every peer, claims within 5.
 POINT, SHARE, CLAIM = 0.01, 0.9, 0.05
 
@@ -129,6 +132,14 @@ def logistic_out_of_fold(features) -> np.ndarray:
 
     in_batches(fold, StratifiedKFold(5, shuffle=True, random_state=0).split(x, given))
     return p / p.sum(axis=1, keepdims=True)
+
+
+def tied(planted: gramlab.CorruptedLabels) -> float:
+    """Share of rows in classes that are given another label at least as often as their own."""
+    others = planted.matrix.copy()
+    np.fill_diagonal(others, 0.0)
+    classes = others.max(axis=1) >= np.diag(planted.matrix) * (1.0 - TIE)
+    return float(classes[planted.true_labels].mean())
 
 
 def judged(flagged: np.ndarray | None, suspicion: np.ndarray, wrong: np.ndarray) -> dict:
@@ -220,6 +231,7 @@ def cell(features, kind: str, rate: float, seed: int) -> dict:
         "suspects": peers,
         "claimed": float(suspects.precision.mean()) if len(suspects) else None,
         "calibration": calibration(suspects.precision, wrong[suspects.rows]),
+        "tied": tied(found.planted),
         "noise_rate": [found.planted.realized_rate, found.estimate.noise_rate.value],
         "test_rows": len(features.test_labels),
         "seconds": seconds,
@@ -288,6 +300,13 @@ def verdict_row(name: str, cells: list[dict]) -> list[str]:
     ]
 
 
+def verdict_rows(name: str, cells: list[dict]) -> list[list[str]]:
+    """All cells, and those whose labels can tell the classes apart."""
+    told = [c for c in cells if c["tied"] == 0.0]
+    rows = [verdict_row(f"{name}, all", cells)]
+    return rows if len(told) in (0, len(cells)) else [*rows, verdict_row("where labels tell", told)]
+
+
 def regret_rows(cells: list[dict]) -> Iterable[list[str]]:
     for noise, some in of_noise(cells).items():
         advice = Counter(c["advice"] for c in some)
@@ -297,6 +316,7 @@ def regret_rows(cells: list[dict]) -> Iterable[list[str]]:
         }
         yield [
             noise,
+            percent(mean(c["tied"] for c in some), 0),
             ", ".join(f"{kind} {count}" for kind, count in sorted(advice.items())),
             " / ".join(percent(value) for value in accuracy.values()),
             f"{percent(mean(c['regret'] for c in some))} "
@@ -367,8 +387,9 @@ def markdown(tables: dict[str, list[dict]]) -> str:
             f"claimed precision off by at most {percent(CLAIM, 0)} points on average",
         ],
         (
-            verdict_row(name, [c for c in cells if "refused" not in c])
+            row
             for name, cells in tables.items()
+            for row in verdict_rows(name, [c for c in cells if "refused" not in c])
         ),
     )
     for name, every in tables.items():
@@ -376,12 +397,13 @@ def markdown(tables: dict[str, list[dict]]) -> str:
         seeds = len({c["seed"] for c in cells})
         lines += [
             f"**{name}** ({cells[0]['test_rows']} test rows; means of up to {seeds} seeds; "
-            "accuracies, regrets, precision, recall and claims in %)",
+            "tied rows, accuracies, regrets, precision, recall and claims in %)",
             "",
         ]
         lines += table(
             [
                 "noise",
+                "tied",
                 "advice",
                 "accuracy: in use / advised / best",
                 "regret",

@@ -23,6 +23,7 @@ from gramlab.transition import (
     intervals,
 )
 from gramlab.transition.folds import FoldRows, Folds
+from gramlab.transition.mixture import scattered_noise, softmax
 
 # Rows and columns differ, no two classes alike: a transpose or a permutation cannot hide.
 STRONG = np.array([[0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [0.1, 0.25, 0.65]])
@@ -274,6 +275,107 @@ def test_strong_pair_flip_does_not_end_in_no_noise():
     found = estimate_transition(x, given)
     assert 0.35 < found.noise_rate.value < 0.45
     assert np.abs(found.matrix - truth).sum(axis=1).mean() < 0.15
+
+
+# ---- The mixture ------------------------------------------------------------------------------
+
+
+def few_rows(kind: str, rate: float, k: int = 40, each: int = 15) -> tuple[np.ndarray, ...]:
+    """Logits of heads that are sure and mostly right, given labels, C and the table of counts."""
+    rng = np.random.default_rng(0)
+    true = np.arange(k * each) % k
+    given = corrupt_labels(true, corruption_matrix(kind, k, rate), seed=1)
+    logits = rng.standard_normal((len(true), k)) + 8.0 * np.eye(k)[true]
+    table = given.counts / given.counts.sum(axis=1, keepdims=True)
+    return logits, given.labels, given.matrix, table
+
+
+def row_l1(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).sum(axis=1).mean())
+
+
+def test_scattered_noise_maximizes_its_likelihood():
+    rng = np.random.default_rng(0)
+    k, n, share = 4, 4000, 0.3
+    label = np.sort(rng.choice(k, n, p=[0.1, 0.2, 0.3, 0.4]))
+    own = np.where(rng.uniform(size=n) < 0.7, 0.95, 0.02)
+    counts = np.bincount(label, minlength=k)
+    found = scattered_noise(own, counts)
+    assert np.abs(found.sum(axis=1) - 1.0).max() <= k * EPS
+    weights = found[[1, 0, 0, 0], range(k)]  # off the diagonal: share of each label
+    share = float(weights.sum())
+    assert np.abs(np.diag(found) - (1.0 - share + weights)).max() <= 4 * EPS
+
+    def likelihood(epsilon: float, w: np.ndarray) -> float:
+        prior = np.log(w).sum() / k  # one label drawn anew in all is added, spread over the labels
+        return float(np.log((1.0 - epsilon) * own + epsilon * w[label]).sum() + prior)
+
+    best = likelihood(share, weights / share)
+    for factor in (0.9, 1.1):
+        assert likelihood(factor * share, weights / share) < best
+        for j in range(k):
+            other = weights.copy()
+            other[j] *= factor
+            assert likelihood(share, other / other.sum()) < best
+
+
+@pytest.mark.parametrize("shrinkage", [0.5, 5.0, 500.0])
+def test_a_row_of_c_is_what_was_expected_and_what_it_is_shrunk_to(shrinkage):
+    """EM ends where C is a fixed point; the maximum is unique, the objective being concave."""
+    logits, given, _, _ = few_rows("symmetric", 0.4, k=5, each=40)
+    found = fit_mixture(logits, given, sharpness=1.0, shrinkage=shrinkage)
+    p = softmax(logits)
+
+    def objective(matrix: np.ndarray, base: np.ndarray) -> float:
+        value = np.log((p * matrix[:, given].T).sum(axis=1)).sum()
+        return float(value + shrinkage * (base * np.log(matrix)).sum())
+
+    order = np.argsort(given, kind="stable")
+    base = scattered_noise(p[order, given[order]], np.bincount(given, minlength=5))
+    best = objective(found.matrix, base)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        other = rng.dirichlet(np.ones(5), size=5)
+        assert objective(0.9 * found.matrix + 0.1 * other, base) < best
+        assert objective(0.99 * found.matrix + 0.01 * other, base) < best
+    # The fault: what belongs to another strength is not the maximum of this one.
+    for other in (0.01 * shrinkage, 100.0 * shrinkage):
+        fault = fit_mixture(logits, given, sharpness=1.0, shrinkage=other).matrix
+        assert objective(fault, base) < best
+
+
+def test_many_classes_and_few_rows_are_shrunk_below_the_error_of_counting():
+    logits, given, truth, table = few_rows("symmetric", 0.6)
+    found = fit_mixture(logits, given)
+    assert found.shrinkage > 15  # more than the rows of a class
+    assert row_l1(found.matrix, truth) < 0.3 * row_l1(table, truth)
+    assert found.matrix.min() > 0.0
+    # The fault: without shrinkage C is the table of counts with its zeros, and it predicts labels
+    # that it was not fitted to much worse.
+    fault = fit_mixture(logits, given, shrinkage=0.0)
+    assert row_l1(fault.matrix, truth) > 0.9 * row_l1(table, truth)
+    assert fault.log_likelihood < found.log_likelihood - 0.2
+
+
+def test_noise_that_is_not_scattered_is_not_shrunk_away():
+    logits, given, truth, table = few_rows("pair-flip", 0.4, each=60)
+    found = fit_mixture(logits, given)
+    assert found.shrinkage < 6  # a tenth of the rows of a class
+    assert row_l1(found.matrix, truth) < 1.5 * row_l1(table, truth)
+    fault = fit_mixture(logits, given, shrinkage=6000.0)
+    assert row_l1(fault.matrix, truth) > 3.0 * row_l1(found.matrix, truth)
+    assert fault.log_likelihood < found.log_likelihood
+
+
+def test_a_search_that_begins_where_one_ended_ends_there():
+    logits, given, _, _ = few_rows("symmetric", 0.3, k=8, each=30)
+    found = fit_mixture(logits, given)
+    again = fit_mixture(logits, given, found)
+    assert (again.sharpness, again.shrinkage) == (found.sharpness, found.shrinkage)
+    assert np.array_equal(again.probabilities, found.probabilities)
+
+
+# ---- Bad input --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

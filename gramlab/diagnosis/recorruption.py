@@ -14,9 +14,8 @@ Two worlds are made, because nobody knows the true y:
     y_i ~ q_i. Rows whose label is uncertain get one that the features may contradict; where q is
     right this is the distribution of the truth, and where q is too unsure it is on the low side.
 
-In each world an isotonic regression maps a suspect's rank to a precision. The claim is that of the
-cleaned world, and the drawn one gives the other end of its range: on data with planted noise the
-first was close to the truth, the second far too low where heads were too unsure.
+In each world an isotonic regression maps a suspect's rank to a precision. The claim is the middle
+of the two, and they are the ends of its range.
 
 Source: the parametric bootstrap (Efron 1979) with the noise model of ``gramlab.transition``; pool
 adjacent violators as Ayer et al. (1955).
@@ -79,12 +78,12 @@ class World(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recorruption:
-    """What the worlds say about suspects; the cleaned one is the first."""
+    """What the worlds say about suspects."""
 
     worlds: tuple[World, ...] = field(repr=False)
 
     def precision(self, count: int) -> tuple[Array, Array, Array]:
-        """Precision by rank in the first world, and the lowest and highest of all.
+        """Precision by rank: the mean over the worlds, the lowest and the highest.
 
         Parameters
         ----------
@@ -104,7 +103,7 @@ class Recorruption:
         ]
         if not found:
             return np.full(count, 0.5), np.zeros(count), np.ones(count)
-        return found[0], np.min(found, axis=0), np.max(found, axis=0)
+        return np.mean(found, axis=0), np.min(found, axis=0), np.max(found, axis=0)
 
 
 def _falling_ranks(count: int) -> Array:

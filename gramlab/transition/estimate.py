@@ -66,10 +66,13 @@ class TransitionEstimate:
         Of the heads, given or chosen.
     sharpness : float
         β.
+    shrinkage : float
+        s: each row of ``matrix`` is shrunk towards scattered noise as by so many rows.
     rounds : int
         Round that was used, 1 = heads fitted to the given labels.
     log_likelihood : float
-        Of the given labels under the mixture, nats a row; predictions are out of fold.
+        Of the given labels under the mixture, nats a row; predictions are out of fold and
+        ``matrix`` is cross-validated.
     probabilities : np.ndarray of shape (N, K)
         p_i: out-of-fold distribution of the true class, without the row's own label.
     """
@@ -86,6 +89,7 @@ class TransitionEstimate:
     allowance: float
     weight_decay: float
     sharpness: float
+    shrinkage: float
     rounds: int
     log_likelihood: float
     probabilities: Array
@@ -118,6 +122,7 @@ class TransitionEstimate:
             "allowance": self.allowance,
             "weight_decay": self.weight_decay,
             "sharpness": self.sharpness,
+            "shrinkage": self.shrinkage,
             "rounds": self.rounds,
             "log_likelihood": self.log_likelihood,
         }
@@ -286,6 +291,7 @@ def _result(
         allowance=allowance,
         weight_decay=best.weight_decay,
         sharpness=best.mixture.sharpness,
+        shrinkage=best.mixture.shrinkage,
         rounds=best.round,
         log_likelihood=best.mixture.log_likelihood,
         probabilities=p,

@@ -29,9 +29,9 @@ _FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
 _DECAY_START = 1e-3  # of the mean squared row norm: where the search of the weight decay begins
 _DECAY_STEP = math.sqrt(10.0)
 _DECAY_STEPS = 6  # at most, in either direction
-_DECAY_GAIN = 0.01  # nats a row; smaller weight decays cost many more passes and gain little
+_DECAY_GAIN = 0.003  # nats a row that a smaller weight decay must gain: it costs more passes
 _ROUND_GAIN = 1e-3  # nats a row, below which no further round is run
-_SUSPECT_SHARPNESS, _SURE_SHARPNESS = 2.0, 8.0  # see run_rounds
+_SUSPECT_SHARPNESS, _SURE_SHARPNESS = 1.5, 8.0  # see run_rounds
 
 
 def fold_numbers(given: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDArray[np.int64]:
@@ -164,8 +164,8 @@ class Folds:
         weights = self.rows.at_once(weights_of)
         for part, held in enumerate(self.rows.held):
             logits[held] = self.rows.tests[part] @ weights[part]
-        begin = None if previous is None else previous.mixture.matrix
-        mixture = fit_mixture(logits, self.given, begin)
+        near = warm if previous is None else previous
+        mixture = fit_mixture(logits, self.given, None if near is None else near.mixture)
         return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
 
 
@@ -185,10 +185,9 @@ def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -
             say(f"round 1, weight decay {decay:.3g}")
             found = work.fit(decay, 1, None, best)
             gain = found.mixture.log_likelihood - best.mixture.log_likelihood
-            if gain > 0.0:
-                best, moved = found, True
-            if gain < _DECAY_GAIN:
+            if gain < (_DECAY_GAIN if direction < 1.0 else 0.0):
                 break
+            best, moved = found, True
         if moved:
             break
     return best

@@ -1,4 +1,18 @@
-"""The noise model: given labels as a mixture over true classes, fitted by EM and a search."""
+"""The noise model: given labels as a mixture over true classes, fitted by EM and a search.
+
+With β and p_i = softmax(β z_i) fixed, C maximizes
+
+    Σ_i log Σ_y p_i(y) C[y, given_i] + s Σ_yj B[y, j] log C[y, j],
+
+which is concave in C: each row of C is shrunk towards a row of B as if s rows of that class had
+been seen there. B = (1 − ε) I + ε 1 wᵀ is scattered noise: a share ε of all labels is drawn anew
+from w, whatever the class. With many classes C has more entries than there are rows, and without s
+most of them end at zero: a row whose label then is impossible for every class near it cannot be
+read. β and s are those that predict best the labels of rows that C was not fitted to.
+
+Source: EM as Dempster, Laird & Rubin (1977), for a mode of the posterior under Dirichlet
+distributions; that strength and β are chosen by cross-validated likelihood is ours [D].
+"""
 
 from __future__ import annotations
 
@@ -7,23 +21,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Mixture", "fit_mixture", "softmax"]
+__all__ = ["Mixture", "fit_mixture", "scattered_noise", "softmax"]
 
 Array = npt.NDArray[np.float64]
 
 _SHARPNESS = 2.0 ** np.arange(-1.0, 8.25, 0.5)  # β tried
 _SHARPNESS_START = 5  # β = 2.8
-_SMOOTHING = 0.1  # of the start of EM towards uniform: it cannot leave an exact zero
-_EM_SHORT, _EM_LONG = 40, 400  # iterations while β is searched, and at the end
+# s tried, in multiples of the mean number of rows of a class
+_STRENGTH = np.concatenate([[0.0], 4.0 ** np.arange(-5.0, 5.5)])
+_STRENGTH_STARTS = (6, 10)  # as much as the rows themselves; hardly anything but B
+_PARTS = 5  # of the rows, each predicted from the others
+_EM_SHORT, _EM_LONG = 40, 400  # iterations while β and s are searched, and at the end
 _EM_CHANGE = 1e-5  # of the largest entry, at which EM ends
+_SMOOTHING = 0.01  # of the start of EM towards uniform
 
 
 class Mixture(NamedTuple):
-    """C and β that maximize the likelihood of the given labels, given out-of-fold logits."""
+    """C, β and s that predict the given labels best, given out-of-fold logits."""
 
     matrix: Array
     sharpness: float
-    log_likelihood: float
+    shrinkage: float  # s, in rows of each class
+    log_likelihood: float  # of the given labels of rows that C was not fitted to
     probabilities: Array  # (N, K), p_i
 
 
@@ -37,10 +56,12 @@ def softmax(logits: Array) -> Array:
 def fit_mixture(
     logits: Array,
     given: npt.NDArray[np.int64],
-    start: Array | None = None,
+    start: Mixture | None = None,
+    *,
     sharpness: float | None = None,
+    shrinkage: float | None = None,
 ) -> Mixture:
-    """Maximize Σ_i log Σ_y softmax(β z_i)(y) C[y, given_i] over C and a grid of β.
+    """C, and β and s by the cross-validated likelihood of the given labels (module docstring).
 
     Parameters
     ----------
@@ -48,73 +69,170 @@ def fit_mixture(
         z_i, out of fold.
     given : np.ndarray of shape (N,)
         Given labels.
-    start : np.ndarray of shape (K, K), optional
-        C to begin at; by default the given labels among the surer half of the rows predicted k.
-    sharpness : float, optional
-        β, if it is not to be searched.
+    start : Mixture, optional
+        Whose β and s the search begins at.
+    sharpness, shrinkage : float, optional
+        β and s, if they are not to be searched.
     """
-    order = np.argsort(given, kind="stable")
-    z = logits[order]
-    counts = np.bincount(given, minlength=logits.shape[1])
-    begin = _surer_half(logits, given) if start is None else start
-    begin = (1.0 - _SMOOTHING) * begin + _SMOOTHING / logits.shape[1]
-    tried: dict[int, tuple[float, Array]] = {}
-
-    def value(index: int) -> float:
-        if index not in tried:
-            p = softmax(_SHARPNESS[index] * z)
-            tried[index] = _em(p, counts, begin, _EM_SHORT)
-        return tried[index][0]
-
-    if sharpness is not None:
-        likelihood, matrix = _em(softmax(sharpness * z), counts, begin, _EM_LONG)
-        return Mixture(matrix, sharpness, likelihood, softmax(sharpness * logits))
-    at = _SHARPNESS_START
-    while at + 1 < len(_SHARPNESS) and value(at + 1) > value(at):
-        at += 1
-    while at > 0 and value(at - 1) > value(at):
-        at -= 1
-    beta = float(_SHARPNESS[at])
-    value(at)
-    likelihood, matrix = _em(softmax(beta * z), counts, tried[at][1], _EM_LONG)
-    return Mixture(matrix, beta, likelihood, softmax(beta * logits))
+    search = _Search(logits, given, sharpness, shrinkage)
+    found = [search.uphill(place) for place in search.starts(start)]
+    return search.mixture(max(found, key=search.value))
 
 
-def _surer_half(logits: Array, given: npt.NDArray[np.int64]) -> Array:
-    """Given labels among the surer half of the rows predicted k, as shares; uniform if none."""
-    k = logits.shape[1]
-    predicted = logits.argmax(axis=1)
-    top = np.partition(logits, -2, axis=1)[:, -2:]
-    margin = top[:, 1] - top[:, 0]
-    matrix = np.full((k, k), 1.0 / k)
-    for label in np.unique(predicted):
-        rows = np.flatnonzero(predicted == label)
-        rows = rows[np.argsort(-margin[rows], kind="stable")][: (len(rows) + 1) // 2]
-        matrix[label] = np.bincount(given[rows], minlength=k) / len(rows)
-    return matrix
+class _Search:
+    """Cross-validated likelihood at places (index of β, index of s), each computed once."""
+
+    def __init__(
+        self,
+        logits: Array,
+        given: npt.NDArray[np.int64],
+        sharpness: float | None,
+        shrinkage: float | None,
+    ) -> None:
+        # Ordered by label, and dealt out in turn: parts are even within each label.
+        self.order = np.argsort(given, kind="stable")
+        self.logits, self.given = logits, given
+        self.z = logits[self.order]
+        self.sorted = given[self.order]
+        self.part = np.arange(len(given)) % min(_PARTS, len(given))
+        self.betas = _SHARPNESS if sharpness is None else np.array([sharpness])
+        n, k = logits.shape
+        self.strengths = _STRENGTH * (n / k) if shrinkage is None else np.array([shrinkage])
+        self.values: dict[tuple[int, int], float] = {}
+        self.matrices: dict[tuple[int, int], list[Array]] = {}  # of each part
+        self.split: dict[int, list[tuple[_Sample, _Sample]]] = {}
+
+    def starts(self, known: Mixture | None) -> list[tuple[int, int]]:
+        if known is None:
+            b, last = min(_SHARPNESS_START, len(self.betas) - 1), len(self.strengths) - 1
+            return [(b, s) for s in dict.fromkeys(min(s, last) for s in _STRENGTH_STARTS)]
+        b = int(np.abs(self.betas - known.sharpness).argmin())
+        return [(b, int(np.abs(self.strengths - known.shrinkage).argmin()))]
+
+    def uphill(self, at: tuple[int, int]) -> tuple[int, int]:
+        """Where the value is highest among neighbours, found in steps from ``at``."""
+        while True:
+            b, s = at
+            around = ((b, s + 1), (b, s - 1), (b + 1, s), (b - 1, s))
+            best = max(around, key=self.value)
+            if self.value(best) <= self.value(at):
+                return at
+            at = best
+
+    def value(self, place: tuple[int, int]) -> float:
+        b, s = place
+        if not (0 <= b < len(self.betas) and 0 <= s < len(self.strengths)):
+            return -np.inf
+        if place not in self.values:
+            if b not in self.split:
+                p = softmax(self.betas[b] * self.z)
+                self.split[b] = [
+                    (self.sample(p, self.part != one), self.sample(p, self.part == one))
+                    for one in range(int(self.part.max()) + 1)
+                ]
+            near = [(b, s + 1), (b + 1, s), (b - 1, s), (b, s - 1)]
+            known = next((self.matrices[one] for one in near if one in self.matrices), None)
+            self.matrices[place] = [
+                _em(rest, self.strengths[s], _EM_SHORT, None if known is None else known[one])
+                for one, (rest, _) in enumerate(self.split[b])
+            ]
+            total = sum(
+                float(np.log(held.likelihoods(matrix)).sum())
+                for matrix, (_, held) in zip(self.matrices[place], self.split[b], strict=True)
+            )
+            self.values[place] = total / len(self.given)
+        return self.values[place]
+
+    def sample(self, p: Array, rows: npt.NDArray[np.bool_]) -> _Sample:
+        return _Sample(p[rows], np.bincount(self.sorted[rows], minlength=p.shape[1]))
+
+    def mixture(self, place: tuple[int, int]) -> Mixture:
+        beta, strength = float(self.betas[place[0]]), float(self.strengths[place[1]])
+        p = softmax(beta * self.z)
+        every = self.sample(p, np.ones(len(p), dtype=bool))
+        matrix = _em(every, strength, _EM_LONG, np.mean(self.matrices[place], axis=0))
+        back = np.empty_like(p)
+        back[self.order] = p
+        return Mixture(matrix, beta, strength, self.value(place), back)
 
 
-def _em(p: Array, counts: npt.NDArray[np.int64], start: Array, most: int) -> tuple[float, Array]:
-    """EM for C with p (N, K) fixed; rows are ordered by given label, ``counts`` of each.
+class _Sample:
+    """Rows p (n, K) ordered by given label: those of one label share a column of C.
 
-    A fixed p makes the likelihood concave in C, so where EM ends does not depend on its start.
+    Two products per label do without further arrays (n, K).
     """
-    ends = np.cumsum(counts)
-    # Rows of one given label share a column of C, so that two products do without arrays (N, K).
-    groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
-    tiny = np.finfo(np.float64).tiny
-    matrix = start
-    for _ in range(most):
-        new = np.zeros_like(matrix)
-        for j, rows in groups:
+
+    def __init__(self, p: Array, counts: npt.NDArray[np.int64]) -> None:
+        ends = np.cumsum(counts)
+        self.p, self.counts = p, counts
+        self.groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
+
+    def likelihoods(self, matrix: Array) -> Array:
+        """Σ_y p_i(y) C[y, given_i] of each row (n,), positive."""
+        tiny = np.finfo(np.float64).tiny
+        return np.maximum(
+            np.concatenate([rows @ matrix[:, j] for j, rows in self.groups] or [[]]), tiny
+        )
+
+    def expected_counts(self, matrix: Array) -> Array:
+        """Rows of class y given j, expected under C; shape (K, K)."""
+        tiny = np.finfo(np.float64).tiny
+        counts = np.zeros_like(matrix)
+        for j, rows in self.groups:
             column = matrix[:, j]
-            new[:, j] = column * ((1.0 / np.maximum(rows @ column, tiny)) @ rows)
+            counts[:, j] = column * ((1.0 / np.maximum(rows @ column, tiny)) @ rows)
+        return counts
+
+
+def scattered_noise(own: Array, counts: npt.NDArray[np.int64]) -> Array:
+    """B = (1 − ε) I + ε 1 wᵀ, whose ε and w maximize Σ_i log((1 − ε) p_i(given_i) + ε w_given_i).
+
+    One label drawn anew, spread evenly, is added to the others: a label that was never given is
+    rare, not impossible.
+
+    Parameters
+    ----------
+    own : np.ndarray of shape (n,)
+        p_i(given_i), ordered by given label.
+    counts : np.ndarray of shape (K,)
+        Rows of each given label.
+
+    Returns
+    -------
+    np.ndarray of shape (K, K)
+        Rows sum to one.
+    """
+    k = len(counts)
+    label = np.repeat(np.arange(k), counts)
+    share, weights = 0.5, (counts + 1.0) / (counts.sum() + k)
+    for _ in range(_EM_LONG):
+        anew = share * weights[label]
+        anew /= np.maximum((1.0 - share) * own + anew, np.finfo(np.float64).tiny)
+        mass = np.bincount(label, weights=anew, minlength=k) + 1.0 / k
+        before, share, weights = share, float(anew.mean()), mass / mass.sum()
+        if abs(share - before) < _EM_CHANGE:
+            break
+    matrix = np.tile(share * weights, (k, 1))
+    matrix[np.diag_indices(k)] += 1.0 - share
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _em(sample: _Sample, strength: float, most: int, start: Array | None = None) -> Array:
+    """EM for C with p fixed, shrunk with ``strength``.
+
+    The problem is concave, so where EM ends does not depend on its start (None for B).
+    """
+    own = np.concatenate([rows[:, j] for j, rows in sample.groups])
+    base = scattered_noise(own, sample.counts)
+    # It cannot leave an exact zero.
+    matrix = (1.0 - _SMOOTHING) * (base if start is None else start) + _SMOOTHING / len(base)
+    for _ in range(most):
+        new = sample.expected_counts(matrix) + strength * base
         mass = new.sum(axis=1, keepdims=True)
-        # A class that no row can be of has no data: its row stays where it began.
-        new = np.where(mass > 0.0, new / np.where(mass > 0.0, mass, 1.0), start)
+        # A class that no row can be of has no data: its row is that of B.
+        new = np.where(mass > 0.0, new / np.where(mass > 0.0, mass, 1.0), base)
         change = float(np.abs(new - matrix).max())
         matrix = new
         if change < _EM_CHANGE:
             break
-    total = np.concatenate([rows @ matrix[:, j] for j, rows in groups])
-    return float(np.log(np.maximum(total, tiny)).mean()), matrix
+    return matrix
