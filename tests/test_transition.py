@@ -22,7 +22,7 @@ from gramlab.transition import (
     given_to_true,
     intervals,
 )
-from gramlab.transition.folds import FoldRows, Folds
+from gramlab.transition.folds import FoldRows, Folds, run_rounds
 from gramlab.transition.mixture import scattered_noise, softmax
 
 # Rows and columns differ, no two classes alike: a transpose or a permutation cannot hide.
@@ -265,6 +265,24 @@ def test_folds_are_even_within_labels_and_keyed():
         assert sizes.max() - sizes.min() <= 1
     assert np.array_equal(folds, fold_numbers(given, 5, 7))
     assert not np.array_equal(folds, fold_numbers(given, 5, 8))
+
+
+def test_rounds_begin_anew_at_the_next_candidate_where_none_has_gained():
+    x, true = separable(600, 3, spread=0.35)
+    given = corrupt_labels(true, corruption_matrix("symmetric", 3, 0.4), seed=0).labels
+    work = Folds(FoldRows(x, given, 3, fold_numbers(given, 3, 0)), given, 1e-6)
+    gains = work.fit(1e-2, 1, None, None)
+    assert run_rounds(work, [gains], 4, lambda words: None).round > 1
+    # Nothing is likelier than what is said of these heads, so that no round can gain on them.
+    stuck = gains._replace(mixture=gains.mixture._replace(log_likelihood=0.0))
+    assert run_rounds(work, [stuck, gains], 4, lambda words: None) is stuck
+    behind = work.fit(10.0, 1, None, None)  # heads that tell nothing, and whose rounds do not gain
+    alone = run_rounds(work, [behind], 4, lambda words: None)
+    assert alone.round == 1
+    found = run_rounds(work, [behind, gains], 4, lambda words: None)
+    assert found.round > 1
+    assert found.mixture.log_likelihood > alone.mixture.log_likelihood
+    assert found.weight_decay == gains.weight_decay
 
 
 def test_strong_pair_flip_does_not_end_in_no_noise():

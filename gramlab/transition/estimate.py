@@ -259,8 +259,7 @@ def estimate_transition(
     if rows is None:
         rows = FoldRows(x, given, k, fold_numbers(given, parts, key))
     work = Folds(rows, given, tolerance)
-    best = choose_decay(work, fixed, say)
-    best = run_rounds(work, best, most, say)
+    best = run_rounds(work, choose_decay(work, fixed, say), most, say)
     return _result(best, work, level, factor)
 
 

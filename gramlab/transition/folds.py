@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -169,34 +169,56 @@ class Folds:
         return FoldedHeads(weight_decay, round_, tuple(weights), logits, mixture)
 
 
-def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -> FoldedHeads:
-    """Heads of round 1 at the given weight decay, or at the best of a search downhill."""
+def choose_decay(work: Folds, fixed: float | None, say: Callable[[str], None]) -> list[FoldedHeads]:
+    """Heads of round 1 at the given weight decay, or at the best of a search uphill.
+
+    The next smaller weight decay that was tried comes second: with less of it heads are further
+    from what they were fitted to, and rounds may gain where they do not at the best.
+    """
     if fixed is not None:
         say(f"round 1, weight decay {fixed:.3g}")
-        return work.fit(fixed, 1, None, None)
+        return [work.fit(fixed, 1, None, None)]
     scale = work.mean_square
     start = _DECAY_START * (scale if scale > 0.0 else 1.0)
     say(f"round 1, weight decay {start:.3g}")
     best = work.fit(start, 1, None, None)
+    tried = [best]
     for direction in (1.0 / _DECAY_STEP, _DECAY_STEP):
         moved = False
         for _ in range(_DECAY_STEPS):
             decay = best.weight_decay * direction
             say(f"round 1, weight decay {decay:.3g}")
             found = work.fit(decay, 1, None, best)
+            tried.append(found)
             gain = found.mixture.log_likelihood - best.mixture.log_likelihood
             if gain < (_DECAY_GAIN if direction < 1.0 else 0.0):
                 break
             best, moved = found, True
         if moved:
             break
-    return best
+    smaller = [heads for heads in tried if heads.weight_decay < best.weight_decay]
+    return [best, *sorted(smaller, key=lambda heads: -heads.weight_decay)[:1]]
 
 
 def run_rounds(
-    work: Folds, first: FoldedHeads, most: int, say: Callable[[str], None]
+    work: Folds, candidates: Sequence[FoldedHeads], most: int, say: Callable[[str], None]
 ) -> FoldedHeads:
-    """Distill with the noise model while the out-of-fold likelihood rises; the best round.
+    """Distill with the noise model while the held-out likelihood rises; the best round.
+
+    It begins at the first of ``candidates``, and at the next where no round has gained.
+    """
+    best = _rounds(candidates[0], work, most, say)
+    for first in candidates[1:]:
+        if best.round > 1 or most == 1:
+            break
+        other = _rounds(first, work, most, say)
+        if other.mixture.log_likelihood > best.mixture.log_likelihood:
+            best = other
+    return best
+
+
+def _rounds(first: FoldedHeads, work: Folds, most: int, say: Callable[[str], None]) -> FoldedHeads:
+    """The best round from ``first``.
 
     Heads that are calibrated for the given labels explain them without any noise, at β near 1.
     That is a local optimum which strong noise between few classes can end in, so where β came out
