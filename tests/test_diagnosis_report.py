@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,17 @@ def test_page_loads_nothing_and_runs_only_its_own_script(html):
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'"
     )
+
+
+def test_page_names_classes_that_labels_cannot_tell_apart(diagnosis, html):
+    assert "may not tell some classes apart" not in html
+    matrix = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    estimate = replace(diagnosis.estimate, matrix=matrix, lower=matrix, upper=matrix)
+    mixed = replace(diagnosis, estimate=estimate)
+    page = diagnosis_report(mixed, diagnosis_figures(diagnosis))
+    words = " ".join(Page(page).text.split())
+    assert "may not tell some classes apart: " + EVIL + ', "q" & more.' in words
+    assert EVIL not in page
 
 
 def test_page_holds_the_advice_and_every_suspect(diagnosis, html):

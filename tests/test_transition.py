@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -231,6 +232,26 @@ def test_classes_without_sure_rows_are_flagged_and_wide():
     assert (found.upper[3:] == 1).all()
     assert found.counts[3:].tolist() == [0, 0]
     assert np.abs(found.matrix.sum(axis=1) - 1).max() <= 5 * EPS
+
+
+def test_classes_that_may_have_traded_names_are_named(strong):
+    """Ties are open where another label is nearly as frequent and the interval reaches over it."""
+
+    def of(share: float, half: float):
+        matrix = np.array([[1 - share, share, 0.0], [share, 1 - share, 0.0], [0.05, 0.05, 0.9]])
+        limits = {"lower": np.clip(matrix - half, 0, 1), "upper": np.clip(matrix + half, 0, 1)}
+        none = np.zeros(3, dtype=bool)
+        return replace(strong[2], matrix=matrix, unsupported=none, **limits)
+
+    assert of(0.48, 0.05).tied == [(0, 1), (1, 0)]
+    assert of(0.5, 0.0).tied == [(0, 1), (1, 0)]
+    assert of(0.48, 0.01).tied == []  # the interval excludes it
+    assert of(0.3, 0.45).tied == []  # the interval is wide because it says little
+    assert of(0.52, 0.0).tied == [(0, 1), (1, 0)]  # traded for sure
+    silent = replace(of(0.48, 0.05), unsupported=np.array([True, False, False]))
+    assert silent.tied == [(1, 0)]
+    assert of(0.48, 0.05).as_dict()["tied"] == [[0, 1], [1, 0]]
+    assert strong[2].tied == []  # class 0 gives 0.4 against 0.6, and 3000 rows tell them apart
 
 
 def test_renaming_classes_renames_the_estimate(strong):

@@ -185,6 +185,8 @@ def _summary(found: dict[str, Any], result: Diagnosis, name: str, written: list[
         f"({100 * result.estimate.confidence:g} % interval {100 * rate.low:.1f} to "
         f"{100 * rate.high:.1f} %)."
     )
+    if mixed := result.tied_words():
+        paragraph(mixed)
     text.write("\nestimated %   theory %   agrees %   setting\n")
     theory = {t.setting: t for t in result.trials if t.head == "theory"}
     exact = [t for t in result.trials if t.head == "exact"]

@@ -27,6 +27,8 @@ from gramlab.transition import TransitionEstimate
 
 __all__ = ["Diagnosis"]
 
+_NAMED = 10  # classes that are named in a sentence
+
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
@@ -86,6 +88,18 @@ class Diagnosis:
         if self.features.test_x is None or self.features.test_labels is None:
             return None
         return float((fit.predict(self.features.test_x) == self.features.test_labels).mean())
+
+    def tied_words(self) -> str:
+        """Which classes labels may not tell apart, in a sentence; empty where there are none."""
+        classes = dict.fromkeys(k for pair in self.estimate.tied for k in pair)
+        names = [self.features.class_names[k] for k in classes]
+        if not names:
+            return ""
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return (
+            f"Labels alone may not tell some classes apart: {', '.join(names[:_NAMED])}{more}. "
+            "Look at some of their rows before believing what is said of these."
+        )
 
     def trial(self) -> dict[str, Any] | None:
         """How the suspects compare with the planted truth; None where nothing was planted."""

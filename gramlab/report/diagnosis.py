@@ -65,6 +65,7 @@ def diagnosis_report(diagnosis: Diagnosis, figures: Mapping[str, Figure] | None 
         ],
         tried=len(exact),
         pairs=_pairs(diagnosis),
+        tied=diagnosis.tied_words(),
         suspects=found["suspects"]["rows"][:_ROWS],
         command=_command(diagnosis),
         script=script,

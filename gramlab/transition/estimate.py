@@ -34,6 +34,8 @@ __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
 
 Array = npt.NDArray[np.float64]
 
+_TIE = 0.5  # of the own label's share, from which another one can be taken for it
+
 
 @dataclass(frozen=True, eq=False)
 class TransitionEstimate:
@@ -94,6 +96,22 @@ class TransitionEstimate:
     log_likelihood: float
     probabilities: Array
 
+    @property
+    def tied(self) -> list[tuple[int, int]]:
+        """Pairs (true, given) that the labels may not tell apart; the most frequent first.
+
+        The given label is at least half as frequent as the own one, and the intervals leave open
+        that it is more frequent: then the same labels come just as well from classes that have
+        traded names (theorem ``traded-names``). Pairs that trade names in most of their rows look
+        like pairs that do so in few, and are not among these: nothing can show them.
+        """
+        own = np.diag(self.matrix)[:, None]
+        open_ = (self.upper >= np.diag(self.lower)[:, None]) & (self.matrix >= _TIE * own)
+        open_ &= ~np.eye(len(self.matrix), dtype=bool) & ~self.unsupported[:, None]
+        true, label = np.nonzero(open_)
+        order = np.argsort(-self.matrix[true, label], kind="stable")
+        return [(int(true[i]), int(label[i])) for i in order]
+
     def to_cleanlab(self) -> Array:
         """``noise_matrix`` of cleanlab: [given, true], columns sum to one; shape (K, K)."""
         return self.matrix.T.copy()
@@ -118,6 +136,7 @@ class TransitionEstimate:
             "prior": self.prior.tolist(),
             "noise_rate": dict(self.noise_rate._asdict()),
             "unsupported": np.flatnonzero(self.unsupported).tolist(),
+            "tied": [list(pair) for pair in self.tied],
             "confidence": self.confidence,
             "allowance": self.allowance,
             "weight_decay": self.weight_decay,
