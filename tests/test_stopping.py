@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gramlab.cli.output import made_folder
+from gramlab.cli.stopping import Stopped
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals end the process there")
 
 MOMENTS = 2  # of each kind and signal
@@ -249,4 +252,28 @@ def test_a_process_that_is_stopped_ends_with_the_code_of_its_signal(name, number
     assert stderr.startswith(f"gramlab: stopped by {signal.Signals(number).name}: ")
     assert "run the same command again, it begins anew" in stderr
     assert stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_between_two_folders_takes_the_first_away(tmp_path, monkeypatch):
+    honest = Path.mkdir
+
+    def stopped_inside(self, *arguments, **options):
+        if self.name == "b":
+            raise Stopped(143, "SIGTERM")
+        honest(self, *arguments, **options)
+
+    def make(folder: Path) -> None:
+        with made_folder(folder):
+            pass
+
+    def halfway(folder: Path) -> Path:
+        folder.parent.mkdir()
+        folder.mkdir()
+        return folder
+
+    monkeypatch.setattr("gramlab.cli.output.output_folder", halfway)
+    monkeypatch.setattr(Path, "mkdir", stopped_inside)
+    with pytest.raises(Stopped):
+        make(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []

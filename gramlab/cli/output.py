@@ -37,6 +37,8 @@ def made_folder(folder: Path) -> Iterator[None]:
         for path in made:
             try:
                 path.rmdir()
+            except FileNotFoundError:  # stopped before this one was made, but its parents may be
+                continue
             except (OSError, ValueError):
                 break
         raise
