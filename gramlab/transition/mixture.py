@@ -16,6 +16,7 @@ distributions; that strength and β are chosen by cross-validated likelihood is 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ class _Search:
     ) -> None:
         # Ordered by label, and dealt out in turn: parts are even within each label.
         self.order = np.argsort(given, kind="stable")
-        self.logits, self.given = logits, given
+        self.given = given
         self.z = logits[self.order]
         self.sorted = given[self.order]
         self.part = np.arange(len(given)) % min(_PARTS, len(given))
@@ -164,8 +165,14 @@ class _Sample:
 
     def __init__(self, p: Array, counts: npt.NDArray[np.int64]) -> None:
         ends = np.cumsum(counts)
-        self.p, self.counts = p, counts
+        self.counts = counts
         self.groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
+
+    @cached_property
+    def base(self) -> Array:
+        """B; it does not depend on s."""
+        own = np.concatenate([rows[:, j] for j, rows in self.groups])
+        return scattered_noise(own, self.counts)
 
     def likelihoods(self, matrix: Array) -> Array:
         """Σ_y p_i(y) C[y, given_i] of each row (n,), positive."""
@@ -222,8 +229,7 @@ def _em(sample: _Sample, strength: float, most: int, start: Array | None = None)
 
     The problem is concave, so where EM ends does not depend on its start (None for B).
     """
-    own = np.concatenate([rows[:, j] for j, rows in sample.groups])
-    base = scattered_noise(own, sample.counts)
+    base = sample.base
     # It cannot leave an exact zero.
     matrix = (1.0 - _SMOOTHING) * (base if start is None else start) + _SMOOTHING / len(base)
     for _ in range(most):
