@@ -248,12 +248,12 @@ def test_corrections_are_accurate_relative_to_the_change():
 
 
 def test_float32_corrections_reach_the_float64_optimum(monkeypatch):
-    from gramlab.heads import softmax as room
+    from gramlab.heads import corrections as room
 
     features, targets = problem(60, 8, 4, seed=6)
     found = fit(features, targets, 1e-3, tolerance=1e-20)
     assert found.certificate.relative_gap <= 1e-20
-    monkeypatch.setattr(room._Solve, "_correction_dtype", lambda self: np.float64)
+    monkeypatch.setattr(room, "_FLOAT32_CONDITION", 0.0)
     assert_same_optimum(found, fit(features, targets, 1e-3, tolerance=1e-20))
 
 
@@ -273,7 +273,7 @@ def test_a_class_that_was_impossible_can_take_over():
 @pytest.mark.parametrize("rate", [0.0, 0.1])
 def test_students_on_partial_labels_start_from_a_confident_teacher(rate, monkeypatch):
     """Targets that overturn the start's near certainties: as few passes as from scratch, or so."""
-    from gramlab.heads import softmax as room
+    from gramlab.heads import corrections as room
 
     monkeypatch.setattr(room, "_CLASS_WORK", 0.0)  # the class metric too, though digits are small
     features = load_features("digits")
@@ -335,7 +335,7 @@ def test_features_outside_of_float32s_range_get_the_float64_basis(scale):
 
 def test_a_basis_of_float32_is_not_used_for_float64_corrections(monkeypatch):
     """Where float32 brings no progress, the solver asks for the other one."""
-    from gramlab.heads import softmax as room
+    from gramlab.heads import corrections as room
 
     features, targets = problem(60, 8, 4, seed=8)
     monkeypatch.setattr(room, "_FLOAT32_CONDITION", 0.0)

@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 import gramlab
-from gramlab.heads import softmax
+from gramlab.heads import corrections
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.storage import atomic_write, output_folder, to_json
@@ -40,7 +40,7 @@ def count(features: gramlab.Features, targets: np.ndarray, weight_decay: float, 
     """Passes and the relative gap that was reached."""
     with contextlib.ExitStack() as stack:
         for name, value in changes.items():
-            stack.enter_context(mock.patch.object(softmax, name, value))
+            stack.enter_context(mock.patch.object(corrections, name, value))
         head = gramlab.SoftmaxHead(weight_decay, tolerance=TOLERANCE)
         fit = head.fit(features, targets)
     objective = SoftmaxObjective(features, targets - 1 / targets.shape[1], weight_decay)

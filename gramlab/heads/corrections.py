@@ -1,0 +1,310 @@
+"""Corrections to base points: the loop around the solver, and its choice of precision and metric.
+
+A base point is known in float64. From there ``heads.solver`` iterates in float32 while that brings
+progress, then in float64, in a metric that is made anew as the predictions settle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gramlab import device
+from gramlab.heads import solver
+from gramlab.heads.coordinates import Coordinates
+from gramlab.heads.fit import SolveStats
+from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
+
+__all__ = ["SAFETY", "Asked", "Corrections", "stopped", "tighter_target"]
+
+_MEMORY = 10  # quasi-Newton pairs; 40 saves 15 % of the passes but costs as much in vector work
+_FIRST_CHUNK, _CHUNK = 4, 8  # iterations between two looks at progress
+_STALLED = 200  # iterations without the gradient falling by a third before the base point moves
+SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
+_FLOAT32_GAIN = 5e-6  # fall of the gradient norm that float32 corrections to one base point manage
+_FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections are float64
+_CLASS_LEVEL = 2e-2  # gradient norm (of the start) from which a class metric is worth its price
+# ... if at the present rate more than this, times kept rows of a class over N, iterations are to
+# come: it takes the time of 300 (kept rows/N) passes, and later iterations are slower than earlier.
+_CLASS_ITERATIONS = 600.0
+_CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
+_CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
+_CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
+_CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
+
+
+class Asked(NamedTuple):
+    """What a head asks of a run: parameters of ``SoftmaxHead``."""
+
+    tolerance: float
+    certified_share: float | None
+    max_passes: int
+    progress: Callable[[float, float], None] | None
+
+
+class Corrections:
+    """One run: corrections to base points, in float32 while they help, then in float64."""
+
+    def __init__(self, asked: Asked, objective: SoftmaxObjective, start: np.ndarray | None) -> None:
+        self.asked = asked
+        self.objective = objective
+        self.passes = 0.0
+        self.iterations = 0
+        self.class_metric: solver.Metric | None = None
+        self.class_metric_made = (0.0, 0)  # at which gradient norm and iteration
+        deviations = objective.target_deviations
+        n, k = objective.n_samples, objective.n_classes
+        with device.float64():
+            self.sharded = isinstance(objective, ShardedObjective)
+            kind = ShardedCoordinates if self.sharded else Coordinates
+            self.coordinates = kind.of(objective.features, objective.weight_decay, k)
+            self.x = self.coordinates.rows(np.float64)
+            self.targets = jnp.asarray(deviations)
+            moment = solver.first_gradient(self.x, float(n), self.targets)
+            self.passes += 0.5
+            self.start_gradient = np.asarray(moment)
+            self.start_norm = float(jnp.linalg.norm(moment))
+            self.dtype = self._correction_dtype()
+            if start is not None and start.any():
+                self._begin_at(start)
+                if self.norm <= self.start_norm:
+                    return
+            self._begin_at_zero()  # no start, or worse than none
+
+    def run(self) -> tuple[np.ndarray, SolveStats]:
+        """Weights (d, K), and how they were found."""
+        with device.float64():
+            if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
+                self._begin_at_zero()
+                return self._weights(), self._stats("converged", "")
+            target = SAFETY * math.sqrt(self.asked.tolerance) * self.start_norm
+            outcome = self._descend(target)
+            polish = self._polish() if outcome == "converged" else ""
+            return self._weights(), self._stats(outcome, polish)
+
+    def _polish(self) -> str:
+        """Go on until the asked share of predictions is certified; the outcome in words."""
+        if self.asked.certified_share is None:
+            return ""
+        while (target := self._tighter_target(self.asked.certified_share)) is not None:
+            if self._at_floor():
+                return "float64 floor"
+            outcome = self._descend(target)
+            if outcome != "converged":
+                return outcome
+        return "share reached"
+
+    def _correction_dtype(self) -> type[np.floating]:
+        """float32 where the problem's numbers and its conditioning leave it room."""
+        n, k = self.objective.n_samples, self.objective.n_classes
+        lam, largest = self.objective.weight_decay, float(self.coordinates.eigenvalues[0])
+        in_range = lam > 1e-25 and 1e-25 < self.start_norm < 1e25 and 1e-25 < largest < 1e25
+        if in_range and largest <= _FLOAT32_CONDITION * k * n * lam:
+            return np.float32
+        self._exact_coordinates()
+        return np.float64
+
+    def _exact_coordinates(self) -> None:
+        """Float64 corrections need a basis of their precision."""
+        if self.coordinates.quick:
+            self.coordinates = self.coordinates.exact(self.objective.features)
+
+    def _evaluate(self, logits: jax.Array | None = None) -> None:
+        """Gradient, logits and predictions at the base point, in float64 from the weights."""
+        gradient, self.logits, self.deviations = solver.evaluate(
+            self.x,
+            float(self.objective.n_samples),
+            self.targets,
+            self.objective.weight_decay,
+            jnp.asarray(self.w),
+            logits,
+        )
+        self.gradient = np.asarray(gradient)
+        # Of the device's copy: hosts might round it differently and take different branches.
+        self.norm = float(jnp.linalg.norm(gradient))
+        self.passes += 1.0 if logits is None else 0.5
+
+    def _begin_at(self, start: np.ndarray) -> None:
+        """The best multiple of the start: a ray of weights is a ray of logits."""
+        self.w = _zero_sum(self.coordinates.in_span(start.T))
+        logits = solver.logits(self.x, jnp.asarray(self.w))
+        squares = float(np.vdot(self.w, self.w))
+        multiple = solver.best_multiple(
+            logits,
+            self.targets,
+            float(self.objective.n_samples),
+            self.objective.weight_decay * squares,
+        )
+        self.w = self.w * float(multiple)
+        self.passes += 0.5
+        self._evaluate(multiple * logits)
+
+    def _begin_at_zero(self) -> None:
+        """W = 0, where everything is known without a pass."""
+        self.w = np.zeros((self.objective.n_classes, self.objective.features.n_features))
+        self.gradient, self.norm = self.start_gradient, self.start_norm
+        self.logits = self.deviations = 0.0 * self.targets  # not zeros: rows may be over devices
+
+    def _base(self) -> solver.Base:
+        cast = partial(jnp.asarray, dtype=self.dtype)
+        return solver.Base(
+            self.coordinates.resident(self.dtype),
+            cast(self.coordinates.eigenvalues),
+            cast(self.objective.weight_decay),
+            cast(self.objective.n_samples),
+            cast(self.coordinates.from_weights(self.gradient)),
+            cast(self.deviations + 1.0 / self.objective.n_classes),
+        )
+
+    def _descend(self, target: float) -> str:
+        """Move the base point until its gradient norm is at most ``target``; the outcome."""
+        state, failures = None, 0
+        while self.norm > target:
+            if self.passes + 2.0 > self.asked.max_passes:
+                return "pass limit"
+            base = self._base()
+            state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
+            gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
+            state = self._correct(base, state, max(target, gain * self.norm))
+            before, norm_before = self.w, self.norm
+            step = np.asarray(state.step, dtype=np.float64)
+            self.w = _zero_sum(self.w + self.coordinates.to_weights(step))
+            self._evaluate()
+            if not self.norm < norm_before:
+                self.w = before
+                self._evaluate()
+            self._report(self.norm)
+            if self.norm > max(target, 0.67 * norm_before):
+                failures += self.dtype == np.float64
+                if failures == 2:
+                    return "float64 floor"
+                self.dtype, state = np.float64, None
+                self._exact_coordinates()
+                self.class_metric = None
+        return "converged"
+
+    def _correct(self, base: solver.Base, state: solver.State, target: float) -> solver.State:
+        """Iterate from the base point to a gradient norm of ``target``, or until that stalls."""
+        best, since, first = math.inf, 0, self.iterations
+        while True:
+            metric = self._metric(base, state, target, first)
+            before = int(state.iterations)
+            chunk = _FIRST_CHUNK if self.iterations - first < 16 else _CHUNK
+            left = int(min(chunk, self.asked.max_passes - self.passes - 1.0))
+            if left < 1:
+                return state
+            previous = state.step + 0.0
+            state = solver.advance(base, metric, state, self.dtype(target), left)
+            done = int(state.iterations) - before
+            self.passes += done
+            self.iterations += done
+            norm = float(jnp.linalg.norm(state.gradient))
+            if not math.isfinite(norm):  # out of float32's range: keep what was good
+                return state._replace(step=previous)
+            self._report(norm)
+            if norm <= target:
+                return state
+            since += done
+            if norm < 0.67 * best:
+                best, since = norm, 0
+            if since >= _STALLED:
+                return state
+
+    def _metric(
+        self, base: solver.Base, state: solver.State, target: float, first: int
+    ) -> solver.Metric:
+        """The metric to go on with: class-wise once the iteration has settled, if it is slow."""
+        n, r = self.objective.n_samples, self.coordinates.rank
+        k = self.objective.n_classes
+        kept = min(_CLASS_ROWS, n // 4, r, _CLASS_BYTES // (4 * k * r))
+        # Of shards, the largest curvatures of each class would have to be looked for in all.
+        if kept and not self.sharded and 4.0 * n * r * k >= _CLASS_WORK:
+            norm = float(jnp.linalg.norm(state.gradient))
+            made_at, done = self.class_metric_made if self.class_metric else (self.norm, first)
+            done = self.iterations - done
+            rate = math.log(made_at / norm) / done if done and 0.0 < norm < made_at else 0.0
+            worth = rate * _CLASS_ITERATIONS * kept / n
+            slow = done and math.log(norm / target) > worth
+            if self.class_metric:  # another where predictions have changed since
+                slow = slow and norm <= _CLASS_AGAIN * made_at
+            if slow and norm <= _CLASS_LEVEL * self.start_norm:
+                self.passes += 0.5 * kept**2 / n  # its products, in units of a pass
+                self.class_metric = solver.class_metric(base, state, kept)
+                self.class_metric_made = (norm, self.iterations)
+        return self.class_metric or solver.scalar_metric(base, state)
+
+    def _tighter_target(self, share: float) -> float | None:
+        logits = np.asarray(self.logits)
+        return tighter_target(self.objective, self._weights(), logits, self.norm, share)
+
+    def _at_floor(self) -> bool:
+        return self.norm <= self._rounding()
+
+    def _rounding(self) -> float:
+        return self.objective.gradient_rounding(self._weights(), np.asarray(self.logits))
+
+    def _weights(self) -> np.ndarray:
+        return np.ascontiguousarray(self.w.T)
+
+    def _report(self, norm: float) -> None:
+        if self.asked.progress is not None:
+            self.asked.progress(self.passes, norm / self.start_norm if self.start_norm else 0.0)
+
+    def _stats(self, outcome: str, polish: str) -> SolveStats:
+        reached = (self.norm / self.start_norm) ** 2 if self.start_norm else 0.0
+        return SolveStats(
+            method="class-metric L-BFGS corrections",
+            result=outcome,
+            message=stopped(outcome, reached, self.passes, self.asked.max_passes),
+            passes=self.passes,
+            iterations=self.iterations,
+            polish=polish,
+        )
+
+
+def tighter_target(
+    objective: SoftmaxObjective, weights: np.ndarray, logits: np.ndarray, norm: float, share: float
+) -> float | None:
+    """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
+
+    It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
+    passes to compute as going on until the global one suffices.
+    """
+    needed = objective.weight_decay * _needed_bound(objective, logits, share)
+    rounding = objective.gradient_rounding(weights, logits)
+    if norm + rounding < needed:
+        return None
+    return max(0.5 * (needed - rounding), 0.5 * rounding)
+
+
+def _needed_bound(objective: SoftmaxObjective, logits: np.ndarray, share: float) -> float:
+    """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
+    top = np.partition(logits, -2, axis=1)[:, -2:]
+    # A zero row has zero logits at every W: its tie is real and never certified.
+    norms = np.where(objective.row_norms > 0.0, objective.row_norms, np.inf)
+    ratios = np.sort((top[:, 1] - top[:, 0]) / (math.sqrt(2.0) * norms))
+    return float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
+
+
+def stopped(outcome: str, reached: float, passes: float, max_passes: int) -> str:
+    """Why it did not converge and what to do; empty if it did."""
+    found = f"relative gap {reached:.1e} after {passes:.0f} passes"
+    return {
+        "converged": "",
+        "pass limit": f"stopped at max_passes={max_passes} with {found}: raise "
+        "max_passes, loosen tolerance, or raise weight_decay",
+        "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
+        "can be computed here; loosen tolerance, or raise weight_decay",
+    }[outcome]
+
+
+def _zero_sum(a: np.ndarray) -> np.ndarray:
+    """Weights (K, r) less their mean over classes: the optimum has none, no step changes it."""
+    return a - a.mean(axis=0)
