@@ -20,6 +20,7 @@ import scipy.linalg
 
 from gramlab import device
 from gramlab.features import Features
+from gramlab.heads import bfloat16
 from gramlab.spectrum import Spectrum
 
 __all__ = ["Coordinates"]
@@ -27,6 +28,8 @@ __all__ = ["Coordinates"]
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
 _EASY = 300.0
+_NOT_HARD = 20_000.0  # ... and up to here such a basis is not worth its price over an inverse
+_INVERSE_CURVATURE = 0.1  # a of that inverse, times K; ten times more or less does as well
 _NARROW = 256  # features so few that their factorization costs next to nothing
 _QUICK_RANGE = (1e-12, 1e12)  # of the largest feature: float32 squares and sums stay in range
 
@@ -45,23 +48,37 @@ class Coordinates:
         Of XᵀX in that basis; without one, their mean.
     quick
         Whether the basis is of float32 accuracy; float64 corrections then need another.
+    inverse : (d, d) or None
+        Of a XᵀX/N + λ roughly, for conjugate gradients; only where Z is X itself.
     """
 
     features: Features
     basis: np.ndarray | None
     eigenvalues: np.ndarray
     quick: bool = False
+    inverse: jax.Array | None = None
 
     @classmethod
-    def of(cls, features: Features, weight_decay: float, n_classes: int) -> Coordinates:
-        """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves."""
+    def of(
+        cls, features: Features, weight_decay: float, n_classes: int, *, rough: bool = False
+    ) -> Coordinates:
+        """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves.
+
+        Where ``rough`` products are to be used and the problem is not hard, an inverse beside the
+        rows costs a fifth of the basis and does as well.
+        """
         memo = features._memo
         n, d = features.n_samples, features.n_features
         if "spectrum" not in memo and d <= n:
             if d > _NARROW:
                 trace = cls._trace(features)
-                if trace / n <= _EASY * n_classes * weight_decay:
-                    return cls(features, None, np.full(d, trace / d))
+                condition, mean = trace / (n * n_classes * weight_decay), np.full(d, trace / d)
+                if condition <= _EASY:
+                    return cls(features, None, mean)
+                if rough and condition <= _NOT_HARD:
+                    inverse = _inverse(features, weight_decay, n_classes)
+                    if inverse is not None:
+                        return cls(features, None, mean, inverse=inverse)
             if cls is Coordinates and (found := _quick(features)) is not None:
                 return found
         return cls.exact(features)
@@ -100,6 +117,15 @@ class Coordinates:
         if key not in memo:
             values = Spectrum.of(self.features).coordinates
             memo[key] = device.resident(values, f"the features (eigenbasis) as {name}", dtype)
+        return memo[key]
+
+    def rounded(self) -> bfloat16.Rounded:
+        """Z rounded to bfloat16, put on the device once per Features object."""
+        if self.basis is None:
+            return _rounded_rows(self.features)
+        memo, key = self.features._memo, ("device", "eigenbasis", self.quick, "bfloat16")
+        if key not in memo:
+            memo[key] = bfloat16.rounded(self.resident(np.float32))
         return memo[key]
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
@@ -171,6 +197,30 @@ def _quick(features: Features) -> Coordinates | None:
         return None
     basis, eigenvalues, _ = memo["quick basis"]
     return Coordinates(features, basis, eigenvalues, quick=True)
+
+
+def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:
+    """(a XᵀX/N + λ)⁻¹, rounded, from a rough Gram matrix; None where that is not definite."""
+    memo, wanted = features._memo, (weight_decay, n_classes)
+    if memo.get("inverse", (None,))[0] != wanted:
+        gram = np.array(bfloat16.gram(_rounded_rows(features)))  # a copy, for LAPACK to overwrite
+        gram *= _INVERSE_CURVATURE / (n_classes * features.n_samples)
+        gram.flat[:: len(gram) + 1] += weight_decay
+        factorize, invert = scipy.linalg.get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
+        lower, failed = factorize(gram.T, lower=1, overwrite_a=1)
+        inverse = None
+        if not failed:
+            half = np.tril(invert(lower, lower=1, overwrite_c=1)[0])
+            inverse = bfloat16.nearest(half + np.tril(half, -1).T)
+        memo["inverse"] = (wanted, inverse)  # the last one alone: heads of one study share it
+    return memo["inverse"][1]
+
+
+def _rounded_rows(features: Features) -> bfloat16.Rounded:
+    memo, key = features._memo, ("device", "rows", "bfloat16")
+    if key not in memo:
+        memo[key] = bfloat16.rounded(_rows(features, np.float32))
+    return memo[key]
 
 
 @jax.jit

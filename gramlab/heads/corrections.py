@@ -16,20 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device
-from gramlab.heads import solver
+from gramlab.heads import newton, solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
 
-__all__ = ["SAFETY", "Asked", "Corrections", "stopped", "tighter_target"]
+__all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help", "stopped", "tighter_target"]
 
+_PRECISELY = "class-metric L-BFGS corrections"
+_ROUGHLY = "Newton-CG corrections in bfloat16"
 _MEMORY = 10  # quasi-Newton pairs; 40 saves 15 % of the passes but costs as much in vector work
 _FIRST_CHUNK, _CHUNK = 4, 8  # iterations between two looks at progress
 _STALLED = 200  # iterations without the gradient falling by a third before the base point moves
 SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
 _FLOAT32_GAIN = 5e-6  # fall of the gradient norm that float32 corrections to one base point manage
 _FLOAT32_CONDITION = 1e6  # of the linearized Hessian, above which corrections are float64
+_START_KNOWN = 1e-3  # gradient norm, of that at W = 0, up to which float32 knows a start
 _CLASS_LEVEL = 2e-2  # gradient norm (of the start) from which a class metric is worth its price
 # ... if at the present rate more than this, times kept rows of a class over N, iterations are to
 # come: it takes the time of 300 (kept rows/N) passes, and later iterations are slower than earlier.
@@ -37,7 +40,9 @@ _CLASS_ITERATIONS = 600.0
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
-_CLASS_BYTES = 1_000_000_000  # ... and fewer where these rows, for all classes, take more memory
+
+
+_NEWTON_WORK = 2e8  # operations of a pass from which rough products are worth their overhead
 
 
 class Asked(NamedTuple):
@@ -59,21 +64,30 @@ class Corrections:
         self.iterations = 0
         self.class_metric: solver.Metric | None = None
         self.class_metric_made = (0.0, 0)  # at which gradient norm and iteration
-        deviations = objective.target_deviations
-        n, k = objective.n_samples, objective.n_classes
+        k = objective.n_classes
         with device.float64():
             self.sharded = isinstance(objective, ShardedObjective)
             kind = ShardedCoordinates if self.sharded else Coordinates
-            self.coordinates = kind.of(objective.features, objective.weight_decay, k)
-            self.x = self.coordinates.rows(np.float64)
-            self.targets = jnp.asarray(deviations)
-            moment = solver.first_gradient(self.x, float(n), self.targets)
-            self.passes += 0.5
-            self.start_gradient = np.asarray(moment)
-            self.start_norm = float(jnp.linalg.norm(moment))
-            self.dtype = self._correction_dtype()
+            # Of shards, no processor with such products has been measured.
+            rough = not self.sharded and rough_products_help(
+                objective.n_samples, objective.features.n_features, k
+            )
+            self._choose = partial(kind.of, objective.features, objective.weight_decay, k)
+            self.coordinates = self._choose(rough=rough)
+            conditioned = self._float32_conditioned()
+            # Steps from the start are float32's at best, so that is enough for the start as well.
+            self._look_from(np.float32 if conditioned and not self.sharded else np.float64)
+            in_range = all(1e-25 < size < 1e25 for size in (self.start_norm, self._largest()))
+            self.dtype = np.float32 if conditioned and in_range else np.float64
+            if self.dtype == np.float64:
+                self._exact_coordinates()
+                self._look_from(np.float64)
+            self.rough = rough and self.dtype == np.float32
+            self.rough_passes = 0.0
             if start is not None and start.any():
                 self._begin_at(start)
+                if self.norm <= _START_KNOWN * self.start_norm:
+                    self._evaluate()
                 if self.norm <= self.start_norm:
                     return
             self._begin_at_zero()  # no start, or worse than none
@@ -82,10 +96,12 @@ class Corrections:
         """Weights (d, K), and how they were found."""
         with device.float64():
             if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
-                self._begin_at_zero()
+                self._begin_at_zero()  # in float64: a norm of zero is out of float32's range
                 return self._weights(), self._stats("converged", "")
             target = SAFETY * math.sqrt(self.asked.tolerance) * self.start_norm
             outcome = self._descend(target)
+            if self.seen_in != np.float64:  # not even a step was needed, or allowed
+                self._evaluate()
             polish = self._polish() if outcome == "converged" else ""
             return self._weights(), self._stats(outcome, polish)
 
@@ -101,32 +117,47 @@ class Corrections:
                 return outcome
         return "share reached"
 
-    def _correction_dtype(self) -> type[np.floating]:
-        """float32 where the problem's numbers and its conditioning leave it room."""
-        n, k = self.objective.n_samples, self.objective.n_classes
-        lam, largest = self.objective.weight_decay, float(self.coordinates.eigenvalues[0])
-        in_range = lam > 1e-25 and 1e-25 < self.start_norm < 1e25 and 1e-25 < largest < 1e25
-        if in_range and largest <= _FLOAT32_CONDITION * k * n * lam:
-            return np.float32
-        self._exact_coordinates()
-        return np.float64
+    def _largest(self) -> float:
+        return float(self.coordinates.eigenvalues[0])
+
+    def _float32_conditioned(self) -> bool:
+        """Whether conditioning and weight decay leave float32 room."""
+        n, k, lam = self.objective.n_samples, self.objective.n_classes, self.objective.weight_decay
+        return lam > 1e-25 and self._largest() <= _FLOAT32_CONDITION * k * n * lam
+
+    def _look_from(self, dtype: type[np.floating]) -> None:
+        """The gradient at W = 0, whose norm is the measure of the tolerance, in a precision."""
+        self.seen_in = dtype
+        self.seen_targets = jnp.asarray(self.objective.target_deviations, dtype=dtype)
+        x, n = self.coordinates.rows(dtype), self.objective.n_samples
+        moment = solver.first_gradient(x, dtype(n), self.seen_targets)
+        self.passes += 0.5
+        self.start_gradient = np.asarray(moment, dtype=np.float64)
+        self.start_norm = float(jnp.linalg.norm(moment))
 
     def _exact_coordinates(self) -> None:
         """Float64 corrections need a basis of their precision."""
-        if self.coordinates.quick:
+        if self.coordinates.quick or self.coordinates.inverse is not None:
             self.coordinates = self.coordinates.exact(self.objective.features)
 
     def _evaluate(self, logits: jax.Array | None = None) -> None:
-        """Gradient, logits and predictions at the base point, in float64 from the weights."""
+        """Gradient, logits and predictions at the base point, from the weights.
+
+        In float64; of given logits, in their precision.
+        """
+        dtype = np.float64 if logits is None else self.seen_in
+        if logits is None and self.seen_in != np.float64:
+            self.seen_in = np.float64
+            self.seen_targets = jnp.asarray(self.objective.target_deviations, dtype=np.float64)
         gradient, self.logits, self.deviations = solver.evaluate(
-            self.x,
-            float(self.objective.n_samples),
-            self.targets,
-            self.objective.weight_decay,
-            jnp.asarray(self.w),
+            self.coordinates.rows(dtype),
+            dtype(self.objective.n_samples),
+            self.seen_targets,
+            dtype(self.objective.weight_decay),
+            jnp.asarray(self.w, dtype=dtype),
             logits,
         )
-        self.gradient = np.asarray(gradient)
+        self.gradient = np.asarray(gradient, dtype=np.float64)
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
         self.passes += 1.0 if logits is None else 0.5
@@ -134,13 +165,14 @@ class Corrections:
     def _begin_at(self, start: np.ndarray) -> None:
         """The best multiple of the start: a ray of weights is a ray of logits."""
         self.w = _zero_sum(self.coordinates.in_span(start.T))
-        logits = solver.logits(self.x, jnp.asarray(self.w))
+        dtype = self.seen_in
+        logits = solver.logits(self.coordinates.rows(dtype), jnp.asarray(self.w, dtype=dtype))
         squares = float(np.vdot(self.w, self.w))
         multiple = solver.best_multiple(
             logits,
-            self.targets,
-            float(self.objective.n_samples),
-            self.objective.weight_decay * squares,
+            self.seen_targets,
+            dtype(self.objective.n_samples),
+            dtype(self.objective.weight_decay * squares),
         )
         self.w = self.w * float(multiple)
         self.passes += 0.5
@@ -150,7 +182,8 @@ class Corrections:
         """W = 0, where everything is known without a pass."""
         self.w = np.zeros((self.objective.n_classes, self.objective.features.n_features))
         self.gradient, self.norm = self.start_gradient, self.start_norm
-        self.logits = self.deviations = 0.0 * self.targets  # not zeros: rows may be over devices
+        # Not zeros: rows may be over devices.
+        self.logits = self.deviations = 0.0 * self.seen_targets
 
     def _base(self) -> solver.Base:
         cast = partial(jnp.asarray, dtype=self.dtype)
@@ -170,18 +203,25 @@ class Corrections:
             if self.passes + 2.0 > self.asked.max_passes:
                 return "pass limit"
             base = self._base()
-            state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
             gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
-            state = self._correct(base, state, max(target, gain * self.norm))
+            goal, rough = max(target, gain * self.norm), self.rough
+            if rough:
+                step = self._correct_roughly(base, goal)
+            else:
+                state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
+                state = self._correct(base, state, goal)
+                step = self._to_weights(state.step)
             before, norm_before = self.w, self.norm
-            step = np.asarray(state.step, dtype=np.float64)
-            self.w = _zero_sum(self.w + self.coordinates.to_weights(step))
+            self.w = _zero_sum(self.w + step)
             self._evaluate()
             if not self.norm < norm_before:
                 self.w = before
                 self._evaluate()
             self._report(self.norm)
             if self.norm > max(target, 0.67 * norm_before):
+                if rough:
+                    self._go_on_precisely()
+                    continue
                 failures += self.dtype == np.float64
                 if failures == 2:
                     return "float64 floor"
@@ -189,6 +229,35 @@ class Corrections:
                 self._exact_coordinates()
                 self.class_metric = None
         return "converged"
+
+    def _to_weights(self, step: jax.Array) -> np.ndarray:
+        return self.coordinates.to_weights(np.asarray(step, dtype=np.float64))
+
+    def _correct_roughly(self, base: solver.Base, goal: float) -> np.ndarray:
+        """A step (K, d) to a gradient norm of ``goal`` by Newton's method in rough products."""
+        before = self.passes
+
+        def report(passes: float, norm: float) -> None:
+            self.passes = before + passes
+            self._report(norm)
+
+        left = self.asked.max_passes - before - 1.0
+        settled = _CLASS_LEVEL * self.start_norm
+        low, inverse = self.coordinates.rounded(), self.coordinates.inverse
+        found = newton.descend(base, low, goal, settled, left, report, inverse)
+        self.passes = before + found.passes
+        self.rough_passes += found.passes
+        self.iterations += found.iterations
+        step = self._to_weights(found.step)
+        if not found.reached:
+            self._go_on_precisely()
+        return step
+
+    def _go_on_precisely(self) -> None:
+        """No more rough products; the quasi-Newton iteration has a metric of its own to ask for."""
+        self.rough = False
+        if self.coordinates.inverse is not None:
+            self.coordinates = self._choose()
 
     def _correct(self, base: solver.Base, state: solver.State, target: float) -> solver.State:
         """Iterate from the base point to a gradient norm of ``target``, or until that stalls."""
@@ -223,7 +292,7 @@ class Corrections:
         """The metric to go on with: class-wise once the iteration has settled, if it is slow."""
         n, r = self.objective.n_samples, self.coordinates.rank
         k = self.objective.n_classes
-        kept = min(_CLASS_ROWS, n // 4, r, _CLASS_BYTES // (4 * k * r))
+        kept = solver.kept_rows(base, _CLASS_ROWS)
         # Of shards, the largest curvatures of each class would have to be looked for in all.
         if kept and not self.sharded and 4.0 * n * r * k >= _CLASS_WORK:
             norm = float(jnp.linalg.norm(state.gradient))
@@ -260,13 +329,19 @@ class Corrections:
     def _stats(self, outcome: str, polish: str) -> SolveStats:
         reached = (self.norm / self.start_norm) ** 2 if self.start_norm else 0.0
         return SolveStats(
-            method="class-metric L-BFGS corrections",
+            method=_ROUGHLY if self.rough_passes else _PRECISELY,
             result=outcome,
             message=stopped(outcome, reached, self.passes, self.asked.max_passes),
             passes=self.passes,
             iterations=self.iterations,
             polish=polish,
+            bfloat16_passes=self.rough_passes,
         )
+
+
+def rough_products_help(n: int, d: int, k: int) -> bool:
+    """Whether products of bfloat16 numbers are fast here, and N × d by K work enough for them."""
+    return 4.0 * n * min(n, d) * k >= _NEWTON_WORK and device.multiplies_bfloat16()
 
 
 def tighter_target(

@@ -21,9 +21,9 @@ from gramlab.targets import OneHotRows
 
 __all__ = ["SoftmaxHead"]
 
-# Features in float64, coordinates in float64 and float32; targets, logits, predictions and their
-# changes in either.
-_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 20, 80
+# Features in float64 and float32, coordinates also in bfloat16, twice; targets, logits, predictions
+# and their changes in either.
+_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 28, 80
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 

@@ -40,10 +40,14 @@ __all__ = [
     "Metric",
     "State",
     "advance",
+    "apply_inverse",
+    "at_step",
     "best_multiple",
     "class_metric",
     "evaluate",
     "first_gradient",
+    "kept_rows",
+    "line_search",
     "logits",
     "rebase",
     "scalar_metric",
@@ -51,6 +55,7 @@ __all__ = [
 ]
 
 _LINE_SEARCH_STEPS = 25
+_CLASS_BYTES = 1_000_000_000  # of the rows that a class metric keeps, for all classes
 _SLOPE_RATIO = 0.02  # accept a step once |φ'(τ)| ≤ this · |φ'(0)|; it costs no pass
 
 
@@ -199,6 +204,14 @@ def rebase(base: Base, state: State) -> State:
     )
 
 
+def at_step(base: Base, step: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """U (N, K), ΔP (N, K) and the gradient (K, r) at W₀ + ``step``, in one pass."""
+    logits = _forward(base.z, step)
+    change = _prediction_change(base, logits)
+    gradient = base.gradient + _backward(base.z, change) / base.samples
+    return logits, change, gradient + base.weight_decay * step
+
+
 @jax.jit
 def scalar_metric(base: Base, state: State) -> Metric:
     """The linearized Hessian with 1/K replaced by the mean curvature of the predictions.
@@ -212,6 +225,12 @@ def scalar_metric(base: Base, state: State) -> Metric:
     curvature = (1.0 - (jnp.vdot(p, p) - filling) / base.samples) / (k - 1)
     factors = jnp.zeros((k, 0, base.z.shape[1]), p.dtype)
     return Metric(jnp.full(k, curvature, p.dtype), factors, jnp.zeros((k, 0, 0), p.dtype))
+
+
+def kept_rows(base: Base, most: int) -> int:
+    """Rows of each class that a class metric keeps: fewer where all of them take much memory."""
+    (n, r), k = base.z.shape, base.gradient.shape[0]
+    return min(most, n // 4, r, _CLASS_BYTES // (4 * k * r))
 
 
 @partial(jax.jit, static_argnames="kept")
@@ -246,7 +265,8 @@ def class_metric(base: Base, state: State, kept: int) -> Metric:
     return Metric(rest, factors, inner)
 
 
-def _apply(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
+def apply_inverse(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
+    """M⁻¹q (K, r), less its mean over classes."""
     scale = metric.curvature[:, None] * base.eigenvalues / base.samples + base.weight_decay
     out = q / scale
     if metric.factors.shape[1] > 0:
@@ -256,24 +276,31 @@ def _apply(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
     return out - out.mean(axis=0)
 
 
-def _line_search(base: Base, state: State, direction: jax.Array, moved: jax.Array):
+def line_search(
+    base: Base,
+    state: State,
+    direction: jax.Array,
+    moved: jax.Array,
+    slope_ratio: float = _SLOPE_RATIO,
+) -> tuple[jax.Array, jax.Array]:
     """Safeguarded Newton on the convex φ(τ) = L(W + τ·direction), from logits only.
 
     Returns τ and ΔP there.
     """
-    lam = base.weight_decay
-    linear = jnp.vdot(base.gradient, direction) + lam * jnp.vdot(state.step, direction)
-    quadratic = lam * jnp.vdot(direction, direction)
+    # From the state's own gradient: that of rounded products does not follow from the base's.
+    linear = jnp.vdot(state.gradient, direction)
+    quadratic = base.weight_decay * jnp.vdot(direction, direction)
 
     def slope_at(tau):
         change = _prediction_change(base, state.logits + tau * moved)
-        return change, jnp.vdot(change, moved) / base.samples + linear + tau * quadratic
+        moment = jnp.vdot(change - state.change, moved)
+        return change, moment / base.samples + linear + tau * quadratic
 
-    initial = jnp.abs(jnp.vdot(state.gradient, direction))
+    initial = jnp.abs(linear)
 
     def unfinished(carry):
         *_, slope, count = carry
-        return (jnp.abs(slope) > _SLOPE_RATIO * initial) & (count < _LINE_SEARCH_STEPS)
+        return (jnp.abs(slope) > slope_ratio * initial) & (count < _LINE_SEARCH_STEPS)
 
     def refine(carry):
         tau, low, high, change, slope, count = carry
@@ -310,7 +337,7 @@ def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
     q, coefficients = jax.lax.fori_loop(
         0, memory, backward, (state.gradient, jnp.zeros_like(state.curvatures))
     )
-    q = _apply(base, metric, q)
+    q = apply_inverse(base, metric, q)
 
     def forward(age, q):
         i = slot(memory - 1 - age)
@@ -324,7 +351,7 @@ def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
 def _iterate(base: Base, metric: Metric, state: State) -> State:
     direction = _direction(base, metric, state)
     moved = _forward(base.z, direction)
-    tau, change = _line_search(base, state, direction, moved)
+    tau, change = line_search(base, state, direction, moved)
     step = tau * direction
     total = state.step + step
     new = base.gradient + _backward(base.z, change) / base.samples + base.weight_decay * total

@@ -1,0 +1,231 @@
+"""Newton's method with products of bfloat16 numbers, for processors that multiply them much faster.
+
+Steps only have to point the right way, so the products that find them may be rough. From a base
+point (see ``heads.solver``) one iteration is
+
+* conjugate gradients on the Newton equation H d = −∇L, preconditioned by the linearized Hessian
+  a s_j/N + λ. H takes two products with Z̃, the features Z rounded to bfloat16; the direction and
+  what comes back are rounded too. In the Gram eigenbasis rounding is relative to each
+  coordinate's own scale, so Z̃ᵀSZ̃ is within about a percent of ZᵀSZ however small an eigenvalue is;
+* a line search on the logits, moved by Z̃ d;
+* the gradient, moved by Z̃ᵀ times the change of the predictions.
+
+The step is what rounding left of d, so that logits, step and gradient belong to the same point of
+the rounded problem. Its gradient is wrong by some percent of its *change* since it was last known;
+when it has fallen that far, logits and gradient are made anew with Z in float32. About four such
+refreshments take the gradient to 1e-5 of its start.
+
+How far the conjugate gradients go is decided by Eisenstat and Walker's first rule (SIAM J. Sci.
+Comput. 17, 1996): not further than the quadratic model, rounding included, was seen to be right.
+
+Where that does not lead on, it says so, and ``heads.solver`` does the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from gramlab.heads import solver
+from gramlab.heads.bfloat16 import Rounded, nearest, times, times_columns, times_rows
+
+__all__ = ["Descent", "descend"]
+
+_FORCING = (0.02, 0.3)  # least and largest residual that conjugate gradients stop at, of ‖∇L‖
+_GOLDEN = 0.5 * (1.0 + math.sqrt(5.0))  # safeguard of the rule: η falls no faster than η^this
+_SOLVE = 200  # products with H for one step, at most
+_STEPS = 100  # steps from one base point, at most
+_SLOPE_RATIO = 0.1  # of the line search: steps are no more accurate than that
+_REFRESH = 0.03  # fall of the rounded gradient after which it is made anew
+_NO_FALL = 0.9  # ... or where a step lowered it to no less than this
+_CLOSE = 0.1  # ... but not where it reaches the goal from this close: the next base point will tell
+_WRONG = 1.5  # a refreshed gradient that is this much larger than the rounded one has not ...
+_STALLED = 0.5  # ... fallen to this since it was last refreshed: a failure
+_FAILURES = 2
+_CLASS_SOLVE = 25  # products with H for one step from which a class metric is worth its price
+_CLASS_ROWS = 48  # rows of each class whose curvature it keeps exactly
+_CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
+
+
+class Descent(NamedTuple):
+    """What a run of steps from a base point came to."""
+
+    step: jax.Array  # (K, r) D
+    reached: bool  # whether the goal was reached
+    passes: float  # products with Z or Z̃, by pairs
+    iterations: int  # steps taken
+
+
+class _Limits(NamedTuple):
+    """What one step may do."""
+
+    forcing: ArrayLike  # conjugate gradients stop at this residual, of ‖∇L‖
+    products: ArrayLike  # ... or after so many products with H
+    goal: ArrayLike  # a gradient norm that is reached is made anew
+    refresh: ArrayLike  # ... as is one that fell to this
+    close: ArrayLike  # ... but not the goal, where the next base point will tell
+
+
+class _Taken(NamedTuple):
+    """One step, in numbers."""
+
+    products: jax.Array  # with H
+    residual: jax.Array  # ‖H d + ∇L‖ as conjugate gradients left it
+    rounded: jax.Array  # ‖∇L‖ as the rounded products have it
+    norm: jax.Array  # ‖∇L‖ as it is handed on
+    refreshed: jax.Array  # whether that is float32's
+
+
+def _zero_sum(a: jax.Array) -> jax.Array:
+    # Of (K, r): rounding would otherwise leave a part that no step can remove.
+    return a - a.mean(axis=0)
+
+
+def _direction(
+    base: solver.Base,
+    low: Rounded,
+    metric: solver.Metric | jax.Array,
+    state: solver.State,
+    residual: jax.Array,
+    most: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Conjugate gradients to ‖H d + ∇L‖ ≤ ``residual``: d (K, r), products with H, the residual."""
+    p = base.probabilities + state.change
+
+    def times_hessian(d: jax.Array) -> jax.Array:
+        weighted = p * times_rows(low, d)
+        weighted = weighted - p * weighted.sum(axis=1, keepdims=True)
+        return times_columns(low, weighted) / base.samples + base.weight_decay * d
+
+    def preconditioned(r: jax.Array) -> jax.Array:
+        if isinstance(metric, solver.Metric):
+            return solver.apply_inverse(base, metric, r)
+        return _zero_sum(times(r, metric))  # it is symmetric
+
+    def unfinished(carry):
+        *_, squares, count = carry
+        return (squares > residual**2) & (count < most)
+
+    def step(carry):
+        x, r, d, product, _, count = carry
+        hd = times_hessian(d)
+        length = product / jnp.vdot(d, hd)
+        x = x + length * d
+        r = _zero_sum(r - length * hd)
+        y = preconditioned(r)
+        new = jnp.vdot(r, y)
+        return x, r, y + (new / product) * d, new, jnp.vdot(r, r), count + 1
+
+    r = -_zero_sum(state.gradient)
+    y = preconditioned(r)
+    product = jnp.vdot(r, y)
+    carry = (jnp.zeros_like(r), r, y, product, jnp.vdot(r, r), jnp.zeros((), jnp.int32))
+    x, _, _, _, squares, count = jax.lax.while_loop(unfinished, step, carry)
+    return x, count, jnp.sqrt(squares)
+
+
+@jax.jit
+def _take(
+    base: solver.Base,
+    low: Rounded,
+    metric: solver.Metric | jax.Array | None,
+    state: solver.State,
+    limits: _Limits,
+) -> tuple[solver.State, _Taken]:
+    """One step, in the given metric or the scalar one of this point."""
+    norm = jnp.linalg.norm(state.gradient)
+    metric = solver.scalar_metric(base, state) if metric is None else metric
+    asked = limits.forcing * norm
+    found, count, residual = _direction(
+        base, low, metric, state, asked, jnp.asarray(limits.products)
+    )
+    kept = nearest(found).astype(found.dtype)
+    moved = times_rows(low, kept)
+    direction = _zero_sum(kept)  # the same predictions
+    tau, change = solver.line_search(base, state, direction, moved, _SLOPE_RATIO)
+    step = state.step + tau * direction
+    gradient = (
+        state.gradient
+        + _zero_sum(times_columns(low, change - state.change)) / base.samples
+        + base.weight_decay * tau * direction
+    )
+    rounded = jnp.linalg.norm(gradient)
+    anew = jnp.where(
+        rounded <= limits.goal,
+        jnp.logical_not(limits.close),
+        (rounded <= limits.refresh) | ~(rounded <= _NO_FALL * norm),
+    )
+    logits, change, gradient = jax.lax.cond(
+        anew,
+        lambda: solver.at_step(base, step),
+        lambda: (state.logits + tau * moved, change, gradient),
+    )
+    new = state._replace(
+        step=step,
+        logits=logits,
+        change=change,
+        gradient=gradient,
+        iterations=state.iterations + 1,
+    )
+    return new, _Taken(count, residual, rounded, jnp.linalg.norm(gradient), anew)
+
+
+def descend(
+    base: solver.Base,
+    low: Rounded,
+    goal: float,
+    settled: float,
+    max_passes: float,
+    report: Callable[[float, float], None],
+    inverse: jax.Array | None = None,
+) -> Descent:
+    """Steps from the base point until the gradient norm is at most ``goal``.
+
+    Conjugate gradients are preconditioned by ``inverse`` (r, r), or the linearized Hessian in the
+    base's coordinates; below the norm ``settled`` predictions change so little that instead of that
+    a class metric is worth making.
+    ``report`` is called with (passes, gradient norm) after each step. The descent ends early where
+    refreshed gradients do not fall, numbers leave float32's range, or ``max_passes`` are nearly
+    used.
+    """
+    state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
+    known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
+    refreshed, close, failures, passes = True, False, 0, 0.0
+    forcing = _FORCING[1]
+    while not (norm <= goal and (refreshed or close)):
+        done = int(state.iterations)
+        most = min(_SOLVE, math.floor(max_passes - passes) - 2)
+        if most < 1 or failures == _FAILURES or done == _STEPS:
+            return Descent(state.step, False, passes, done)
+        if slow and norm <= min(settled, _CLASS_AGAIN * made):
+            kept = solver.kept_rows(base, _CLASS_ROWS)
+            metric, made = solver.class_metric(base, state, kept) if kept else None, norm
+            passes += 0.5 * kept**2 / float(base.samples)  # its products, in units of a pass
+        close = _CLOSE * known <= goal
+        asked = max(forcing, 0.5 * goal / norm)
+        limits = _Limits(asked, most, goal, _REFRESH * known, close)
+        before = state
+        state, taken = _take(base, low, metric, state, limits)
+        count, residual, rounded, new, anew = (float(number) for number in jax.device_get(taken))
+        if not math.isfinite(new):
+            return Descent(before.step, False, passes, done)
+        passes += count + 1.0 + anew
+        report(passes, new)
+        slow = inverse is None and count >= _CLASS_SOLVE
+        forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
+        refreshed, norm = bool(anew), new
+        if refreshed:
+            failures += norm > max(_STALLED * known, _WRONG * rounded)
+            known = norm
+    return Descent(state.step, True, passes, int(state.iterations))
+
+
+def _next_forcing(forcing: float, model_error: float) -> float:
+    slowest = forcing**_GOLDEN
+    wanted = max(model_error, slowest) if slowest > 0.1 else model_error
+    return min(max(wanted, _FORCING[0]), _FORCING[1])

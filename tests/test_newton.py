@@ -1,0 +1,354 @@
+"""Newton's method in products of bfloat16 numbers: what is rounded, what is not, and who decides.
+
+These tests ask for the rough products whatever the processor: they are slow on most, and the same.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import problem, with_spectrum
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gramlab
+from gramlab import device
+from gramlab.heads import bfloat16, coordinates, corrections, newton, solver
+from gramlab.heads.objective import SoftmaxObjective
+from gramlab.spectrum import Spectrum
+
+U = 2.0**-8  # half the spacing of bfloat16 numbers, relative to the smallest of a binade
+
+
+@pytest.fixture
+def rough(monkeypatch):
+    """Rough products for problems of any size."""
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(corrections, "_NEWTON_WORK", 0.0)
+
+
+def nearest(a: np.ndarray) -> np.ndarray:
+    """To bfloat16 and back, by NumPy: bit patterns cut to sixteen, ties to even."""
+    bits = np.ascontiguousarray(a, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    kept = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    return kept.astype(np.uint32).view(np.float32)
+
+
+# ---- Products ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(1, 40), r=st.integers(1, 20), k=st.integers(2, 7), seed=st.integers(0, 2**32 - 1)
+)
+def test_products_are_those_of_rounded_operands(n, r, k, seed):
+    """Sums of at most 40 exact products of 8 by 8 bits, in float32."""
+    rng = np.random.default_rng(seed)
+    z, w, v = (rng.standard_normal(s).astype(np.float32) for s in ((n, r), (k, r), (n, k)))
+    low = bfloat16.rounded(jnp.asarray(z))
+    roundoff = 64 * np.finfo(np.float32).eps
+    zr, wr, vr = (nearest(a).astype(np.float64) for a in (z, w, v))
+    found = np.asarray(bfloat16.times_rows(low, jnp.asarray(w)))
+    assert (np.abs(found - zr @ wr.T) <= roundoff * (np.abs(zr) @ np.abs(wr.T))).all()
+    found = np.asarray(bfloat16.times_columns(low, jnp.asarray(v)))
+    assert (np.abs(found - vr.T @ zr) <= roundoff * (np.abs(vr.T) @ np.abs(zr))).all()
+    found = np.asarray(bfloat16.gram(low))
+    assert (np.abs(found - zr.T @ zr) <= roundoff * (np.abs(zr.T) @ np.abs(zr))).all()
+
+
+def test_float32_operands_would_be_seen():
+    """Planted: products that are not rounded fail the oracle above."""
+    rng = np.random.default_rng(0)
+    z, w = rng.standard_normal((50, 20)), rng.standard_normal((3, 20))
+    error = np.abs(z @ w.T - nearest(z).astype(np.float64) @ nearest(w).astype(np.float64).T)
+    bound = 64 * np.finfo(np.float32).eps * (np.abs(z) @ np.abs(w.T))
+    assert not (error <= bound).all()
+    assert (error <= 2.1 * U * (np.abs(z) @ np.abs(w.T))).all()
+
+
+# ---- One direction ----------------------------------------------------------------------------
+
+
+def base_point(n=40, d=6, k=3, weight_decay=0.02, seed=5):
+    """A base point at W = 0 in the Gram eigenbasis, in float32, and the problem it belongs to."""
+    features, targets = problem(n, d, k, seed)
+    spectrum = Spectrum.of(features)
+    z = jnp.asarray(spectrum.coordinates)
+    with device.float64():
+        gradient, _, predictions = solver.evaluate(
+            z, float(n), jnp.asarray(targets - 1 / k), weight_decay, jnp.zeros((k, d))
+        )
+    values = (z, spectrum.eigenvalues, weight_decay, n, gradient, np.asarray(predictions) + 1 / k)
+    base = solver.Base(*(jnp.asarray(np.asarray(v), dtype=jnp.float32) for v in values))
+    return features, targets, spectrum, base
+
+
+def dense_hessian(z: np.ndarray, p: np.ndarray, weight_decay: float) -> np.ndarray:
+    """(K·r, K·r) of weights (K, r), from its definition."""
+    n, k = p.shape
+    curvature = p[:, :, None] * np.eye(k) - p[:, :, None] * p[:, None, :]
+    blocks = np.einsum("nab,ni,nj->aibj", curvature, z, z) / n
+    size = k * z.shape[1]
+    return blocks.reshape(size, size) + weight_decay * np.eye(size)
+
+
+@pytest.mark.parametrize("kind", ["scalar", "class", "inverse"])
+def test_direction_solves_the_newton_equation_of_the_rounded_features(kind):
+    *_, base = base_point()
+    low = bfloat16.rounded(base.z)
+    state = solver.start(base, 0)
+    z, k = nearest(np.asarray(base.z)).astype(np.float64), 3
+    lam = float(base.weight_decay)
+    metric = {
+        "scalar": lambda: solver.scalar_metric(base, state),
+        "class": lambda: solver.class_metric(base, state, 8),
+        "inverse": lambda: bfloat16.nearest(
+            jnp.asarray(np.linalg.inv(z.T @ z / (40 * k) + lam * np.eye(6)), jnp.float32)
+        ),
+    }[kind]()
+    norm = float(jnp.linalg.norm(base.gradient))
+    found, count, residual = newton._direction(
+        base, low, metric, state, jnp.float32(0.05 * norm), jnp.asarray(60)
+    )
+    assert float(residual) <= 0.05 * norm
+    assert 1 <= int(count) < 60
+    hessian = dense_hessian(z, np.full((40, k), 1 / k), lam)
+    d, g = np.asarray(found, np.float64).ravel(), np.asarray(base.gradient, np.float64).ravel()
+    # What comes back from the softmax's curvature is rounded, and so is each direction.
+    true = np.linalg.norm(hessian @ d + g)
+    assert true <= 0.05 * norm + 4 * U * np.linalg.norm(hessian, 2) * np.linalg.norm(d)
+    assert np.linalg.norm(hessian @ -d + g) > norm  # planted: the other way
+    assert np.abs(np.asarray(found).sum(axis=0)).max() <= 1e-5 * np.abs(d).max()
+
+
+# ---- A descent --------------------------------------------------------------------------------
+
+
+def norm_at(features, targets, spectrum, weight_decay, step) -> float:
+    """‖∇L‖ at a step from W = 0, by the referee."""
+    k = targets.shape[1]
+    weights = spectrum.basis @ np.asarray(step, np.float64).T
+    return float(
+        np.linalg.norm(SoftmaxObjective(features, targets - 1 / k, weight_decay).gradient(weights))
+    )
+
+
+@pytest.mark.parametrize("fall", [1e-1, 1e-3, 1e-5])
+def test_descent_reaches_its_goal_in_the_features_themselves(fall):
+    features, targets, spectrum, base = base_point()
+    start = float(jnp.linalg.norm(base.gradient))
+    seen = []
+    found = newton.descend(
+        base,
+        bfloat16.rounded(base.z),
+        fall * start,
+        0.02 * start,
+        1000,
+        lambda *now: seen.append(now),
+    )
+    assert found.reached
+    assert seen[-1][0] == found.passes
+    assert len(seen) == found.iterations
+    reached = norm_at(features, targets, spectrum, 0.02, found.step)
+    assert seen[-1][1] <= fall * start
+    # Refreshed in float32, or from so close that the rounded products' error is a part of it.
+    assert reached <= 1.3 * fall * start
+    far = norm_at(features, targets, spectrum, 0.02, 0.9 * np.asarray(found.step))
+    assert far > 1.3 * fall * start  # planted: nine tenths of the step
+
+
+def test_descent_keeps_to_its_passes_and_says_that_it_did_not_arrive():
+    *_, base = base_point(weight_decay=1e-4)
+    start = float(jnp.linalg.norm(base.gradient))
+    for most in (1.0, 2.5, 9.0):
+        found = newton.descend(
+            base, bfloat16.rounded(base.z), 1e-6 * start, 0.0, most, lambda *_: None
+        )
+        assert not found.reached
+        assert found.passes <= most + 1.0
+
+
+def test_descent_gives_up_where_the_products_are_wrong():
+    """Planted: products of other features; refreshed gradients tell, and the last step is kept."""
+    *_, base = base_point()
+    start = float(jnp.linalg.norm(base.gradient))
+    noise = np.random.default_rng(0).standard_normal(base.z.shape)
+    wrong = bfloat16.rounded(jnp.asarray(noise, dtype=jnp.float32))
+    found = newton.descend(base, wrong, 1e-5 * start, 0.0, 5000, lambda *_: None)
+    assert not found.reached
+    assert np.isfinite(np.asarray(found.step)).all()
+    right = newton.descend(base, bfloat16.rounded(base.z), 1e-5 * start, 0.0, 5000, lambda *_: None)
+    assert right.reached
+
+
+def test_numbers_out_of_range_leave_what_was_good():
+    *_, base = base_point()
+    base = base._replace(z=base.z * jnp.float32(1e30), eigenvalues=base.eigenvalues)
+    found = newton.descend(base, bfloat16.rounded(base.z), 1e-9, 0.0, 500, lambda *_: None)
+    assert not found.reached
+    assert np.isfinite(np.asarray(found.step)).all()
+
+
+@given(forcing=st.floats(0.02, 0.3), error=st.floats(0.0, 10.0))
+def test_forcing_stays_in_its_range_and_falls_no_faster_than_its_safeguard(forcing, error):
+    following = newton._next_forcing(forcing, error)
+    assert 0.02 <= following <= 0.3
+    if forcing**newton._GOLDEN > 0.1:
+        assert following >= forcing**newton._GOLDEN
+    if 0.02 <= error <= 0.3:
+        assert following >= error
+
+
+# ---- The head ---------------------------------------------------------------------------------
+
+HARD = ("separable", "soft", "start", "inverse", "class metric", "wide", "direct")
+
+
+def asked(kind: str, monkeypatch) -> tuple[gramlab.Features, np.ndarray, float, np.ndarray | None]:
+    """Features, targets, weight decay and start of a problem that takes a certain way."""
+    rng = np.random.default_rng(3)
+    features, targets = problem(90, 12, 5, seed=2, scale=3.0, soft=kind == "soft")
+    if kind == "separable":
+        x = with_spectrum(1000.0 * np.logspace(0, -3, 20), 200, 30, rng)
+        labels = (x @ rng.standard_normal((30, 5))).argmax(axis=1)
+        features = gramlab.Features(x, labels, n_classes=5)
+        return features, gramlab.one_hot(labels, 5), 0.05, None
+    if kind == "wide":
+        features, targets = problem(20, 35, 4, seed=2)
+    if kind in ("inverse", "direct"):
+        monkeypatch.setattr(coordinates, "_NARROW", 0)
+        monkeypatch.setattr(coordinates, "_EASY", 0.0 if kind == "inverse" else 1e9)
+        monkeypatch.setattr(coordinates, "_NOT_HARD", 1e9)
+    if kind == "class metric":
+        monkeypatch.setattr(newton, "_CLASS_SOLVE", 1)
+        Spectrum.of(features)
+    start = 3.0 * rng.standard_normal((12, 5)) if kind == "start" else None
+    return features, targets, 1e-3, start
+
+
+@pytest.mark.parametrize("kind", HARD)
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-10, 1e-18])
+def test_rough_products_find_the_same_optimum(kind, tolerance, monkeypatch, rough):
+    """Both within their certified distance of the one optimum, whatever the way there."""
+    features, targets, lam, start = asked(kind, monkeypatch)
+    fit = gramlab.SoftmaxHead(lam, tolerance=tolerance).fit(features, targets, start=start)
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
+    again = gramlab.Features(features.x, features.labels, n_classes=features.n_classes)
+    other = gramlab.SoftmaxHead(lam, tolerance=tolerance).fit(again, targets, start=start)
+    assert fit.certificate.relative_gap <= tolerance
+    assert other.certificate.relative_gap <= tolerance
+    distance = np.linalg.norm(fit.weights - other.weights)
+    allowed = fit.certificate.weights_bound + other.certificate.weights_bound
+    assert distance <= allowed
+    assert fit.stats.bfloat16_passes > 0
+    assert "bfloat16" in fit.stats.method
+    assert fit.stats.passes >= fit.stats.bfloat16_passes
+    assert other.stats.bfloat16_passes == 0
+    assert "bfloat16" not in other.stats.method
+    if tolerance > 1e-7:
+        return  # so large a distance is allowed that nothing is far away
+    # Planted: another weight decay has another optimum, further away than certificates allow.
+    far = gramlab.SoftmaxHead(3 * lam, tolerance=tolerance).fit(again, targets)
+    assert np.linalg.norm(fit.weights - far.weights) > allowed
+
+
+def test_the_ways_are_taken(monkeypatch, rough):
+    """The kinds above do what their names say."""
+    made = []
+    for name, room in (("class_metric", solver), ("gram", bfloat16)):
+        true = getattr(room, name)
+        monkeypatch.setattr(
+            room, name, lambda *a, _true=true, _name=name: made.append(_name) or _true(*a)
+        )
+    for kind, expected in (("class metric", "class_metric"), ("inverse", "gram")):
+        with monkeypatch.context() as here:
+            features, targets, lam, _ = asked(kind, here)
+            gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
+        assert expected in made
+        made.clear()
+    features, targets, lam, _ = asked("soft", monkeypatch)
+    gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
+    assert made == []
+
+
+@pytest.mark.parametrize("kind", ["soft", "inverse"])
+def test_a_descent_that_gives_up_is_finished_by_the_solver(kind, monkeypatch, rough):
+    monkeypatch.setattr(newton, "_FAILURES", 0)
+    features, targets, lam, _ = asked(kind, monkeypatch)
+    fit = gramlab.SoftmaxHead(lam, tolerance=1e-12).fit(features, targets)
+    assert fit.stats.converged
+    assert fit.certificate.relative_gap <= 1e-12
+    assert fit.stats.bfloat16_passes == 0  # not one step
+
+
+def test_a_pass_limit_is_kept(rough):
+    features, targets = problem(60, 8, 3, seed=1, scale=200.0)
+    for most in (1, 3, 10):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", gramlab.NotConvergedWarning)
+            fit = gramlab.SoftmaxHead(1e-4, tolerance=1e-20, max_passes=most).fit(features, targets)
+        assert fit.stats.passes <= most + 1.5
+        assert fit.stats.result == "pass limit"
+
+
+def test_two_fits_are_the_same_to_the_last_bit(rough):
+    features, targets = problem(90, 12, 5, seed=2)
+    one, two = (gramlab.SoftmaxHead(1e-4, tolerance=1e-12).fit(features, targets) for _ in "ab")
+    assert np.array_equal(one.weights, two.weights)
+
+
+def test_an_inverse_is_that_of_the_linearized_hessian(rough):
+    """Within rounding: twice that of the Gram matrix's operands and once its own."""
+    features, _ = problem(90, 12, 5, seed=2)
+    lam, k = 0.05, 5
+    found = np.asarray(coordinates._inverse(features, lam, k), dtype=np.float64)
+    a = coordinates._INVERSE_CURVATURE / k
+    hessian = a * features.x.T @ features.x / 90 + lam * np.eye(12)
+    size = a * np.linalg.norm(features.x, 2) ** 2 / 90 + lam
+    error = np.linalg.norm(found @ hessian - np.eye(12), 2)
+    assert error <= 12 * U * size / lam
+    assert np.linalg.norm(found @ (2 * hessian) - np.eye(12), 2) > 0.5  # planted: half of it
+    assert np.array_equal(found, found.T)
+    assert coordinates._inverse(features, lam, k) is coordinates._inverse(features, lam, k)
+    assert coordinates._inverse(features, 2 * lam, k) is not coordinates._inverse(features, lam, k)
+
+
+def test_an_indefinite_inverse_is_not_used(rough, monkeypatch):
+    """Rounded Gram matrices need not be definite; the eigenbasis then serves."""
+    monkeypatch.setattr(bfloat16, "gram", lambda low: -1e6 * jnp.eye(low.rows.shape[1]))
+    features, targets, lam, _ = asked("inverse", monkeypatch)
+    assert coordinates._inverse(features, lam, 5) is None
+    fit = gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
+    assert fit.certificate.relative_gap <= 1e-10
+
+
+# ---- Which processors -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [("flags\t: fpu avx512_bf16 amx_bf16 amx_tile", True), ("flags\t: fpu avx512_bf16", False)],
+)
+def test_matrix_units_are_read_off_the_processor(facts, expected, monkeypatch, tmp_path):
+    listing = tmp_path / "cpuinfo"
+    listing.write_text(facts, encoding="utf-8")
+    monkeypatch.setattr(device, "_CPU_FACTS", listing)
+    device.multiplies_bfloat16.cache_clear()
+    try:
+        assert device.multiplies_bfloat16() is expected
+        listing.unlink()
+        device.multiplies_bfloat16.cache_clear()
+        assert device.multiplies_bfloat16() is False  # not Linux
+    finally:
+        device.multiplies_bfloat16.cache_clear()
+
+
+def test_small_problems_are_left_alone(monkeypatch):
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
+    assert not corrections.rough_products_help(1797, 64, 10)
+    assert corrections.rough_products_help(7000, 1280, 101)
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
+    assert not corrections.rough_products_help(7000, 1280, 101)
