@@ -61,7 +61,7 @@ def passes(name: str, tolerance: float = TOLERANCE) -> float:
     features, targets = fixed_problem(name)
     rough = name.endswith("rough")  # with products of bfloat16 numbers, whatever the processor
     with (
-        mock.patch.object(device, "multiplies_bfloat16", lambda: rough),
+        mock.patch.object(device, "multiplies_bfloat16", return_value=rough),
         mock.patch.object(corrections, "_NEWTON_WORK", 0.0),
     ):
         fit = gramlab.SoftmaxHead(WEIGHT_DECAY, tolerance=tolerance).fit(features, targets)

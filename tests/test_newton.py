@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab import device
+from gramlab.batches import in_batches
 from gramlab.heads import bfloat16, coordinates, corrections, newton, solver
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.spectrum import Spectrum
@@ -152,6 +153,7 @@ def test_descent_reaches_its_goal_in_the_features_themselves(fall):
     assert found.reached
     assert seen[-1][0] == found.passes
     assert len(seen) == found.iterations
+    assert 0 < found.rough <= found.passes
     reached = norm_at(features, targets, spectrum, 0.02, found.step)
     assert seen[-1][1] <= fall * start
     # Refreshed in float32, or from so close that the rounded products' error is a part of it.
@@ -352,3 +354,14 @@ def test_small_problems_are_left_alone(monkeypatch):
     assert corrections.rough_products_help(7000, 1280, 101)
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
     assert not corrections.rough_products_help(7000, 1280, 101)
+
+
+def test_a_head_does_not_depend_on_what_else_is_in_hand(rough):
+    features, targets = problem(90, 12, 5, seed=2)
+    head = gramlab.SoftmaxHead(1e-4, tolerance=1e-12)
+    alone = head.fit(features, targets).weights
+    others = [targets, targets[::-1].copy(), targets]
+    found = in_batches(lambda t, _: head.fit(features, t).weights, others)
+    assert np.array_equal(found[0], alone)
+    assert np.array_equal(found[2], alone)
+    assert not np.array_equal(found[1], alone)

@@ -160,5 +160,10 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         lines += [f"**{problem['problem']}**", ""]
         if problem.get("peers"):
             lines[-2] += f" (of the peers only {problem['peers']})"
+        lines += [f"The products of one pass at best: {_floor_words(problem['pass_seconds'])}.", ""]
         lines += table(["method", "seconds", "speed", "measured gap", "products", "work"], rows)
     return lines
+
+
+def _floor_words(floor: dict[str, dict[str, float]]) -> str:
+    return ", ".join(f"{1e3 * min(t.values()):.3g} ms in {dtype}" for dtype, t in floor.items())

@@ -202,7 +202,8 @@ def _quick(features: Features) -> Coordinates | None:
 def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:
     """(a XᵀX/N + λ)⁻¹, rounded, from a rough Gram matrix; None where that is not definite."""
     memo, wanted = features._memo, (weight_decay, n_classes)
-    if memo.get("inverse", (None,))[0] != wanted:
+    found = memo.get("inverse")  # the last one alone: heads of one study share it
+    if found is None or found[0] != wanted:
         gram = np.array(bfloat16.gram(_rounded_rows(features)))  # a copy, for LAPACK to overwrite
         gram *= _INVERSE_CURVATURE / (n_classes * features.n_samples)
         gram.flat[:: len(gram) + 1] += weight_decay
@@ -212,8 +213,8 @@ def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Arr
         if not failed:
             half = np.tril(invert(lower, lower=1, overwrite_c=1)[0])
             inverse = bfloat16.nearest(half + np.tril(half, -1).T)
-        memo["inverse"] = (wanted, inverse)  # the last one alone: heads of one study share it
-    return memo["inverse"][1]
+        found = memo["inverse"] = (wanted, inverse)
+    return found[1]
 
 
 def _rounded_rows(features: Features) -> bfloat16.Rounded:

@@ -246,7 +246,7 @@ class Corrections:
         low, inverse = self.coordinates.rounded(), self.coordinates.inverse
         found = newton.descend(base, low, goal, settled, left, report, inverse)
         self.passes = before + found.passes
-        self.rough_passes += found.passes
+        self.rough_passes += found.rough
         self.iterations += found.iterations
         step = self._to_weights(found.step)
         if not found.reached:

@@ -58,6 +58,7 @@ class Descent(NamedTuple):
     step: jax.Array  # (K, r) D
     reached: bool  # whether the goal was reached
     passes: float  # products with Z or Z̃, by pairs
+    rough: float  # ... and with Z̃ alone
     iterations: int  # steps taken
 
 
@@ -195,13 +196,13 @@ def descend(
     """
     state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
-    refreshed, close, failures, passes = True, False, 0, 0.0
+    refreshed, close, failures, passes, rough = True, False, 0, 0.0, 0.0
     forcing = _FORCING[1]
     while not (norm <= goal and (refreshed or close)):
         done = int(state.iterations)
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
-            return Descent(state.step, False, passes, done)
+            return Descent(state.step, False, passes, rough, done)
         if slow and norm <= min(settled, _CLASS_AGAIN * made):
             kept = solver.kept_rows(base, _CLASS_ROWS)
             metric, made = solver.class_metric(base, state, kept) if kept else None, norm
@@ -213,8 +214,9 @@ def descend(
         state, taken = _take(base, low, metric, state, limits)
         count, residual, rounded, new, anew = (float(number) for number in jax.device_get(taken))
         if not math.isfinite(new):
-            return Descent(before.step, False, passes, done)
+            return Descent(before.step, False, passes, rough, done)
         passes += count + 1.0 + anew
+        rough += count + 1.0
         report(passes, new)
         slow = inverse is None and count >= _CLASS_SOLVE
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
@@ -222,7 +224,7 @@ def descend(
         if refreshed:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
             known = norm
-    return Descent(state.step, True, passes, int(state.iterations))
+    return Descent(state.step, True, passes, rough, int(state.iterations))
 
 
 def _next_forcing(forcing: float, model_error: float) -> float:
