@@ -102,7 +102,10 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             If there are not two classes, soft rows are off the simplex, or ``classes`` is at odds
             with y. All are ``ValueError``.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True)
+        # By rows, as tables are not: the last bit of a product depends on the layout on some CPUs.
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
+        )
         known = None if self.classes is None else _checked_classes(self.classes)
         if y.ndim == 2 and y.shape[1] > 1:
             targets = validation.check_targets(y, len(X), name="y")
@@ -139,7 +142,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def _rows(self, X: Any) -> np.ndarray:
         """Rows to predict (n, d), checked against those of the fit."""
         check_is_fitted(self)
-        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64))
+        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
 
     def _scores(self, X: Any) -> np.ndarray:
         """What classes are ranked by (n, K)."""
