@@ -131,9 +131,8 @@ def on_device(number: int) -> AbstractContextManager:
 def multiplies_bfloat16() -> bool:
     """Whether products of bfloat16 numbers are several times as fast as those of float32 here.
 
-    So it is on CPUs with matrix units (AMX), three to five times as measured. With AVX-512 alone it
-    is twice as fast, which the solver cannot turn into less time; accelerators have not been
-    measured.
+    So it is on CPUs with matrix units (AMX), see docs/benchmarks.md. Instructions of AVX-512 alone
+    gain too little; accelerators have not been measured.
     """
     if jax.default_backend() != "cpu":
         return False

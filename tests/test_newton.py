@@ -70,6 +70,22 @@ def test_float32_operands_would_be_seen():
     assert (error <= 2.1 * U * (np.abs(z) @ np.abs(w.T))).all()
 
 
+def test_rounding_in_the_eigenbasis_spares_small_eigenvalues():
+    """Z = QΣ, rounded Q' = Q + E, |E| ≤ u|Q|: ‖E‖ ≤ u√r, and Q'ᵀQ' − I is within 2‖E‖ + ‖E‖²."""
+    rng = np.random.default_rng(0)
+    x = with_spectrum(np.logspace(0, -4, 40), 400, 60, rng)
+    left, scales, right = np.linalg.svd(x, full_matrices=False)
+    left, scales, right = left[:, :40], scales[:40], right[:40]
+    allowed = U * np.sqrt(40)
+
+    def deviation(rounded_rows: np.ndarray) -> float:
+        q = rounded_rows.astype(np.float64) / scales
+        return float(np.abs(np.linalg.eigvalsh(q.T @ q) - 1.0).max())
+
+    assert deviation(nearest(left * scales)) <= 2 * allowed + allowed**2
+    assert deviation(nearest(x) @ right.T) > 1.0  # planted: rounded in the features as they came
+
+
 # ---- One direction ----------------------------------------------------------------------------
 
 

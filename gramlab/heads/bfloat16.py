@@ -28,26 +28,26 @@ def rounded(z: jax.Array) -> Rounded:
     return Rounded(rows, jax.lax.optimization_barrier(rows).T)
 
 
+def _dot(a: jax.Array, b: jax.Array, axis: int) -> jax.Array:
+    """Sums over the columns of A and that axis of B, in float32."""
+    return jax.lax.dot_general(
+        a, b, (((1,), (axis,)), ((), ())), preferred_element_type=jnp.float32
+    )
+
+
 def times(a: jax.Array, b: jax.Array) -> jax.Array:
     """A·Bᵀ of A (m, n), which is rounded, and B (p, n) of bfloat16 numbers."""
-    return jax.lax.dot_general(
-        nearest(a), b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32
-    )
+    return _dot(nearest(a), b, 1)
 
 
 def times_rows(low: Rounded, weights: jax.Array) -> jax.Array:
     """Z̃·Wᵀ (N, K) of weights (K, r), which are rounded."""
-    return jax.lax.dot_general(
-        low.rows, nearest(weights), (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32
-    )
+    return _dot(low.rows, nearest(weights), 1)
 
 
 def times_columns(low: Rounded, values: jax.Array) -> jax.Array:
     """Valuesᵀ·Z̃ (K, r) of values (N, K), which are rounded."""
-    out = jax.lax.dot_general(
-        low.columns, nearest(values), (((1,), (0,)), ((), ())), preferred_element_type=jnp.float32
-    )
-    return jax.lax.optimization_barrier(out).T
+    return jax.lax.optimization_barrier(_dot(low.columns, nearest(values), 0)).T
 
 
 def nearest(a: jax.Array) -> jax.Array:

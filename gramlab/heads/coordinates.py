@@ -65,7 +65,7 @@ class Coordinates:
         """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves.
 
         Where ``rough`` products are to be used and the problem is not hard, an inverse beside the
-        rows costs a fifth of the basis and does as well.
+        rows costs much less than the basis and does as well.
         """
         memo = features._memo
         n, d = features.n_samples, features.n_features

@@ -40,8 +40,6 @@ _CLASS_ITERATIONS = 600.0
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
-
-
 _NEWTON_WORK = 2e8  # operations of a pass from which rough products are worth their overhead
 
 
