@@ -25,6 +25,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gramlab import errors, memory
 
 __all__ = [
+    "accelerated",
     "agreed",
     "bytes_free",
     "count",
@@ -48,11 +49,17 @@ __all__ = [
 
 
 _CPU_FACTS = Path("/proc/cpuinfo")
+_BFLOAT16_CAPABILITY = 8  # CUDA's number of the first tensor cores for bfloat16
 
 
 def float64() -> AbstractContextManager:
     """Return a context in which JAX arrays and products are float64."""
     return jax.enable_x64(True)
+
+
+def accelerated() -> bool:
+    """Whether the default device is an accelerator: fast products, memory of its own."""
+    return jax.default_backend() != "cpu"
 
 
 def bytes_free() -> int | None:
@@ -131,11 +138,13 @@ def on_device(number: int) -> AbstractContextManager:
 def multiplies_bfloat16() -> bool:
     """Whether products of bfloat16 numbers are several times as fast as those of float32 here.
 
-    So it is on CPUs with matrix units (AMX), see docs/benchmarks.md. Instructions of AVX-512 alone
-    gain too little; accelerators have not been measured.
+    So it is on CPUs with matrix units (AMX) and on GPUs with tensor cores, see docs/benchmarks.md.
+    Instructions of AVX-512 alone gain too little.
     """
-    if jax.default_backend() != "cpu":
-        return False
+    if accelerated():
+        capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))
+        major = capability.partition(".")[0]  # other makers' are words
+        return major.isdecimal() and int(major) >= _BFLOAT16_CAPABILITY
     try:
         facts = _CPU_FACTS.read_text(encoding="utf-8")
     except OSError:  # not Linux
@@ -149,9 +158,9 @@ def undisturbed() -> Iterator[None]:
 
     Threads of a BLAS go on spinning for a while after each product, so as to be there for the next,
     and take the cores from JAX's own threads. The limit is the process's, so only its main thread
-    sets it; elsewhere this does nothing.
+    sets it; elsewhere, and beside an accelerator, this does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if accelerated() or threading.current_thread() is not threading.main_thread():
         yield
         return
     with _blas().limit(limits=1):

@@ -264,7 +264,13 @@ def check_targets(
     if array.dtype == np.float64:
         narrow = 0.0
     result = _native_real(array, name, InvalidTargets).astype(np.float64, copy=False)
-    bad = _first_nonfinite(result)
+    n_columns = result.shape[1]
+    eps = float(np.finfo(np.float64).eps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = result.sum(axis=1)
+        scale = np.maximum(1.0, np.abs(result).sum(axis=1) if signed else sums)
+    # A row with an entry that is not finite has no finite sum.
+    bad = None if np.isfinite(sums).all() else _first_nonfinite(result)
     if bad is not None:
         row, column = bad
         raise InvalidTargets(
@@ -277,11 +283,6 @@ def check_targets(
             f"{name} must be nonnegative, got {result[row, column]!s} at row {row}, column "
             f"{column}; linearized predictions can be negative: pass signed=True where accepted"
         )
-    n_columns = result.shape[1]
-    eps = float(np.finfo(np.float64).eps)
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = result.sum(axis=1)
-        scale = np.maximum(1.0, np.abs(result).sum(axis=1) if signed else sums)
     # Compared with the sum itself as well: an overflowed sum would meet an overflowed scale.
     error = np.where(np.isfinite(sums), np.abs(sums - 1.0), np.inf)
     off = ~(error <= n_columns * (n_samples * eps + narrow) * scale) | np.isinf(error)

@@ -20,6 +20,7 @@ from conftest import with_spectrum
 import gramlab
 from gramlab import device
 from gramlab.heads import corrections
+from gramlab.heads.objective import SoftmaxObjective
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "examples" / "benchmarks"
 
@@ -125,7 +126,7 @@ def test_the_suite_runs_and_its_record_holds_what_the_page_needs(tiny_source, tm
     found = call(tiny_source, "--quick", "--cap", 1, "--record", "--out", out)
     assert found.returncode == 0, found.stderr
     record = json.loads((out / "benchmarks.json").read_text(encoding="utf-8"))
-    names = ["one_head", "batch", "study", "spectrum", "authors_method"]
+    names = ["one_head", "batch", "study", "spectrum", "authors_method", "accelerator"]
     assert list(record["benchmarks"]) == names
     for section in record["benchmarks"].values():
         assert {"cpu", "cores", "python", "threads", "versions"} <= set(section["machine"])
@@ -153,6 +154,12 @@ def test_the_suite_runs_and_its_record_holds_what_the_page_needs(tiny_source, tm
     assert set(results["spectrum"]["ratio"]) == {"weights", "predictions", "fits"}
     assert all(row["largest_difference"] < 1e-6 for row in results["spectrum"]["dense"])
     assert [found["dtype"] for found in results["authors_method"]["adam"]] == ["float32", "float64"]
+
+    large = results["accelerator"]
+    assert set(large["ceilings"]) == {"bfloat16", "float32", "float64"}
+    assert [head["gap"] <= head["target"] for head in large["heads"]] == [True, True]
+    assert large["study"]["heads"] == 10
+    assert large["study"]["largest_gap"] <= large["study"]["target"]
 
     page = (out / "benchmarks.md").read_text(encoding="utf-8")
     history = (out / "benchmarks_history.jsonl").read_text(encoding="utf-8")
@@ -217,6 +224,64 @@ def test_adam_and_the_exact_head_look_for_the_same_predictions(monkeypatch):
     assert loss_after(fit.probabilities, 1) < 1e-16
     flat = np.full_like(fit.probabilities, 0.25)
     assert loss_after(flat, 2000) < 1e-2 * loss_after(flat, 1)
+
+
+def test_what_needs_an_accelerator_is_skipped_with_a_reason_and_lost_nowhere(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import run
+
+    monkeypatch.setattr(device, "accelerated", lambda: False)
+    options = ["--only", "accelerator", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["run.py", *options])
+    run.main()
+    path = tmp_path / "benchmarks.json"
+    first = json.loads(path.read_text(encoding="utf-8"))
+    assert "no accelerator" in first["benchmarks"]["accelerator"]["result"]["skipped"]
+    assert "Skipped: no accelerator" in (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(run, "markdown", lambda record: "")
+    planted = {"benchmarks": {"accelerator": {"result": "of another machine"}}}
+    path.write_text(json.dumps(planted), encoding="utf-8")
+    run.main()
+    later = json.loads(path.read_text(encoding="utf-8"))
+    assert later["benchmarks"]["accelerator"]["result"] == "of another machine"
+    assert "is kept" in capsys.readouterr().out
+
+
+def test_large_heads_are_judged_by_the_referee(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import accelerator
+
+    features = accelerator.synthetic(accelerator.QUICK_SIZES[0])
+    given = accelerator.noisy_labels(features, 0.5, 0)
+    deviations = gramlab.one_hot(given, 6) - 1 / 6
+    objective = SoftmaxObjective(features, deviations, 1e-3)
+    weights = np.random.default_rng(0).standard_normal((24, 6)) / 4
+    norms = [np.linalg.norm(objective.gradient(w)) for w in (weights, np.zeros((24, 6)))]
+    exact = (norms[0] / norms[1]) ** 2
+    found = accelerator.relative_gap(features, given, 1e-3, weights)
+    assert abs(found - exact) <= 1e-9 * exact
+    # Planted: another head's weights, and other labels.
+    assert abs(accelerator.relative_gap(features, given, 1e-3, 2 * weights) - exact) > 1e-3 * exact
+    other = (given + 1) % 6
+    assert abs(accelerator.relative_gap(features, other, 1e-3, weights) - exact) > 1e-3 * exact
+
+
+def test_a_missed_head_is_marked(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import accelerator
+
+    second = {"min": 1.0, "median": 1.0, "max": 1.0, "runs": 1}
+    head = {"problem": "p", "cold": second, "warm": second, "target": 1e-8, "passes": 4.0}
+    head |= {"bfloat16_passes": 2.0, "flops": 8e12, "flops_bfloat16": 4e12, "gap": 2e-8}
+    ceilings = {"bfloat16": 4e13, "float32": 1e13, "float64": 1e13}
+    record = {"device": "d", "ceilings": ceilings, "heads": [head], "study": None}
+    text = "\n".join(accelerator.markdown(record, {}))
+    assert "missed" in text
+    assert "| 8 | 50 % |" in text  # 8 TFLOP/s; 0.1 s of bfloat16 and 0.4 s of float32 in a second
+    head["gap"] = 1e-9
+    assert "missed" not in "\n".join(accelerator.markdown(record, {}))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@
 
 Writes benchmarks.json and benchmarks.md to --out. A benchmark that is run again replaces its own
 part of them and leaves the others, so a long suite can be made in pieces; each part says on which
-machine it was made. What is done is written as soon as it is known. --record adds a line of
-ratios, without dates or seconds, to benchmarks_history.jsonl there.
+machine it was made, and one that this machine cannot do is left as it is. What is done is written
+as soon as it is known. --record adds a line of ratios, without dates or seconds, to
+benchmarks_history.jsonl there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import accelerator
 import authors_method
 import batch
 import one_head
@@ -34,6 +36,7 @@ BENCHMARKS = {
     "study": ("A study of many heads", study),
     "spectrum": ("Closed forms from one factorization", spectrum),
     "authors_method": ("The authors' numerical method", authors_method),
+    "accelerator": ("Large heads on an accelerator", accelerator),
 }
 
 
@@ -148,6 +151,9 @@ def main() -> None:
         section = record["benchmarks"].get(name, {}) if options.problem else {}
         before, kept = section.get("result"), section.get("settings", shown)
         for result in BENCHMARKS[name][1].run(settings):
+            if "skipped" in result and name in record["benchmarks"]:
+                print(f"    {result['skipped']}; the table that is there is kept", flush=True)
+                continue
             result = merged(before, result)
             # Asked each time: libraries that came in since then have thread pools of their own.
             record["benchmarks"][name] = {

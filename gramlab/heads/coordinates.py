@@ -17,13 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
+from jax.typing import ArrayLike
 
 from gramlab import device
 from gramlab.features import Features
 from gramlab.heads import bfloat16
 from gramlab.spectrum import Spectrum
 
-__all__ = ["Coordinates"]
+__all__ = ["Coordinates", "fetch"]
 
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
@@ -106,6 +107,11 @@ class Coordinates:
         """X (N, d) on the device, put there once per Features object and precision."""
         return _rows(self.features, dtype)
 
+    def rows_exactly(self) -> jax.Array:
+        """X (N, d) on the device, in the narrowest precision that holds it exactly."""
+        narrow = self.features.x.dtype.itemsize < 8
+        return self.rows(np.float32 if narrow else np.float64)
+
     def resident(self, dtype: npt.DTypeLike) -> jax.Array:
         """Z (N, r) on the device, put there once per Features object and precision."""
         if self.basis is None:
@@ -152,6 +158,13 @@ class Coordinates:
         return self.to_weights(self.from_weights(weights))
 
 
+def fetch(features: Features) -> None:
+    """Begin to put the rows on the device, where they fit, while the caller does something else."""
+    needed = 4 * features.n_samples * features.n_features
+    if not (features.is_mapped or device.shortage(2 * needed)):
+        _rows(features, np.float32)
+
+
 def _rows(features: Features, dtype: npt.DTypeLike) -> jax.Array:
     memo, name = features._memo, np.dtype(dtype).name
     key = ("device", "rows", name)
@@ -185,9 +198,8 @@ def _quick(features: Features) -> Coordinates | None:
         largest = float(jnp.abs(rows).max())
         memo["quick basis"] = None
         if _QUICK_RANGE[0] < largest < _QUICK_RANGE[1]:
-            gram = np.asarray(_gram(rows))
-            vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
-            z, eigenvalues = _rotated(rows, np.ascontiguousarray(vectors))
+            vectors = _eigenvectors(_gram(rows))
+            z, eigenvalues = _rotated(rows, vectors)
             # Quotients, not LAPACK's eigenvalues: they are never negative. Their order, which may
             # differ where they are rounding, matters to nobody here. The coordinates themselves
             # are not kept: they know the features, and a circle keeps its arrays for long.
@@ -199,22 +211,48 @@ def _quick(features: Features) -> Coordinates | None:
     return Coordinates(features, basis, eigenvalues, quick=True)
 
 
+def _eigenvectors(gram: jax.Array) -> np.ndarray | jax.Array:
+    """(d, d), largest eigenvalue first. LAPACK, or on an accelerator its own library."""
+    if device.accelerated():
+        return jnp.linalg.eigh(gram)[1][:, ::-1]
+    found = scipy.linalg.eigh(np.asarray(gram), overwrite_a=True, driver="evd")[1]
+    return np.ascontiguousarray(found[:, ::-1])
+
+
 def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:
     """(a XᵀX/N + λ)⁻¹, rounded, from a rough Gram matrix; None where that is not definite."""
     memo, wanted = features._memo, (weight_decay, n_classes)
     found = memo.get("inverse")  # the last one alone: heads of one study share it
     if found is None or found[0] != wanted:
-        gram = np.array(bfloat16.gram(_rounded_rows(features)))  # a copy, for LAPACK to overwrite
-        gram *= _INVERSE_CURVATURE / (n_classes * features.n_samples)
-        gram.flat[:: len(gram) + 1] += weight_decay
-        factorize, invert = scipy.linalg.get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
-        lower, failed = factorize(gram.T, lower=1, overwrite_a=1)
-        inverse = None
-        if not failed:
-            half = np.tril(invert(lower, lower=1, overwrite_c=1)[0])
-            inverse = bfloat16.nearest(half + np.tril(half, -1).T)
-        found = memo["inverse"] = (wanted, inverse)
+        gram = bfloat16.gram(_rounded_rows(features))
+        scale = _INVERSE_CURVATURE / (n_classes * features.n_samples)
+        invert = _inverted_there if device.accelerated() else _inverted_here
+        inverse = invert(gram, scale, weight_decay)
+        rounded = None if inverse is None else bfloat16.nearest(jnp.asarray(inverse))
+        usable = rounded is not None and bool(jnp.isfinite(rounded).all())
+        found = memo["inverse"] = (wanted, rounded if usable else None)
     return found[1]
+
+
+def _inverted_here(gram: jax.Array, scale: float, shift: float) -> np.ndarray | None:
+    """(scale · Gram + shift)⁻¹ in float32, by LAPACK; None where that is not definite."""
+    matrix = scale * np.asarray(gram)
+    matrix.flat[:: len(matrix) + 1] += shift
+    factorize, invert = scipy.linalg.get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
+    lower, failed = factorize(matrix.T, lower=1, overwrite_a=1)
+    if failed:
+        return None
+    half = np.tril(invert(lower, lower=1, overwrite_c=1)[0])
+    return half + np.tril(half, -1).T
+
+
+@jax.jit
+def _inverted_there(gram: jax.Array, scale: ArrayLike, shift: ArrayLike) -> jax.Array:
+    """The same on the device; not finite where it is not definite."""
+    identity = jnp.eye(len(gram), dtype=gram.dtype)
+    matrix = jnp.asarray(scale, gram.dtype) * gram + jnp.asarray(shift, gram.dtype) * identity
+    half = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(matrix), identity, lower=True)
+    return jnp.matmul(half.T, half, precision="highest")
 
 
 def _rounded_rows(features: Features) -> bfloat16.Rounded:

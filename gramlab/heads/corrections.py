@@ -2,6 +2,8 @@
 
 A base point is known in float64. From there ``heads.solver`` iterates in float32 while that brings
 progress, then in float64, in a metric that is made anew as the predictions settle.
+
+On an accelerator nothing of size (N, d) or (N, K) is held in float64, but targets that are soft.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gramlab import device
+from gramlab import device, errors
 from gramlab.heads import newton, solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.resident import ResidentTargets, block_rows
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
+from gramlab.targets import OneHotRows
 
 __all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help", "stopped", "tighter_target"]
 
@@ -40,6 +44,7 @@ _CLASS_ITERATIONS = 600.0
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
+_FLOAT64_BYTES = 72  # of each logit in float64 corrections
 _NEWTON_WORK = 2e8  # operations of a pass from which rough products are worth their overhead
 
 
@@ -65,11 +70,13 @@ class Corrections:
         k = objective.n_classes
         with device.float64():
             self.sharded = isinstance(objective, ShardedObjective)
+            self.in_blocks = device.accelerated() and not self.sharded
             kind = ShardedCoordinates if self.sharded else Coordinates
             # Of shards, no processor with such products has been measured.
             rough = not self.sharded and rough_products_help(
                 objective.n_samples, objective.features.n_features, k
             )
+            self.dtype: type[np.floating] = np.float32
             self._choose = partial(kind.of, objective.features, objective.weight_decay, k)
             self.coordinates = self._choose(rough=rough)
             conditioned = self._float32_conditioned()
@@ -79,6 +86,7 @@ class Corrections:
             self.dtype = np.float32 if conditioned and in_range else np.float64
             if self.dtype == np.float64:
                 self._exact_coordinates()
+                self._make_room()
                 self._look_from(np.float64)
             self.rough = rough and self.dtype == np.float32
             self.rough_passes = 0.0
@@ -125,13 +133,21 @@ class Corrections:
 
     def _look_from(self, dtype: type[np.floating]) -> None:
         """The gradient at W = 0, whose norm is the measure of the tolerance, in a precision."""
-        self.seen_in = dtype
-        self.seen_targets = jnp.asarray(self.objective.target_deviations, dtype=dtype)
+        self.seen_in, k = dtype, self.objective.n_classes
+        self.targets = self._targets_on_device(dtype)
         x, n = self.coordinates.rows(dtype), self.objective.n_samples
-        moment = solver.first_gradient(x, dtype(n), self.seen_targets)
+        moment = solver.first_gradient(x, dtype(n), self.targets, k)
         self.passes += 0.5
         self.start_gradient = np.asarray(moment, dtype=np.float64)
         self.start_norm = float(jnp.linalg.norm(moment))
+
+    def _targets_on_device(self, dtype: type[np.floating]) -> jax.Array:
+        targets = self.objective.target_deviations
+        if isinstance(targets, ResidentTargets):
+            return targets.on_device()
+        if isinstance(targets, OneHotRows):
+            return jnp.asarray(targets.labels)
+        return jnp.asarray(targets, dtype=np.float64 if self.in_blocks else dtype)
 
     def _exact_coordinates(self) -> None:
         """Float64 corrections need a basis of their precision."""
@@ -146,15 +162,28 @@ class Corrections:
         dtype = np.float64 if logits is None else self.seen_in
         if logits is None and self.seen_in != np.float64:
             self.seen_in = np.float64
-            self.seen_targets = jnp.asarray(self.objective.target_deviations, dtype=np.float64)
-        gradient, self.logits, self.deviations = solver.evaluate(
-            self.coordinates.rows(dtype),
-            dtype(self.objective.n_samples),
-            self.seen_targets,
-            dtype(self.objective.weight_decay),
-            jnp.asarray(self.w, dtype=dtype),
-            logits,
-        )
+            if not self.in_blocks:  # there they are as they came
+                self.targets = self._targets_on_device(np.float64)
+        weights = jnp.asarray(self.w, dtype=dtype)
+        if self.in_blocks and logits is None:
+            self.logits = self.deviations = None
+            gradient, self.probabilities = solver.evaluate_blocks(
+                self.coordinates.rows_exactly(),
+                self.targets,
+                np.float64(self.objective.weight_decay),
+                weights,
+                block_rows(self.objective.features.n_features, self.objective.n_classes),
+                self.dtype,
+            )
+        else:
+            gradient, self.logits, self.deviations = solver.evaluate(
+                self.coordinates.rows(dtype),
+                dtype(self.objective.n_samples),
+                self.targets,
+                dtype(self.objective.weight_decay),
+                weights,
+                logits,
+            )
         self.gradient = np.asarray(gradient, dtype=np.float64)
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
@@ -168,7 +197,7 @@ class Corrections:
         squares = float(np.vdot(self.w, self.w))
         multiple = solver.best_multiple(
             logits,
-            self.seen_targets,
+            self.targets,
             dtype(self.objective.n_samples),
             dtype(self.objective.weight_decay * squares),
         )
@@ -178,10 +207,20 @@ class Corrections:
 
     def _begin_at_zero(self) -> None:
         """W = 0, where everything is known without a pass."""
-        self.w = np.zeros((self.objective.n_classes, self.objective.features.n_features))
+        n, k = self.objective.n_samples, self.objective.n_classes
+        self.w = np.zeros((k, self.objective.features.n_features))
         self.gradient, self.norm = self.start_gradient, self.start_norm
-        # Not zeros: rows may be over devices.
-        self.logits = self.deviations = 0.0 * self.seen_targets
+        if self.in_blocks:
+            self.logits = self.deviations = None
+            self.probabilities = jnp.full((n, k), 1.0 / k, self.dtype)
+        else:
+            # Not zeros: rows may be over devices.
+            self.logits = self.deviations = 0.0 * self.targets
+
+    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """P − 1/K and P (N, K) at the weights in float64; not of shards, nor where in blocks."""
+        with device.float64():
+            return np.asarray(self.deviations), np.asarray(solver.softmax(self.logits))
 
     def _base(self) -> solver.Base:
         cast = partial(jnp.asarray, dtype=self.dtype)
@@ -191,7 +230,11 @@ class Corrections:
             cast(self.objective.weight_decay),
             cast(self.objective.n_samples),
             cast(self.coordinates.from_weights(self.gradient)),
-            cast(self.deviations + 1.0 / self.objective.n_classes),
+            cast(
+                self.probabilities
+                if self.deviations is None
+                else self.deviations + 1.0 / self.objective.n_classes
+            ),
         )
 
     def _descend(self, target: float) -> str:
@@ -226,7 +269,18 @@ class Corrections:
                 self.dtype, state = np.float64, None
                 self._exact_coordinates()
                 self.class_metric = None
+                if self.in_blocks:
+                    self._make_room()
+                    self._evaluate()  # predictions in the new precision
         return "converged"
+
+    def _make_room(self) -> None:
+        """Refuse corrections in float64 that would not fit on an accelerator."""
+        if not self.in_blocks:
+            return
+        n, r, k = self.objective.n_samples, self.coordinates.rank, self.objective.n_classes
+        if shortage := device.shortage(8 * n * r + _FLOAT64_BYTES * n * k):
+            raise errors.NotEnoughMemory(f"corrections in float64: {shortage}")
 
     def _to_weights(self, step: jax.Array) -> np.ndarray:
         return self.coordinates.to_weights(np.asarray(step, dtype=np.float64))
@@ -308,14 +362,22 @@ class Corrections:
         return self.class_metric or solver.scalar_metric(base, state)
 
     def _tighter_target(self, share: float) -> float | None:
-        logits = np.asarray(self.logits)
+        logits = self._logits()
         return tighter_target(self.objective, self._weights(), logits, self.norm, share)
 
     def _at_floor(self) -> bool:
         return self.norm <= self._rounding()
 
     def _rounding(self) -> float:
-        return self.objective.gradient_rounding(self._weights(), np.asarray(self.logits))
+        return self.objective.gradient_rounding(self._weights(), self._logits())
+
+    def _logits(self) -> np.ndarray:
+        """Logits (N, K) at the base point, in float64."""
+        if self.logits is not None:
+            return np.asarray(self.logits)
+        x, weights = self.coordinates.rows_exactly(), jnp.asarray(self.w, dtype=np.float64)
+        rows = block_rows(self.objective.features.n_features, self.objective.n_classes)
+        return np.asarray(solver.predictions(x, weights, rows, solver.identity))
 
     def _weights(self) -> np.ndarray:
         return np.ascontiguousarray(self.w.T)

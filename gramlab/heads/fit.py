@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -136,6 +137,13 @@ class Fit:
         """
         return self.certify(self.weights)
 
+    def certified_by(self, certify: Callable[[np.ndarray], Certificate]) -> Fit:
+        """The same fit, with another way to certify its weights."""
+        other = copy.copy(self)
+        other.__dict__.pop("certificate", None)
+        other.__dict__["certify"] = certify
+        return other
+
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Predictions (n, K) for new rows x (n, d).
 
@@ -254,12 +262,19 @@ def as_features(
 
 
 def target_rows(
-    targets: Targets | OneHotRows | np.ndarray, features: Features, *, signed: bool = False
+    targets: Targets | OneHotRows | np.ndarray,
+    features: Features,
+    *,
+    signed: bool = False,
+    as_rows: bool = False,
 ) -> np.ndarray | OneHotRows:
-    """T − 1/K (N, K), checked, as an array or, for features that are read in blocks, as rows."""
+    """T − 1/K (N, K), checked, as an array.
+
+    ``OneHotRows`` stay rows for features that are read in blocks, or if asked for.
+    """
     if isinstance(targets, OneHotRows):
         validation.check_labels(targets.labels, n_samples=features.n_samples)
-        return targets if features.is_mapped else targets[:]
+        return targets if features.is_mapped or as_rows else targets[:]
     return target_deviations(targets, features, signed=signed)
 
 

@@ -30,8 +30,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
+from gramlab import device
 from gramlab.heads import solver
 from gramlab.heads.bfloat16 import Rounded, nearest, times, times_columns, times_rows
 
@@ -71,16 +73,6 @@ class _Limits(NamedTuple):
     goal: ArrayLike  # a gradient norm that is reached is made anew
     refresh: ArrayLike  # ... as is one that fell to this
     close: ArrayLike  # ... but not the goal, where the next base point will tell
-
-
-class _Taken(NamedTuple):
-    """One step, in numbers."""
-
-    products: jax.Array  # with H
-    residual: jax.Array  # ‖H d + ∇L‖ as conjugate gradients left it
-    rounded: jax.Array  # ‖∇L‖ as the rounded products have it
-    norm: jax.Array  # ‖∇L‖ as it is handed on
-    refreshed: jax.Array  # whether that is float32's
 
 
 def _zero_sum(a: jax.Array) -> jax.Array:
@@ -138,8 +130,13 @@ def _take(
     metric: solver.Metric | jax.Array | None,
     state: solver.State,
     limits: _Limits,
-) -> tuple[solver.State, _Taken]:
-    """One step, in the given metric or the scalar one of this point."""
+) -> tuple[solver.State, jax.Array]:
+    """One step, in the given metric or the scalar one of this point.
+
+    In numbers, which come to the host together: products with H; ‖H d + ∇L‖ as conjugate gradients
+    left it; ‖∇L‖ as the rounded products have it, and as it is handed on; whether that is
+    float32's.
+    """
     norm = jnp.linalg.norm(state.gradient)
     metric = solver.scalar_metric(base, state) if metric is None else metric
     asked = limits.forcing * norm
@@ -174,7 +171,8 @@ def _take(
         gradient=gradient,
         iterations=state.iterations + 1,
     )
-    return new, _Taken(count, residual, rounded, jnp.linalg.norm(gradient), anew)
+    numbers = (count, residual, rounded, jnp.linalg.norm(gradient), anew)
+    return new, jnp.stack([number.astype(residual.dtype) for number in numbers])
 
 
 def descend(
@@ -197,10 +195,10 @@ def descend(
     """
     state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
+    done = 0
     refreshed, close, failures, passes, rough = True, False, 0, 0.0, 0.0
     forcing = _FORCING[1]
     while not (norm <= goal and (refreshed or close)):
-        done = int(state.iterations)
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
             return Descent(state.step, False, passes, rough, done)
@@ -213,19 +211,21 @@ def descend(
         limits = _Limits(asked, most, goal, _REFRESH * known, close)
         before = state
         state, taken = _take(base, low, metric, state, limits)
-        count, residual, rounded, new, anew = (float(number) for number in jax.device_get(taken))
+        count, residual, rounded, new, anew = (float(number) for number in np.asarray(taken))
         if not math.isfinite(new):
             return Descent(before.step, False, passes, rough, done)
+        done += 1
         passes += count + 1.0 + anew
         rough += count + 1.0
         report(passes, new)
-        slow = inverse is None and count >= _CLASS_SOLVE
+        # On accelerators products are quick, and a metric of many small factors is not.
+        slow = inverse is None and count >= _CLASS_SOLVE and not device.accelerated()
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
         refreshed, norm = bool(anew), new
         if refreshed:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
             known = norm
-    return Descent(state.step, True, passes, rough, int(state.iterations))
+    return Descent(state.step, True, passes, rough, done)
 
 
 def _next_forcing(forcing: float, model_error: float) -> float:

@@ -11,9 +11,11 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
+from gramlab.heads.coordinates import fetch
 from gramlab.heads.corrections import SAFETY, Asked, Corrections, stopped, tighter_target
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.resident import ResidentFit, ResidentTargets
 from gramlab.heads.sharded import ShardedObjective, sharded_objective
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
 from gramlab.sharded import ShardedFeatures
@@ -21,9 +23,10 @@ from gramlab.targets import OneHotRows
 
 __all__ = ["SoftmaxHead"]
 
-# Features in float64 and float32, coordinates also in bfloat16, twice; targets, logits, predictions
-# and their changes in either.
-_BYTES_PER_FEATURE, _BYTES_PER_LOGIT = 28, 80
+# Of each feature and each logit. Features in float64 and float32, coordinates also in bfloat16,
+# twice; targets, logits, predictions and their changes in either.
+_BYTES_HERE = 28, 80
+_BYTES_THERE = 14, 40  # on an accelerator: once, and of float64 targets alone
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 
@@ -134,7 +137,13 @@ class SoftmaxHead:
     ) -> SoftmaxObjective:
         if not isinstance(features, ShardedFeatures):
             features = as_features(features, targets)
-            rows = target_rows(targets, features, signed=self.signed_targets)
+            if device.accelerated():
+                fetch(features)
+            if isinstance(targets, ResidentTargets) and targets.shape[0] == features.n_samples:
+                return SoftmaxObjective(features, targets, self.weight_decay)
+            rows = target_rows(
+                targets, features, signed=self.signed_targets, as_rows=device.accelerated()
+            )
             return SoftmaxObjective(features, rows, self.weight_decay)
         if self.certified_share is not None:
             raise errors.InvalidSetting(
@@ -149,27 +158,39 @@ class SoftmaxHead:
         """Why to read the features in blocks, in words; None where they can be on the device."""
         if isinstance(objective, ShardedObjective):
             return None
-        if objective.streams:
+        if objective.features.is_mapped:
             return ""
         n, k = objective.n_samples, objective.n_classes
         d = objective.features.n_features
         known = any(
             isinstance(key, tuple) and key[0] == "device" for key in objective.features._memo
         )
-        needed = _BYTES_PER_LOGIT * n * k + (0 if known else _BYTES_PER_FEATURE * n * d)
+        per_feature, per_logit = _BYTES_THERE if device.accelerated() else _BYTES_HERE
+        needed = per_logit * n * k + (0 if known else per_feature * n * d)
         return device.shortage(needed) or None
 
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
         with device.undisturbed():
             asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
-            solve = Corrections(asked, objective, start)
-            weights, stats = solve.run()
-        sharded = isinstance(objective, ShardedObjective)
-        on_host = objective.features.own_rows if sharded else np.asarray
+            try:
+                solve = Corrections(asked, objective, start)
+                weights, stats = solve.run()
+            except errors.NotEnoughMemory as shortage:
+                if not device.accelerated():
+                    raise
+                return self._streamed(objective, start, str(shortage))
+            sharded = isinstance(objective, ShardedObjective)
+            if solve.in_blocks:
+                return ResidentFit(objective, weights, stats, solve.coordinates)
+            if sharded:
+                deviations = objective.features.own_rows(solve.deviations)
+                probabilities = softmax(objective.features.own_rows(solve.logits))
+            else:
+                deviations, probabilities = solve.predictions()
         fit = Fit(
             weights=weights,
-            deviations=on_host(solve.deviations),
-            probabilities=softmax(on_host(solve.logits)),
+            deviations=deviations,
+            probabilities=probabilities,
             link=softmax,
             weight_decay=self.weight_decay,
             stats=stats,

@@ -24,16 +24,21 @@ lies; without it the class blocks, which do not know of each other, would leave 
 lose to it what they gain.
 
 Weights are (K, r) here, so that both products of a pass run along contiguous rows. Products ask for
-full precision: accelerators would otherwise round float32 operands to a third of the digits.
+full precision: accelerators would otherwise round float32 operands to a third of the digits. There
+memory is the scarcer thing, so float64 is made block by block of float32 rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from gramlab import device
 
 __all__ = [
     "Base",
@@ -43,14 +48,19 @@ __all__ = [
     "apply_inverse",
     "at_step",
     "best_multiple",
+    "centred_softmax",
     "class_metric",
     "evaluate",
+    "evaluate_blocks",
     "first_gradient",
+    "identity",
     "kept_rows",
     "line_search",
     "logits",
+    "predictions",
     "rebase",
     "scalar_metric",
+    "softmax",
     "start",
 ]
 
@@ -93,6 +103,8 @@ class State(NamedTuple):
 
 def _forward(z: jax.Array, weights: jax.Array) -> jax.Array:
     """Z·Wᵀ (N, K)."""
+    if device.accelerated():
+        return jnp.matmul(z, weights.T, precision="highest")
     # On CPUs a product with the classes outside is a third faster than one with samples outside,
     # the transposition included; elementwise work is the other way round. The barrier keeps the
     # two apart.
@@ -101,6 +113,8 @@ def _forward(z: jax.Array, weights: jax.Array) -> jax.Array:
 
 def _backward(z: jax.Array, values: jax.Array) -> jax.Array:
     """Valuesᵀ·Z (K, r)."""
+    if device.accelerated():
+        return jnp.matmul(values.T, z, precision="highest")
     return jnp.matmul(jax.lax.optimization_barrier(values.T), z, precision="highest")
 
 
@@ -116,10 +130,29 @@ def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
     return p * (jnp.where(partition > 0.5, change - mean, factor - partition) / partition)
 
 
-@jax.jit
-def first_gradient(z: jax.Array, samples: jax.Array, targets: jax.Array) -> jax.Array:
-    """Gradient (K, r) at W = 0, where P − 1/K vanishes."""
-    return -_backward(z, targets) / samples
+def _deviations(targets: jax.Array, k: int | None, dtype: DTypeLike) -> jax.Array:
+    """T − 1/K (n, K), of those or of labels (n,)."""
+    if k is not None and targets.ndim == 1:
+        return jax.nn.one_hot(targets, k, dtype=dtype) - jnp.asarray(1.0 / k, dtype)
+    return targets.astype(dtype)
+
+
+def centred_softmax(logits: jax.Array) -> jax.Array:
+    """softmax(v) − 1/K by rows, accurate however small the logits are."""
+    shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
+    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
+    return (shifted - shifted.mean(axis=1, keepdims=True)) / partition
+
+
+@partial(jax.jit, static_argnames="classes")
+def first_gradient(
+    z: jax.Array, samples: jax.Array, targets: jax.Array, classes: int | None = None
+) -> jax.Array:
+    """Gradient (K, r) at W = 0, where P − 1/K vanishes.
+
+    Here and below targets are deviations T − 1/K (N, K), or labels (N,) of so many classes.
+    """
+    return -_backward(z, _deviations(targets, classes, z.dtype)) / samples
 
 
 @jax.jit
@@ -133,14 +166,74 @@ def evaluate(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Gradient (K, r), logits (N, K) and P − 1/K (N, K) at ``weights`` (K, r).
 
-    ``targets`` are deviations T − 1/K (N, K). The logits may be given, which saves half a pass.
+    The logits may be given, which saves half a pass.
     """
     logits = _forward(z, weights) if logits is None else logits
-    shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
-    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
-    predictions = (shifted - shifted.mean(axis=1, keepdims=True)) / partition
-    gradient = _backward(z, predictions - targets) / samples + weight_decay * weights
+    predictions = centred_softmax(logits)
+    residual = predictions - _deviations(targets, weights.shape[0], z.dtype)
+    gradient = _backward(z, residual) / samples + weight_decay * weights
     return gradient, logits, predictions
+
+
+@partial(jax.jit, static_argnames=("rows", "dtype"))
+def evaluate_blocks(
+    z: jax.Array,
+    targets: jax.Array,
+    weight_decay: jax.Array,
+    weights: jax.Array,
+    rows: int,
+    dtype: DTypeLike,
+) -> tuple[jax.Array, jax.Array]:
+    """Gradient (K, r) in float64, and P (N, K) as ``dtype``, ``rows`` rows at a time.
+
+    Nothing in float64 is larger than a block: features and labels may be of any precision that
+    holds them exactly.
+    """
+    n, k = len(z), len(weights)
+    rows = min(rows, n)
+
+    def block(i, carry):
+        gradient, probabilities = carry
+        first = jnp.minimum(i * rows, n - rows)  # the last block begins in the one before
+        some, soft = (jax.lax.dynamic_slice_in_dim(a, first, rows) for a in (z, targets))
+        some = some.astype(jnp.float64)
+        predictions = centred_softmax(_forward(some, weights))
+        new = first + jnp.arange(rows) >= i * rows
+        residual = predictions - _deviations(soft, k, jnp.float64)
+        gradient += _backward(some, jnp.where(new[:, None], residual, 0.0))
+        found = (predictions + 1.0 / k).astype(dtype)
+        return gradient, jax.lax.dynamic_update_slice_in_dim(probabilities, found, first, 0)
+
+    carry = (jnp.zeros_like(weights), jnp.zeros((n, k), dtype))
+    gradient, probabilities = jax.lax.fori_loop(0, -(-n // rows), block, carry)
+    return gradient / n + weight_decay * weights, probabilities
+
+
+@jax.jit
+def softmax(logits: jax.Array) -> jax.Array:
+    """P (N, K)."""
+    return jax.nn.softmax(logits, axis=1)
+
+
+def identity(logits: jax.Array) -> jax.Array:
+    """The logits, as a link."""
+    return logits
+
+
+@partial(jax.jit, static_argnames=("rows", "link"))
+def predictions(
+    z: jax.Array, weights: jax.Array, rows: int, link: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """``link`` of the logits (N, K), in the precision of ``weights``, ``rows`` rows at a time."""
+    n = len(z)
+    rows = min(rows, n)
+
+    def block(i, found):
+        first = jnp.minimum(i * rows, n - rows)
+        some = jax.lax.dynamic_slice_in_dim(z, first, rows).astype(weights.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(found, link(_forward(some, weights)), first, 0)
+
+    return jax.lax.fori_loop(0, -(-n // rows), block, jnp.zeros((n, len(weights)), weights.dtype))
 
 
 @jax.jit
@@ -158,7 +251,7 @@ def best_multiple(
     Newton's method on a convex function of one number, kept within a factor of 2 a step. A student
     whose targets doubt what its start is sure of begins far better from less of it.
     """
-    linear = jnp.vdot(targets, logits) / samples
+    linear = jnp.vdot(_deviations(targets, logits.shape[1], logits.dtype), logits) / samples
 
     def step(_, s):
         p = jax.nn.softmax(s * logits, axis=1)

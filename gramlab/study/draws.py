@@ -108,7 +108,7 @@ class Draw:
         """
         if self.cell.options.get("local_bound") or isinstance(fit.certify, _FromGradient):
             return fit
-        return replace(fit, certify=_FromGradient(fit.certify))
+        return fit.certified_by(_FromGradient(fit.certify))
 
     def top_two(self, fit: Any) -> np.ndarray:
         """Two-hot targets (N, K) of the two largest predictions; ties are drawn."""
