@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.mapped import is_mapped, release
-from gramlab.memory import check_memory
+from gramlab.memory import aligned, check_memory
 from gramlab.storage import _hash_array, sha256, to_json
 from gramlab.validation import check_features, check_integer, check_labels
 
@@ -400,7 +400,7 @@ class Features:
             if source is None:
                 results.append(None)
                 continue
-            result = np.empty(source.shape, dtype=kept)
+            result = aligned(source.shape, kept)
             size = _MAPPED_BLOCK_BYTES if is_mapped(source) else _BLOCK_BYTES
             rows = max(1, size // (8 * source.shape[1]))
             with np.errstate(over="ignore", invalid="ignore"):

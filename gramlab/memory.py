@@ -1,8 +1,12 @@
-"""Ask for memory before taking it."""
+"""Ask for memory before taking it, and take it where devices can use it as it is."""
 
 from __future__ import annotations
 
+import math
 import sys
+
+import numpy as np
+import numpy.typing as npt
 
 from gramlab.errors import NotEnoughMemory
 
@@ -31,6 +35,28 @@ def format_bytes(count: int | float) -> str:
         size /= 1000.0
         power += 1
     return f"{size:.1f} {units[power]}"
+
+
+_ALIGNMENT = 64  # bytes; JAX takes an array on a CPU as it is where it starts at such an address
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
+    """An uninitialized array, in row order, that JAX does not have to copy on a CPU.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    np.ndarray
+    """
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    raw = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    first = -raw.ctypes.data % _ALIGNMENT
+    return raw[first : first + size].view(kind).reshape(shape)
 
 
 def bytes_available() -> int:

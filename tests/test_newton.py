@@ -178,6 +178,40 @@ def test_descent_reaches_its_goal_in_the_features_themselves(fall):
     assert far > 1.3 * fall * start  # planted: nine tenths of the step
 
 
+def test_gradients_are_made_anew_as_often_as_their_error_asks():
+    """Features rounded more coarsely than to bfloat16: more refreshments, and the same goal."""
+    features, targets, spectrum, base = base_point()
+    start = float(jnp.linalg.norm(base.gradient))
+    noise = 1.0 + 0.02 * np.random.default_rng(0).standard_normal(base.z.shape)
+    refreshed = []
+    for z in (base.z, base.z * jnp.asarray(noise, dtype=jnp.float32)):
+        low = bfloat16.rounded(z)
+        found = newton.descend(base, low, 1e-5 * start, 0.0, 1000, lambda *_: None)
+        assert found.reached
+        refreshed.append(found.passes - found.rough)
+        reached = norm_at(features, targets, spectrum, 0.02, found.step)
+        assert reached <= 1.3e-5 * start
+    assert refreshed[0] <= 3.0
+    assert refreshed[1] > refreshed[0]
+
+
+def test_a_goal_within_the_gradients_error_is_not_taken_for_reached():
+    """One step to a goal that the rounded gradient meets: refreshed, unless its error is known."""
+    *_, base = base_point()
+    low, start = bfloat16.rounded(base.z), float(jnp.linalg.norm(base.gradient))
+    state = solver.start(base, 0)
+    took = {}
+    for error in (0.0, 10.0):
+        limits = newton._Limits(0.02, 60, 0.5 * start, 0.0, error * start)
+        _, numbers = newton._take(base, low, None, state, limits)
+        _, _, rounded, norm, anew, apart = (float(number) for number in numbers)
+        assert rounded <= 0.5 * start
+        took[error] = bool(anew)
+        assert (apart > 0.0) == bool(anew)
+        assert abs(norm - rounded) <= apart * (1.0 + 1e-5)
+    assert took == {0.0: False, 10.0: True}
+
+
 def test_descent_keeps_to_its_passes_and_says_that_it_did_not_arrive():
     *_, base = base_point(weight_decay=1e-4)
     start = float(jnp.linalg.norm(base.gradient))
@@ -238,7 +272,7 @@ def asked(kind: str, monkeypatch) -> tuple[gramlab.Features, np.ndarray, float, 
         features, targets = problem(20, 35, 4, seed=2)
     if kind in ("inverse", "direct"):
         monkeypatch.setattr(coordinates, "_NARROW", 0)
-        monkeypatch.setattr(coordinates, "_EASY", 0.0 if kind == "inverse" else 1e9)
+        monkeypatch.setattr(coordinates, "_EASY_ROUGHLY", 0.0 if kind == "inverse" else 1e9)
         monkeypatch.setattr(coordinates, "_NOT_HARD", 1e9)
     if kind == "class metric":
         monkeypatch.setattr(newton, "_CLASS_SOLVE", 1)

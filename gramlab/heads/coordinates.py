@@ -29,6 +29,7 @@ __all__ = ["Coordinates", "fetch"]
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
 _EASY = 300.0
+_EASY_ROUGHLY = 30.0  # ... where products are rough and an inverse costs less than a basis
 _NOT_HARD = 20_000.0  # ... and up to here such a basis is not worth its price over an inverse
 _INVERSE_CURVATURE = 0.1  # a of that inverse, times K; ten times more or less does as well
 _NARROW = 256  # features so few that their factorization costs next to nothing
@@ -74,7 +75,7 @@ class Coordinates:
             if d > _NARROW:
                 trace = cls._trace(features)
                 condition, mean = trace / (n * n_classes * weight_decay), np.full(d, trace / d)
-                if condition <= _EASY:
+                if condition <= (_EASY_ROUGHLY if rough else _EASY):
                     return cls(features, None, mean)
                 if rough and condition <= _NOT_HARD:
                     inverse = _inverse(features, weight_decay, n_classes)
@@ -228,13 +229,19 @@ def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Arr
         scale = _INVERSE_CURVATURE / (n_classes * features.n_samples)
         invert = _inverted_there if device.accelerated() else _inverted_here
         inverse = invert(gram, scale, weight_decay)
-        rounded = None if inverse is None else bfloat16.nearest(jnp.asarray(inverse))
+        rounded = None if inverse is None else bfloat16.nearest(inverse)
         usable = rounded is not None and bool(jnp.isfinite(rounded).all())
         found = memo["inverse"] = (wanted, rounded if usable else None)
     return found[1]
 
 
-def _inverted_here(gram: jax.Array, scale: float, shift: float) -> np.ndarray | None:
+@jax.jit
+def _mirrored(upper: jax.Array) -> jax.Array:
+    """The symmetric matrix of which ``upper`` holds one triangle."""
+    return jnp.triu(upper) + jnp.triu(upper, 1).T
+
+
+def _inverted_here(gram: jax.Array, scale: float, shift: float) -> jax.Array | None:
     """(scale · Gram + shift)⁻¹ in float32, by LAPACK; None where that is not definite."""
     matrix = scale * np.asarray(gram)
     matrix.flat[:: len(matrix) + 1] += shift
@@ -242,8 +249,7 @@ def _inverted_here(gram: jax.Array, scale: float, shift: float) -> np.ndarray | 
     lower, failed = factorize(matrix.T, lower=1, overwrite_a=1)
     if failed:
         return None
-    half = np.tril(invert(lower, lower=1, overwrite_c=1)[0])
-    return half + np.tril(half, -1).T
+    return _mirrored(invert(lower, lower=1, overwrite_c=1)[0].T)
 
 
 @jax.jit

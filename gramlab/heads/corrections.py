@@ -77,6 +77,7 @@ class Corrections:
                 objective.n_samples, objective.features.n_features, k
             )
             self.dtype: type[np.floating] = np.float32
+            self.targets = self._targets_on_device()
             self._choose = partial(kind.of, objective.features, objective.weight_decay, k)
             self.coordinates = self._choose(rough=rough)
             conditioned = self._float32_conditioned()
@@ -134,20 +135,20 @@ class Corrections:
     def _look_from(self, dtype: type[np.floating]) -> None:
         """The gradient at W = 0, whose norm is the measure of the tolerance, in a precision."""
         self.seen_in, k = dtype, self.objective.n_classes
-        self.targets = self._targets_on_device(dtype)
         x, n = self.coordinates.rows(dtype), self.objective.n_samples
         moment = solver.first_gradient(x, dtype(n), self.targets, k)
         self.passes += 0.5
         self.start_gradient = np.asarray(moment, dtype=np.float64)
         self.start_norm = float(jnp.linalg.norm(moment))
 
-    def _targets_on_device(self, dtype: type[np.floating]) -> jax.Array:
+    def _targets_on_device(self) -> jax.Array:
+        """Deviations (N, K) in float64, or labels (N,): what reads them casts them."""
         targets = self.objective.target_deviations
         if isinstance(targets, ResidentTargets):
             return targets.on_device()
         if isinstance(targets, OneHotRows):
             return jnp.asarray(targets.labels)
-        return jnp.asarray(targets, dtype=np.float64 if self.in_blocks else dtype)
+        return targets if isinstance(targets, jax.Array) else jax.device_put(targets)
 
     def _exact_coordinates(self) -> None:
         """Float64 corrections need a basis of their precision."""
@@ -159,11 +160,9 @@ class Corrections:
 
         In float64; of given logits, in their precision.
         """
-        dtype = np.float64 if logits is None else self.seen_in
-        if logits is None and self.seen_in != np.float64:
+        if logits is None:
             self.seen_in = np.float64
-            if not self.in_blocks:  # there they are as they came
-                self.targets = self._targets_on_device(np.float64)
+        dtype = self.seen_in
         weights = jnp.asarray(self.w, dtype=dtype)
         if self.in_blocks and logits is None:
             self.logits = self.deviations = None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gramlab import errors, validation
+from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.objective import softmax_deviations
@@ -288,4 +288,4 @@ def target_deviations(
         validation.check_targets(np.asarray(targets), features.n_samples)
         return targets.deviations
     checked = validation.check_targets(targets, features.n_samples, signed=signed)
-    return checked - 1.0 / checked.shape[1]
+    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))

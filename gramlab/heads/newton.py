@@ -41,12 +41,15 @@ __all__ = ["Descent", "descend"]
 
 _FORCING = (0.02, 0.3)  # least and largest residual that conjugate gradients stop at, of ‖∇L‖
 _GOLDEN = 0.5 * (1.0 + math.sqrt(5.0))  # safeguard of the rule: η falls no faster than η^this
+_AIM = 0.7  # of the goal, for the last residual
 _SOLVE = 200  # products with H for one step, at most
 _STEPS = 100  # steps from one base point, at most
 _SLOPE_RATIO = 0.1  # of the line search: steps are no more accurate than that
-_REFRESH = 0.03  # fall of the rounded gradient after which it is made anew
+_REFRESH = (1e-3, 0.03)  # least and largest fall of the rounded gradient before it is made anew:
+_TRUSTED = 5.0  # ... to this multiple of its error, which is
+_ERROR = 0.01  # ... of what it was when last made anew, this at first
+_DOUBT = 2.0  # ... and this times what was found the last time later
 _NO_FALL = 0.9  # ... or where a step lowered it to no less than this
-_CLOSE = 0.1  # ... but not where it reaches the goal from this close: the next base point will tell
 _WRONG = 1.5  # a refreshed gradient that is this much larger than the rounded one has not ...
 _STALLED = 0.5  # ... fallen to this since it was last refreshed: a failure
 _FAILURES = 2
@@ -72,7 +75,7 @@ class _Limits(NamedTuple):
     products: ArrayLike  # ... or after so many products with H
     goal: ArrayLike  # a gradient norm that is reached is made anew
     refresh: ArrayLike  # ... as is one that fell to this
-    close: ArrayLike  # ... but not the goal, where the next base point will tell
+    error: ArrayLike  # ... but not the goal, if it is reached for all this error of the gradient
 
 
 def _zero_sum(a: jax.Array) -> jax.Array:
@@ -135,7 +138,7 @@ def _take(
 
     In numbers, which come to the host together: products with H; ‖H d + ∇L‖ as conjugate gradients
     left it; ‖∇L‖ as the rounded products have it, and as it is handed on; whether that is
-    float32's.
+    float32's, and how far from the other.
     """
     norm = jnp.linalg.norm(state.gradient)
     metric = solver.scalar_metric(base, state) if metric is None else metric
@@ -156,22 +159,23 @@ def _take(
     rounded = jnp.linalg.norm(gradient)
     anew = jnp.where(
         rounded <= limits.goal,
-        jnp.logical_not(limits.close),
+        rounded + limits.error > limits.goal,
         (rounded <= limits.refresh) | ~(rounded <= _NO_FALL * norm),
     )
-    logits, change, gradient = jax.lax.cond(
+    logits, change, known = jax.lax.cond(
         anew,
         lambda: solver.at_step(base, step),
         lambda: (state.logits + tau * moved, change, gradient),
     )
+    error = jnp.linalg.norm(known - gradient)
     new = state._replace(
         step=step,
         logits=logits,
         change=change,
-        gradient=gradient,
+        gradient=known,
         iterations=state.iterations + 1,
     )
-    numbers = (count, residual, rounded, jnp.linalg.norm(gradient), anew)
+    numbers = (count, residual, rounded, jnp.linalg.norm(known), anew, error)
     return new, jnp.stack([number.astype(residual.dtype) for number in numbers])
 
 
@@ -196,9 +200,9 @@ def descend(
     state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
     done = 0
-    refreshed, close, failures, passes, rough = True, False, 0, 0.0, 0.0
-    forcing = _FORCING[1]
-    while not (norm <= goal and (refreshed or close)):
+    refreshed, failures, passes, rough = True, 0, 0.0, 0.0
+    forcing, doubt = _FORCING[1], _ERROR
+    while not (norm <= goal and (refreshed or norm + doubt * known <= goal)):
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
             return Descent(state.step, False, passes, rough, done)
@@ -206,12 +210,12 @@ def descend(
             kept = solver.kept_rows(base, _CLASS_ROWS)
             metric, made = solver.class_metric(base, state, kept) if kept else None, norm
             passes += 0.5 * kept**2 / float(base.samples)  # its products, in units of a pass
-        close = _CLOSE * known <= goal
-        asked = max(forcing, 0.5 * goal / norm)
-        limits = _Limits(asked, most, goal, _REFRESH * known, close)
+        asked = max(forcing, _AIM * goal / norm)
+        fall = min(max(_TRUSTED * doubt, _REFRESH[0]), _REFRESH[1])
+        limits = _Limits(asked, most, goal, fall * known, doubt * known)
         before = state
         state, taken = _take(base, low, metric, state, limits)
-        count, residual, rounded, new, anew = (float(number) for number in np.asarray(taken))
+        count, residual, rounded, new, anew, error = (float(number) for number in np.asarray(taken))
         if not math.isfinite(new):
             return Descent(before.step, False, passes, rough, done)
         done += 1
@@ -224,7 +228,7 @@ def descend(
         refreshed, norm = bool(anew), new
         if refreshed:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
-            known = norm
+            doubt, known = _DOUBT * error / known, norm
     return Descent(state.step, True, passes, rough, done)
 
 
