@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import gramlab
 from gramlab import device
 from gramlab.batches import in_batches
-from gramlab.heads import bfloat16, coordinates, corrections, newton, solver
+from gramlab.heads import bfloat16, coordinates, corrections, newton, points, solver
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 
@@ -95,7 +95,7 @@ def base_point(n=40, d=6, k=3, weight_decay=0.02, seed=5):
     spectrum = Spectrum.of(features)
     z = jnp.asarray(spectrum.coordinates)
     with device.float64():
-        gradient, _, predictions = solver.evaluate(
+        gradient, _, predictions = points.evaluate(
             z, float(n), jnp.asarray(targets - 1 / k), weight_decay, jnp.zeros((k, d))
         )
     values = (z, spectrum.eigenvalues, weight_decay, n, gradient, np.asarray(predictions) + 1 / k)

@@ -283,14 +283,14 @@ def test_float32_only_begins_and_float64_decides(tolerance, monkeypatch):
 def test_a_step_that_does_not_lower_the_objective_is_not_taken():
     """The line search along a direction of ascent, which is planted, stays where it is."""
     from gramlab import device
-    from gramlab.heads import descent, solver
+    from gramlab.heads import descent, products
 
     features, targets = problem(30, 5, 3, seed=8)
     found = _Descent(GeneralizedCrossEntropyHead(1e-2), loss(features, targets), None)
     with device.float64():
         z, gradient = found.setting.base.z, found.walk.state.gradient
         up, down = (
-            float(descent._line_search(found.setting, found.walk, d, solver._forward(z, d)))
+            float(descent._line_search(found.setting, found.walk, d, products.forward(z, d)))
             for d in (gradient, -gradient)
         )
     assert up == 0.0

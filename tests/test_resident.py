@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab import device, errors
-from gramlab.heads import bfloat16, coordinates, corrections, resident, solver
+from gramlab.heads import bfloat16, coordinates, corrections, points, resident
 from gramlab.heads.objective import SoftmaxObjective, softmax
 from gramlab.heads.resident import ResidentFit, ResidentTargets
 
@@ -51,9 +51,9 @@ def counted(monkeypatch, module, name: str) -> list[int]:
 
 
 def blockwise(x, targets, weight_decay, weights, rows):
-    """Gradient (d, K) and P (N, K) of ``solver.evaluate_blocks`` in float64."""
+    """Gradient (d, K) and P (N, K) of ``points.evaluate_blocks`` in float64."""
     with device.float64():
-        gradient, found = solver.evaluate_blocks(
+        gradient, found = points.evaluate_blocks(
             jnp.asarray(x), jnp.asarray(targets), weight_decay, jnp.asarray(weights.T), rows, "f8"
         )
         return np.asarray(gradient).T, np.asarray(found)

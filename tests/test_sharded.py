@@ -21,7 +21,7 @@ from conftest import problem
 import gramlab
 from gramlab import device
 from gramlab.errors import InvalidFeatures, InvalidSetting, InvalidTargets
-from gramlab.heads import solver
+from gramlab.heads import points, solver
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 
@@ -40,7 +40,7 @@ import gramlab
 from conftest import problem
 from gramlab import device
 from gramlab.errors import GramlabError
-from gramlab.heads import sharded, solver
+from gramlab.heads import points, sharded, solver
 
 N, D, K = 203, 12, 5
 features, targets = problem(N, D, K, seed=3)
@@ -99,7 +99,7 @@ found["planted"] = fitted(wrong, slice(None), 1e-1)
 with device.float64():
     objective = sharded.sharded_objective(s, targets, 1e-3)
     cast = lambda value: np.asarray(value, dtype=np.float32)
-    start = solver.evaluate(z, float(N), objective.target_deviations, 1e-3, np.zeros((K, D)))
+    start = points.evaluate(z, float(N), objective.target_deviations, 1e-3, np.zeros((K, D)))
     p = (start[2] + 1 / K).astype(np.float32)
     base = solver.Base(z, np.ones(D, np.float32), cast(1e-3), cast(N), cast(start[0]), p)
     state = solver.start(base, 10)
@@ -364,7 +364,7 @@ def test_solver_formulas_ignore_rows_of_zeros(counted):
             z, deviations = jnp.asarray(z), jnp.asarray(deviations)
             a = jnp.asarray(np.random.default_rng(0).standard_normal((3, 4)))
             a = a - a.mean(axis=0)
-            gradient, _, predictions = solver.evaluate(z, samples, deviations, 0.01, a)
+            gradient, _, predictions = points.evaluate(z, samples, deviations, 0.01, a)
             base = solver.Base(
                 z,
                 jnp.asarray(Spectrum.of(features).eigenvalues),
@@ -376,7 +376,7 @@ def test_solver_formulas_ignore_rows_of_zeros(counted):
             state = solver.start(base, 4)
             curvatures = solver.scalar_metric(base, state).curvature
             state = solver.advance(base, solver.scalar_metric(base, state), state, 0.0, 3)
-            first = solver.first_gradient(z, samples, deviations)
+            first = points.first_gradient(z, samples, deviations)
             moved = solver.scalar_metric(base, state).curvature
         return [np.asarray(v) for v in (gradient, first, curvatures, state.step, moved)]
 

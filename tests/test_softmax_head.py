@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from gramlab import device
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads import solver
+from gramlab.heads import points, solver
 from gramlab.heads.fit import Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.objective import SoftmaxObjective, softmax
@@ -190,7 +190,7 @@ def settled(weight_decay=0.01, iterations=0, dtype=np.float64, n=24, k=3):
     spectrum = Spectrum.of(features)
     z = jnp.asarray(spectrum.coordinates)
     deviations, a = jnp.asarray(targets - 1 / k), jnp.zeros((k, 6))
-    gradient, _, predictions = solver.evaluate(z, float(n), deviations, weight_decay, a)
+    gradient, _, predictions = points.evaluate(z, float(n), deviations, weight_decay, a)
     values = (z, spectrum.eigenvalues, weight_decay, n, gradient, predictions + 1 / k)
     base = solver.Base(*(jnp.asarray(v, dtype=dtype) for v in values))
     state = solver.start(base, 5)
@@ -355,8 +355,8 @@ def test_the_best_multiple_of_a_start(confidence):
     with device.float64():
         logits = features.x @ weights
         arguments = (targets - 1 / 4, 60.0, 1e-2 * float(np.vdot(weights, weights)))
-        found = float(solver.best_multiple(logits, *arguments))
-        wrong = float(solver.best_multiple(logits, -arguments[0], *arguments[1:]))
+        found = float(points.best_multiple(logits, *arguments))
+        wrong = float(points.best_multiple(logits, -arguments[0], *arguments[1:]))
     best = minimize_scalar(lambda s: objective.value(s * weights), bounds=(0, 10), method="bounded")
     assert objective.value(found * weights) - best.fun <= 1e-6 * (np.log(4) - best.fun)
     assert objective.value(wrong * weights) > objective.value(found * weights)  # planted

@@ -20,7 +20,7 @@ from _measure import Settings, fresh, named, noisy, prepared, spread, table
 import gramlab
 from gramlab import device
 from gramlab.batches import in_batches
-from gramlab.heads import solver
+from gramlab.heads import points, solver
 
 HEADS, QUICK_HEADS = 12, 4
 WIDTHS = (1, 2, 4, 8)
@@ -64,7 +64,7 @@ def widened(features: gramlab.Features, targets: list, settings: Settings) -> di
         eigenvalues = jnp.asarray(spectrum.eigenvalues, jnp.float32)
 
         def base(one: Any) -> solver.Base:
-            gradient = solver.first_gradient(z, jnp.float32(n), jnp.asarray(one, jnp.float32))
+            gradient = points.first_gradient(z, jnp.float32(n), jnp.asarray(one, jnp.float32))
             scalars = jnp.float32(WEIGHT_DECAY), jnp.float32(n)
             uniform = jnp.full((n, k), 1.0 / k, jnp.float32)
             return solver.Base(z, eigenvalues, *scalars, gradient, uniform)

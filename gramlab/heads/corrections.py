@@ -18,15 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device, errors
-from gramlab.heads import newton, solver
+from gramlab.heads import newton, points, solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.resident import ResidentTargets, block_rows
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
+from gramlab.heads.stopping import stopped, tighter_target
 from gramlab.targets import OneHotRows
 
-__all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help", "stopped", "tighter_target"]
+__all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help"]
 
 _PRECISELY = "class-metric L-BFGS corrections"
 _ROUGHLY = "Newton-CG corrections in bfloat16"
@@ -136,7 +137,7 @@ class Corrections:
         """The gradient at W = 0, whose norm is the measure of the tolerance, in a precision."""
         self.seen_in, k = dtype, self.objective.n_classes
         x, n = self.coordinates.rows(dtype), self.objective.n_samples
-        moment = solver.first_gradient(x, dtype(n), self.targets, k)
+        moment = points.first_gradient(x, dtype(n), self.targets, k)
         self.passes += 0.5
         self.start_gradient = np.asarray(moment, dtype=np.float64)
         self.start_norm = float(jnp.linalg.norm(moment))
@@ -166,7 +167,7 @@ class Corrections:
         weights = jnp.asarray(self.w, dtype=dtype)
         if self.in_blocks and logits is None:
             self.logits = self.deviations = None
-            gradient, self.probabilities = solver.evaluate_blocks(
+            gradient, self.probabilities = points.evaluate_blocks(
                 self.coordinates.rows_exactly(),
                 self.targets,
                 np.float64(self.objective.weight_decay),
@@ -175,7 +176,7 @@ class Corrections:
                 self.dtype,
             )
         else:
-            gradient, self.logits, self.deviations = solver.evaluate(
+            gradient, self.logits, self.deviations = points.evaluate(
                 self.coordinates.rows(dtype),
                 dtype(self.objective.n_samples),
                 self.targets,
@@ -192,9 +193,9 @@ class Corrections:
         """The best multiple of the start: a ray of weights is a ray of logits."""
         self.w = _zero_sum(self.coordinates.in_span(start.T))
         dtype = self.seen_in
-        logits = solver.logits(self.coordinates.rows(dtype), jnp.asarray(self.w, dtype=dtype))
+        logits = points.logits(self.coordinates.rows(dtype), jnp.asarray(self.w, dtype=dtype))
         squares = float(np.vdot(self.w, self.w))
-        multiple = solver.best_multiple(
+        multiple = points.best_multiple(
             logits,
             self.targets,
             dtype(self.objective.n_samples),
@@ -219,7 +220,7 @@ class Corrections:
     def predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """P − 1/K and P (N, K) at the weights in float64; not of shards, nor where in blocks."""
         with device.float64():
-            return np.asarray(self.deviations), np.asarray(solver.softmax(self.logits))
+            return np.asarray(self.deviations), np.asarray(points.softmax(self.logits))
 
     def _base(self) -> solver.Base:
         cast = partial(jnp.asarray, dtype=self.dtype)
@@ -376,7 +377,7 @@ class Corrections:
             return np.asarray(self.logits)
         x, weights = self.coordinates.rows_exactly(), jnp.asarray(self.w, dtype=np.float64)
         rows = block_rows(self.objective.features.n_features, self.objective.n_classes)
-        return np.asarray(solver.predictions(x, weights, rows, solver.identity))
+        return np.asarray(points.predictions(x, weights, rows, points.identity))
 
     def _weights(self) -> np.ndarray:
         return np.ascontiguousarray(self.w.T)
@@ -401,42 +402,6 @@ class Corrections:
 def rough_products_help(n: int, d: int, k: int) -> bool:
     """Whether products of bfloat16 numbers are fast here, and N × d by K work enough for them."""
     return 4.0 * n * min(n, d) * k >= _NEWTON_WORK and device.multiplies_bfloat16()
-
-
-def tighter_target(
-    objective: SoftmaxObjective, weights: np.ndarray, logits: np.ndarray, norm: float, share: float
-) -> float | None:
-    """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
-
-    It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
-    passes to compute as going on until the global one suffices.
-    """
-    needed = objective.weight_decay * _needed_bound(objective, logits, share)
-    rounding = objective.gradient_rounding(weights, logits)
-    if norm + rounding < needed:
-        return None
-    return max(0.5 * (needed - rounding), 0.5 * rounding)
-
-
-def _needed_bound(objective: SoftmaxObjective, logits: np.ndarray, share: float) -> float:
-    """The bound on ‖W − W*‖_F below which ``share`` of the training rows are certified."""
-    top = np.partition(logits, -2, axis=1)[:, -2:]
-    # A zero row has zero logits at every W: its tie is real and never certified.
-    norms = np.where(objective.row_norms > 0.0, objective.row_norms, np.inf)
-    ratios = np.sort((top[:, 1] - top[:, 0]) / (math.sqrt(2.0) * norms))
-    return float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
-
-
-def stopped(outcome: str, reached: float, passes: float, max_passes: int) -> str:
-    """Why it did not converge and what to do; empty if it did."""
-    found = f"relative gap {reached:.1e} after {passes:.0f} passes"
-    return {
-        "converged": "",
-        "pass limit": f"stopped at max_passes={max_passes} with {found}: raise "
-        "max_passes, loosen tolerance, or raise weight_decay",
-        "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
-        "can be computed here; loosen tolerance, or raise weight_decay",
-    }[outcome]
 
 
 def _zero_sum(a: np.ndarray) -> np.ndarray:

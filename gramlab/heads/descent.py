@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gramlab.heads import solver
+from gramlab.heads import products, solver
 
 __all__ = ["Problem", "Walk", "advance", "begin", "value_and_residual"]
 
@@ -56,14 +56,14 @@ def _at(problem: Problem, weights: jax.Array, logits: jax.Array):
     """Objective, residual and gradient (K, r)."""
     base = problem.base
     loss, residual = value_and_residual(problem, logits)
-    gradient = solver._backward(base.z, residual) / base.samples + base.weight_decay * weights
+    gradient = products.backward(base.z, residual) / base.samples + base.weight_decay * weights
     return loss + 0.5 * base.weight_decay * jnp.vdot(weights, weights), residual, gradient
 
 
 @partial(jax.jit, static_argnames="memory")
 def begin(problem: Problem, weights: jax.Array, memory: int) -> Walk:
     """At ``weights`` (K, r), with an empty memory; one pass."""
-    logits = solver._forward(problem.base.z, weights)
+    logits = products.forward(problem.base.z, weights)
     value, residual, gradient = _at(problem, weights, logits)
     pairs = jnp.zeros((memory, *weights.shape), weights.dtype)
     state = solver.State(
@@ -122,7 +122,7 @@ def _line_search(problem: Problem, walk: Walk, direction: jax.Array, moved: jax.
 def _iterate(problem: Problem, walk: Walk) -> Walk:
     base, state = problem.base, walk.state
     direction = solver._direction(base, problem.metric, state)
-    moved = solver._forward(base.z, direction)
+    moved = products.forward(base.z, direction)
     tau = _line_search(problem, walk, direction, moved)
     step = tau * direction
     weights, logits = state.step + step, state.logits + tau * moved

@@ -12,9 +12,10 @@ point (see ``heads.solver``) one iteration is
 * the gradient, moved by Z̃ᵀ times the change of the predictions.
 
 The step is what rounding left of d, so that logits, step and gradient belong to the same point of
-the rounded problem. Its gradient is wrong by some percent of its *change* since it was last known;
-when it has fallen that far, logits and gradient are made anew with Z in float32. About four such
-refreshments take the gradient to 1e-5 of its start.
+the rounded problem. Its gradient is wrong by a small part of its *change* since it was last known;
+before it has fallen that far, logits and gradient are made anew with Z in float32. How far the two
+were apart then is the measure for the next time. One to four such refreshments take the gradient
+to 1e-5 of its start.
 
 How far the conjugate gradients go is decided by Eisenstat and Walker's first rule (SIAM J. Sci.
 Comput. 17, 1996): not further than the quadratic model, rounding included, was seen to be right.

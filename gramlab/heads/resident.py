@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device, memory
-from gramlab.heads import solver
+from gramlab.heads import points
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import Fit, SolveStats, Targets
 from gramlab.heads.objective import SoftmaxObjective, softmax
@@ -62,12 +62,12 @@ class ResidentFit(Fit):
     @cached_property
     def deviations(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P − 1/K (N, K) on the training rows."""
-        return self._on_host(solver.centred_softmax)
+        return self._on_host(points.centred_softmax)
 
     @cached_property
     def probabilities(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P (N, K) on the training rows."""
-        return self._on_host(solver.softmax)
+        return self._on_host(points.softmax)
 
     def on_device(self, link: Callable[[jax.Array], jax.Array]) -> jax.Array:
         """``link`` of the logits (N, K) in float64."""
@@ -75,7 +75,7 @@ class ResidentFit(Fit):
         d, k = self.weights.shape
         with device.float64():
             weights = jnp.asarray(np.ascontiguousarray(self.weights.T))
-            return solver.predictions(coordinates.rows_exactly(), weights, block_rows(d, k), link)
+            return points.predictions(coordinates.rows_exactly(), weights, block_rows(d, k), link)
 
     def _on_host(self, link: Callable[[jax.Array], jax.Array]) -> np.ndarray:
         n, k = self.shape
@@ -113,4 +113,4 @@ class ResidentTargets(Targets):
 
     def on_device(self) -> jax.Array:
         """T − 1/K (N, K) in float64."""
-        return self.__dict__["fit"].on_device(solver.centred_softmax)
+        return self.__dict__["fit"].on_device(points.centred_softmax)

@@ -12,11 +12,12 @@ import numpy as np
 from gramlab import device, errors, validation
 from gramlab.features import Features
 from gramlab.heads.coordinates import fetch
-from gramlab.heads.corrections import SAFETY, Asked, Corrections, stopped, tighter_target
+from gramlab.heads.corrections import SAFETY, Asked, Corrections
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.objective import SoftmaxObjective, softmax
 from gramlab.heads.resident import ResidentFit, ResidentTargets
 from gramlab.heads.sharded import ShardedObjective, sharded_objective
+from gramlab.heads.stopping import stopped, tighter_target
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
 from gramlab.sharded import ShardedFeatures
 from gramlab.targets import OneHotRows

@@ -23,22 +23,18 @@ Both are followed by the projection on weights that sum to zero over classes, wh
 lies; without it the class blocks, which do not know of each other, would leave that space and
 lose to it what they gain.
 
-Weights are (K, r) here, so that both products of a pass run along contiguous rows. Products ask for
-full precision: accelerators would otherwise round float32 operands to a third of the digits. There
-memory is the scarcer thing, so float64 is made block by block of float32 rows.
+Weights are (K, r) here, so that both products of a pass run along contiguous rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
-from gramlab import device
+from gramlab.heads.products import backward, forward
 
 __all__ = [
     "Base",
@@ -47,20 +43,11 @@ __all__ = [
     "advance",
     "apply_inverse",
     "at_step",
-    "best_multiple",
-    "centred_softmax",
     "class_metric",
-    "evaluate",
-    "evaluate_blocks",
-    "first_gradient",
-    "identity",
     "kept_rows",
     "line_search",
-    "logits",
-    "predictions",
     "rebase",
     "scalar_metric",
-    "softmax",
     "start",
 ]
 
@@ -101,23 +88,6 @@ class State(NamedTuple):
     iterations: jax.Array  # pairs ever stored; slot = iterations mod m
 
 
-def _forward(z: jax.Array, weights: jax.Array) -> jax.Array:
-    """Z·Wᵀ (N, K)."""
-    if device.accelerated():
-        return jnp.matmul(z, weights.T, precision="highest")
-    # On CPUs a product with the classes outside is a third faster than one with samples outside,
-    # the transposition included; elementwise work is the other way round. The barrier keeps the
-    # two apart.
-    return jax.lax.optimization_barrier(jnp.matmul(weights, z.T, precision="highest")).T
-
-
-def _backward(z: jax.Array, values: jax.Array) -> jax.Array:
-    """Valuesᵀ·Z (K, r)."""
-    if device.accelerated():
-        return jnp.matmul(values.T, z, precision="highest")
-    return jnp.matmul(jax.lax.optimization_barrier(values.T), z, precision="highest")
-
-
 def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
     """softmax(v₀ + U) − softmax(v₀) by rows, with small relative error however small U is."""
     p = base.probabilities
@@ -128,140 +98,6 @@ def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
     # Where a class that was nearly impossible takes over, the change is as large as P itself and
     # the plain difference is the accurate one.
     return p * (jnp.where(partition > 0.5, change - mean, factor - partition) / partition)
-
-
-def _deviations(targets: jax.Array, k: int | None, dtype: DTypeLike) -> jax.Array:
-    """T − 1/K (n, K), of those or of labels (n,)."""
-    if k is not None and targets.ndim == 1:
-        return jax.nn.one_hot(targets, k, dtype=dtype) - jnp.asarray(1.0 / k, dtype)
-    return targets.astype(dtype)
-
-
-def centred_softmax(logits: jax.Array) -> jax.Array:
-    """softmax(v) − 1/K by rows, accurate however small the logits are."""
-    shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
-    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
-    return (shifted - shifted.mean(axis=1, keepdims=True)) / partition
-
-
-@partial(jax.jit, static_argnames="classes")
-def first_gradient(
-    z: jax.Array, samples: jax.Array, targets: jax.Array, classes: int | None = None
-) -> jax.Array:
-    """Gradient (K, r) at W = 0, where P − 1/K vanishes.
-
-    Here and below targets are deviations T − 1/K (N, K), or labels (N,) of so many classes.
-    """
-    return -_backward(z, _deviations(targets, classes, z.dtype)) / samples
-
-
-@jax.jit
-def evaluate(
-    z: jax.Array,
-    samples: jax.Array,
-    targets: jax.Array,
-    weight_decay: jax.Array,
-    weights: jax.Array,
-    logits: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gradient (K, r), logits (N, K) and P − 1/K (N, K) at ``weights`` (K, r).
-
-    The logits may be given, which saves half a pass.
-    """
-    logits = _forward(z, weights) if logits is None else logits
-    predictions = centred_softmax(logits)
-    residual = predictions - _deviations(targets, weights.shape[0], z.dtype)
-    gradient = _backward(z, residual) / samples + weight_decay * weights
-    return gradient, logits, predictions
-
-
-@partial(jax.jit, static_argnames=("rows", "dtype"))
-def evaluate_blocks(
-    z: jax.Array,
-    targets: jax.Array,
-    weight_decay: jax.Array,
-    weights: jax.Array,
-    rows: int,
-    dtype: DTypeLike,
-) -> tuple[jax.Array, jax.Array]:
-    """Gradient (K, r) in float64, and P (N, K) as ``dtype``, ``rows`` rows at a time.
-
-    Nothing in float64 is larger than a block: features and labels may be of any precision that
-    holds them exactly.
-    """
-    n, k = len(z), len(weights)
-    rows = min(rows, n)
-
-    def block(i, carry):
-        gradient, probabilities = carry
-        first = jnp.minimum(i * rows, n - rows)  # the last block begins in the one before
-        some, soft = (jax.lax.dynamic_slice_in_dim(a, first, rows) for a in (z, targets))
-        some = some.astype(jnp.float64)
-        predictions = centred_softmax(_forward(some, weights))
-        new = first + jnp.arange(rows) >= i * rows
-        residual = predictions - _deviations(soft, k, jnp.float64)
-        gradient += _backward(some, jnp.where(new[:, None], residual, 0.0))
-        found = (predictions + 1.0 / k).astype(dtype)
-        return gradient, jax.lax.dynamic_update_slice_in_dim(probabilities, found, first, 0)
-
-    carry = (jnp.zeros_like(weights), jnp.zeros((n, k), dtype))
-    gradient, probabilities = jax.lax.fori_loop(0, -(-n // rows), block, carry)
-    return gradient / n + weight_decay * weights, probabilities
-
-
-@jax.jit
-def softmax(logits: jax.Array) -> jax.Array:
-    """P (N, K)."""
-    return jax.nn.softmax(logits, axis=1)
-
-
-def identity(logits: jax.Array) -> jax.Array:
-    """The logits, as a link."""
-    return logits
-
-
-@partial(jax.jit, static_argnames=("rows", "link"))
-def predictions(
-    z: jax.Array, weights: jax.Array, rows: int, link: Callable[[jax.Array], jax.Array]
-) -> jax.Array:
-    """``link`` of the logits (N, K), in the precision of ``weights``, ``rows`` rows at a time."""
-    n = len(z)
-    rows = min(rows, n)
-
-    def block(i, found):
-        first = jnp.minimum(i * rows, n - rows)
-        some = jax.lax.dynamic_slice_in_dim(z, first, rows).astype(weights.dtype)
-        return jax.lax.dynamic_update_slice_in_dim(found, link(_forward(some, weights)), first, 0)
-
-    return jax.lax.fori_loop(0, -(-n // rows), block, jnp.zeros((n, len(weights)), weights.dtype))
-
-
-@jax.jit
-def logits(z: jax.Array, weights: jax.Array) -> jax.Array:
-    """Logits (N, K) at ``weights`` (K, r)."""
-    return _forward(z, weights)
-
-
-@jax.jit
-def best_multiple(
-    logits: jax.Array, targets: jax.Array, samples: jax.Array, curvature: jax.Array
-) -> jax.Array:
-    """The s ≥ 0 with the least L(sW), near enough; ``curvature`` is λ‖W‖².
-
-    Newton's method on a convex function of one number, kept within a factor of 2 a step. A student
-    whose targets doubt what its start is sure of begins far better from less of it.
-    """
-    linear = jnp.vdot(_deviations(targets, logits.shape[1], logits.dtype), logits) / samples
-
-    def step(_, s):
-        p = jax.nn.softmax(s * logits, axis=1)
-        mean = (p * logits).sum(axis=1)
-        # Σ_k logits = 0, so that targets and their deviations from 1/K are the same here.
-        slope = mean.sum() / samples - linear + s * curvature
-        spread = (jnp.vdot(p * logits, logits) - jnp.vdot(mean, mean)) / samples + curvature
-        return jnp.clip(s - slope / spread, 0.5 * s, 2.0 * s)
-
-    return jax.lax.fori_loop(0, 4, step, jnp.ones((), logits.dtype))
 
 
 @partial(jax.jit, static_argnames="memory")
@@ -299,9 +135,9 @@ def rebase(base: Base, state: State) -> State:
 
 def at_step(base: Base, step: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """U (N, K), ΔP (N, K) and the gradient (K, r) at W₀ + ``step``, in one pass."""
-    logits = _forward(base.z, step)
+    logits = forward(base.z, step)
     change = _prediction_change(base, logits)
-    gradient = base.gradient + _backward(base.z, change) / base.samples
+    gradient = base.gradient + backward(base.z, change) / base.samples
     return logits, change, gradient + base.weight_decay * step
 
 
@@ -443,11 +279,11 @@ def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
 
 def _iterate(base: Base, metric: Metric, state: State) -> State:
     direction = _direction(base, metric, state)
-    moved = _forward(base.z, direction)
+    moved = forward(base.z, direction)
     tau, change = line_search(base, state, direction, moved)
     step = tau * direction
     total = state.step + step
-    new = base.gradient + _backward(base.z, change) / base.samples + base.weight_decay * total
+    new = base.gradient + backward(base.z, change) / base.samples + base.weight_decay * total
     difference = new - state.gradient
     inner = jnp.vdot(step, difference)
     # ⟨step, difference⟩ ≥ λ‖step‖² by strong convexity; rounding can void that near the floor.
