@@ -400,7 +400,7 @@ def test_matrix_units_are_read_off_the_processor(facts, expected, monkeypatch, t
 
 def test_small_problems_are_left_alone(monkeypatch):
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
-    assert not corrections.rough_products_help(1797, 64, 10)
+    assert not corrections.rough_products_help(200, 20, 5)
     assert corrections.rough_products_help(7000, 1280, 101)
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
     assert not corrections.rough_products_help(7000, 1280, 101)

@@ -49,7 +49,7 @@ VARIANTS = {
     "Newton": NEWTON,
     "Newton, scalar metric": NEWTON | {(newton, "_CLASS_SOLVE"): 1000},
     "Newton, forcing 0.1": NEWTON | {(newton, "_FORCING"): (0.1, 0.1)},
-    "Newton, refreshed at 0.3": NEWTON | {(newton, "_REFRESH"): 0.3},
+    "Newton, refreshed at 0.03": NEWTON | {(newton, "_REFRESH"): (0.03, 0.03)},
 }
 
 
