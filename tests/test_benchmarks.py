@@ -274,11 +274,18 @@ def test_a_missed_head_is_marked(monkeypatch):
 
     second = {"min": 1.0, "median": 1.0, "max": 1.0, "runs": 1}
     head = {"problem": "p", "cold": second, "warm": second, "target": 1e-8, "passes": 4.0}
-    head |= {"bfloat16_passes": 2.0, "flops": 8e12, "flops_bfloat16": 4e12, "gap": 2e-8}
+    head |= {
+        "peak_bytes": 5e9,
+        "bfloat16_passes": 2.0,
+        "flops": 8e12,
+        "flops_bfloat16": 4e12,
+        "gap": 2e-8,
+    }
     ceilings = {"bfloat16": 4e13, "float32": 1e13, "float64": 1e13}
     record = {"device": "d", "ceilings": ceilings, "heads": [head], "study": None}
     text = "\n".join(accelerator.markdown(record, {}))
     assert "missed" in text
+    assert "memory: 5 GB" in text
     assert "| 8 | 50 % |" in text  # 8 TFLOP/s; 0.1 s of bfloat16 and 0.4 s of float32 in a second
     head["gap"] = 1e-9
     assert "missed" not in "\n".join(accelerator.markdown(record, {}))

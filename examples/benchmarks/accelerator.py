@@ -267,7 +267,11 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         return [f"Skipped: {record['skipped']}.", ""]
     ceiling = record["ceilings"]
     words = ", ".join(f"{rate / 1e12:.3g} in {dtype}" for dtype, rate in ceiling.items())
-    lines = [f"{record['device']}; square products reach, in TFLOP/s: {words}.", ""]
+    lines = [
+        f"{record['device']}; features in float32, weights and measured gaps in float64. Square "
+        f"products reach, in TFLOP/s: {words}.",
+        "",
+    ]
     rows = []
     for head in sorted(
         record["heads"], key=lambda head: (head["flops"] / head["passes"], head["problem"])
@@ -287,6 +291,8 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         )
     names = ["head", "cold, s", "warm, s", "gap", "passes", "TFLOP/s, warm", "of the ceiling"]
     lines += table(names, rows)
+    if peak := max((head["peak_bytes"] or 0 for head in record["heads"]), default=0):
+        lines += [f"Peak of the device's memory: {peak / 1e9:.3g} GB.", ""]
     found = record["study"]
     if found:
         lines += [
