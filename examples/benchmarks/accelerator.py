@@ -58,7 +58,7 @@ class Size:
         return f"{self.name}, N={self.samples}, d={self.features}, K={self.classes}"
 
 
-# What matters most comes first: such machines are lent for minutes.
+# What matters most comes first, for runs that are cut short.
 SIZES = (
     Size("CIFAR-100-sized", 50_000, 512, 100, 1e-10, (WEIGHT_DECAY, 5e-3)),
     Size("ImageNet-sized", 1_281_167, 2048, 1000, 1e-8, runs=1),

@@ -17,8 +17,9 @@ import numpy as np
 from gramlab import device, memory
 from gramlab.heads import points
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import Fit, SolveStats, Targets
-from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.fit import SolveStats, Targets
+from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.streamed import StreamedFit
 
 __all__ = ["ResidentFit", "ResidentTargets", "block_rows"]
 
@@ -30,11 +31,8 @@ def block_rows(n_features: int, n_classes: int) -> int:
     return max(1, _BLOCK_BYTES // (8 * (n_features + 4 * n_classes)))
 
 
-class ResidentFit(Fit):
-    """A fit whose predictions (N, K) come from the device, when they are first asked for.
-
-    Attributes are those of ``Fit``.
-    """
+class ResidentFit(StreamedFit):
+    """A fit whose predictions (N, K) come from the device, when they are first asked for."""
 
     def __init__(
         self,
@@ -43,16 +41,8 @@ class ResidentFit(Fit):
         stats: SolveStats,
         coordinates: Coordinates,
     ) -> None:
-        # Not the dataclass's own: deviations and probabilities are computed, not stored.
-        self.__dict__.update(
-            objective=objective,
-            coordinates=coordinates,
-            weights=weights,
-            link=softmax,
-            weight_decay=objective.weight_decay,
-            stats=stats,
-            certify=objective.certificate,
-        )
+        super().__init__(objective, weights, stats)
+        self.__dict__["coordinates"] = coordinates
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,12 +50,12 @@ class ResidentFit(Fit):
         return len(self.__dict__["coordinates"].features.x), self.weights.shape[1]
 
     @cached_property
-    def deviations(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def deviations(self) -> np.ndarray:
         """P − 1/K (N, K) on the training rows."""
         return self._on_host(points.centred_softmax)
 
     @cached_property
-    def probabilities(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def probabilities(self) -> np.ndarray:
         """P (N, K) on the training rows."""
         return self._on_host(points.softmax)
 
