@@ -161,8 +161,8 @@ class Coordinates:
 
 def fetch(features: Features) -> None:
     """Begin to put the rows on the device, where they fit, while the caller does something else."""
-    needed = 4 * features.n_samples * features.n_features
-    if not (features.is_mapped or device.shortage(2 * needed)):
+    needed = (4 + features.x.dtype.itemsize) * features.n_samples * features.n_features
+    if not (features.is_mapped or device.shortage(needed)):
         _rows(features, np.float32)
 
 

@@ -201,9 +201,9 @@ def descend(
     state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
     done = 0
-    refreshed, failures, passes, rough = True, 0, 0.0, 0.0
+    failures, passes, rough = 0, 0.0, 0.0
     forcing, doubt = _FORCING[1], _ERROR
-    while not (norm <= goal and (refreshed or norm + doubt * known <= goal)):
+    while norm > goal:  # a rounded gradient that met it was made anew, or known well enough
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
             return Descent(state.step, False, passes, rough, done)
@@ -223,11 +223,11 @@ def descend(
         passes += count + 1.0 + anew
         rough += count + 1.0
         report(passes, new)
-        # On accelerators products are quick, and a metric of many small factors is not.
+        # Of many small factors, which suits CPUs; on accelerators it was not measured.
         slow = inverse is None and count >= _CLASS_SOLVE and not device.accelerated()
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
-        refreshed, norm = bool(anew), new
-        if refreshed:
+        norm = new
+        if anew:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
             doubt, known = _DOUBT * error / known, norm
     return Descent(state.step, True, passes, rough, done)

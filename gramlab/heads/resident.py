@@ -1,7 +1,7 @@
 """Fits that stay on an accelerator: predictions are made there, and brought to the host if asked.
 
-A prediction matrix (N, K) takes half a pass to make and longer than the whole fit to bring to the
-host. A student takes its teacher's as it is.
+A prediction matrix (N, K) takes half a pass to make and much longer to bring to the host. A student
+takes its teacher's as it is.
 """
 
 from __future__ import annotations
