@@ -100,9 +100,16 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
             f"{what} needs {needed} bytes on {jax.local_devices()[0]}, {free} bytes are free: "
             f"{alternative}"
         )
+    kind = np.dtype(dtype)
+    if free is None and not memory.is_aligned(array) and array.dtype in (np.float32, np.float64):
+        # One copy, in the new precision, where there would be another of the array as it is.
+        converted = memory.aligned(array.shape, kind)
+        with np.errstate(over="ignore"):
+            np.copyto(converted, array, casting="same_kind")
+        array = converted
     with float64():
-        # Converted there: NumPy takes half precision apart one number at a time.
-        return jax.device_put(array).astype(np.dtype(dtype))
+        # Else converted there: NumPy takes half precision apart one number at a time.
+        return jax.device_put(array).astype(kind)
 
 
 def count() -> int:

@@ -59,6 +59,11 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     return raw[first : first + size].view(kind).reshape(shape)
 
 
+def is_aligned(array: np.ndarray) -> bool:
+    """Whether JAX can take the array on a CPU without copying it."""
+    return array.flags.c_contiguous and array.ctypes.data % _ALIGNMENT == 0
+
+
 def bytes_available() -> int:
     """Bytes of main memory that can be taken now: of the machine, within this process's limit."""
     import psutil

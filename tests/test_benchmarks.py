@@ -19,7 +19,7 @@ from conftest import with_spectrum
 
 import gramlab
 from gramlab import device
-from gramlab.heads import corrections
+from gramlab.heads import corrections, small
 from gramlab.heads.objective import SoftmaxObjective
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "examples" / "benchmarks"
@@ -37,6 +37,8 @@ CEILINGS = {
     "prescribed spectrum": 50,
     "digits raw, rough": 64,
     "digits unit, rough": 26,
+    "digits raw, one call": 45,
+    "digits unit, one call": 19,
 }
 
 
@@ -61,13 +63,16 @@ def fixed_problem(name: str) -> tuple[gramlab.Features, np.ndarray]:
 def passes(name: str, tolerance: float = TOLERANCE) -> float:
     features, targets = fixed_problem(name)
     rough = name.endswith("rough")  # with products of bfloat16 numbers, whatever the processor
+    work = small._WORK if name.endswith("one call") else 0.0
     with (
         mock.patch.object(device, "multiplies_bfloat16", return_value=rough),
         mock.patch.object(corrections, "_NEWTON_WORK", 0.0),
+        mock.patch.object(small, "_WORK", work),
     ):
         fit = gramlab.SoftmaxHead(WEIGHT_DECAY, tolerance=tolerance).fit(features, targets)
     assert fit.certificate.relative_gap <= tolerance
     assert bool(fit.stats.bfloat16_passes) == rough
+    assert (fit.stats.method == small.ONE_CALL) == (work > 0.0)
     return fit.stats.passes
 
 
@@ -86,9 +91,13 @@ def test_the_exact_head_needs_no_more_passes_than_agreed(name):
 
 
 def test_a_solver_that_works_too_much_is_caught():
-    """Planted: the same head made to go on for ten more digits of the gap."""
+    """Planted: the same head made to go on for ten more digits of the gap, or for six."""
     names = {name for name in CEILINGS if name.startswith("digits")}
-    assert set(too_many({name: passes(name, tolerance=1e-20) for name in names})) == names
+    single = {name for name in names if name.endswith("one call")}
+    counts = {name: passes(name, tolerance=1e-20) for name in names - single}
+    with mock.patch.object(small, "_AIM", 1e-3):
+        counts |= {name: passes(name) for name in single}
+    assert set(too_many(counts)) == names
 
 
 @pytest.mark.parametrize("name", CEILINGS)

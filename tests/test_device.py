@@ -1,4 +1,4 @@
-"""Host BLAS kept to one thread while JAX computes: nested, beside other threads, and given back."""
+"""Arrays on the device; host BLAS kept to one thread while JAX computes, and given back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from gramlab import SoftmaxHead, device
+from gramlab import SoftmaxHead, device, memory
 
 
 def blas_threads() -> set[int]:
@@ -73,3 +73,25 @@ def test_a_cpu_has_two_workers_where_the_process_may_use_two_cores(cores, worker
     """However many the machine has: a process held to one core has nothing to fill."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: cores)
     assert device.workers() == workers
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("source", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_arrive_as_they_are(offset, source, dtype):
+    """From any address, in rows or in columns; what float32 cannot hold is infinite, in silence."""
+    values = np.random.default_rng(0).standard_normal((6, 5))
+    values[0, 0] = 1e300 if source == np.float64 else 3e4
+    raw = memory.aligned((8 + 30,), source)
+    array = raw[offset : offset + 30].reshape(6, 5)
+    array[:] = values
+    with np.errstate(over="ignore"):
+        expected = array.astype(dtype)
+    for given in (array, np.asfortranarray(array)):
+        found = np.asarray(device.resident(given, "planted", dtype))
+        assert found.dtype == dtype
+        assert np.array_equal(found, expected)
+    assert memory.is_aligned(raw)
+    assert not memory.is_aligned(raw[1:])
+    assert not memory.is_aligned(np.asfortranarray(array))

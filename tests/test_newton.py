@@ -244,13 +244,14 @@ def test_numbers_out_of_range_leave_what_was_good():
     assert np.isfinite(np.asarray(found.step)).all()
 
 
-@given(forcing=st.floats(0.02, 0.3), error=st.floats(0.0, 10.0))
+@given(forcing=st.floats(*newton._FORCING), error=st.floats(0.0, 10.0))
 def test_forcing_stays_in_its_range_and_falls_no_faster_than_its_safeguard(forcing, error):
+    least, largest = newton._FORCING
     following = newton._next_forcing(forcing, error)
-    assert 0.02 <= following <= 0.3
+    assert least <= following <= largest
     if forcing**newton._GOLDEN > 0.1:
         assert following >= forcing**newton._GOLDEN
-    if 0.02 <= error <= 0.3:
+    if least <= error <= largest:
         assert following >= error
 
 

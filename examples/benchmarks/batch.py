@@ -75,14 +75,14 @@ def widened(features: gramlab.Features, targets: list, settings: Settings) -> di
         @jax.jit
         def run(many: solver.Base, state: solver.State) -> solver.State:
             metric = jax.vmap(solver.scalar_metric, in_axes=(shared, 0))(many, state)
-            step = jax.vmap(solver._iterate, in_axes=(shared, 0, 0))
+            step = jax.vmap(solver.iterate, in_axes=(shared, 0, 0))
             return jax.lax.fori_loop(0, ITERATIONS, lambda _, s: step(many, metric, s), state)
 
         @jax.jit
         def run_alone(one: solver.Base, state: solver.State) -> solver.State:
             metric = solver.scalar_metric(one, state)
             return jax.lax.fori_loop(
-                0, ITERATIONS, lambda _, s: solver._iterate(one, metric, s), state
+                0, ITERATIONS, lambda _, s: solver.iterate(one, metric, s), state
             )
 
         seconds["1"] = _median(run_alone, bases[0], solver.start(bases[0], 10), settings)

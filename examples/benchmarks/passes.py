@@ -19,7 +19,7 @@ import numpy as np
 
 import gramlab
 from gramlab import device
-from gramlab.heads import corrections, newton
+from gramlab.heads import corrections, newton, small
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.storage import atomic_write, output_folder, to_json
@@ -35,7 +35,7 @@ def never() -> bool:
     return False
 
 
-QUASI = {(device, "multiplies_bfloat16"): never}
+QUASI = {(device, "multiplies_bfloat16"): never, (small, "_WORK"): 0.0}
 NEWTON = {(device, "multiplies_bfloat16"): always, (corrections, "_NEWTON_WORK"): 0.0}
 VARIANTS = {
     "quasi-Newton": QUASI,

@@ -24,7 +24,7 @@ from gramlab.features import Features
 from gramlab.heads import bfloat16
 from gramlab.spectrum import Spectrum
 
-__all__ = ["Coordinates", "fetch"]
+__all__ = ["Coordinates", "fetch", "rows_on_device"]
 
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
@@ -96,7 +96,7 @@ class Coordinates:
         """‖X‖_F², to float32: it only decides what is worth its price."""
         memo = features._memo
         if "trace" not in memo:
-            memo["trace"] = float(_sum_of_squares(_rows(features, np.float32)))
+            memo["trace"] = float(_sum_of_squares(rows_on_device(features, np.float32)))
         return memo["trace"]
 
     @property
@@ -106,7 +106,7 @@ class Coordinates:
 
     def rows(self, dtype: npt.DTypeLike) -> jax.Array:
         """X (N, d) on the device, put there once per Features object and precision."""
-        return _rows(self.features, dtype)
+        return rows_on_device(self.features, dtype)
 
     def rows_exactly(self) -> jax.Array:
         """X (N, d) on the device, in the narrowest precision that holds it exactly."""
@@ -163,15 +163,20 @@ def fetch(features: Features) -> None:
     """Begin to put the rows on the device, where they fit, while the caller does something else."""
     needed = (4 + features.x.dtype.itemsize) * features.n_samples * features.n_features
     if not (features.is_mapped or device.shortage(needed)):
-        _rows(features, np.float32)
+        rows_on_device(features, np.float32)
 
 
-def _rows(features: Features, dtype: npt.DTypeLike) -> jax.Array:
+def rows_on_device(features: Features, dtype: npt.DTypeLike) -> jax.Array:
+    """X (N, d) on the device, put there once per Features object and precision."""
     memo, name = features._memo, np.dtype(dtype).name
     key = ("device", "rows", name)
     if key not in memo:
         if name == "float64" and features.x.dtype.itemsize < 8:
-            memo[key] = _widened(_rows(features, np.float32))  # exact, and quicker than the host
+            memo[key] = _widened(
+                rows_on_device(features, np.float32)
+            )  # exact, and quicker than the host
+        elif name == "float32" and ("device", "rows", "float64") in memo:
+            memo[key] = _narrowed(rows_on_device(features, np.float64))
         else:
             memo[key] = device.resident(features.x, f"the features (rows) as {name}", dtype)
     return memo[key]
@@ -180,6 +185,11 @@ def _rows(features: Features, dtype: npt.DTypeLike) -> jax.Array:
 @jax.jit
 def _widened(rows: jax.Array) -> jax.Array:
     return rows.astype(jnp.float64)
+
+
+@jax.jit
+def _narrowed(rows: jax.Array) -> jax.Array:
+    return rows.astype(jnp.float32)
 
 
 @jax.jit
@@ -195,15 +205,11 @@ def _quick(features: Features) -> Coordinates | None:
     """
     memo = features._memo
     if "quick basis" not in memo:
-        rows = _rows(features, np.float32)
-        largest = float(jnp.abs(rows).max())
+        usable, vectors, z, eigenvalues = _eigenbasis(rows_on_device(features, np.float32))
         memo["quick basis"] = None
-        if _QUICK_RANGE[0] < largest < _QUICK_RANGE[1]:
-            vectors = _eigenvectors(_gram(rows))
-            z, eigenvalues = _rotated(rows, vectors)
-            # Quotients, not LAPACK's eigenvalues: they are never negative. Their order, which may
-            # differ where they are rounding, matters to nobody here. The coordinates themselves
-            # are not kept: they know the features, and a circle keeps its arrays for long.
+        if usable:
+            # The coordinates themselves are not kept: they know the features, and a circle keeps
+            # its arrays for long.
             basis, eigenvalues = (np.asarray(a, dtype=np.float64) for a in (vectors, eigenvalues))
             memo["quick basis"] = (basis, eigenvalues, z)
     if memo["quick basis"] is None:
@@ -212,12 +218,21 @@ def _quick(features: Features) -> Coordinates | None:
     return Coordinates(features, basis, eigenvalues, quick=True)
 
 
-def _eigenvectors(gram: jax.Array) -> np.ndarray | jax.Array:
-    """(d, d), largest eigenvalue first. LAPACK, or on an accelerator its own library."""
-    if device.accelerated():
-        return jnp.linalg.eigh(gram)[1][:, ::-1]
-    found = scipy.linalg.eigh(np.asarray(gram), overwrite_a=True, driver="evd")[1]
-    return np.ascontiguousarray(found[:, ::-1])
+@jax.jit
+def _eigenbasis(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Whether it can be had; V (d, d), largest eigenvalue first; Z = XV; and the eigenvalues.
+
+    Those are quotients, not the factorization's: they are never negative. Their order, which may
+    differ where they are rounding, matters to nobody here.
+    """
+    largest = jnp.abs(rows).max()
+    usable = (largest > _QUICK_RANGE[0]) & (largest < _QUICK_RANGE[1])
+    gram = jnp.matmul(rows.T, rows, precision="highest")
+    # What is not finite must not reach the factorization.
+    gram = jnp.where(usable, gram, jnp.eye(len(gram), dtype=gram.dtype))
+    vectors = jnp.linalg.eigh(gram)[1][:, ::-1]
+    z = jnp.matmul(rows, vectors, precision="highest")
+    return usable, vectors, z, (z * z).sum(axis=0)
 
 
 def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:
@@ -264,7 +279,7 @@ def _inverted_there(gram: jax.Array, scale: ArrayLike, shift: ArrayLike) -> jax.
 def _rounded_rows(features: Features) -> bfloat16.Rounded:
     memo, key = features._memo, ("device", "rows", "bfloat16")
     if key not in memo:
-        memo[key] = bfloat16.rounded(_rows(features, np.float32))
+        memo[key] = bfloat16.rounded(rows_on_device(features, np.float32))
     return memo[key]
 
 
@@ -276,14 +291,3 @@ def _turn(weights: jax.Array, basis: jax.Array) -> jax.Array:
 @jax.jit
 def _turn_back(weights: jax.Array, basis: jax.Array) -> jax.Array:
     return jnp.matmul(weights, basis.T, precision="highest")
-
-
-@jax.jit
-def _gram(rows: jax.Array) -> jax.Array:
-    return jnp.matmul(rows.T, rows, precision="highest")
-
-
-@jax.jit
-def _rotated(rows: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    z = jnp.matmul(rows, vectors, precision="highest")
-    return z, (z * z).sum(axis=0)

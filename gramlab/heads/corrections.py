@@ -46,7 +46,7 @@ _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
 _FLOAT64_BYTES = 72  # of each logit in float64 corrections
-_NEWTON_WORK = 3e6  # operations of a pass from which rough products are worth their overhead
+_NEWTON_WORK = 1e7  # operations of a pass from which rough products are worth their overhead
 
 
 class Asked(NamedTuple):

@@ -40,7 +40,7 @@ from gramlab.heads.bfloat16 import Rounded, nearest, times, times_columns, times
 
 __all__ = ["Descent", "descend"]
 
-_FORCING = (0.02, 0.3)  # least and largest residual that conjugate gradients stop at, of ‖∇L‖
+_FORCING = (0.005, 0.3)  # least and largest residual that conjugate gradients stop at, of ‖∇L‖
 _GOLDEN = 0.5 * (1.0 + math.sqrt(5.0))  # safeguard of the rule: η falls no faster than η^this
 _AIM = 0.7  # of the goal, for the last residual
 _SOLVE = 200  # products with H for one step, at most

@@ -12,11 +12,12 @@ import numpy as np
 from gramlab import device, errors, validation
 from gramlab.features import Features
 from gramlab.heads.coordinates import fetch
-from gramlab.heads.corrections import SAFETY, Asked, Corrections
+from gramlab.heads.corrections import SAFETY, Asked, Corrections, rough_products_help
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.objective import SoftmaxObjective, softmax
 from gramlab.heads.resident import ResidentFit, ResidentTargets
 from gramlab.heads.sharded import ShardedObjective, sharded_objective
+from gramlab.heads.small import ONE_CALL, Attempt, attempt, is_small
 from gramlab.heads.stopping import stopped, tighter_target
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
 from gramlab.sharded import ShardedFeatures
@@ -173,8 +174,16 @@ class SoftmaxHead:
     def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
         with device.undisturbed():
             asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
+            found = self._attempt(objective, start)
+            if found is not None and found.reached and self.certified_share is None:
+                stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
+                weights = np.ascontiguousarray(found.weights.T)
+                return self._fit(objective, weights, found.deviations, found.probabilities, stats)
             try:
-                solve = Corrections(asked, objective, start)
+                solve = Corrections(asked, objective, start if found is None else found.weights.T)
+                if found is not None:
+                    solve.passes += found.passes
+                    solve.iterations += found.iterations
                 weights, stats = solve.run()
             except errors.NotEnoughMemory as shortage:
                 if not device.accelerated():
@@ -188,7 +197,33 @@ class SoftmaxHead:
                 probabilities = softmax(objective.features.own_rows(solve.logits))
             else:
                 deviations, probabilities = solve.predictions()
-        fit = Fit(
+        fit = self._fit(objective, weights, deviations, probabilities, stats)
+        if sharded:
+            _ = fit.certificate  # now, in all processes: one that asked alone would wait
+        return fit
+
+    def _attempt(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Attempt | None:
+        """A small head in one call; None where it is not small, or nothing came of it."""
+        n, d, k = objective.n_samples, objective.features.n_features, objective.n_classes
+        if isinstance(objective, ShardedObjective) or device.accelerated():
+            return None
+        if rough_products_help(n, d, k) or not is_small(n, d, k):
+            return None
+        fall = SAFETY * math.sqrt(self.tolerance)
+        found = attempt(objective, start, fall, self.max_passes)
+        if found is not None and self.progress is not None:
+            self.progress(found.passes, found.norm / found.start_norm)
+        return found
+
+    def _fit(
+        self,
+        objective: SoftmaxObjective,
+        weights: np.ndarray,
+        deviations: np.ndarray,
+        probabilities: np.ndarray,
+        stats: SolveStats,
+    ) -> Fit:
+        return Fit(
             weights=weights,
             deviations=deviations,
             probabilities=probabilities,
@@ -197,9 +232,6 @@ class SoftmaxHead:
             stats=stats,
             certify=objective.certificate,
         )
-        if sharded:
-            _ = fit.certificate  # now, in all processes: one that asked alone would wait
-        return fit
 
     def _streamed(
         self, objective: SoftmaxObjective, start: np.ndarray | None, shortage: str

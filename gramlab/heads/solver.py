@@ -44,6 +44,7 @@ __all__ = [
     "apply_inverse",
     "at_step",
     "class_metric",
+    "iterate",
     "kept_rows",
     "line_search",
     "rebase",
@@ -277,10 +278,11 @@ def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
     return -jax.lax.fori_loop(0, memory, forward, q)
 
 
-def _iterate(base: Base, metric: Metric, state: State) -> State:
+def iterate(base: Base, metric: Metric, state: State, slope_ratio: float = _SLOPE_RATIO) -> State:
+    """One quasi-Newton step in the given metric."""
     direction = _direction(base, metric, state)
     moved = forward(base.z, direction)
-    tau, change = line_search(base, state, direction, moved)
+    tau, change = line_search(base, state, direction, moved, slope_ratio)
     step = tau * direction
     total = state.step + step
     new = base.gradient + backward(base.z, change) / base.samples + base.weight_decay * total
@@ -310,4 +312,4 @@ def advance(base: Base, metric: Metric, state: State, target: jax.Array, limit: 
         norm = jnp.linalg.norm(state.gradient)
         return (norm > target) & (state.iterations < end)
 
-    return jax.lax.while_loop(unfinished, partial(_iterate, base, metric), state)
+    return jax.lax.while_loop(unfinished, partial(iterate, base, metric), state)
