@@ -178,6 +178,19 @@ def test_a_student_takes_its_teachers_predictions_on_the_device(accelerator):
     assert np.linalg.norm(student.weights - rounds[1].weights) <= bound
 
 
+def test_predictions_that_do_not_fit_there_are_made_on_the_host(accelerator, monkeypatch):
+    features, targets = problem(40, 3, 3, 0)
+    found, other = (gramlab.SoftmaxHead(1e-2).fit(features, targets) for _ in range(2))
+    expected = found.probabilities, found.deviations
+    asked: list[int] = []
+    monkeypatch.setattr(device, "shortage", lambda needed: asked.append(needed) or "planted")
+    monkeypatch.setattr(ResidentFit, "on_device", None)  # planted: nothing can be made there
+    made = other.probabilities, other.deviations
+    assert min(asked) >= 2 * expected[0].nbytes
+    for one, same in zip(made, expected, strict=True):
+        assert np.abs(one - same).max() <= 1e-14
+
+
 def test_targets_of_other_rows_are_refused(accelerator):
     features, targets = problem(40, 3, 3, 0)
     head = gramlab.SoftmaxHead(1e-2)

@@ -18,7 +18,7 @@ from gramlab import device, memory
 from gramlab.heads import points
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats, Targets
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.streamed import StreamedFit
 
 __all__ = ["ResidentFit", "ResidentTargets", "block_rows"]
@@ -52,12 +52,12 @@ class ResidentFit(StreamedFit):
     @cached_property
     def deviations(self) -> np.ndarray:
         """P − 1/K (N, K) on the training rows."""
-        return self._on_host(points.centred_softmax)
+        return self._on_host(points.centred_softmax, softmax_deviations)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
         """P (N, K) on the training rows."""
-        return self._on_host(points.softmax)
+        return self._on_host(points.softmax, softmax)
 
     def on_device(self, link: Callable[[jax.Array], jax.Array]) -> jax.Array:
         """``link`` of the logits (N, K) in float64."""
@@ -67,8 +67,16 @@ class ResidentFit(StreamedFit):
             weights = jnp.asarray(np.ascontiguousarray(self.weights.T))
             return points.predictions(coordinates.rows_exactly(), weights, block_rows(d, k), link)
 
-    def _on_host(self, link: Callable[[jax.Array], jax.Array]) -> np.ndarray:
+    def _on_host(
+        self,
+        link: Callable[[jax.Array], jax.Array],
+        same: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """``link`` of the logits (N, K); ``same``, by NumPy, if there is no room for it there."""
         n, k = self.shape
+        block = 8 * n * (len(self.weights) + 4 * k)
+        if device.shortage(16 * n * k + min(block, _BLOCK_BYTES)):
+            return same(self._logits())
         memory.check_memory(
             8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"
         )
