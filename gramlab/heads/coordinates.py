@@ -172,9 +172,8 @@ def rows_on_device(features: Features, dtype: npt.DTypeLike) -> jax.Array:
     key = ("device", "rows", name)
     if key not in memo:
         if name == "float64" and features.x.dtype.itemsize < 8:
-            memo[key] = _widened(
-                rows_on_device(features, np.float32)
-            )  # exact, and quicker than the host
+            # Exact, and quicker than the host.
+            memo[key] = _widened(rows_on_device(features, np.float32))
         elif name == "float32" and ("device", "rows", "float64") in memo:
             memo[key] = _narrowed(rows_on_device(features, np.float64))
         else:

@@ -123,7 +123,9 @@ def _solve(
     zero = cast(jnp.matmul(first, basis, precision="highest"))
     at = jnp.zeros_like(zero), zero, jnp.full(targets.shape, 1.0 / k, z.dtype)
     if start is not None:
-        at = _best_start(z, cast(targets), cast(_turned(start, basis)), samples, weight_decay, at)
+        # Of zero sum over classes, and without what lies outside the span of the rows.
+        turned = jnp.matmul(start - start.mean(axis=0), basis, precision="highest")
+        at = _best_start(z, cast(targets), cast(turned), samples, weight_decay, at)
     begin, gradient, probabilities = at
     base = solver.Base(z, cast(eigenvalues), weight_decay, samples, gradient, probabilities)
     goal = cast(numbers.fall * start_norm)
@@ -145,11 +147,6 @@ def _solve(
     return weights, deviations, points.softmax(logits), counts
 
 
-def _turned(weights: jax.Array, basis: jax.Array) -> jax.Array:
-    """Weights (K, r) that sum to zero over classes, less what lies outside the rows' span."""
-    return jnp.matmul(weights - weights.mean(axis=0), basis, precision="highest")
-
-
 def _best_start(
     z: jax.Array,
     targets: jax.Array,
@@ -158,9 +155,9 @@ def _best_start(
     weight_decay: jax.Array,
     at_zero: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Weights (K, r), gradient and P (N, K) at the best multiple of ``start``, or at W = 0.
+    """Weights (K, r), gradient and P (N, K) at the best multiple of ``start``.
 
-    The latter where the gradient there is no larger.
+    Or at W = 0, where the gradient there is smaller.
     """
     logits = forward(z, start)
     curvature = weight_decay * jnp.vdot(start, start)
