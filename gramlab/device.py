@@ -28,12 +28,14 @@ __all__ = [
     "accelerated",
     "agreed",
     "bytes_free",
+    "cores",
     "count",
     "describe",
     "float64",
     "gathered",
     "gram_action",
     "gram_matrix",
+    "has_tiles",
     "in_rows",
     "multiplies_bfloat16",
     "on_device",
@@ -124,12 +126,12 @@ def workers() -> list[int]:
     between its products keeps one core at most busy.
     """
     devices = jax.local_devices()
-    if len(devices) == 1 and devices[0].platform == "cpu" and _cores() > 1:
+    if len(devices) == 1 and devices[0].platform == "cpu" and cores() > 1:
         return [0, 0]
     return list(range(len(devices)))
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use, which can be fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -152,6 +154,11 @@ def multiplies_bfloat16() -> bool:
         capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))
         major = capability.partition(".")[0]  # other makers' are words
         return major.isdecimal() and int(major) >= _BFLOAT16_CAPABILITY
+    return has_tiles()
+
+
+def has_tiles() -> bool:
+    """Whether the processor has tile registers that multiply bfloat16 numbers (AMX)."""
     try:
         facts = _CPU_FACTS.read_text(encoding="utf-8")
     except OSError:  # not Linux

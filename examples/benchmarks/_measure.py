@@ -28,10 +28,10 @@ import threadpoolctl
 
 import gramlab
 from gramlab import device
-from gramlab.heads import bfloat16
+from gramlab.heads import bfloat16, tiles
 from gramlab.heads.objective import SoftmaxObjective
 
-PACKAGES = ("gramlab", "numpy", "scipy", "jax", "scikit-learn", "torch", "cyanure")
+PACKAGES = ("gramlab", "numpy", "scipy", "jax", "scikit-learn", "numba", "torch", "cyanure")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Others:
 
 @lru_cache
 def pass_seconds(n: int, r: int, k: int, dtype: str) -> dict[str, float]:
-    """The two products of one pass, X·(r, K) and Xᵀ·(n, K), by JAX and NumPy, in ``dtype``.
+    """The two products of one pass, X·(r, K) and Xᵀ·(n, K), by JAX, NumPy or in tiles.
 
     The best of several batches: the fastest the machine was seen to do, hence the hardest floor.
     """
@@ -240,10 +240,17 @@ def pass_seconds(n: int, r: int, k: int, dtype: str) -> dict[str, float]:
     found = {}
     x, w, p = (rng.standard_normal(s) for s in ((n, r), (r, k), (n, k)))
     if dtype == "bfloat16":  # NumPy has none; as the solver lays them out, without its rounding
-        low = bfloat16.rounded(jnp.asarray(x, jnp.float32))
+        z = jnp.asarray(x, jnp.float32)
         w, p = (jnp.asarray(a, jnp.bfloat16) for a in (w.T, p))
-        both = jax.jit(lambda: (bfloat16.times_rows(low, w), bfloat16.times_columns(low, p)))
-        return {"jax": _best(lambda: jax.block_until_ready(both()))}
+        both = jax.jit(
+            lambda low, w, p: (bfloat16.times_rows(low, w), bfloat16.times_columns(low, p))
+        )
+        lows = {"jax": bfloat16.plain(z)}
+        if tiles.available():
+            lows["tiles"] = tiles.pack(z)
+        for name, low in lows.items():
+            found[name] = _best(lambda low=low: jax.block_until_ready(both(low, w, p)))
+        return found
     x, w, p = (a.astype(dtype) for a in (x, w, p))
 
     def by_numpy() -> None:

@@ -1,11 +1,12 @@
 """Products of bfloat16 numbers, which some processors do several times as fast as float32's.
 
 Operands are rounded to eight bits, sums are float32's. Who uses such products must not need more
-(see ``heads.newton``).
+(see ``heads.newton``). They are XLA's, or those of ``heads.tiles`` where they can be had.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -13,11 +14,24 @@ import jax
 import jax.numpy as jnp
 
 from gramlab import device
+from gramlab.heads import tiles
+from gramlab.heads.tiles import Packed
 
-__all__ = ["Rounded", "gram", "nearest", "rounded", "times", "times_columns", "times_rows"]
+__all__ = [
+    "Packed",
+    "Rounded",
+    "curvature",
+    "gram",
+    "nearest",
+    "plain",
+    "rounded",
+    "times",
+    "times_columns",
+    "times_rows",
+]
 
 
-class Rounded(NamedTuple):
+class _Plain(NamedTuple):
     """Features rounded to bfloat16."""
 
     rows: jax.Array  # (N, r) Z̃
@@ -25,15 +39,23 @@ class Rounded(NamedTuple):
     columns: jax.Array | None
 
 
+Rounded = _Plain | Packed
+
+
 def rounded(z: jax.Array) -> Rounded:
-    """Z (N, r) rounded to bfloat16; on a CPU by rows and by columns."""
+    """Z (N, r) rounded to bfloat16, packed where that can be used."""
+    return tiles.pack(z) if tiles.available() else plain(z)
+
+
+def plain(z: jax.Array) -> Rounded:
+    """The same for XLA's products; on a CPU by rows and by columns."""
     return _rounded(z, by_columns=not device.accelerated())
 
 
 @partial(jax.jit, static_argnames="by_columns")
-def _rounded(z: jax.Array, *, by_columns: bool) -> Rounded:
+def _rounded(z: jax.Array, *, by_columns: bool) -> _Plain:
     rows = z.astype(jnp.bfloat16)
-    return Rounded(rows, jax.lax.optimization_barrier(rows).T if by_columns else None)
+    return _Plain(rows, jax.lax.optimization_barrier(rows).T if by_columns else None)
 
 
 def _dot(a: jax.Array, b: jax.Array, along: tuple[int, int]) -> jax.Array:
@@ -49,14 +71,30 @@ def times(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def times_rows(low: Rounded, weights: jax.Array) -> jax.Array:
     """Z̃·Wᵀ (N, K) of weights (K, r), which are rounded."""
+    if isinstance(low, Packed):
+        return tiles.times_rows(low, weights)
     return _dot(low.rows, nearest(weights), (1, 1))
 
 
 def times_columns(low: Rounded, values: jax.Array) -> jax.Array:
     """Valuesᵀ·Z̃ (K, r) of values (N, K), which are rounded."""
+    if isinstance(low, Packed):
+        return tiles.times_columns(low, values)
     if low.columns is None:
         return _dot(nearest(values), low.rows, (0, 0))
     return jax.lax.optimization_barrier(_dot(low.columns, nearest(values), (1, 0))).T
+
+
+def curvature(low: Rounded, p: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """D (K, r) ↦ Z̃ᵀ S Z̃ Dᵀ, turned (K, r), where S v = p ∘ (v − ⟨p, v⟩) by rows of P (N, K)."""
+    if isinstance(low, Packed):
+        return partial(tiles.curvature, low, tiles.padded(p))
+
+    def product(d: jax.Array) -> jax.Array:
+        weighted = p * times_rows(low, d)
+        return times_columns(low, weighted - p * weighted.sum(axis=1, keepdims=True))
+
+    return product
 
 
 def nearest(a: jax.Array) -> jax.Array:
@@ -68,6 +106,9 @@ def nearest(a: jax.Array) -> jax.Array:
 @jax.jit
 def gram(low: Rounded) -> jax.Array:
     """Z̃ᵀZ̃ (r, r)."""
+    if isinstance(low, Packed):
+        columns = jax.lax.optimization_barrier(tiles.by_columns(low))
+        return times(columns, columns)
     if low.columns is None:
         return _dot(low.rows, low.rows, (0, 0))
     return times(low.columns, low.columns)

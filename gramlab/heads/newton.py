@@ -36,7 +36,15 @@ from jax.typing import ArrayLike
 
 from gramlab import device
 from gramlab.heads import solver
-from gramlab.heads.bfloat16 import Rounded, nearest, times, times_columns, times_rows
+from gramlab.heads.bfloat16 import (
+    Packed,
+    Rounded,
+    curvature,
+    nearest,
+    times,
+    times_columns,
+    times_rows,
+)
 
 __all__ = ["Descent", "descend"]
 
@@ -93,12 +101,10 @@ def _direction(
     most: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Conjugate gradients to ‖H d + ∇L‖ ≤ ``residual``: d (K, r), products with H, the residual."""
-    p = base.probabilities + state.change
+    curved = curvature(low, base.probabilities + state.change)
 
     def times_hessian(d: jax.Array) -> jax.Array:
-        weighted = p * times_rows(low, d)
-        weighted = weighted - p * weighted.sum(axis=1, keepdims=True)
-        return times_columns(low, weighted) / base.samples + base.weight_decay * d
+        return curved(d) / base.samples + base.weight_decay * d
 
     def preconditioned(r: jax.Array) -> jax.Array:
         if isinstance(metric, solver.Metric):
@@ -223,8 +229,10 @@ def descend(
         passes += count + 1.0 + anew
         rough += count + 1.0
         report(passes, new)
-        # Of many small factors, which suits CPUs; on accelerators it was not measured.
-        slow = inverse is None and count >= _CLASS_SOLVE and not device.accelerated()
+        # Of many small factors, which suits CPUs; on accelerators it was not measured. Where
+        # products are those of tiles, an iteration in it takes twice a plain one.
+        slow = inverse is None and count >= _CLASS_SOLVE
+        slow = slow and not (device.accelerated() or isinstance(low, Packed))
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
         norm = new
         if anew:

@@ -1,0 +1,475 @@
+"""Products of bfloat16 numbers in the tile registers of AMX, compiled by Numba when first needed.
+
+A tile register holds 16 rows of 32 bfloat16 numbers, or 16 × 16 float32 sums. C += A·B takes A as
+16 rows × 32 and B as 16 pairs of rows × 16 columns × 2. Features lie in memory as the registers
+take them, two tiles beside each other, so that four products follow four loads. S is applied to
+logits while they are in the nearest cache, so that Z̃ᵀ S Z̃ d is one call.
+
+This file is imported by ``heads.tiles`` alone, which knows whether it can be, and what is to be
+computed. Addresses are plain integers, offsets those of XLA's C interface (xla/ffi/api/c_api.h).
+A part of a job is described in memory that XLA gave for it: eight numbers (kind, N, d, K, most
+pairs of row tiles whose logits are held, first and last pair, part), the addresses of four operands
+and two results, and of what all parts share.
+"""
+
+# What Numba compiles is called with fewer arguments than is written.
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["CURVATURE", "HANDLER", "LOGITS", "MOMENTS", "PACK", "SPACE", "TILE"]
+
+LOGITS, MOMENTS, CURVATURE, PACK = range(4)  # kinds of jobs
+TILE = 1024  # bytes
+_JOB = 192  # bytes of the numbers and addresses of one part of a job
+SPACE = _JOB + 64 + 64 + TILE  # ... with two configurations of the registers and a spare tile
+_ROWS = 32  # of features, in two tiles beside each other
+_STEPS = 10  # in which two tiles of rows stay in the nearest cache
+_FETCHED = 6  # lines a step of the next such tiles
+_WAKE = 7  # steps between two stores: the unit that stores tiles falls asleep without
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_POINTER = ir.PointerType(_I8)
+
+
+# ---- Instructions -----------------------------------------------------------------------------
+
+
+def _instruction(name: str, tiles: tuple[int, ...], operands: str) -> Callable:
+    """An instruction on those tile registers, of operands "p" (an address) and "i" (a number)."""
+
+    def lowered(context, builder, _, arguments):
+        kinds = [_I8] * len(tiles) + [_POINTER if kind == "p" else _I64 for kind in operands]
+        function = ir.FunctionType(ir.VoidType(), kinds)
+        called = cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.{name}")
+        values = [ir.Constant(_I8, tile) for tile in tiles]
+        for kind, value in zip(operands, arguments, strict=True):
+            values.append(builder.inttoptr(value, _POINTER) if kind == "p" else value)
+        builder.call(called, values)
+        return context.get_dummy_value()
+
+    signature = types.void(*[types.int64] * len(operands))
+    if operands == "pi":
+        return intrinsic(lambda typing, address, stride: (signature, lowered))
+    if operands == "p":
+        return intrinsic(lambda typing, address: (signature, lowered))
+    return intrinsic(lambda typing: (signature, lowered))
+
+
+_configure = _instruction("ldtilecfg", (), "p")
+_configuration = _instruction("sttilecfg", (), "p")
+_zero0, _zero1, _zero2, _zero3 = (_instruction("tilezero", (i,), "") for i in range(4))
+_load0, _load1, _load2, _load3, _load4, _load5, _load6, _load7 = (
+    _instruction("tileloadd64", (i,), "pi") for i in range(8)
+)
+_store0, _store1, _store2, _store3 = (_instruction("tilestored64", (i,), "pi") for i in range(4))
+_store6 = _instruction("tilestored64", (6,), "pi")
+# Sums 0 and 1 are of rows 4, sums 2 and 3 of rows 5; sums 0 and 2 of columns 6, 1 and 3 of 7.
+_times046 = _instruction("tdpbf16ps", (0, 4, 6), "")
+_times147 = _instruction("tdpbf16ps", (1, 4, 7), "")
+_times256 = _instruction("tdpbf16ps", (2, 5, 6), "")
+_times357 = _instruction("tdpbf16ps", (3, 5, 7), "")
+
+
+@intrinsic
+def _pointer(typing, address):
+    def lowered(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], _POINTER)
+
+    return types.voidptr(types.int64), lowered
+
+
+@intrinsic
+def _peek(typing, address):
+    """The eight bytes at an address."""
+
+    def lowered(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], ir.PointerType(_I64)))
+
+    return types.int64(types.int64), lowered
+
+
+def _poking(width: ir.IntType, kind) -> Callable:
+    @intrinsic
+    def poke(typing, address, value):
+        def lowered(context, builder, signature, arguments):
+            builder.store(arguments[1], builder.inttoptr(arguments[0], ir.PointerType(width)))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, kind), lowered
+
+    return poke
+
+
+_poke, _poke32 = _poking(_I64, types.int64), _poking(_I32, types.int32)
+
+
+@intrinsic
+def _call(typing, function, argument):
+    """A C function of one pointer that returns one."""
+
+    def lowered(context, builder, signature, arguments):
+        kind = ir.PointerType(ir.FunctionType(_I64, [_I64]))
+        return builder.call(builder.inttoptr(arguments[0], kind), [arguments[1]])
+
+    return types.int64(types.int64, types.int64), lowered
+
+
+@intrinsic
+def _fetch(typing, address):
+    """Begin to bring a cache line near; any address will do."""
+
+    def lowered(context, builder, signature, arguments):
+        kinds = [_POINTER, _I32, _I32, _I32]
+        function = ir.FunctionType(ir.VoidType(), kinds)
+        name = "llvm.prefetch.p0"
+        called = cgutils.get_or_insert_function(builder.module, function, name)
+        hints = [ir.Constant(_I32, hint) for hint in (0, 3, 1)]  # to read, nearest, of data
+        builder.call(called, [builder.inttoptr(arguments[0], _POINTER), *hints])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), lowered
+
+
+@intrinsic
+def _less_one(typing, address):
+    """Subtract one from the number there, at once for all threads; what it was."""
+
+    def lowered(context, builder, signature, arguments):
+        number = builder.inttoptr(arguments[0], ir.PointerType(_I64))
+        return builder.atomic_rmw("sub", number, ir.Constant(_I64, 1), "acq_rel")
+
+    return types.int64(types.int64), lowered
+
+
+# ---- Products ---------------------------------------------------------------------------------
+
+
+@njit(inline="always")
+def _rounded(bits):
+    """The nearest bfloat16 number to that of float32 bits, in the upper half; ties to even."""
+    return (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(
+        0xFFFF0000
+    )
+
+
+@njit
+def _sums(a, b, steps, two, spare, ahead, lines):
+    """Sums 0 to 3 += two tiles of rows times two tiles of columns (or one), over ``steps``.
+
+    Meanwhile so many cache lines a step are fetched from ``ahead``.
+    """
+    if two:
+        for k in range(steps):
+            if k & _WAKE == _WAKE:
+                _store6(spare, 64)
+            for _ in range(lines):
+                _fetch(ahead)
+                ahead += 64
+            _load4(a, 64)
+            _load6(b, 64)
+            _times046()
+            _load5(a + TILE, 64)
+            _times256()
+            _load7(b + TILE, 64)
+            _times147()
+            _times357()
+            a += 2 * TILE
+            b += 2 * TILE
+    else:
+        for k in range(steps):
+            if k & _WAKE == _WAKE:
+                _store6(spare, 64)
+            for _ in range(lines):
+                _fetch(ahead)
+                ahead += 64
+            _load4(a, 64)
+            _load6(b, 64)
+            _times046()
+            _load5(a + TILE, 64)
+            _times256()
+            a += 2 * TILE
+            b += TILE
+
+
+@njit
+def _product(a, b, steps, wide, to, known, spare):
+    """A·B of two tiles of rows and ``wide`` of columns, to or onto what is ``known`` there."""
+    row = 64 * wide
+    for first in range(0, steps, _STEPS):
+        count = min(_STEPS, steps - first)
+        for j in range(0, wide, 2):
+            two = j + 1 < wide
+            here = to + 64 * j
+            if known or first:
+                _from_memory(here, row, two)
+            else:
+                _zero0()
+                _zero1()
+                _zero2()
+                _zero3()
+            at = (j // 2) * steps * 2 * TILE + first * (2 * TILE if two else TILE)
+            ahead = a + (first + _STEPS) * 2 * TILE + (j // 2) * count * 64 * _FETCHED
+            _sums(a + first * 2 * TILE, b + at, count, two, spare, ahead, _FETCHED if j else 0)
+            _to_memory(here, row, two)
+
+
+@njit
+def _from_memory(to, row, two):
+    _load0(to, row)
+    _load2(to + 16 * row, row)
+    if two:
+        _load1(to + 64, row)
+        _load3(to + 16 * row + 64, row)
+
+
+@njit
+def _to_memory(to, row, two):
+    _store0(to, row)
+    _store2(to + 16 * row, row)
+    if two:
+        _store1(to + 64, row)
+        _store3(to + 16 * row + 64, row)
+
+
+@njit
+def _column_tile(j, wide, steps):
+    """Where the tiles of columns 16 j begin, in bytes, and how far apart they are."""
+    begin = (j // 2) * steps * 2 * TILE
+    if j == wide - 1 and wide % 2:
+        return begin, TILE
+    return begin + (j % 2) * TILE, 2 * TILE
+
+
+@njit
+def _pack_weights(weights, wide, packed):
+    """W (K, d) as columns: wide tiles of 16 classes, a step for 32 features."""
+    k, d = weights.shape
+    steps = -(-d // 32)
+    for j in range(wide):
+        begin, apart = _column_tile(j, wide, steps)
+        for c in range(16):
+            known = 16 * j + c < k
+            row = weights[min(16 * j + c, k - 1)]
+            for s in range(steps):
+                at = (begin + s * apart) // 4 + c
+                for q in range(16):
+                    first = 32 * s + 2 * q
+                    low = high = np.uint32(0)
+                    if known and first < d:
+                        low = _rounded(row[first])
+                    if known and first + 1 < d:
+                        high = _rounded(row[first + 1])
+                    packed[at + 16 * q] = (low >> np.uint32(16)) | high
+
+
+@njit
+def _pack_values(values, wide, packed, i, steps):
+    """V (32, 16 wide) as columns: step i of ``steps``, its rows in pairs."""
+    for j in range(wide):
+        begin, apart = _column_tile(j, wide, steps)
+        at = (begin + i * apart) // 4
+        for q in range(16):
+            for c in range(16):
+                low = _rounded(values[2 * q, 16 * j + c])
+                high = _rounded(values[2 * q + 1, 16 * j + c])
+                packed[at + 16 * q + c] = (low >> np.uint32(16)) | high
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _weigh(values, weights, known):
+    """S V: p ∘ (v − ⟨p, v⟩) by rows, of which so many are known and the others become 0."""
+    wide = values.shape[1]
+    for r in range(_ROWS):
+        v = values[r]
+        if r < known:
+            p = weights[r]
+            mean = np.float32(0.0)
+            for k in range(wide):
+                mean += p[k] * v[k]
+            for k in range(wide):
+                v[k] = p[k] * (v[k] - mean)
+        else:
+            v[:] = 0.0
+
+
+@njit
+def _configure_tiles(settings):
+    """Eight tiles of 16 rows of 64 bytes."""
+    numbers = carray(_pointer(settings), (64,), np.uint8)
+    numbers[:] = 0
+    numbers[0] = 1
+    for i in range(8):
+        numbers[16 + 2 * i] = 64
+        numbers[48 + i] = 16
+    _configure(settings)
+
+
+@njit
+def _finish(job):
+    """Say that this part is done, and if it is the last one that the results are there."""
+    shared = _peek(job + 112)
+    if shared and _less_one(shared) == 1:
+        _call(_peek(shared + 8), shared + 16)
+
+
+@cfunc(types.void(types.int64))
+def _multiply(job):
+    """Logits, moments or curvatures of the pairs of row tiles from ``first`` to ``last``."""
+    # Who else uses the registers on this thread may count on finding its own configuration.
+    _configuration(job + _JOB)
+    _configure_tiles(job + _JOB + 64)
+    kind, n, d, k = _peek(job), _peek(job + 8), _peek(job + 16), _peek(job + 24)
+    most, first, last, part = _peek(job + 32), _peek(job + 40), _peek(job + 48), _peek(job + 56)
+    rows, columns, weights = _peek(job + 64), _peek(job + 72), _peek(job + 80)
+    given, found = _peek(job + 88), _peek(job + 96)
+    pairs, steps, wide = -(-n // _ROWS), -(-d // 32), -(-k // 16)
+    row = 64 * wide
+    spare = job + _JOB + 128
+    space = job + SPACE
+    logits = carray(_pointer(space), (_ROWS, 16 * wide), np.float32)
+    bits = carray(_pointer(space), (_ROWS, 16 * wide), np.uint32)
+    operand = space + _ROWS * row
+    turned = operand + wide * steps * TILE
+    found += part * 32 * steps * row if kind != LOGITS else 0
+    if kind != MOMENTS:
+        of_weights = carray(_pointer(given), (k, d), np.uint32)
+        _pack_weights(of_weights, wide, carray(_pointer(operand), (wide * steps * 256,), np.uint32))
+    most = most if most else last - first
+    for begin in range(first, last, most):
+        count = min(most, last - begin)
+        packed = carray(_pointer(turned), (wide * count * 256,), np.uint32)
+        for i in range(count):
+            at = _ROWS * (begin + i)
+            known = min(_ROWS, n - at)
+            if kind == MOMENTS:
+                values = carray(_pointer(given + 4 * k * at), (known, k), np.float32)
+                logits[:] = np.float32(0.0)
+                for r in range(known):
+                    for c in range(k):
+                        logits[r, c] = values[r, c]
+            else:
+                a = rows + (begin + i) * steps * 2 * TILE
+                _product(a, operand, steps, wide, space, False, spare)
+            if kind == LOGITS:
+                out = carray(_pointer(found + 4 * k * at), (known, k), np.float32)
+                for r in range(known):
+                    for c in range(k):
+                        out[r, c] = logits[r, c]
+                continue
+            if kind == CURVATURE:
+                p = carray(_pointer(weights + row * at), (known, 16 * wide), np.float32)
+                _weigh(logits, p, known)
+            _pack_values(bits, wide, packed, i, count)
+        if kind == LOGITS:
+            continue
+        for i in range(steps):
+            a = columns + (i * pairs + begin) * 2 * TILE
+            _product(a, turned, count, wide, found + 32 * i * row, begin > first, spare)
+    _configure(job + _JOB)
+    _finish(job)
+
+
+@cfunc(types.void(types.int64))
+def _pack(job):
+    """Rows of Z (N, d), rounded, as tiles of rows and, turned, of columns."""
+    n, d, first, last = _peek(job + 8), _peek(job + 16), _peek(job + 40), _peek(job + 48)
+    pairs, steps = -(-n // _ROWS), -(-d // 32)
+    z = carray(_pointer(_peek(job + 88)), (n, d), np.uint32)
+    by_rows = carray(_pointer(_peek(job + 96)), (pairs, steps, 32, 32), np.uint16)
+    by_columns = carray(_pointer(_peek(job + 104)), (steps, pairs, 32, 32), np.uint16)
+    for i in range(first, last):
+        known = min(_ROWS, n - _ROWS * i)
+        for s in range(steps):
+            here = by_rows[i, s]
+            width = min(32, d - 32 * s)
+            for r in range(32):
+                for c in range(32):
+                    here[r, c] = np.uint16(0)
+                if r < known:
+                    for c in range(width):
+                        here[r, c] = np.uint16(
+                            _rounded(z[_ROWS * i + r, 32 * s + c]) >> np.uint32(16)
+                        )
+            there = by_columns[s, i]
+            for c in range(32):
+                for r in range(32):
+                    there[c, r] = here[r, c]
+    _finish(job)
+
+
+# ---- Calls from XLA ---------------------------------------------------------------------------
+
+_MAJOR, _MINOR = np.int32(0), np.int32(3)  # of the interface whose offsets are used here
+_FRAME, _API = 176, 168  # bytes of a call and of the functions, as far as they are used
+
+_MULTIPLY, _PACK = _multiply.address, _pack.address
+
+
+@njit
+def _data(operands, i):
+    return _peek(_peek(operands + 8 * i) + 24)
+
+
+@cfunc(types.int64(types.int64))
+def _handle(frame):
+    api, extension = _peek(frame + 16), _peek(frame + 8)
+    if extension:  # XLA asks which version of its interface this is for
+        version, found = _peek(api + 32), _peek(extension + 24) + 24
+        known = version & 0xFFFFFFFF == _MAJOR  # later minor versions add, and change nothing
+        _poke32(found, _MAJOR)
+        _poke32(found + 4, np.int32(version >> 32) if known else _MINOR)
+        return 0
+    given, results = _peek(frame + 72), _peek(frame + 112)
+    # kind, n, d, k, most, parts, bytes of a part
+    numbers = carray(_pointer(_data(given, 0)), (7,), np.int64)
+    n, parts, size = numbers[1], numbers[5], numbers[6]
+    pairs, task = -(-n // _ROWS), _PACK if numbers[0] == PACK else _MULTIPLY
+    shared = (_data(results, 2) + 63) & ~63
+    # Results are there when a future says so; parts but the first are done by XLA's threads.
+    create, available, schedule = _peek(api + 152), _peek(api + 160), _peek(api + 136)
+    _poke(shared, parts)
+    _poke(shared + 8, available)
+    _poke(shared + 16, 24)
+    _poke(shared + 24, 0)
+    _poke(shared + 32, 0)
+    old = _peek(frame) < _FRAME or _peek(api) < _API  # than futures
+    alone = parts == 1 or old or _call(create, shared + 16) != 0
+    for part in range(parts):
+        job = shared + 64 + part * size
+        for i in range(5):
+            _poke(job + 8 * i, numbers[i])
+        _poke(job + 40, pairs * part // parts)
+        _poke(job + 48, pairs * (part + 1) // parts)
+        _poke(job + 56, part)
+        for i in range(4):
+            _poke(job + 64 + 8 * i, _data(given, 1 + i))
+        for i in range(2):
+            _poke(job + 96 + 8 * i, _data(results, i))
+        _poke(job + 112, 0 if alone else shared)
+    if not alone:
+        _poke(frame + 168, _peek(shared + 32))
+    for part in range(parts - 1, -1, -1):
+        job = shared + 64 + part * size
+        failed = np.int64(1)
+        if part and not alone:
+            _poke(job + 120, 40)
+            _poke(job + 128, 0)
+            _poke(job + 136, _peek(frame + 24))
+            _poke(job + 144, task)
+            _poke(job + 152, job)
+            failed = _call(schedule, job + 120)
+        if failed:  # the first part, or no threads to be had
+            _call(task, job)
+    return 0
+
+
+HANDLER = _handle.address

@@ -1,0 +1,207 @@
+"""Features packed for the tile registers of AMX, and the products with them as XLA operations.
+
+Where the processor has such registers and Numba is installed (``pip install "gramlab[amx]"``),
+``heads.bfloat16`` keeps features in this form: its products then take half to a third of the time.
+``heads.amx`` is what is compiled for them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from gramlab import device
+
+__all__ = [
+    "Packed",
+    "available",
+    "by_columns",
+    "curvature",
+    "pack",
+    "padded",
+    "times_columns",
+    "times_rows",
+]
+
+_NAME = "gramlab_amx"
+_ROWS = 32  # of features, that lie beside each other in two tiles
+_CACHED = 700_000  # bytes of weighted logits made before they are used: they stay in the cache
+_PERMISSION = 158, 0x1023, 18  # arch_prctl, ARCH_REQ_XCOMP_PERM, the state of the tiles
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["rows", "columns"], meta_fields=["n", "d"])
+@dataclass(frozen=True)
+class Packed:
+    """Features (N, d) rounded to bfloat16, in pairs of tiles of rows and of tiles of columns."""
+
+    rows: jax.Array  # (⌈N/32⌉, ⌈d/32⌉, 2, 16, 32)
+    columns: jax.Array  # (⌈d/32⌉, ⌈N/32⌉, 2, 16, 32), turned
+    n: int
+    d: int
+
+
+def available() -> bool:
+    """Whether these products can be had here. The first call compiles them, in two seconds.
+
+    Warns
+    -----
+    RuntimeWarning
+        Once, where they should be had and fail; XLA's products are used instead.
+    """
+    return not device.accelerated() and _compiled()
+
+
+@cache
+def _compiled() -> bool:
+    if not device.has_tiles() or find_spec("numba") is None:
+        return False
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    if ctypes.CDLL(None).syscall(*_PERMISSION) != 0:  # the system keeps the registers to itself
+        return False
+    try:
+        capsule = ctypes.pythonapi.PyCapsule_New
+        capsule.restype, capsule.argtypes = ctypes.py_object, (ctypes.c_void_p,) * 3
+        jax.ffi.register_ffi_target(_NAME, capsule(_amx().HANDLER, None, None), platform="cpu")
+        fault = "" if _right() else "their results are wrong"
+    except Exception as failed:  # whatever it is, there is another way
+        fault = f"{type(failed).__name__}: {failed}"
+    if fault:
+        warnings.warn(
+            f"products in AMX tiles cannot be used here, XLA's are slower: {fault}; "
+            "update numba and jax, or uninstall numba to silence this",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return not fault
+
+
+def _right() -> bool:
+    """Whether products of small whole numbers, which nothing rounds, are what NumPy says."""
+    rng = np.random.default_rng(0)
+    z, w, p = (rng.integers(-1, 2, shape) for shape in ((75, 41), (19, 41), (75, 19)))
+    low, weights, values = pack(_float(z)), _float(w), _float(p)
+    logits = z @ w.T
+    alone = np.zeros_like(p)
+    alone[np.arange(75), np.arange(75) % 19] = 1
+    pairs = (
+        (times_rows(low, weights), logits),
+        (times_columns(low, values), p.T @ z),
+        # p = 2 for one class, which no probability is: p ∘ (v − ⟨p, v⟩) = −2 v there.
+        (curvature(low, padded(_float(2 * alone)), weights), (-2 * alone * logits).T @ z),
+    )
+    return all(np.array_equal(found, expected) for found, expected in pairs)
+
+
+def _float(numbers: np.ndarray) -> jax.Array:
+    return jnp.asarray(numbers, dtype=np.float32)
+
+
+def _amx():
+    from gramlab.heads import amx  # needs Numba
+
+    return amx
+
+
+def _single(a: jax.Array) -> jax.Array:
+    """What a job is given: it would take other numbers' bits for float32's."""
+    return a.astype(jnp.float32)
+
+
+def _wide(k: int) -> int:
+    """Tiles of 16 classes."""
+    return -(-k // 16)
+
+
+def padded(p: jax.Array) -> jax.Array:
+    """P (N, K) with classes added that nothing belongs to, as ``curvature`` takes it."""
+    return jnp.pad(p, ((0, 0), (0, 16 * _wide(p.shape[1]) - p.shape[1])))
+
+
+def _call(
+    kind: int,
+    results: tuple[tuple[tuple[int, ...], DTypeLike], ...],
+    sizes: tuple[int, int, int],
+    operands: tuple[jax.Array | None, ...],
+    parts: int,
+) -> Sequence[jax.Array]:
+    """One job of ``heads.amx`` with N, d and K, in parts that are done at the same time."""
+    n, d, k = sizes
+    wide, steps, most = _wide(k), -(-d // 32), 0
+    if kind in (_amx().MOMENTS, _amx().CURVATURE):
+        pairs = -(-n // (_ROWS * parts)) + 1
+        most = max(1, min(pairs, _CACHED // (_ROWS * 2 * 16 * wide)))
+    space = _amx().SPACE + _ROWS * 64 * wide + (steps + most) * wide * _amx().TILE
+    numbers = np.array([kind, n, d, k, most, parts, space], dtype=np.int64)
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
+    shapes += [jax.ShapeDtypeStruct((0,), jnp.uint8)] * (2 - len(shapes))
+    shapes.append(jax.ShapeDtypeStruct((128 + parts * space,), jnp.uint8))
+    nothing = jnp.zeros((0,), jnp.uint8)
+    given = [nothing if operand is None else operand for operand in operands]
+    return jax.ffi.ffi_call(_NAME, shapes)(jnp.asarray(numbers.view(np.int32)), *given)
+
+
+@jax.jit
+def pack(z: jax.Array) -> Packed:
+    """Z (N, d), rounded."""
+    n, d = z.shape
+    pairs, steps = -(-n // _ROWS), -(-d // 32)
+    shapes = (pairs, steps, 2, 16, 32), (steps, pairs, 2, 16, 32)
+    results = tuple((shape, jnp.bfloat16) for shape in shapes)
+    rows, columns, _ = _call(
+        _amx().PACK, results, (n, d, 1), (None, None, None, _single(z)), _parts(n)
+    )
+    return Packed(rows, columns, n, d)
+
+
+def _parts(n: int) -> int:
+    return min(device.cores(), -(-n // _ROWS))
+
+
+def times_rows(low: Packed, weights: jax.Array) -> jax.Array:
+    """Z̃·Wᵀ (N, K) of weights (K, d), which are rounded."""
+    k = len(weights)
+    result = (((low.n, k), jnp.float32),)
+    operands = low.rows, None, None, _single(weights)
+    return _call(_amx().LOGITS, result, (low.n, low.d, k), operands, _parts(low.n))[0]
+
+
+def times_columns(low: Packed, values: jax.Array) -> jax.Array:
+    """Valuesᵀ·Z̃ (K, d) of values (N, K), which are rounded."""
+    operands = None, low.columns, None, _single(values)
+    return _moments(_amx().MOMENTS, low, values.shape[1], operands)
+
+
+def curvature(low: Packed, p: jax.Array, weights: jax.Array) -> jax.Array:
+    """Z̃ᵀ S Z̃ Wᵀ, turned (K, d): S v = p ∘ (v − ⟨p, v⟩) of rows of P, ``padded``.
+
+    W (K, d) and S Z̃ Wᵀ are rounded.
+    """
+    operands = low.rows, low.columns, _single(p), _single(weights)
+    return _moments(_amx().CURVATURE, low, len(weights), operands)
+
+
+def _moments(kind: int, low: Packed, k: int, operands: tuple[jax.Array | None, ...]) -> jax.Array:
+    parts = _parts(low.n)
+    result = (((parts, 32 * -(-low.d // 32), 16 * _wide(k)), jnp.float32),)
+    found = _call(kind, result, (low.n, low.d, k), operands, parts)[0]
+    # One by one: XLA's sum over the first axis takes ten times as long.
+    return sum((found[i] for i in range(1, parts)), found[0])[: low.d, :k].T
+
+
+def by_columns(low: Packed) -> jax.Array:
+    """Z̃ turned (d, N'), with N' ≥ N columns of which the last are 0."""
+    steps, pairs = low.columns.shape[:2]
+    turned = low.columns.transpose(0, 2, 3, 1, 4)
+    return turned.reshape(32 * steps, _ROWS * pairs)[: low.d]

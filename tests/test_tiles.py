@@ -1,0 +1,304 @@
+"""Products in AMX tiles: what they compute, in how many parts, and that nothing else notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gramlab
+from gramlab import device
+from gramlab.heads import bfloat16, corrections, tiles
+
+EPS = float(np.finfo(np.float32).eps)
+U = 2.0**-8  # half the spacing of bfloat16 numbers, relative to the smallest of a binade
+
+have_tiles = pytest.mark.skipif(not tiles.available(), reason="no AMX here, or no Numba")
+
+
+def nearest(a: np.ndarray) -> np.ndarray:
+    """To bfloat16 and back, by JAX, in float64."""
+    return np.asarray(jnp.asarray(a, jnp.float32).astype(jnp.bfloat16), dtype=np.float64)
+
+
+def softmax(v: np.ndarray) -> np.ndarray:
+    e = np.exp(v - v.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def drawn(n: int, d: int, k: int, seed: int = 0, scale: float = 1.0):
+    """Z (n, d), W (k, d), V (n, k) and P (n, k) in float32."""
+    rng = np.random.default_rng(seed)
+    z, w, v = (rng.standard_normal(s) for s in ((n, d), (k, d), (n, k)))
+    p = softmax(rng.standard_normal((n, k)))
+    return tuple(a.astype(np.float32) for a in (scale * z, w, v, p))
+
+
+def weighed(p: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return p * (v - (p * v).sum(axis=1, keepdims=True))
+
+
+# ---- Products ---------------------------------------------------------------------------------
+
+SIZES = st.tuples(st.integers(1, 150), st.integers(1, 100), st.integers(2, 50))
+
+
+@have_tiles
+@settings(max_examples=40, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_products_are_those_of_rounded_operands(size, seed):
+    """Sums of exact products of 8 by 8 bits, in float32, whatever does not fill a tile."""
+    z, w, v, _ = drawn(*size, seed)
+    low = tiles.pack(jnp.asarray(z))
+    zr, wr, vr = nearest(z), nearest(w), nearest(v)
+    found = np.asarray(tiles.times_rows(low, jnp.asarray(w)))
+    assert found.shape == (size[0], size[2])
+    assert (np.abs(found - zr @ wr.T) <= size[1] * EPS * (np.abs(zr) @ np.abs(wr.T))).all()
+    found = np.asarray(tiles.times_columns(low, jnp.asarray(v)))
+    assert found.shape == (size[2], size[1])
+    assert (np.abs(found - vr.T @ zr) <= size[0] * EPS * (np.abs(vr.T) @ np.abs(zr))).all()
+    found = np.asarray(bfloat16.gram(low))
+    assert (np.abs(found - zr.T @ zr) <= 2 * size[0] * EPS * (np.abs(zr.T) @ np.abs(zr))).all()
+    turned = np.asarray(tiles.by_columns(low), dtype=np.float64)
+    assert np.array_equal(turned[:, : size[0]], zr.T)
+    assert not turned[:, size[0] :].any()
+
+
+def curvature_error(z, w, p, found) -> tuple[np.ndarray, np.ndarray]:
+    """How far it is from Z̃ᵀ S Z̃ W̃ᵀ, and how far rounding S Z̃ W̃ᵀ to eight bits may take it."""
+    zr, wr = nearest(z), nearest(w)
+    p = p.astype(np.float64)
+    logits, size = zr @ wr.T, np.abs(zr) @ np.abs(wr.T)
+    values = weighed(p, logits)
+    sums = p * (size + (p * size).sum(axis=1, keepdims=True))
+    digits = z.shape[1] + 2 * w.shape[0] + z.shape[0]
+    allowed = U * np.abs(values) + digits * EPS * sums
+    return np.abs(found - values.T @ zr), allowed.T @ np.abs(zr)
+
+
+@have_tiles
+@settings(max_examples=40, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_curvature_is_that_of_the_softmax(size, seed):
+    z, w, _, p = drawn(*size, seed)
+    low = tiles.pack(jnp.asarray(z))
+    found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+    error, allowed = curvature_error(z, w, p, found)
+    assert found.shape == w.shape
+    assert (error <= allowed).all()
+
+
+@have_tiles
+def test_other_products_would_be_seen():
+    """Planted: logits that are not centred, a diagonal for S, and a tile left out."""
+    z, w, _, p = drawn(150, 40, 7)
+    logits = nearest(z) @ nearest(w).T
+    for wrong in (
+        (p * logits).T @ nearest(z),
+        (p * (1 - p) * logits).T @ nearest(z),
+        weighed(p, logits)[16:].T @ nearest(z)[16:],
+    ):
+        error, allowed = curvature_error(z, w, p, wrong)
+        assert not (error <= allowed).all()
+
+
+@have_tiles
+def test_curvature_is_that_of_the_plain_products(monkeypatch):
+    z, w, _, p = (jnp.asarray(a) for a in drawn(300, 70, 19))
+    found = bfloat16.curvature(bfloat16.rounded(z), p)(w)
+    monkeypatch.setattr(tiles, "available", lambda: False)
+    plain = bfloat16.rounded(z)
+    assert not isinstance(plain, bfloat16.Packed)
+    expected = bfloat16.curvature(plain, p)(w)
+    size = float(jnp.abs(expected).max())
+    # Both round S Z̃ W̃ᵀ, of numbers that differ in float32's last digits.
+    assert float(jnp.abs(found - expected).max()) <= 4 * U * size
+    assert float(jnp.abs(found - 1.1 * expected).max()) > 4 * U * size  # planted
+
+
+@have_tiles
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 100])
+def test_parts_change_nothing_but_the_order_of_sums(parts, monkeypatch):
+    z, w, v, p = (jnp.asarray(a) for a in drawn(333, 45, 20))
+    alone = tiles.pack(z)
+    monkeypatch.setattr(device, "cores", lambda: parts)
+    jax.clear_caches()
+    try:
+        low = tiles.pack(z)
+        assert np.array_equal(np.asarray(low.rows), np.asarray(alone.rows))
+        assert np.array_equal(np.asarray(low.columns), np.asarray(alone.columns))
+        found = np.asarray(tiles.times_rows(low, w))
+        assert (np.abs(found - nearest(z) @ nearest(w).T) <= 45 * EPS * 45 * 9).all()
+        found = np.asarray(tiles.times_columns(low, v), dtype=np.float64)
+        expected = nearest(v).T @ nearest(z)
+        assert np.abs(found - expected).max() <= 333 * EPS * np.abs(expected).max() * 20
+        error, allowed = curvature_error(
+            np.asarray(z), np.asarray(w), np.asarray(p), tiles.curvature(low, tiles.padded(p), w)
+        )
+        assert (error <= allowed).all()
+    finally:
+        jax.clear_caches()
+
+
+@have_tiles
+def test_logits_that_do_not_stay_in_the_cache_are_used_block_by_block(monkeypatch):
+    z, w, v, p = drawn(500, 33, 5)
+    for cached in (1, 3000, 700_000):
+        monkeypatch.setattr(tiles, "_CACHED", cached)
+        low = tiles.pack(jnp.asarray(z))
+        found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+        error, allowed = curvature_error(z, w, p, found)
+        assert (error <= allowed).all()
+        found = np.asarray(tiles.times_columns(low, jnp.asarray(v)))
+        size = np.abs(nearest(v).T) @ np.abs(nearest(z))
+        assert (np.abs(found - nearest(v).T @ nearest(z)) <= 500 * EPS * size).all()
+
+
+@have_tiles
+def test_what_is_not_finite_stays_so():
+    z, w, _, p = drawn(40, 10, 3)
+    z[7, 2], w[1, 4] = np.inf, np.nan
+    low = tiles.pack(jnp.asarray(z))
+    logits = np.asarray(tiles.times_rows(low, jnp.asarray(w)))
+    assert np.isnan(logits[:, 1]).all()
+    assert not np.isfinite(logits[7]).any()
+    assert np.isfinite(np.delete(logits, 1, axis=1)[:7]).all()
+    found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+    assert not np.isfinite(found).all()
+
+
+# ---- Beside others ----------------------------------------------------------------------------
+
+
+@have_tiles
+def test_many_at_once_are_each_what_they_are_alone():
+    """Threads share XLA's, and the registers of a core: results are the same to the last bit."""
+    tasks = []
+    for seed, size in enumerate([(700, 64, 30), (90, 200, 5), (2000, 16, 100)]):
+        z, w, _, p = (jnp.asarray(a) for a in drawn(*size, seed))
+        low, p = tiles.pack(z), tiles.padded(p)
+        step = jax.jit(
+            lambda w, low, p: jax.lax.fori_loop(
+                0, 20, lambda _, w: w + 1e-3 * tiles.curvature(low, p, w), w
+            )
+        )
+        tasks.append((step, (w, low, p)))
+    alone = [np.asarray(step(*given)) for step, given in tasks]
+    found: dict[tuple[int, int], np.ndarray] = {}
+
+    def work(i: int) -> None:
+        for again in range(5):
+            step, given = tasks[i]
+            found[i, again] = np.asarray(step(*given))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 15
+    assert all(np.array_equal(result, alone[i]) for (i, _), result in found.items())
+
+
+@have_tiles
+def test_products_of_xla_beside_them_are_undisturbed():
+    """XLA may keep its own configuration of the registers from one product to the next."""
+    z, w, _, p = (jnp.asarray(a) for a in drawn(512, 256, 48))
+    low, p = tiles.pack(z), tiles.padded(p)
+    a, b = z.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
+    plain = jax.jit(lambda a, b: jnp.matmul(a, b.T, preferred_element_type=jnp.float32))
+    before = np.asarray(plain(a, b))
+    for _ in range(20):
+        tiles.curvature(low, p, w)
+        assert np.array_equal(np.asarray(plain(a, b)), before)
+
+
+@have_tiles
+@pytest.mark.parametrize("soft", [False, True])
+def test_heads_agree_with_those_of_plain_products(soft, monkeypatch):
+    monkeypatch.setattr(corrections, "_NEWTON_WORK", 0.0)
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
+    features, targets = problem(90, 12, 5, seed=2, soft=soft)
+    made = []
+    true = tiles.pack
+    monkeypatch.setattr(tiles, "pack", lambda z: made.append(z.shape) or true(z))
+    head = gramlab.SoftmaxHead(1e-3, tolerance=1e-14)
+    fit = head.fit(features, targets)
+    assert made == [(90, 12)]
+    monkeypatch.setattr(tiles, "available", lambda: False)
+    again = gramlab.Features(features.x, features.labels, n_classes=5)
+    other = head.fit(again, targets)
+    assert made == [(90, 12)]
+    allowed = fit.certificate.weights_bound + other.certificate.weights_bound
+    assert np.linalg.norm(fit.weights - other.weights) <= allowed
+    far = gramlab.SoftmaxHead(2e-3, tolerance=1e-14).fit(again, targets)
+    assert np.linalg.norm(fit.weights - far.weights) > allowed  # planted
+
+
+# ---- Whether they can be had ------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked_anew():
+    tiles._compiled.cache_clear()
+    yield
+    tiles._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("lack", ["registers", "Numba", "system", "permission", "host"])
+def test_where_something_lacks_xla_does_it(lack, monkeypatch, asked_anew):
+    if lack == "registers":
+        monkeypatch.setattr(device, "has_tiles", lambda: False)
+    if lack == "Numba":
+        monkeypatch.setattr(tiles, "find_spec", lambda name: None)
+    if lack == "system":
+        monkeypatch.setattr(sys, "platform", "win32")
+    if lack == "permission":
+        monkeypatch.setattr(tiles, "_PERMISSION", (158, 0x1023, 63))  # of a state there is not
+    if lack == "host":
+        monkeypatch.setattr(device, "accelerated", lambda: True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not tiles.available()
+
+
+@have_tiles
+@pytest.mark.parametrize("fault", ["wrong", "failing"])
+def test_where_they_fail_xla_does_it_and_a_warning_says_so(fault, monkeypatch, asked_anew):
+    if fault == "wrong":
+        monkeypatch.setattr(tiles, "times_columns", lambda low, v: jnp.zeros((v.shape[1], low.d)))
+        words = "results are wrong"
+    else:
+        monkeypatch.setattr(tiles, "_amx", lambda: 1 / 0)
+        words = "ZeroDivisionError"
+    with pytest.warns(RuntimeWarning, match=words):
+        assert not tiles.available()
+    z = jnp.asarray(drawn(40, 10, 3)[0])
+    assert not isinstance(bfloat16.rounded(z), bfloat16.Packed)
+
+
+def test_without_numba_nothing_asks_for_it():
+    """In a process that cannot import it: a head of a size for rough products is solved."""
+    code = """
+import sys
+sys.modules["numba"] = None
+import numpy as np, gramlab
+from gramlab.heads import tiles
+assert not tiles.available()
+rng = np.random.default_rng(0)
+x, labels = rng.standard_normal((2000, 64)), np.arange(2000) % 30
+fit = gramlab.SoftmaxHead(1e-3).fit(gramlab.Features(x, labels), gramlab.one_hot(labels, 30))
+assert fit.certificate.relative_gap <= 1e-8
+assert "gramlab.heads.amx" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
