@@ -150,6 +150,22 @@ def test_parts_change_nothing_but_the_order_of_sums(parts, monkeypatch):
 
 
 @have_tiles
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_parts_are_counted_down_by_those_who_do_them(parts):
+    """A job in parts is done by XLA's threads; alone, its first part would not count."""
+    z, w, *_ = (jnp.asarray(a) for a in drawn(333, 45, 20))
+    low = tiles.pack(z)
+    result = (((333, 20), jnp.float32),)
+    operands = low.rows, None, None, w
+    found = tiles._call(tiles._amx().LOGITS, result, (333, 45, 20), operands, parts)
+    space = np.asarray(found[2])
+    begin = -space.ctypes.data % 64
+    left = int(space[begin : begin + 8].view(np.int64)[0])
+    assert left == (1 if parts == 1 else 0)
+    assert np.array_equal(np.asarray(found[0]), np.asarray(tiles.times_rows(low, w)))
+
+
+@have_tiles
 def test_logits_that_do_not_stay_in_the_cache_are_used_block_by_block(monkeypatch):
     z, w, v, p = drawn(500, 33, 5)
     for cached in (1, 3000, 700_000):

@@ -409,7 +409,7 @@ def _pack(job):
 # ---- Calls from XLA ---------------------------------------------------------------------------
 
 _MAJOR, _MINOR = np.int32(0), np.int32(3)  # of the interface whose offsets are used here
-_FRAME, _API = 176, 168  # bytes of a call and of the functions, as far as they are used
+_FRAME, _API = 168, 168  # bytes of a call and of the functions that have futures
 
 _MULTIPLY, _PACK = _multiply.address, _pack.address
 
