@@ -47,6 +47,12 @@ def weighed(p: np.ndarray, v: np.ndarray) -> np.ndarray:
     return p * (v - (p * v).sum(axis=1, keepdims=True))
 
 
+def curvature(low: tiles.Packed, p: jax.Array, weights: jax.Array) -> jax.Array:
+    """Z̃ᵀ S Z̃ Wᵀ (K, d) of weights (K, d)."""
+    k = len(weights)
+    return tiles.leave(low, k, tiles.curvature(low, tiles.padded(p), k, tiles.enter(low, weights)))
+
+
 # ---- Products ---------------------------------------------------------------------------------
 
 SIZES = st.tuples(st.integers(1, 150), st.integers(1, 100), st.integers(2, 50))
@@ -91,7 +97,7 @@ def curvature_error(z, w, p, found) -> tuple[np.ndarray, np.ndarray]:
 def test_curvature_is_that_of_the_softmax(size, seed):
     z, w, _, p = drawn(*size, seed)
     low = tiles.pack(jnp.asarray(z))
-    found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+    found = np.asarray(curvature(low, jnp.asarray(p), jnp.asarray(w)))
     error, allowed = curvature_error(z, w, p, found)
     assert found.shape == w.shape
     assert (error <= allowed).all()
@@ -112,17 +118,32 @@ def test_other_products_would_be_seen():
 
 
 @have_tiles
-def test_curvature_is_that_of_the_plain_products(monkeypatch):
+def test_weights_are_held_in_tiles_as_they_are_held_by_class(monkeypatch):
+    """What conjugate gradients do with them: products, means, factors, and back."""
     z, w, _, p = (jnp.asarray(a) for a in drawn(300, 70, 19))
-    found = bfloat16.curvature(bfloat16.rounded(z), p)(w)
+    matrix = bfloat16.nearest(z[:70] + z[:70].T)
+    scale = 1.0 + jnp.arange(70, dtype=jnp.float32)
     monkeypatch.setattr(tiles, "available", lambda: False)
-    plain = bfloat16.rounded(z)
-    assert not isinstance(plain, bfloat16.Packed)
-    expected = bfloat16.curvature(plain, p)(w)
-    size = float(jnp.abs(expected).max())
-    # Both round S Z̃ W̃ᵀ, of numbers that differ in float32's last digits.
-    assert float(jnp.abs(found - expected).max()) <= 4 * U * size
-    assert float(jnp.abs(found - 1.1 * expected).max()) > 4 * U * size  # planted
+    plain = bfloat16.held(bfloat16.rounded(z), 19)
+    monkeypatch.setattr(tiles, "available", lambda: True)
+    packed = bfloat16.held(bfloat16.rounded(z), 19)
+    assert isinstance(plain, bfloat16.ByClass)
+    assert isinstance(packed, bfloat16.ByFeature)
+    assert np.array_equal(packed.leave(packed.enter(w)), w)
+    for work in (
+        lambda space, d: space.curvature(p)(d),
+        lambda space, d: space.centred(d),
+        lambda space, d: space.scale(scale) * d,
+        lambda space, d: space.times(d, matrix),
+    ):
+        expected = np.asarray(plain.leave(work(plain, plain.enter(w))))
+        found = work(packed, packed.enter(w))
+        size = np.abs(expected).max()
+        # Both round S Z̃ W̃ᵀ, of numbers that differ in float32's last digits.
+        assert np.abs(np.asarray(packed.leave(found)) - expected).max() <= 4 * U * size
+        assert np.abs(np.asarray(packed.leave(found)) - 1.1 * expected).max() > 4 * U * size
+        assert not np.asarray(found)[70:].any()  # what fills up tiles
+        assert not np.asarray(found)[:, 19:].any()
 
 
 @have_tiles
@@ -142,7 +163,7 @@ def test_parts_change_nothing_but_the_order_of_sums(parts, monkeypatch):
         expected = nearest(v).T @ nearest(z)
         assert np.abs(found - expected).max() <= 333 * EPS * np.abs(expected).max() * 20
         error, allowed = curvature_error(
-            np.asarray(z), np.asarray(w), np.asarray(p), tiles.curvature(low, tiles.padded(p), w)
+            np.asarray(z), np.asarray(w), np.asarray(p), curvature(low, p, w)
         )
         assert (error <= allowed).all()
     finally:
@@ -156,7 +177,7 @@ def test_parts_are_counted_down_by_those_who_do_them(parts):
     z, w, *_ = (jnp.asarray(a) for a in drawn(333, 45, 20))
     low = tiles.pack(z)
     result = (((333, 20), jnp.float32),)
-    operands = low.rows, None, None, w
+    operands = low.rows, None, None, tiles.enter(low, w)
     found = tiles._call(tiles._amx().LOGITS, result, (333, 45, 20), operands, parts)
     space = np.asarray(found[2])
     begin = -space.ctypes.data % 64
@@ -171,7 +192,7 @@ def test_logits_that_do_not_stay_in_the_cache_are_used_block_by_block(monkeypatc
     for cached in (1, 3000, 700_000):
         monkeypatch.setattr(tiles, "_CACHED", cached)
         low = tiles.pack(jnp.asarray(z))
-        found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+        found = np.asarray(curvature(low, jnp.asarray(p), jnp.asarray(w)))
         error, allowed = curvature_error(z, w, p, found)
         assert (error <= allowed).all()
         found = np.asarray(tiles.times_columns(low, jnp.asarray(v)))
@@ -188,7 +209,7 @@ def test_what_is_not_finite_stays_so():
     assert np.isnan(logits[:, 1]).all()
     assert not np.isfinite(logits[7]).any()
     assert np.isfinite(np.delete(logits, 1, axis=1)[:7]).all()
-    found = np.asarray(tiles.curvature(low, tiles.padded(jnp.asarray(p)), jnp.asarray(w)))
+    found = np.asarray(curvature(low, jnp.asarray(p), jnp.asarray(w)))
     assert not np.isfinite(found).all()
 
 
@@ -201,10 +222,10 @@ def test_many_at_once_are_each_what_they_are_alone():
     tasks = []
     for seed, size in enumerate([(700, 64, 30), (90, 200, 5), (2000, 16, 100)]):
         z, w, _, p = (jnp.asarray(a) for a in drawn(*size, seed))
-        low, p = tiles.pack(z), tiles.padded(p)
+        low = tiles.pack(z)
         step = jax.jit(
             lambda w, low, p: jax.lax.fori_loop(
-                0, 20, lambda _, w: w + 1e-3 * tiles.curvature(low, p, w), w
+                0, 20, lambda _, w: w + 1e-3 * curvature(low, p, w), w
             )
         )
         tasks.append((step, (w, low, p)))
@@ -229,12 +250,12 @@ def test_many_at_once_are_each_what_they_are_alone():
 def test_products_of_xla_beside_them_are_undisturbed():
     """XLA may keep its own configuration of the registers from one product to the next."""
     z, w, _, p = (jnp.asarray(a) for a in drawn(512, 256, 48))
-    low, p = tiles.pack(z), tiles.padded(p)
+    low = tiles.pack(z)
     a, b = z.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
     plain = jax.jit(lambda a, b: jnp.matmul(a, b.T, preferred_element_type=jnp.float32))
     before = np.asarray(plain(a, b))
     for _ in range(20):
-        tiles.curvature(low, p, w)
+        curvature(low, p, w)
         assert np.array_equal(np.asarray(plain(a, b)), before)
 
 

@@ -166,4 +166,8 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 
 def _floor_words(floor: dict[str, dict[str, float]]) -> str:
-    return ", ".join(f"{1e3 * min(t.values()):.3g} ms in {dtype}" for dtype, t in floor.items())
+    words = ", ".join(f"{1e3 * min(t.values()):.3g} ms in {dtype}" for dtype, t in floor.items())
+    rough = floor.get("bfloat16", {})
+    if "tiles" in rough:  # two ways to the same
+        words += f" (by XLA {1e3 * rough['jax']:.3g} ms, in tiles {1e3 * rough['tiles']:.3g} ms)"
+    return words

@@ -140,6 +140,16 @@ def _fetch(typing, address):
 
 
 @intrinsic
+def _bits(typing, number):
+    """Of a float32."""
+
+    def lowered(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], _I32)
+
+    return types.uint32(types.float32), lowered
+
+
+@intrinsic
 def _less_one(typing, address):
     """Subtract one from the number there, at once for all threads; what it was."""
 
@@ -250,30 +260,8 @@ def _column_tile(j, wide, steps):
 
 
 @njit
-def _pack_weights(weights, wide, packed):
-    """W (K, d) as columns: wide tiles of 16 classes, a step for 32 features."""
-    k, d = weights.shape
-    steps = -(-d // 32)
-    for j in range(wide):
-        begin, apart = _column_tile(j, wide, steps)
-        for c in range(16):
-            known = 16 * j + c < k
-            row = weights[min(16 * j + c, k - 1)]
-            for s in range(steps):
-                at = (begin + s * apart) // 4 + c
-                for q in range(16):
-                    first = 32 * s + 2 * q
-                    low = high = np.uint32(0)
-                    if known and first < d:
-                        low = _rounded(row[first])
-                    if known and first + 1 < d:
-                        high = _rounded(row[first + 1])
-                    packed[at + 16 * q] = (low >> np.uint32(16)) | high
-
-
-@njit
-def _pack_values(values, wide, packed, i, steps):
-    """V (32, 16 wide) as columns: step i of ``steps``, its rows in pairs."""
+def _pack_columns(values, wide, packed, i, steps):
+    """Rows (32, 16 wide) of B, in pairs: step i of ``steps``."""
     for j in range(wide):
         begin, apart = _column_tile(j, wide, steps)
         at = (begin + i * apart) // 4
@@ -285,20 +273,31 @@ def _pack_values(values, wide, packed, i, steps):
 
 
 @njit(fastmath={"reassoc", "contract"})
-def _weigh(values, weights, known):
-    """S V: p ∘ (v − ⟨p, v⟩) by rows, of which so many are known and the others become 0."""
-    wide = values.shape[1]
-    for r in range(_ROWS):
-        v = values[r]
-        if r < known:
-            p = weights[r]
-            mean = np.float32(0.0)
-            for k in range(wide):
-                mean += p[k] * v[k]
-            for k in range(wide):
-                v[k] = p[k] * (v[k] - mean)
-        else:
-            v[:] = 0.0
+def _mean(p, v):
+    found = np.float32(0.0)
+    for k in range(len(v)):
+        found += p[k] * v[k]
+    return found
+
+
+@njit(fastmath={"contract"})
+def _weigh(values, weights, known, wide, packed, i, steps):
+    """S V by rows, p ∘ (v − ⟨p, v⟩), as columns like V in ``_pack_columns``."""
+    for q in range(16):
+        first, second = 2 * q, 2 * q + 1
+        v, w = values[first], values[second]
+        # Rows that only fill the tile take any weights; they become 0.
+        p, r = weights[min(first, known - 1)], weights[min(second, known - 1)]
+        of_v, of_w = _mean(p, v), _mean(r, w)
+        there, too = np.float32(first < known), np.float32(second < known)
+        for j in range(wide):
+            begin, apart = _column_tile(j, wide, steps)
+            at = (begin + i * apart) // 4 + 16 * q
+            for c in range(16):
+                k = 16 * j + c
+                low = _rounded(_bits(there * p[k] * (v[k] - of_v)))
+                high = _rounded(_bits(too * r[k] * (w[k] - of_w)))
+                packed[at + c] = (low >> np.uint32(16)) | high
 
 
 @njit
@@ -341,8 +340,10 @@ def _multiply(job):
     turned = operand + wide * steps * TILE
     found += part * 32 * steps * row if kind != LOGITS else 0
     if kind != MOMENTS:
-        of_weights = carray(_pointer(given), (k, d), np.uint32)
-        _pack_weights(of_weights, wide, carray(_pointer(operand), (wide * steps * 256,), np.uint32))
+        of_weights = carray(_pointer(operand), (wide * steps * 256,), np.uint32)
+        for i in range(steps):
+            some = carray(_pointer(given + _ROWS * i * row), (_ROWS, 16 * wide), np.uint32)
+            _pack_columns(some, wide, of_weights, i, steps)
     most = most if most else last - first
     for begin in range(first, last, most):
         count = min(most, last - begin)
@@ -367,8 +368,9 @@ def _multiply(job):
                 continue
             if kind == CURVATURE:
                 p = carray(_pointer(weights + row * at), (known, 16 * wide), np.float32)
-                _weigh(logits, p, known)
-            _pack_values(bits, wide, packed, i, count)
+                _weigh(logits, p, known, wide, packed, i, count)
+            else:
+                _pack_columns(bits, wide, packed, i, count)
         if kind == LOGITS:
             continue
         for i in range(steps):

@@ -18,10 +18,12 @@ from gramlab.heads import tiles
 from gramlab.heads.tiles import Packed
 
 __all__ = [
+    "ByClass",
+    "ByFeature",
     "Packed",
     "Rounded",
-    "curvature",
     "gram",
+    "held",
     "nearest",
     "plain",
     "rounded",
@@ -85,16 +87,78 @@ def times_columns(low: Rounded, values: jax.Array) -> jax.Array:
     return jax.lax.optimization_barrier(_dot(low.columns, nearest(values), (1, 0))).T
 
 
-def curvature(low: Rounded, p: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """D (K, r) ↦ Z̃ᵀ S Z̃ Dᵀ, turned (K, r), where S v = p ∘ (v − ⟨p, v⟩) by rows of P (N, K)."""
-    if isinstance(low, Packed):
-        return partial(tiles.curvature, low, tiles.padded(p))
+class ByClass(NamedTuple):
+    """How conjugate gradients hold weights D: as they are (K, r)."""
 
-    def product(d: jax.Array) -> jax.Array:
-        weighted = p * times_rows(low, d)
-        return times_columns(low, weighted - p * weighted.sum(axis=1, keepdims=True))
+    low: Rounded
+    k: int
 
-    return product
+    def enter(self, weights: jax.Array) -> jax.Array:
+        """What is held of (K, r)."""
+        return weights
+
+    def leave(self, held: jax.Array) -> jax.Array:
+        """The (K, r) that is held."""
+        return held
+
+    def centred(self, held: jax.Array) -> jax.Array:
+        """Less its mean over classes: rounding would otherwise leave what no step can remove."""
+        return held - held.mean(axis=0)
+
+    def scale(self, of_features: jax.Array) -> jax.Array:
+        """One factor for each feature (r,), to multiply what is held by."""
+        return of_features
+
+    def times(self, held: jax.Array, matrix: jax.Array) -> jax.Array:
+        """The product with a symmetric matrix of bfloat16 numbers (r, r)."""
+        return times(held, matrix)
+
+    def curvature(self, p: jax.Array) -> Callable[[jax.Array], jax.Array]:
+        """D ↦ Z̃ᵀ S Z̃ D, where S v = p ∘ (v − ⟨p, v⟩) by rows of P (N, K)."""
+
+        def product(d: jax.Array) -> jax.Array:
+            weighted = p * times_rows(self.low, d)
+            return times_columns(self.low, weighted - p * weighted.sum(axis=1, keepdims=True))
+
+        return product
+
+
+class ByFeature(NamedTuple):
+    """The same in whole tiles (r', K'), as they come from one product and go to the next."""
+
+    low: Packed
+    k: int
+
+    def enter(self, weights: jax.Array) -> jax.Array:
+        """What is held of (K, r)."""
+        return tiles.enter(self.low, weights)
+
+    def leave(self, held: jax.Array) -> jax.Array:
+        """The (K, r) that is held."""
+        return tiles.leave(self.low, self.k, held)
+
+    def centred(self, held: jax.Array) -> jax.Array:
+        """Less its mean over classes; what fills up tiles stays zero."""
+        mean = held.sum(axis=1, keepdims=True) / self.k
+        return jnp.where(jnp.arange(held.shape[1]) < self.k, held - mean, 0.0)
+
+    def scale(self, of_features: jax.Array) -> jax.Array:
+        """One factor for each feature (r,), to multiply what is held by."""
+        return jnp.pad(of_features, (0, -self.low.d % 32))[:, None]
+
+    def times(self, held: jax.Array, matrix: jax.Array) -> jax.Array:
+        """The product with a symmetric matrix of bfloat16 numbers (r, r)."""
+        found = _dot(matrix, nearest(held[: self.low.d]), (1, 0))
+        return jnp.pad(found, ((0, -self.low.d % 32), (0, 0)))
+
+    def curvature(self, p: jax.Array) -> Callable[[jax.Array], jax.Array]:
+        """D ↦ Z̃ᵀ S Z̃ D, where S v = p ∘ (v − ⟨p, v⟩) by rows of P (N, K)."""
+        return partial(tiles.curvature, self.low, tiles.padded(p), self.k)
+
+
+def held(low: Rounded, k: int) -> ByClass | ByFeature:
+    """How to hold weights of K classes between products with Z̃."""
+    return ByFeature(low, k) if isinstance(low, Packed) else ByClass(low, k)
 
 
 def nearest(a: jax.Array) -> jax.Array:

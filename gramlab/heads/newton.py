@@ -36,15 +36,7 @@ from jax.typing import ArrayLike
 
 from gramlab import device
 from gramlab.heads import solver
-from gramlab.heads.bfloat16 import (
-    Packed,
-    Rounded,
-    curvature,
-    nearest,
-    times,
-    times_columns,
-    times_rows,
-)
+from gramlab.heads.bfloat16 import Packed, Rounded, held, nearest, times_columns, times_rows
 
 __all__ = ["Descent", "descend"]
 
@@ -101,15 +93,22 @@ def _direction(
     most: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Conjugate gradients to ‖H d + ∇L‖ ≤ ``residual``: d (K, r), products with H, the residual."""
-    curved = curvature(low, base.probabilities + state.change)
+    as_held = held(low, len(state.gradient))
+    curved = as_held.curvature(base.probabilities + state.change)
+    scale = None
+    if isinstance(metric, solver.Metric) and metric.factors.shape[1] == 0:
+        # The same for all classes: what sums to zero over them still does.
+        scale = as_held.scale(1.0 / solver.diagonal(base, metric)[0])
 
     def times_hessian(d: jax.Array) -> jax.Array:
         return curved(d) / base.samples + base.weight_decay * d
 
     def preconditioned(r: jax.Array) -> jax.Array:
+        if scale is not None:
+            return scale * r
         if isinstance(metric, solver.Metric):
-            return solver.apply_inverse(base, metric, r)
-        return _zero_sum(times(r, metric))  # it is symmetric
+            return as_held.enter(solver.apply_inverse(base, metric, as_held.leave(r)))
+        return as_held.centred(as_held.times(r, metric))
 
     def unfinished(carry):
         *_, squares, count = carry
@@ -120,17 +119,17 @@ def _direction(
         hd = times_hessian(d)
         length = product / jnp.vdot(d, hd)
         x = x + length * d
-        r = _zero_sum(r - length * hd)
+        r = as_held.centred(r - length * hd)
         y = preconditioned(r)
         new = jnp.vdot(r, y)
         return x, r, y + (new / product) * d, new, jnp.vdot(r, r), count + 1
 
-    r = -_zero_sum(state.gradient)
+    r = -as_held.enter(_zero_sum(state.gradient))
     y = preconditioned(r)
     product = jnp.vdot(r, y)
     carry = (jnp.zeros_like(r), r, y, product, jnp.vdot(r, r), jnp.zeros((), jnp.int32))
     x, _, _, _, squares, count = jax.lax.while_loop(unfinished, step, carry)
-    return x, count, jnp.sqrt(squares)
+    return as_held.leave(x), count, jnp.sqrt(squares)
 
 
 @jax.jit

@@ -44,6 +44,7 @@ __all__ = [
     "apply_inverse",
     "at_step",
     "class_metric",
+    "diagonal",
     "iterate",
     "kept_rows",
     "line_search",
@@ -195,10 +196,14 @@ def class_metric(base: Base, state: State, kept: int) -> Metric:
     return Metric(rest, factors, inner)
 
 
+def diagonal(base: Base, metric: Metric) -> jax.Array:
+    """M (K, r), without the rows that a class metric keeps."""
+    return metric.curvature[:, None] * base.eigenvalues / base.samples + base.weight_decay
+
+
 def apply_inverse(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
     """M⁻¹q (K, r), less its mean over classes."""
-    scale = metric.curvature[:, None] * base.eigenvalues / base.samples + base.weight_decay
-    out = q / scale
+    out = q / diagonal(base, metric)
     if metric.factors.shape[1] > 0:
         inner = jnp.einsum("kmr,kr->km", metric.factors, q)
         inner = jnp.einsum("kml,kl->km", metric.inner, inner)
