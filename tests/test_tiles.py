@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import gramlab
 from gramlab import device
 from gramlab.heads import bfloat16, corrections, tiles
+from gramlab.heads.objective import softmax
 
 EPS = float(np.finfo(np.float32).eps)
 U = 2.0**-8  # half the spacing of bfloat16 numbers, relative to the smallest of a binade
@@ -28,11 +29,6 @@ have_tiles = pytest.mark.skipif(not tiles.available(), reason="no AMX here, or n
 def nearest(a: np.ndarray) -> np.ndarray:
     """To bfloat16 and back, by JAX, in float64."""
     return np.asarray(jnp.asarray(a, jnp.float32).astype(jnp.bfloat16), dtype=np.float64)
-
-
-def softmax(v: np.ndarray) -> np.ndarray:
-    e = np.exp(v - v.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
 
 
 def drawn(n: int, d: int, k: int, seed: int = 0, scale: float = 1.0):

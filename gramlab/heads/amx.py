@@ -30,11 +30,12 @@ __all__ = ["CURVATURE", "HANDLER", "LOGITS", "MOMENTS", "PACK", "SPACE", "TILE"]
 LOGITS, MOMENTS, CURVATURE, PACK = range(4)  # kinds of jobs
 TILE = 1024  # bytes
 _JOB = 192  # bytes of the numbers and addresses of one part of a job
-SPACE = _JOB + 64 + 64 + TILE  # ... with two configurations of the registers and a spare tile
+SPACE = _JOB + 64 + 64  # ... with two configurations of the registers
 _ROWS = 32  # of features, in two tiles beside each other
-_STEPS = 10  # in which two tiles of rows stay in the nearest cache
+# Two tiles of rows stay in the nearest cache for so many steps. Then sums are stored; after more
+# than twenty the unit that stores tiles has fallen asleep and takes long.
+_STEPS = 10
 _FETCHED = 6  # lines a step of the next such tiles
-_WAKE = 7  # steps between two stores: the unit that stores tiles falls asleep without
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _POINTER = ir.PointerType(_I8)
@@ -43,25 +44,37 @@ _POINTER = ir.PointerType(_I8)
 # ---- Instructions -----------------------------------------------------------------------------
 
 
-def _instruction(name: str, tiles: tuple[int, ...], operands: str) -> Callable:
-    """An instruction on those tile registers, of operands "p" (an address) and "i" (a number)."""
+def _operation(result, operands: tuple, build: Callable) -> Callable:
+    """What Numba calls with up to two operands and ``build`` writes in LLVM's language."""
+    signature = result(*operands)
 
     def lowered(context, builder, _, arguments):
-        kinds = [_I8] * len(tiles) + [_POINTER if kind == "p" else _I64 for kind in operands]
-        function = ir.FunctionType(ir.VoidType(), kinds)
-        called = cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.{name}")
+        found = build(builder, *arguments)
+        return context.get_dummy_value() if result == types.void else found
+
+    if not operands:
+        return intrinsic(lambda typing: (signature, lowered))
+    if len(operands) == 1:
+        return intrinsic(lambda typing, first: (signature, lowered))
+    return intrinsic(lambda typing, first, second: (signature, lowered))
+
+
+def _called(builder, name: str, kinds: list, values: list) -> None:
+    function = ir.FunctionType(ir.VoidType(), kinds)
+    builder.call(cgutils.get_or_insert_function(builder.module, function, name), values)
+
+
+def _instruction(name: str, tiles: tuple[int, ...], operands: str) -> Callable:
+    """An instruction on those tile registers, of operands "p" (an address) and "i" (a number)."""
+    kinds = [_I8] * len(tiles) + [_POINTER if kind == "p" else _I64 for kind in operands]
+
+    def build(builder, *arguments):
         values = [ir.Constant(_I8, tile) for tile in tiles]
         for kind, value in zip(operands, arguments, strict=True):
             values.append(builder.inttoptr(value, _POINTER) if kind == "p" else value)
-        builder.call(called, values)
-        return context.get_dummy_value()
+        _called(builder, f"llvm.x86.{name}", kinds, values)
 
-    signature = types.void(*[types.int64] * len(operands))
-    if operands == "pi":
-        return intrinsic(lambda typing, address, stride: (signature, lowered))
-    if operands == "p":
-        return intrinsic(lambda typing, address: (signature, lowered))
-    return intrinsic(lambda typing: (signature, lowered))
+    return _operation(types.void, (types.int64,) * len(operands), build)
 
 
 _configure = _instruction("ldtilecfg", (), "p")
@@ -71,7 +84,6 @@ _load0, _load1, _load2, _load3, _load4, _load5, _load6, _load7 = (
     _instruction("tileloadd64", (i,), "pi") for i in range(8)
 )
 _store0, _store1, _store2, _store3 = (_instruction("tilestored64", (i,), "pi") for i in range(4))
-_store6 = _instruction("tilestored64", (6,), "pi")
 # Sums 0 and 1 are of rows 4, sums 2 and 3 of rows 5; sums 0 and 2 of columns 6, 1 and 3 of 7.
 _times046 = _instruction("tdpbf16ps", (0, 4, 6), "")
 _times147 = _instruction("tdpbf16ps", (1, 4, 7), "")
@@ -79,85 +91,42 @@ _times256 = _instruction("tdpbf16ps", (2, 5, 6), "")
 _times357 = _instruction("tdpbf16ps", (3, 5, 7), "")
 
 
-@intrinsic
-def _pointer(typing, address):
-    def lowered(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], _POINTER)
-
-    return types.voidptr(types.int64), lowered
+def _at(builder, address, kind: ir.Type):
+    return builder.inttoptr(address, ir.PointerType(kind))
 
 
-@intrinsic
-def _peek(typing, address):
-    """The eight bytes at an address."""
-
-    def lowered(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], ir.PointerType(_I64)))
-
-    return types.int64(types.int64), lowered
+def _prefetch(builder, address) -> None:
+    hints = [ir.Constant(_I32, hint) for hint in (0, 3, 1)]  # to read, nearest, of data
+    kinds = [_POINTER, _I32, _I32, _I32]
+    _called(builder, "llvm.prefetch.p0", kinds, [_at(builder, address, _I8), *hints])
 
 
-def _poking(width: ir.IntType, kind) -> Callable:
-    @intrinsic
-    def poke(typing, address, value):
-        def lowered(context, builder, signature, arguments):
-            builder.store(arguments[1], builder.inttoptr(arguments[0], ir.PointerType(width)))
-            return context.get_dummy_value()
-
-        return types.void(types.int64, kind), lowered
-
-    return poke
+def _call_of(builder, function, argument):
+    return builder.call(_at(builder, function, ir.FunctionType(_I64, [_I64])), [argument])
 
 
-_poke, _poke32 = _poking(_I64, types.int64), _poking(_I32, types.int32)
+def _less(builder, address):
+    one = ir.Constant(_I64, 1)
+    return builder.atomic_rmw("sub", _at(builder, address, _I64), one, "acq_rel")
 
 
-@intrinsic
-def _call(typing, function, argument):
-    """A C function of one pointer that returns one."""
-
-    def lowered(context, builder, signature, arguments):
-        kind = ir.PointerType(ir.FunctionType(_I64, [_I64]))
-        return builder.call(builder.inttoptr(arguments[0], kind), [arguments[1]])
-
-    return types.int64(types.int64, types.int64), lowered
-
-
-@intrinsic
-def _fetch(typing, address):
-    """Begin to bring a cache line near; any address will do."""
-
-    def lowered(context, builder, signature, arguments):
-        kinds = [_POINTER, _I32, _I32, _I32]
-        function = ir.FunctionType(ir.VoidType(), kinds)
-        name = "llvm.prefetch.p0"
-        called = cgutils.get_or_insert_function(builder.module, function, name)
-        hints = [ir.Constant(_I32, hint) for hint in (0, 3, 1)]  # to read, nearest, of data
-        builder.call(called, [builder.inttoptr(arguments[0], _POINTER), *hints])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), lowered
-
-
-@intrinsic
-def _bits(typing, number):
-    """Of a float32."""
-
-    def lowered(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], _I32)
-
-    return types.uint32(types.float32), lowered
-
-
-@intrinsic
-def _less_one(typing, address):
-    """Subtract one from the number there, at once for all threads; what it was."""
-
-    def lowered(context, builder, signature, arguments):
-        number = builder.inttoptr(arguments[0], ir.PointerType(_I64))
-        return builder.atomic_rmw("sub", number, ir.Constant(_I64, 1), "acq_rel")
-
-    return types.int64(types.int64), lowered
+_ADDRESS = types.int64
+_pointer = _operation(types.voidptr, (_ADDRESS,), lambda b, at: _at(b, at, _I8))
+# The eight bytes at an address; eight or four written there.
+_peek = _operation(types.int64, (_ADDRESS,), lambda b, at: b.load(_at(b, at, _I64)))
+_poke = _operation(
+    types.void, (_ADDRESS, types.int64), lambda b, at, value: b.store(value, _at(b, at, _I64))
+)
+_poke32 = _operation(
+    types.void, (_ADDRESS, types.int32), lambda b, at, value: b.store(value, _at(b, at, _I32))
+)
+_bits = _operation(types.uint32, (types.float32,), lambda b, number: b.bitcast(number, _I32))
+# A C function of one pointer that returns one.
+_call = _operation(types.int64, (_ADDRESS, _ADDRESS), _call_of)
+# Begin to bring a cache line near; any address will do.
+_fetch = _operation(types.void, (_ADDRESS,), _prefetch)
+# Subtract one from the number there, at once for all threads; what it was.
+_less_one = _operation(types.int64, (_ADDRESS,), _less)
 
 
 # ---- Products ---------------------------------------------------------------------------------
@@ -172,15 +141,13 @@ def _rounded(bits):
 
 
 @njit
-def _sums(a, b, steps, two, spare, ahead, lines):
+def _sums(a, b, steps, two, ahead, lines):
     """Sums 0 to 3 += two tiles of rows times two tiles of columns (or one), over ``steps``.
 
     Meanwhile so many cache lines a step are fetched from ``ahead``.
     """
     if two:
-        for k in range(steps):
-            if k & _WAKE == _WAKE:
-                _store6(spare, 64)
+        for _step in range(steps):
             for _ in range(lines):
                 _fetch(ahead)
                 ahead += 64
@@ -195,9 +162,7 @@ def _sums(a, b, steps, two, spare, ahead, lines):
             a += 2 * TILE
             b += 2 * TILE
     else:
-        for k in range(steps):
-            if k & _WAKE == _WAKE:
-                _store6(spare, 64)
+        for _step in range(steps):
             for _ in range(lines):
                 _fetch(ahead)
                 ahead += 64
@@ -211,7 +176,7 @@ def _sums(a, b, steps, two, spare, ahead, lines):
 
 
 @njit
-def _product(a, b, steps, wide, to, known, spare):
+def _product(a, b, steps, wide, to, known):
     """A·B of two tiles of rows and ``wide`` of columns, to or onto what is ``known`` there."""
     row = 64 * wide
     for first in range(0, steps, _STEPS):
@@ -228,7 +193,7 @@ def _product(a, b, steps, wide, to, known, spare):
                 _zero3()
             at = (j // 2) * steps * 2 * TILE + first * (2 * TILE if two else TILE)
             ahead = a + (first + _STEPS) * 2 * TILE + (j // 2) * count * 64 * _FETCHED
-            _sums(a + first * 2 * TILE, b + at, count, two, spare, ahead, _FETCHED if j else 0)
+            _sums(a + first * 2 * TILE, b + at, count, two, ahead, _FETCHED if j else 0)
             _to_memory(here, row, two)
 
 
@@ -332,7 +297,6 @@ def _multiply(job):
     given, found = _peek(job + 88), _peek(job + 96)
     pairs, steps, wide = -(-n // _ROWS), -(-d // 32), -(-k // 16)
     row = 64 * wide
-    spare = job + _JOB + 128
     space = job + SPACE
     logits = carray(_pointer(space), (_ROWS, 16 * wide), np.float32)
     bits = carray(_pointer(space), (_ROWS, 16 * wide), np.uint32)
@@ -359,7 +323,7 @@ def _multiply(job):
                         logits[r, c] = values[r, c]
             else:
                 a = rows + (begin + i) * steps * 2 * TILE
-                _product(a, operand, steps, wide, space, False, spare)
+                _product(a, operand, steps, wide, space, False)
             if kind == LOGITS:
                 out = carray(_pointer(found + 4 * k * at), (known, k), np.float32)
                 for r in range(known):
@@ -375,7 +339,7 @@ def _multiply(job):
             continue
         for i in range(steps):
             a = columns + (i * pairs + begin) * 2 * TILE
-            _product(a, turned, count, wide, found + 32 * i * row, begin > first, spare)
+            _product(a, turned, count, wide, found + 32 * i * row, begin > first)
     _configure(job + _JOB)
     _finish(job)
 

@@ -144,12 +144,12 @@ class ByFeature(NamedTuple):
 
     def scale(self, of_features: jax.Array) -> jax.Array:
         """One factor for each feature (r,), to multiply what is held by."""
-        return jnp.pad(of_features, (0, -self.low.d % 32))[:, None]
+        return tiles.enter(self.low, of_features[None])[:, :1]
 
     def times(self, held: jax.Array, matrix: jax.Array) -> jax.Array:
         """The product with a symmetric matrix of bfloat16 numbers (r, r)."""
         found = _dot(matrix, nearest(held[: self.low.d]), (1, 0))
-        return jnp.pad(found, ((0, -self.low.d % 32), (0, 0)))
+        return jnp.pad(found, ((0, len(held) - self.low.d), (0, 0)))
 
     def curvature(self, p: jax.Array) -> Callable[[jax.Array], jax.Array]:
         """D ↦ Z̃ᵀ S Z̃ D, where S v = p ∘ (v − ⟨p, v⟩) by rows of P (N, K)."""
