@@ -24,6 +24,7 @@ def in_batches(
     items: Iterable[Item],
     *,
     stop: threading.Event | None = None,
+    busy: bool = False,
 ) -> list[Result]:
     """``[task(item, device number) for item in items]``, several items at once.
 
@@ -37,6 +38,9 @@ def in_batches(
     stop
         Set once a task has failed or this thread is interrupted, for tasks in hand to look at.
         Nothing is begun after that.
+    busy
+        Whether one item keeps all cores of a CPU busy (``heads.softmax.keeps_cores_busy``): then
+        a second one in hand there would only be in its way.
 
     Raises
     ------
@@ -46,6 +50,7 @@ def in_batches(
     stop = threading.Event() if stop is None else stop
     numbered = list(enumerate(items))
     places = device.workers()[: len(numbered)]
+    places = sorted(set(places)) if busy else places
     waiting, turn = iter(numbered), threading.Lock()
     results: dict[int, Result] = {}
     failures: list[BaseException] = []

@@ -36,6 +36,18 @@ def test_as_many_at_once_as_there_are_workers(workers):
     )
 
 
+def test_one_at_a_time_where_each_keeps_the_cores_busy(workers):
+    inside = threading.Semaphore(1)
+
+    def alone(item: int, place: int) -> int:
+        assert inside.acquire(blocking=False)
+        time.sleep(0.002)
+        inside.release()
+        return item
+
+    assert in_batches(alone, range(6), busy=True) == list(range(6))
+
+
 def test_a_failure_is_raised_and_nothing_is_begun_after_it(workers):
     begun = []
 

@@ -427,3 +427,21 @@ def test_a_head_does_not_depend_on_what_else_is_in_hand(rough):
     assert np.array_equal(found[0], alone)
     assert np.array_equal(found[2], alone)
     assert not np.array_equal(found[1], alone)
+
+
+def test_the_diagonal_by_class_is_the_hessians_own():
+    """With all rows: between (1/N) Σ p(1 − p) z² K/(K − 1) + λ and the scalar metric."""
+    z = problem(200, 6, 4, 0)[0].x.astype(np.float32)
+    p = np.random.default_rng(0).dirichlet(np.full(4, 0.3), 200).astype(np.float32)
+    eigenvalues = (z * z).sum(axis=0)
+    numbers = (jnp.float32(0.01), jnp.float32(200.0), jnp.zeros((4, 6), jnp.float32))
+    base = solver.Base(jnp.asarray(z), jnp.asarray(eigenvalues), *numbers, jnp.asarray(p))
+    found = np.asarray(newton._spread(base, solver.start(base, 0)).values)
+    own = (p * (1 - p)).T @ (z * z) / 200 * 4 / 3 + 0.01
+    mean = (1 - (p * p).sum() / 200) / 3
+    scalar = mean * eigenvalues / 200 + 0.01
+    np.testing.assert_allclose(found, own**0.3 * scalar**0.7, rtol=1e-4)
+    assert np.abs(found - own).max() > 1e-2  # planted: not the diagonal alone
+    uniform = base._replace(probabilities=jnp.full((200, 4), 0.25))
+    plain = np.asarray(newton._spread(uniform, solver.start(uniform, 0)).values)
+    np.testing.assert_allclose(plain, np.tile(eigenvalues / 800 + 0.01, (4, 1)), rtol=1e-4)

@@ -118,7 +118,6 @@ def test_weights_are_held_in_tiles_as_they_are_held_by_class(monkeypatch):
     """What conjugate gradients do with them: products, means, factors, and back."""
     z, w, _, p = (jnp.asarray(a) for a in drawn(300, 70, 19))
     matrix = bfloat16.nearest(z[:70] + z[:70].T)
-    scale = 1.0 + jnp.arange(70, dtype=jnp.float32)
     monkeypatch.setattr(tiles, "available", lambda: False)
     plain = bfloat16.held(bfloat16.rounded(z), 19)
     monkeypatch.setattr(tiles, "available", lambda: True)
@@ -129,7 +128,6 @@ def test_weights_are_held_in_tiles_as_they_are_held_by_class(monkeypatch):
     for work in (
         lambda space, d: space.curvature(p)(d),
         lambda space, d: space.centred(d),
-        lambda space, d: space.scale(scale) * d,
         lambda space, d: space.times(d, matrix),
     ):
         expected = np.asarray(plain.leave(work(plain, plain.enter(w))))
@@ -140,6 +138,74 @@ def test_weights_are_held_in_tiles_as_they_are_held_by_class(monkeypatch):
         assert np.abs(np.asarray(packed.leave(found)) - 1.1 * expected).max() > 4 * U * size
         assert not np.asarray(found)[70:].any()  # what fills up tiles
         assert not np.asarray(found)[:, 19:].any()
+
+
+def one_step(low, p, scale, state, numbers):
+    """``tiles.along`` and ``tiles.updated`` on (K, d) arrays: their sums, X, R, M⁻¹R and D."""
+    alpha, beta, decay, share = numbers
+    k = p.shape[1]
+    step = tiles.Step(*(tiles.enter(low, jnp.asarray(a)) for a in state))
+    parts, curved, squares = tiles.along(
+        low, tiles.padded(p), k, step.preconditioned, step.direction, jnp.float32(beta)
+    )
+    given = jnp.asarray([alpha, beta, decay, share], dtype=jnp.float32)
+    step, product, residual = tiles.updated(low, k, step, parts, tiles.enter(low, scale), given)
+    for held in step:
+        assert not np.asarray(held)[low.d :].any()  # what fills up tiles
+        assert not np.asarray(held)[:, k:].any()
+    sums = np.asarray([curved, squares, product, residual], dtype=np.float64)
+    return sums, [np.asarray(tiles.leave(low, k, held), dtype=np.float64) for held in step]
+
+
+@have_tiles
+@settings(max_examples=30, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_a_step_of_conjugate_gradients_is_what_numpy_makes_of_the_product(size, seed):
+    z, w, _, p = drawn(*size, seed)
+    n, d, k = size
+    rng = np.random.default_rng(seed)
+    x, r, y = (rng.standard_normal((k, d)).astype(np.float32) for _ in range(3))
+    scale = (0.1 + rng.random((k, d))).astype(np.float32)
+    low = tiles.pack(jnp.asarray(z))
+    alpha, beta, decay, share = numbers = 0.7, 0.3, 0.2, 1.0 / n
+    sums, found = one_step(low, jnp.asarray(p), jnp.asarray(scale), (x, r, y, w), numbers)
+    along = (y + np.float32(beta) * w).astype(np.float64)
+    # The product itself is compared elsewhere; here only what is made of it.
+    product = np.asarray(curvature(low, jnp.asarray(p), jnp.asarray(along)), dtype=np.float64)
+    residual = r - alpha * (share * product + decay * along)
+    residual -= residual.mean(axis=0)
+    scaled = scale * residual
+    scaled -= scale * scaled.sum(axis=0) / scale.sum(axis=0, dtype=np.float64)
+    expected = [x + alpha * along, residual, scaled, along]
+    # Where Y + βD is rounded to bfloat16, its last bit in float32 may decide which way.
+    size_of = 1.0 + np.abs(along).max() + np.abs(product).max() * share
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(one - other).max() <= 4 * U * size_of
+    exact = [found[3], found[1]]
+    logits = nearest(z) @ nearest(along).T
+    curved = (logits * weighed(p.astype(np.float64), logits)).sum()
+    spread = (p * logits**2).sum()
+    wanted = [curved, (exact[0] ** 2).sum(), (found[1] * found[2]).sum(), (exact[1] ** 2).sum()]
+    roundoff = 40 * (n * k + d * k) * EPS
+    allowed = [4 * U * spread, *(roundoff * np.abs(value) + 1e-30 for value in wanted[1:])]
+    allowed[2] = roundoff * np.abs(found[1] * found[2]).sum() + 1e-30
+    assert (np.abs(sums - wanted) <= allowed).all()
+
+
+@have_tiles
+def test_other_steps_would_be_seen():
+    """Planted: a step that forgets weight decay, the mean over classes, or the metric."""
+    z, w, _, p = drawn(100, 40, 7)
+    ones = np.ones_like(w)
+    low, scale = tiles.pack(jnp.asarray(z)), jnp.asarray(np.abs(w) + 0.1)
+    state = ones, w, w, w
+    numbers = 0.7, 0.3, 0.2, 0.01
+    _, found = one_step(low, jnp.asarray(p), scale, state, numbers)
+    _, without = one_step(low, jnp.asarray(p), scale, state, (0.7, 0.3, 0.0, 0.01))
+    assert np.abs(found[1] - without[1]).max() > 0.1
+    assert np.abs(found[2].sum(axis=0)).max() <= 40 * 7 * EPS * np.abs(found[2]).max()
+    assert np.abs((np.asarray(scale) * found[1]).sum(axis=0)).max() > 0.1
+    assert np.abs(found[1].sum(axis=0)).max() <= 40 * 7 * EPS * np.abs(found[1]).max()
 
 
 @have_tiles
@@ -175,7 +241,7 @@ def test_parts_are_counted_down_by_those_who_do_them(parts):
     result = (((333, 20), jnp.float32),)
     operands = low.rows, None, None, tiles.enter(low, w)
     found = tiles._call(tiles._amx().LOGITS, result, (333, 45, 20), operands, parts)
-    space = np.asarray(found[2])
+    space = np.asarray(found[tiles._amx().RESULTS])
     begin = -space.ctypes.data % 64
     left = int(space[begin : begin + 8].view(np.int64)[0])
     assert left == (1 if parts == 1 else 0)

@@ -29,6 +29,7 @@ from _peers import Result, scikit_learn
 
 import gramlab
 from gramlab.batches import in_batches
+from gramlab.heads.softmax import keeps_cores_busy
 
 RATES = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEDS = (0, 1, 2)
@@ -54,7 +55,8 @@ def fit_heads(
         two = gramlab.partial_labels(rounds[0].probabilities, 2, seed=key[1])
         return [*rounds, head.fit(features, two, start=rounds[0].weights)]
 
-    return dict(zip(targets, in_batches(draw, targets), strict=True))
+    busy = keeps_cores_busy(features.n_samples, features.n_features, features.n_classes)
+    return dict(zip(targets, in_batches(draw, targets, busy=busy), strict=True))
 
 
 def certify(found: Heads) -> list[float]:

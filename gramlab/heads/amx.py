@@ -8,8 +8,8 @@ logits while they are in the nearest cache, so that Z̃ᵀ S Z̃ d is one call.
 This file is imported by ``heads.tiles`` alone, which knows whether it can be, and what is to be
 computed. Addresses are plain integers, offsets those of XLA's C interface (xla/ffi/api/c_api.h).
 A part of a job is described in memory that XLA gave for it: eight numbers (kind, N, d, K, most
-pairs of row tiles whose logits are held, first and last pair, part), the addresses of four operands
-and two results, and of what all parts share.
+pairs of row tiles whose logits are held, first and last pair, part), the addresses of up to seven
+operands and five results, and of what all parts share.
 """
 
 # What Numba compiles is called with fewer arguments than is written.
@@ -25,17 +25,34 @@ from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["CURVATURE", "HANDLER", "LOGITS", "MOMENTS", "PACK", "SPACE", "TILE"]
+__all__ = [
+    "ALONG",
+    "CURVATURE",
+    "HANDLER",
+    "LOGITS",
+    "MOMENTS",
+    "OPERANDS",
+    "PACK",
+    "RESULTS",
+    "SPACE",
+    "SUMS",
+    "TILE",
+    "UPDATE",
+]
 
-LOGITS, MOMENTS, CURVATURE, PACK = range(4)  # kinds of jobs
+LOGITS, MOMENTS, CURVATURE, ALONG, PACK, UPDATE = range(6)  # kinds of jobs
+OPERANDS, RESULTS = 7, 5  # of a job, at most
+SUMS = 16  # float32 numbers that each part has for its sums: a cache line
 TILE = 1024  # bytes
-_JOB = 192  # bytes of the numbers and addresses of one part of a job
+_GIVEN, _FOUND, _SHARED, _CALL = 64, 120, 160, 168  # where in a part's description these begin
+_JOB = 256  # bytes of it
 SPACE = _JOB + 64 + 64  # ... with two configurations of the registers
 _ROWS = 32  # of features, in two tiles beside each other
 # Two tiles of rows stay in the nearest cache for so many steps. Then sums are stored; after more
 # than twenty the unit that stores tiles has fallen asleep and takes long.
 _STEPS = 10
 _FETCHED = 6  # lines a step of the next such tiles
+_BAND = 8  # rows of weights that a step of conjugate gradients works on at once
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _POINTER = ir.PointerType(_I8)
@@ -245,9 +262,18 @@ def _mean(p, v):
     return found
 
 
+@njit(fastmath={"reassoc", "contract"})
+def _variance(p, v, mean):
+    found = np.float32(0.0)
+    for k in range(len(v)):
+        found += p[k] * v[k] * (v[k] - mean)
+    return found
+
+
 @njit(fastmath={"contract"})
 def _weigh(values, weights, known, wide, packed, i, steps):
-    """S V by rows, p ∘ (v − ⟨p, v⟩), as columns like V in ``_pack_columns``."""
+    """S V by rows, p ∘ (v − ⟨p, v⟩), as columns like V in ``_pack_columns``; Σ ⟨v, S v⟩."""
+    curved = np.float32(0.0)
     for q in range(16):
         first, second = 2 * q, 2 * q + 1
         v, w = values[first], values[second]
@@ -255,6 +281,7 @@ def _weigh(values, weights, known, wide, packed, i, steps):
         p, r = weights[min(first, known - 1)], weights[min(second, known - 1)]
         of_v, of_w = _mean(p, v), _mean(r, w)
         there, too = np.float32(first < known), np.float32(second < known)
+        curved += there * _variance(p, v, of_v) + too * _variance(r, w, of_w)
         for j in range(wide):
             begin, apart = _column_tile(j, wide, steps)
             at = (begin + i * apart) // 4 + 16 * q
@@ -263,6 +290,85 @@ def _weigh(values, weights, known, wide, packed, i, steps):
                 low = _rounded(_bits(there * p[k] * (v[k] - of_v)))
                 high = _rounded(_bits(too * r[k] * (w[k] - of_w)))
                 packed[at + c] = (low >> np.uint32(16)) | high
+    return curved
+
+
+@njit
+def _given(job, i):
+    return _peek(job + _GIVEN + 8 * i)
+
+
+@njit
+def _found(job, i):
+    return _peek(job + _FOUND + 8 * i)
+
+
+@njit
+def _set_sums(job, part, one, other):
+    """The sums of this part, in the second result of products and the last of steps."""
+    last = RESULTS - 1 if _peek(job) == UPDATE else 1
+    numbers = carray(_pointer(_found(job, last) + 4 * SUMS * part), (2,), np.float32)
+    numbers[0], numbers[1] = np.float32(one), np.float32(other)
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _sum_of_squares(values):
+    found = np.float32(0.0)
+    for i in range(len(values)):
+        found += values[i] * values[i]
+    return found
+
+
+@njit
+def _add(to, values):
+    for i in range(len(to)):
+        to[i] += values[i]
+
+
+@njit(fastmath={"contract"})
+def _add_multiple(to, values, others, factor):
+    for i in range(len(to)):
+        to[i] = values[i] + factor * others[i]
+
+
+@njit(fastmath={"contract"})
+def _reduce(r, product, along, numbers):
+    """R −= α (product/N + λ D)."""
+    of_product, of_along = numbers[0] * numbers[3], numbers[0] * numbers[2]
+    for i in range(len(r)):
+        r[i] -= of_product * product[i] + of_along * along[i]
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _precondition(r, y, scale, k):
+    """Of one feature: r less its mean, y = M⁻¹r less what does not sum to zero; ⟨r, y⟩, ⟨r, r⟩."""
+    total = np.float32(0.0)
+    for c in range(k):
+        total += r[c]
+    mean = total / np.float32(k)
+    scaled, scales = np.float32(0.0), np.float32(0.0)
+    for c in range(k):
+        r[c] -= mean
+        scaled += scale[c] * r[c]
+        scales += scale[c]
+    share = scaled / scales if scales > np.float32(0.0) else np.float32(0.0)
+    product, squares = np.float32(0.0), np.float32(0.0)
+    for c in range(k):
+        y[c] = scale[c] * (r[c] - share)
+        product += r[c] * y[c]
+        squares += r[c] * r[c]
+    return product, squares
+
+
+@njit
+def _combine(values, first, job, at):
+    """Rows (32, K') of Y + β D; their sum of squares."""
+    size = values.size
+    flat = values.reshape(size)
+    y = carray(_pointer(first), (size,), np.float32)
+    d = carray(_pointer(_given(job, 4) + _ROWS * at), (size,), np.float32)
+    _add_multiple(flat, y, d, carray(_pointer(_given(job, 5)), (1,), np.float32)[0])
+    return _sum_of_squares(flat)
 
 
 @njit
@@ -280,7 +386,7 @@ def _configure_tiles(settings):
 @njit
 def _finish(job):
     """Say that this part is done, and if it is the last one that the results are there."""
-    shared = _peek(job + 112)
+    shared = _peek(job + _SHARED)
     if shared and _less_one(shared) == 1:
         _call(_peek(shared + 8), shared + 16)
 
@@ -293,8 +399,8 @@ def _multiply(job):
     _configure_tiles(job + _JOB + 64)
     kind, n, d, k = _peek(job), _peek(job + 8), _peek(job + 16), _peek(job + 24)
     most, first, last, part = _peek(job + 32), _peek(job + 40), _peek(job + 48), _peek(job + 56)
-    rows, columns, weights = _peek(job + 64), _peek(job + 72), _peek(job + 80)
-    given, found = _peek(job + 88), _peek(job + 96)
+    rows, columns, weights = _given(job, 0), _given(job, 1), _given(job, 2)
+    given, found = _given(job, 3), _found(job, 0)
     pairs, steps, wide = -(-n // _ROWS), -(-d // 32), -(-k // 16)
     row = 64 * wide
     space = job + SPACE
@@ -303,11 +409,16 @@ def _multiply(job):
     operand = space + _ROWS * row
     turned = operand + wide * steps * TILE
     found += part * 32 * steps * row if kind != LOGITS else 0
+    squares = curved = 0.0
     if kind != MOMENTS:
         of_weights = carray(_pointer(operand), (wide * steps * 256,), np.uint32)
         for i in range(steps):
-            some = carray(_pointer(given + _ROWS * i * row), (_ROWS, 16 * wide), np.uint32)
-            _pack_columns(some, wide, of_weights, i, steps)
+            if kind == ALONG:  # logits are not yet there
+                squares += _combine(logits, given + _ROWS * i * row, job, i * row)
+                _pack_columns(bits, wide, of_weights, i, steps)
+            else:
+                some = carray(_pointer(given + _ROWS * i * row), (_ROWS, 16 * wide), np.uint32)
+                _pack_columns(some, wide, of_weights, i, steps)
     most = most if most else last - first
     for begin in range(first, last, most):
         count = min(most, last - begin)
@@ -330,9 +441,9 @@ def _multiply(job):
                     for c in range(k):
                         out[r, c] = logits[r, c]
                 continue
-            if kind == CURVATURE:
+            if kind == CURVATURE or kind == ALONG:
                 p = carray(_pointer(weights + row * at), (known, 16 * wide), np.float32)
-                _weigh(logits, p, known, wide, packed, i, count)
+                curved += _weigh(logits, p, known, wide, packed, i, count)
             else:
                 _pack_columns(bits, wide, packed, i, count)
         if kind == LOGITS:
@@ -340,7 +451,46 @@ def _multiply(job):
         for i in range(steps):
             a = columns + (i * pairs + begin) * 2 * TILE
             _product(a, turned, count, wide, found + 32 * i * row, begin > first)
+    if kind == ALONG:
+        _set_sums(job, part, curved, squares)
     _configure(job + _JOB)
+    _finish(job)
+
+
+@cfunc(types.void(types.int64))
+def _update(job):
+    """One step of conjugate gradients along D = Y + β D, in rows of features, where they are.
+
+    X += α D, R −= α H D and less its mean over classes, Y = M⁻¹R on what sums to zero over them.
+    """
+    d, k, parts = _peek(job + 8), _peek(job + 24), _peek(job + 32)
+    first, last, part = _peek(job + 40), _peek(job + 48), _peek(job + 56)
+    wide, steps = -(-k // 16), -(-d // 32)
+    width, all_rows = 16 * wide, 32 * steps
+    numbers = carray(_pointer(_given(job, 6)), (4,), np.float32)
+    space = carray(_pointer(job + SPACE), (_BAND * width,), np.float32)
+    product = squares = 0.0
+    for begin in range(32 * first, 32 * last, _BAND):
+        shape, at = (_BAND * width,), 4 * begin * width
+        space[:] = np.float32(0.0)
+        for i in range(parts):
+            _add(
+                space,
+                carray(_pointer(_given(job, 0) + 4 * i * all_rows * width + at), shape, np.float32),
+            )
+        x = carray(_pointer(_found(job, 0) + at), shape, np.float32)
+        r = carray(_pointer(_found(job, 1) + at), shape, np.float32)
+        y = carray(_pointer(_found(job, 2) + at), shape, np.float32)
+        along = carray(_pointer(_found(job, 3) + at), shape, np.float32)
+        scale = carray(_pointer(_given(job, 5) + at), shape, np.float32)
+        _add_multiple(along, y, along, numbers[1])
+        _add_multiple(x, x, along, numbers[0])
+        _reduce(r, space, along, numbers)
+        for j in range(0, _BAND * width, width):
+            some = _precondition(r[j : j + width], y[j : j + width], scale[j : j + width], k)
+            product += some[0]
+            squares += some[1]
+    _set_sums(job, part, product, squares)
     _finish(job)
 
 
@@ -349,9 +499,9 @@ def _pack(job):
     """Rows of Z (N, d), rounded, as tiles of rows and, turned, of columns."""
     n, d, first, last = _peek(job + 8), _peek(job + 16), _peek(job + 40), _peek(job + 48)
     pairs, steps = -(-n // _ROWS), -(-d // 32)
-    z = carray(_pointer(_peek(job + 88)), (n, d), np.uint32)
-    by_rows = carray(_pointer(_peek(job + 96)), (pairs, steps, 32, 32), np.uint16)
-    by_columns = carray(_pointer(_peek(job + 104)), (steps, pairs, 32, 32), np.uint16)
+    z = carray(_pointer(_given(job, 0)), (n, d), np.uint32)
+    by_rows = carray(_pointer(_found(job, 0)), (pairs, steps, 32, 32), np.uint16)
+    by_columns = carray(_pointer(_found(job, 1)), (steps, pairs, 32, 32), np.uint16)
     for i in range(first, last):
         known = min(_ROWS, n - _ROWS * i)
         for s in range(steps):
@@ -377,7 +527,7 @@ def _pack(job):
 _MAJOR, _MINOR = np.int32(0), np.int32(3)  # of the interface whose offsets are used here
 _FRAME, _API = 168, 168  # bytes of a call and of the functions that have futures
 
-_MULTIPLY, _PACK = _multiply.address, _pack.address
+_MULTIPLY, _PACK, _UPDATE = _multiply.address, _pack.address, _update.address
 
 
 @njit
@@ -398,8 +548,12 @@ def _handle(frame):
     # kind, n, d, k, most, parts, bytes of a part
     numbers = carray(_pointer(_data(given, 0)), (7,), np.int64)
     n, parts, size = numbers[1], numbers[5], numbers[6]
-    pairs, task = -(-n // _ROWS), _PACK if numbers[0] == PACK else _MULTIPLY
-    shared = (_data(results, 2) + 63) & ~63
+    pairs, task = -(-n // _ROWS), _MULTIPLY
+    if numbers[0] == PACK:
+        task = _PACK
+    elif numbers[0] == UPDATE:
+        task = _UPDATE
+    shared = (_data(results, RESULTS) + 63) & ~63
     # Results are there when a future says so; parts but the first are done by XLA's threads.
     create, available, schedule = _peek(api + 152), _peek(api + 160), _peek(api + 136)
     _poke(shared, parts)
@@ -416,23 +570,23 @@ def _handle(frame):
         _poke(job + 40, pairs * part // parts)
         _poke(job + 48, pairs * (part + 1) // parts)
         _poke(job + 56, part)
-        for i in range(4):
-            _poke(job + 64 + 8 * i, _data(given, 1 + i))
-        for i in range(2):
-            _poke(job + 96 + 8 * i, _data(results, i))
-        _poke(job + 112, 0 if alone else shared)
+        for i in range(OPERANDS):
+            _poke(job + _GIVEN + 8 * i, _data(given, 1 + i))
+        for i in range(RESULTS):
+            _poke(job + _FOUND + 8 * i, _data(results, i))
+        _poke(job + _SHARED, 0 if alone else shared)
     if not alone:
         _poke(frame + 168, _peek(shared + 32))
     for part in range(parts - 1, -1, -1):
         job = shared + 64 + part * size
         failed = np.int64(1)
         if part and not alone:
-            _poke(job + 120, 40)
-            _poke(job + 128, 0)
-            _poke(job + 136, _peek(frame + 24))
-            _poke(job + 144, task)
-            _poke(job + 152, job)
-            failed = _call(schedule, job + 120)
+            _poke(job + _CALL, 40)
+            _poke(job + _CALL + 8, 0)
+            _poke(job + _CALL + 16, _peek(frame + 24))
+            _poke(job + _CALL + 24, task)
+            _poke(job + _CALL + 32, job)
+            failed = _call(schedule, job + _CALL)
         if failed:  # the first part, or no threads to be had
             _call(task, job)
     return 0

@@ -105,10 +105,6 @@ class ByClass(NamedTuple):
         """Less its mean over classes: rounding would otherwise leave what no step can remove."""
         return held - held.mean(axis=0)
 
-    def scale(self, of_features: jax.Array) -> jax.Array:
-        """One factor for each feature (r,), to multiply what is held by."""
-        return of_features
-
     def times(self, held: jax.Array, matrix: jax.Array) -> jax.Array:
         """The product with a symmetric matrix of bfloat16 numbers (r, r)."""
         return times(held, matrix)
@@ -141,10 +137,6 @@ class ByFeature(NamedTuple):
         """Less its mean over classes; what fills up tiles stays zero."""
         mean = held.sum(axis=1, keepdims=True) / self.k
         return jnp.where(jnp.arange(held.shape[1]) < self.k, held - mean, 0.0)
-
-    def scale(self, of_features: jax.Array) -> jax.Array:
-        """One factor for each feature (r,), to multiply what is held by."""
-        return tiles.enter(self.low, of_features[None])[:, :1]
 
     def times(self, held: jax.Array, matrix: jax.Array) -> jax.Array:
         """The product with a symmetric matrix of bfloat16 numbers (r, r)."""

@@ -24,7 +24,7 @@ from gramlab.features import Features
 from gramlab.heads import bfloat16
 from gramlab.spectrum import Spectrum
 
-__all__ = ["Coordinates", "fetch", "rows_on_device"]
+__all__ = ["Coordinates", "fetch", "row_squares", "rows_on_device"]
 
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
@@ -96,7 +96,7 @@ class Coordinates:
         """‖X‖_F², to float32: it only decides what is worth its price."""
         memo = features._memo
         if "trace" not in memo:
-            memo["trace"] = float(_sum_of_squares(rows_on_device(features, np.float32)))
+            memo["trace"] = float(row_squares(features).sum(dtype=np.float64))
         return memo["trace"]
 
     @property
@@ -191,9 +191,17 @@ def _narrowed(rows: jax.Array) -> jax.Array:
     return rows.astype(jnp.float32)
 
 
+def row_squares(features: Features) -> np.ndarray:
+    """‖x_i‖² (N,) in float32, computed once per Features object."""
+    memo = features._memo
+    if "row squares" not in memo:
+        memo["row squares"] = np.asarray(_row_squares(rows_on_device(features, np.float32)))
+    return memo["row squares"]
+
+
 @jax.jit
-def _sum_of_squares(rows: jax.Array) -> jax.Array:
-    return jnp.vdot(rows, rows)
+def _row_squares(rows: jax.Array) -> jax.Array:
+    return (rows * rows).sum(axis=1)
 
 
 def _quick(features: Features) -> Coordinates | None:

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device, errors
-from gramlab.heads import newton, points, solver
+from gramlab.heads import newton, points, sampling, solver
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
-from gramlab.heads.resident import ResidentTargets, block_rows
+from gramlab.heads.resident import Moment, ResidentTargets, block_rows
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
 from gramlab.heads.stopping import stopped, tighter_target
 from gramlab.targets import OneHotRows
@@ -45,6 +45,7 @@ _CLASS_ITERATIONS = 600.0
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
 _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
+_SURE = 2.0  # standard errors that an estimated norm must be below what is wanted
 _FLOAT64_BYTES = 72  # of each logit in float64 corrections
 _NEWTON_WORK = 1e7  # operations of a pass from which rough products are worth their overhead
 
@@ -61,13 +62,20 @@ class Asked(NamedTuple):
 class Corrections:
     """One run: corrections to base points, in float32 while they help, then in float64."""
 
-    def __init__(self, asked: Asked, objective: SoftmaxObjective, start: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        objective: SoftmaxObjective,
+        start: np.ndarray | None,
+        moment: Moment | None = None,
+    ) -> None:
         self.asked = asked
         self.objective = objective
         self.passes = 0.0
         self.iterations = 0
         self.class_metric: solver.Metric | None = None
         self.class_metric_made = (0.0, 0)  # at which gradient norm and iteration
+        self.estimated = False  # whether it ended by an estimate, without predictions
         k = objective.n_classes
         with device.float64():
             self.sharded = isinstance(objective, ShardedObjective)
@@ -83,7 +91,10 @@ class Corrections:
             self.coordinates = self._choose(rough=rough)
             conditioned = self._float32_conditioned()
             # Steps from the start are float32's at best, so that is enough for the start as well.
-            self._look_from(np.float32 if conditioned and not self.sharded else np.float64)
+            if conditioned and moment is not None and moment.is_known():
+                self.seen_in, self.moment, self.start_norm = np.float32, moment, moment.norm()
+            else:
+                self._look_from(np.float32 if conditioned and not self.sharded else np.float64)
             in_range = all(1e-25 < size < 1e25 for size in (self.start_norm, self._largest()))
             self.dtype = np.float32 if conditioned and in_range else np.float64
             if self.dtype == np.float64:
@@ -108,7 +119,8 @@ class Corrections:
                 return self._weights(), self._stats("converged", "")
             target = SAFETY * math.sqrt(self.asked.tolerance) * self.start_norm
             outcome = self._descend(target)
-            if self.seen_in != np.float64:  # not even a step was needed, or allowed
+            # Where not even a step was needed, or allowed.
+            if self.seen_in != np.float64 and not self.estimated:
                 self._evaluate()
             polish = self._polish() if outcome == "converged" else ""
             return self._weights(), self._stats(outcome, polish)
@@ -139,7 +151,7 @@ class Corrections:
         x, n = self.coordinates.rows(dtype), self.objective.n_samples
         moment = points.first_gradient(x, dtype(n), self.targets, k)
         self.passes += 0.5
-        self.start_gradient = np.asarray(moment, dtype=np.float64)
+        self.moment = Moment(-np.asarray(moment, dtype=np.float64))
         self.start_norm = float(jnp.linalg.norm(moment))
 
     def _targets_on_device(self) -> jax.Array:
@@ -156,16 +168,11 @@ class Corrections:
         if self.coordinates.quick or self.coordinates.inverse is not None:
             self.coordinates = self.coordinates.exact(self.objective.features)
 
-    def _evaluate(self, logits: jax.Array | None = None) -> None:
-        """Gradient, logits and predictions at the base point, from the weights.
-
-        In float64; of given logits, in their precision.
-        """
-        if logits is None:
-            self.seen_in = np.float64
-        dtype = self.seen_in
-        weights = jnp.asarray(self.w, dtype=dtype)
-        if self.in_blocks and logits is None:
+    def _evaluate(self) -> None:
+        """Gradient, logits and predictions at the base point, from the weights, in float64."""
+        self.seen_in = np.float64
+        weights = jnp.asarray(self.w)
+        if self.in_blocks:
             self.logits = self.deviations = None
             gradient, self.probabilities = points.evaluate_blocks(
                 self.coordinates.rows_exactly(),
@@ -177,45 +184,53 @@ class Corrections:
             )
         else:
             gradient, self.logits, self.deviations = points.evaluate(
-                self.coordinates.rows(dtype),
-                dtype(self.objective.n_samples),
+                self.coordinates.rows(np.float64),
+                np.float64(self.objective.n_samples),
                 self.targets,
-                dtype(self.objective.weight_decay),
+                np.float64(self.objective.weight_decay),
                 weights,
-                logits,
             )
+        self._know(gradient)
+        self.passes += 1.0
+
+    def _know(self, gradient: jax.Array) -> None:
         self.gradient = np.asarray(gradient, dtype=np.float64)
         # Of the device's copy: hosts might round it differently and take different branches.
         self.norm = float(jnp.linalg.norm(gradient))
-        self.passes += 1.0 if logits is None else 0.5
 
     def _begin_at(self, start: np.ndarray) -> None:
-        """The best multiple of the start: a ray of weights is a ray of logits."""
+        """The best multiple of the start."""
         self.w = _zero_sum(self.coordinates.in_span(start.T))
         dtype = self.seen_in
-        logits = points.logits(self.coordinates.rows(dtype), jnp.asarray(self.w, dtype=dtype))
-        squares = float(np.vdot(self.w, self.w))
-        multiple = points.best_multiple(
-            logits,
-            self.targets,
+        multiple, gradient, self.logits, self.deviations = points.evaluate_multiple(
+            self.coordinates.rows(dtype),
             dtype(self.objective.n_samples),
-            dtype(self.objective.weight_decay * squares),
+            self.targets,
+            dtype(self.objective.weight_decay),
+            jnp.asarray(self.w, dtype=dtype),
         )
         self.w = self.w * float(multiple)
-        self.passes += 0.5
-        self._evaluate(multiple * logits)
+        self._know(gradient)
+        self.passes += 1.0
 
     def _begin_at_zero(self) -> None:
         """W = 0, where everything is known without a pass."""
         n, k = self.objective.n_samples, self.objective.n_classes
         self.w = np.zeros((k, self.objective.features.n_features))
-        self.gradient, self.norm = self.start_gradient, self.start_norm
+        if self.moment.error > 0.0:  # enough for the norm, not for a step
+            self._look_from(self.seen_in)
+        self.gradient, self.norm = -self.moment.values, self.start_norm
         if self.in_blocks:
             self.logits = self.deviations = None
             self.probabilities = jnp.full((n, k), 1.0 / k, self.dtype)
         else:
             # Not zeros: rows may be over devices.
             self.logits = self.deviations = 0.0 * self.targets
+
+    def next_moment(self) -> Moment:
+        """DᵀX/N of the predictions' deviations D, from the targets', as ∇L(W) nearly vanishes."""
+        values = self.moment.values - self.objective.weight_decay * self.w
+        return Moment(values, self.moment.error + self.norm)
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """P − 1/K and P (N, K) at the weights in float64; not of shards, nor where in blocks."""
@@ -245,15 +260,18 @@ class Corrections:
                 return "pass limit"
             base = self._base()
             gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
-            goal, rough = max(target, gain * self.norm), self.rough
+            goal, rough, gradient = max(target, gain * self.norm), self.rough, None
             if rough:
-                step = self._correct_roughly(base, goal)
+                step, gradient = self._correct_roughly(base, goal)
             else:
                 state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
                 state = self._correct(base, state, goal)
                 step = self._to_weights(state.step)
             before, norm_before = self.w, self.norm
             self.w = _zero_sum(self.w + step)
+            if gradient is not None and goal == target and self._surely_there(gradient, target):
+                self._report(self.norm)
+                break
             self._evaluate()
             if not self.norm < norm_before:
                 self.w = before
@@ -285,8 +303,14 @@ class Corrections:
     def _to_weights(self, step: jax.Array) -> np.ndarray:
         return self.coordinates.to_weights(np.asarray(step, dtype=np.float64))
 
-    def _correct_roughly(self, base: solver.Base, goal: float) -> np.ndarray:
-        """A step (K, d) to a gradient norm of ``goal`` by Newton's method in rough products."""
+    def _correct_roughly(
+        self, base: solver.Base, goal: float
+    ) -> tuple[np.ndarray, jax.Array | None]:
+        """A step (K, d) to a gradient norm of ``goal`` by Newton's method in rough products.
+
+        Also the gradient (K, r) there, as far as such products know it; None where it has not
+        reached the goal.
+        """
         before = self.passes
 
         def report(passes: float, norm: float) -> None:
@@ -303,7 +327,21 @@ class Corrections:
         step = self._to_weights(found.step)
         if not found.reached:
             self._go_on_precisely()
-        return step
+            return step, None
+        return step, found.gradient
+
+    def _surely_there(self, gradient: jax.Array, target: float) -> bool:
+        """Whether that rough gradient at the weights is known well enough to end by it."""
+        if self.in_blocks or self.asked.certified_share is not None:
+            return False
+        norm, error = sampling.gradient_norm(
+            self.coordinates, self.targets, self.objective.weight_decay, self.w, gradient
+        )
+        self.passes += 0.5
+        if not norm + _SURE * error <= target / SAFETY:
+            return False
+        self.norm, self.estimated = norm, True
+        return True
 
     def _go_on_precisely(self) -> None:
         """No more rough products; the quasi-Newton iteration has a metric of its own to ask for."""

@@ -35,7 +35,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from gramlab import device
-from gramlab.heads import solver
+from gramlab.heads import solver, tiles
 from gramlab.heads.bfloat16 import Packed, Rounded, held, nearest, times_columns, times_rows
 
 __all__ = ["Descent", "descend"]
@@ -54,6 +54,10 @@ _NO_FALL = 0.9  # ... or where a step lowered it to no less than this
 _WRONG = 1.5  # a refreshed gradient that is this much larger than the rounded one has not ...
 _STALLED = 0.5  # ... fallen to this since it was last refreshed: a failure
 _FAILURES = 2
+_SPREAD_SOLVE = 8  # products with H for one step from which a diagonal by class is worth its price
+_SPREAD_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
+_SPREAD = 0.3  # its power in the metric; the scalar one has the rest
+_SPREAD_ROWS = 256  # rows that it is found from, at least, and every sixteenth
 _CLASS_SOLVE = 25  # products with H for one step from which a class metric is worth its price
 _CLASS_ROWS = 48  # rows of each class whose curvature it keeps exactly
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
@@ -63,10 +67,20 @@ class Descent(NamedTuple):
     """What a run of steps from a base point came to."""
 
     step: jax.Array  # (K, r) D
+    gradient: jax.Array  # (K, r) there, as far as it is known
     reached: bool  # whether the goal was reached
     passes: float  # products with Z or Z̃, by pairs
     rough: float  # ... and with Z̃ alone
     iterations: int  # steps taken
+
+
+class _Diagonal(NamedTuple):
+    """A metric that is one number for each class and coordinate."""
+
+    values: jax.Array  # (K, r)
+
+
+_Metric = solver.Metric | _Diagonal | jax.Array  # the last one an inverse (r, r)
 
 
 class _Limits(NamedTuple):
@@ -87,25 +101,27 @@ def _zero_sum(a: jax.Array) -> jax.Array:
 def _direction(
     base: solver.Base,
     low: Rounded,
-    metric: solver.Metric | jax.Array,
+    metric: _Metric,
     state: solver.State,
     residual: jax.Array,
     most: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Conjugate gradients to ‖H d + ∇L‖ ≤ ``residual``: d (K, r), products with H, the residual."""
+    if isinstance(metric, solver.Metric) and metric.factors.shape[1] == 0:
+        metric = _Diagonal(solver.diagonal(base, metric))
+    if isinstance(metric, _Diagonal) and isinstance(low, Packed):
+        return _direction_in_tiles(base, low, metric.values, state, residual, most)
     as_held = held(low, len(state.gradient))
     curved = as_held.curvature(base.probabilities + state.change)
-    scale = None
-    if isinstance(metric, solver.Metric) and metric.factors.shape[1] == 0:
-        # The same for all classes: what sums to zero over them still does.
-        scale = as_held.scale(1.0 / solver.diagonal(base, metric)[0])
 
     def times_hessian(d: jax.Array) -> jax.Array:
         return curved(d) / base.samples + base.weight_decay * d
 
     def preconditioned(r: jax.Array) -> jax.Array:
-        if scale is not None:
-            return scale * r
+        if isinstance(metric, _Diagonal):  # its inverse on what sums to zero over classes
+            scaled = as_held.leave(r) / metric.values
+            share = scaled.sum(axis=0) / (1.0 / metric.values).sum(axis=0)
+            return as_held.enter(scaled - share / metric.values)
         if isinstance(metric, solver.Metric):
             return as_held.enter(solver.apply_inverse(base, metric, as_held.leave(r)))
         return as_held.centred(as_held.times(r, metric))
@@ -132,11 +148,64 @@ def _direction(
     return as_held.leave(x), count, jnp.sqrt(squares)
 
 
+def _direction_in_tiles(
+    base: solver.Base,
+    low: Packed,
+    diagonal: jax.Array,
+    state: solver.State,
+    residual: jax.Array,
+    most: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The same in a metric (K, r), of which all that lies between two products is one call."""
+    k = len(state.gradient)
+    p = tiles.padded(base.probabilities + state.change)
+    scale = tiles.enter(low, 1.0 / diagonal)
+
+    def unfinished(carry):
+        *_, squares, count = carry
+        return (squares > residual**2) & (count < most)
+
+    def step(carry):
+        at, beta, product, _, count = carry
+        parts, curvature, square = tiles.along(low, p, k, at.preconditioned, at.direction, beta)
+        length = product / (curvature / base.samples + base.weight_decay * square)
+        numbers = jnp.stack([length, beta, base.weight_decay, 1.0 / base.samples])
+        at, new, squares = tiles.updated(low, k, at, parts, scale, numbers)
+        return at, new / product, new, squares, count + 1
+
+    r = -_zero_sum(state.gradient)
+    y = r / diagonal
+    y = tiles.enter(low, y - (y.sum(axis=0) / (1.0 / diagonal).sum(axis=0)) / diagonal)
+    r = tiles.enter(low, r)
+    zero, nothing = jnp.zeros_like(r), jnp.zeros((), r.dtype)
+    count = jnp.zeros((), jnp.int32)
+    carry = tiles.Step(zero, r, y, zero), nothing, jnp.vdot(r, y), jnp.vdot(r, r), count
+    at, _, _, squares, count = jax.lax.while_loop(unfinished, step, carry)
+    return tiles.leave(low, k, at.x), count, jnp.sqrt(squares)
+
+
+@jax.jit
+def _spread(base: solver.Base, state: solver.State) -> _Diagonal:
+    """The Hessian's own diagonal (K, r), in the Gram eigenbasis, between it and the scalar metric.
+
+    Where a class has its curvature, in samples that it is likely for, features are not spread as
+    they are in all. But what lies beside the diagonal takes part of that back: as it is, the
+    diagonal is worse than the scalar metric, and its geometric mean with that is better. Some
+    rows are enough to find it.
+    """
+    every = max(1, min(16, len(base.z) // _SPREAD_ROWS))
+    p, z = (base.probabilities + state.change)[::every], base.z[::every]
+    k = p.shape[1]
+    own = jnp.matmul((p * (1.0 - p)).T, z * z) / len(z) * (k / (k - 1)) + base.weight_decay
+    scalar = solver.diagonal(base, solver.scalar_metric(base, state))
+    return _Diagonal(scalar * (own / scalar) ** _SPREAD)
+
+
 @jax.jit
 def _take(
     base: solver.Base,
     low: Rounded,
-    metric: solver.Metric | jax.Array | None,
+    metric: _Metric | None,
     state: solver.State,
     limits: _Limits,
 ) -> tuple[solver.State, jax.Array]:
@@ -203,7 +272,8 @@ def descend(
     refreshed gradients do not fall, numbers leave float32's range, or ``max_passes`` are nearly
     used.
     """
-    state, metric, made, slow = solver.start(base, 0), inverse, math.inf, False
+    state, metric = solver.start(base, 0), inverse
+    made, spread, slow, some = math.inf, math.inf, False, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
     done = 0
     failures, passes, rough = 0, 0.0, 0.0
@@ -211,11 +281,13 @@ def descend(
     while norm > goal:  # a rounded gradient that met it was made anew, or known well enough
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
-            return Descent(state.step, False, passes, rough, done)
+            return Descent(state.step, state.gradient, False, passes, rough, done)
         if slow and norm <= min(settled, _CLASS_AGAIN * made):
             kept = solver.kept_rows(base, _CLASS_ROWS)
             metric, made = solver.class_metric(base, state, kept) if kept else None, norm
             passes += 0.5 * kept**2 / float(base.samples)  # its products, in units of a pass
+        elif some and norm <= _SPREAD_AGAIN * spread:
+            metric, spread = _spread(base, state), norm
         asked = max(forcing, _AIM * goal / norm)
         fall = min(max(_TRUSTED * doubt, _REFRESH[0]), _REFRESH[1])
         limits = _Limits(asked, most, goal, fall * known, doubt * known)
@@ -223,21 +295,22 @@ def descend(
         state, taken = _take(base, low, metric, state, limits)
         count, residual, rounded, new, anew, error = (float(number) for number in np.asarray(taken))
         if not math.isfinite(new):
-            return Descent(before.step, False, passes, rough, done)
+            return Descent(before.step, before.gradient, False, passes, rough, done)
         done += 1
         passes += count + 1.0 + anew
         rough += count + 1.0
         report(passes, new)
         # Of many small factors, which suits CPUs; on accelerators it was not measured. Where
         # products are those of tiles, an iteration in it takes twice a plain one.
-        slow = inverse is None and count >= _CLASS_SOLVE
-        slow = slow and not (device.accelerated() or isinstance(low, Packed))
+        free = inverse is None and not device.accelerated()
+        slow = free and count >= _CLASS_SOLVE and not isinstance(low, Packed)
+        some = free and count >= _SPREAD_SOLVE and made == math.inf
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)
         norm = new
         if anew:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
             doubt, known = _DOUBT * error / known, norm
-    return Descent(state.step, True, passes, rough, done)
+    return Descent(state.step, state.gradient, True, passes, rough, done)
 
 
 def _next_forcing(forcing: float, model_error: float) -> float:

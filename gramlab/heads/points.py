@@ -21,6 +21,7 @@ __all__ = [
     "centred_softmax",
     "evaluate",
     "evaluate_blocks",
+    "evaluate_multiple",
     "first_gradient",
     "identity",
     "logits",
@@ -36,6 +37,7 @@ def _deviations(targets: jax.Array, k: int | None, dtype: DTypeLike) -> jax.Arra
     return targets.astype(dtype)
 
 
+@jax.jit
 def centred_softmax(logits: jax.Array) -> jax.Array:
     """softmax(v) − 1/K by rows, accurate however small the logits are."""
     shifted = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
@@ -139,6 +141,25 @@ def predictions(
 def logits(z: jax.Array, weights: jax.Array) -> jax.Array:
     """Logits (N, K) at ``weights`` (K, r)."""
     return forward(z, weights)
+
+
+@jax.jit
+def evaluate_multiple(
+    z: jax.Array,
+    samples: jax.Array,
+    targets: jax.Array,
+    weight_decay: jax.Array,
+    weights: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The best multiple s of ``weights`` (K, r), and what ``evaluate`` says at it.
+
+    A ray of weights is a ray of logits, so that one pass is enough.
+    """
+    logits = forward(z, weights)
+    curvature = weight_decay * jnp.vdot(weights, weights)
+    multiple = best_multiple(logits, targets, samples, curvature)
+    there = evaluate(z, samples, targets, weight_decay, multiple * weights, multiple * logits)
+    return multiple, *there
 
 
 @jax.jit

@@ -11,11 +11,12 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
+from gramlab.heads import tiles
 from gramlab.heads.coordinates import fetch
 from gramlab.heads.corrections import SAFETY, Asked, Corrections, rough_products_help
 from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
 from gramlab.heads.objective import SoftmaxObjective, softmax
-from gramlab.heads.resident import ResidentFit, ResidentTargets
+from gramlab.heads.resident import Moment, ResidentFit, ResidentTargets, TaughtTargets
 from gramlab.heads.sharded import ShardedObjective, sharded_objective
 from gramlab.heads.small import ONE_CALL, Attempt, attempt, is_small
 from gramlab.heads.stopping import stopped, tighter_target
@@ -23,12 +24,13 @@ from gramlab.heads.streamed import StreamedFit, minimize_streamed
 from gramlab.sharded import ShardedFeatures
 from gramlab.targets import OneHotRows
 
-__all__ = ["SoftmaxHead"]
+__all__ = ["SoftmaxHead", "keeps_cores_busy"]
 
 # Of each feature and each logit. Features in float64 and float32, coordinates also in bfloat16,
 # twice; targets, logits, predictions and their changes in either.
 _BYTES_HERE = 28, 80
 _BYTES_THERE = 14, 40  # on an accelerator: once, and of float64 targets alone
+_BUSY_WORK = 2e9  # operations of a pass whose products in tiles leave little between them
 _STREAMED = "streamed Gram-metric L-BFGS"
 
 
@@ -121,7 +123,9 @@ class SoftmaxHead:
         start = validation.check_start(start, (objective.features.n_features, objective.n_classes))
         shortage = self._shortage(objective)
         if shortage is None:
-            fit = self._solved(objective, start)
+            taught = isinstance(targets, TaughtTargets)
+            moment = targets.moment(objective.features) if taught else None
+            fit = self._solved(objective, start, moment)
         else:
             fit = self._streamed(objective, start, shortage)
         stats = fit.stats
@@ -171,7 +175,9 @@ class SoftmaxHead:
         needed = per_logit * n * k + (0 if known else per_feature * n * d)
         return device.shortage(needed) or None
 
-    def _solved(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Fit:
+    def _solved(
+        self, objective: SoftmaxObjective, start: np.ndarray | None, moment: Moment | None
+    ) -> Fit:
         with device.undisturbed():
             asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
             found = self._attempt(objective, start)
@@ -180,7 +186,8 @@ class SoftmaxHead:
                 weights = np.ascontiguousarray(found.weights.T)
                 return self._fit(objective, weights, found.deviations, found.probabilities, stats)
             try:
-                solve = Corrections(asked, objective, start if found is None else found.weights.T)
+                begin = start if found is None else found.weights.T
+                solve = Corrections(asked, objective, begin, moment)
                 if found is not None:
                     solve.passes += found.passes
                     solve.iterations += found.iterations
@@ -190,8 +197,9 @@ class SoftmaxHead:
                     raise
                 return self._streamed(objective, start, str(shortage))
             sharded = isinstance(objective, ShardedObjective)
-            if solve.in_blocks:
-                return ResidentFit(objective, weights, stats, solve.coordinates)
+            if solve.in_blocks or solve.estimated:
+                coordinates = solve.coordinates
+                return ResidentFit(objective, weights, stats, coordinates, solve.next_moment())
             if sharded:
                 deviations = objective.features.own_rows(solve.deviations)
                 probabilities = softmax(objective.features.own_rows(solve.logits))
@@ -283,3 +291,12 @@ class SoftmaxHead:
         message = stopped(outcome, (norm / start_norm) ** 2, passes, self.max_passes)
         stats = SolveStats(method, outcome, message, passes, iterations, polish)
         return StreamedFit(objective, weights, stats)
+
+
+def keeps_cores_busy(n: int, d: int, k: int) -> bool:
+    """Whether a head on N × d features and K classes leaves no core idle: products in large tiles.
+
+    Then a second head at the same time takes longer than one after the other.
+    """
+    large = 4.0 * n * min(n, d) * k >= _BUSY_WORK
+    return large and rough_products_help(n, d, k) and tiles.available()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,8 @@ from gramlab import device
 
 __all__ = [
     "Packed",
+    "Step",
+    "along",
     "available",
     "by_columns",
     "curvature",
@@ -34,6 +37,7 @@ __all__ = [
     "padded",
     "times_columns",
     "times_rows",
+    "updated",
 ]
 
 _NAME = "gramlab_amx"
@@ -140,21 +144,31 @@ def _call(
     sizes: tuple[int, int, int],
     operands: tuple[jax.Array | None, ...],
     parts: int,
+    in_place: dict[int, int] | None = None,
+    most: int = 0,
 ) -> Sequence[jax.Array]:
-    """One job of ``heads.amx`` with N, d and K, in parts that are done at the same time."""
+    """One job of ``heads.amx`` with N, d and K, in parts that are done at the same time.
+
+    Operands ``in_place`` become the results of those numbers. ``most`` is of products how many
+    tiles' logits are held; steps are told how many parts their product has.
+    """
     n, d, k = sizes
-    wide, steps, most = _wide(k), -(-d // 32), 0
-    if kind in (_amx().MOMENTS, _amx().CURVATURE):
+    wide, steps = _wide(k), -(-d // 32)
+    if kind in (_amx().MOMENTS, _amx().CURVATURE, _amx().ALONG):
         pairs = -(-n // (_ROWS * parts)) + 1
         most = max(1, min(pairs, _CACHED // (_ROWS * 2 * 16 * wide)))
-    space = _amx().SPACE + _ROWS * 64 * wide + (steps + most) * wide * _amx().TILE
+    held = 0 if kind == _amx().UPDATE else steps + most
+    space = _amx().SPACE + _ROWS * 64 * wide + held * wide * _amx().TILE
     numbers = np.array([kind, n, d, k, most, parts, space], dtype=np.int64)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
-    shapes += [jax.ShapeDtypeStruct((0,), jnp.uint8)] * (2 - len(shapes))
+    shapes += [jax.ShapeDtypeStruct((0,), jnp.uint8)] * (_amx().RESULTS - len(shapes))
     shapes.append(jax.ShapeDtypeStruct((128 + parts * space,), jnp.uint8))
     nothing = jnp.zeros((0,), jnp.uint8)
     given = [nothing if operand is None else operand for operand in operands]
-    return jax.ffi.ffi_call(_NAME, shapes)(jnp.asarray(numbers.view(np.int32)), *given)
+    given += [nothing] * (_amx().OPERANDS - len(given))
+    same = {1 + operand: result for operand, result in (in_place or {}).items()}
+    call = jax.ffi.ffi_call(_NAME, shapes, input_output_aliases=same)
+    return call(jnp.asarray(numbers.view(np.int32)), *given)
 
 
 @jax.jit
@@ -164,9 +178,7 @@ def pack(z: jax.Array) -> Packed:
     pairs, steps = -(-n // _ROWS), -(-d // 32)
     shapes = (pairs, steps, 2, 16, 32), (steps, pairs, 2, 16, 32)
     results = tuple((shape, jnp.bfloat16) for shape in shapes)
-    rows, columns, _ = _call(
-        _amx().PACK, results, (n, d, 1), (None, None, None, _single(z)), _parts(n)
-    )
+    rows, columns, *_ = _call(_amx().PACK, results, (n, d, 1), (_single(z),), _parts(n))
     return Packed(rows, columns, n, d)
 
 
@@ -208,6 +220,45 @@ def curvature(low: Packed, p: jax.Array, k: int, held: jax.Array) -> jax.Array:
     """
     operands = low.rows, low.columns, _single(p), _single(held)
     return _moments(_amx().CURVATURE, low, k, operands)
+
+
+def along(
+    low: Packed, p: jax.Array, k: int, held: jax.Array, before: jax.Array, beta: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """``curvature`` of D = held + β before, as parts of its sum, and ⟨D, Z̃ᵀ S Z̃ D⟩ and ⟨D, D⟩."""
+    parts = _parts(low.n)
+    shape = (parts, 32 * -(-low.d // 32), 16 * _wide(k))
+    results = ((shape, jnp.float32), ((parts, _amx().SUMS), jnp.float32))
+    given = low.rows, low.columns, _single(p), *map(_single, (held, before, beta.reshape(1)))
+    found, sums, *_ = _call(_amx().ALONG, results, (low.n, low.d, k), given, parts)
+    return found, sums[:, 0].sum(), sums[0, 1]  # of the squares every part has all
+
+
+class Step(NamedTuple):
+    """Where conjugate gradients stand, as ``curvature`` takes weights (d', K')."""
+
+    x: jax.Array
+    residual: jax.Array
+    preconditioned: jax.Array  # M⁻¹ of it
+    direction: jax.Array
+
+
+def updated(
+    low: Packed, k: int, step: Step, parts: jax.Array, scale: jax.Array, numbers: jax.Array
+) -> tuple[Step, jax.Array, jax.Array]:
+    """The next step: with α, β, λ and 1/N, and ``parts`` from ``along`` of D = M⁻¹R + β D.
+
+    X + α D; R − α (Z̃ᵀ S Z̃ D/N + λ D), less its mean over classes; M⁻¹ of that by ``scale``
+    (d', K'), on what sums to zero over classes; D. And ⟨R, M⁻¹R⟩ and ⟨R, R⟩.
+    """
+    count = min(device.cores(), -(-low.d // 32))
+    shape = (step.x.shape, jnp.float32)
+    results = (shape,) * 4 + (((count, _amx().SUMS), jnp.float32),)
+    sizes = (low.d, low.d, k)
+    given = tuple(map(_single, (parts, *step, scale, numbers)))
+    in_place = {1: 0, 2: 1, 3: 2, 4: 3}
+    *found, sums, _ = _call(_amx().UPDATE, results, sizes, given, count, in_place, len(parts))
+    return Step(*found), sums[:, 0].sum(), sums[:, 1].sum()
 
 
 def _moments(kind: int, low: Packed, k: int, operands: tuple[jax.Array | None, ...]) -> jax.Array:

@@ -20,6 +20,7 @@ from gramlab import device
 from gramlab.batches import in_batches
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
+from gramlab.heads.softmax import keeps_cores_busy
 from gramlab.spectrum import Spectrum
 from gramlab.study.ablation import ablation_rows, published_rows
 from gramlab.study.cells import Cell
@@ -219,7 +220,7 @@ def _compute(
 
     # What is memoized on features lives on one device, so each device has its own, made before
     # its workers ask for it all at once.
-    own = {0: plan.features}
+    own, x = {0: plan.features}, plan.features
     for number in set(device.workers()[: len(missing)]):
         own.setdefault(number, plan.features.replaced())
         with device.on_device(number):
@@ -227,7 +228,8 @@ def _compute(
     with warnings.catch_warnings():
         # A miss is counted, and told in its row. Filters are of the process, not of a thread.
         warnings.simplefilter("ignore", NotConvergedWarning)
-        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop)
+        busy = keeps_cores_busy(x.n_samples, x.n_features, x.n_classes)
+        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop, busy=busy)
 
 
 class _Stopping(Exception):

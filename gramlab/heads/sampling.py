@@ -1,0 +1,133 @@
+"""The norm of a gradient that rough products found, estimated from samples.
+
+A whole evaluation in float64 takes as long as tens of rough products, and most often only
+confirms what is known. With G what was found, P̂ the predictions as float32 has them at W and P the
+true ones,
+
+    ∇L(W) = Ĝ + Xᵀ(P − P̂)/N,      Ĝ = Xᵀ(P̂ − T)/N + λW.
+
+* Ĝ is multiplied by s Gaussian directions v, which takes (P̂ − T)ᵀ(Xv)/N, summed in float64. As in
+  Freivalds' check of a product (1977), E‖Ĝv‖² = ‖Ĝ‖_F². That G is near makes it sharp: of
+  ‖Ĝv‖² − ‖Gv‖² the mean is ‖Ĝ‖² − ‖G‖², and its deviation is in proportion to ‖Ĝ − G‖.
+* The rest is a mean of N terms. Those of m rows, drawn with chances as their norms are, are
+  computed in float64 from the features themselves. Their weighted mean M has a mean square that is
+  too large by V/m, where V is the variance of a term. So V/m is taken off again; a quarter of it
+  stays, for what so few rows cannot tell.
+
+None of this is a bound, so a head that ends by it can miss its tolerance, by what the estimate
+missed. Nothing else depends on it: certificates are computed from W alone.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gramlab import device
+from gramlab.features import Features
+from gramlab.heads import points
+from gramlab.heads.coordinates import Coordinates, row_squares, rows_on_device
+from gramlab.heads.products import backward, forward
+from gramlab.streams import stream
+
+__all__ = ["gradient_norm"]
+
+_DIRECTIONS = 16
+_ROWS = 256
+_STREAM = int.from_bytes(b"gradient", "big")
+
+
+class _Sample(NamedTuple):
+    """What is drawn for a feature matrix, once: all its heads can share it."""
+
+    directions: np.ndarray  # (s, d) V
+    moved: jax.Array  # (N, s) XVᵀ
+    rows: np.ndarray  # (m,) numbers of rows
+    values: jax.Array  # (m, d) those rows of X in float64
+    shares: np.ndarray  # (m,) their weights in a sum over all rows
+
+
+def _sample(features: Features) -> _Sample:
+    memo = features._memo
+    if "sample" not in memo:
+        random = np.random.Generator(stream(0, _STREAM))
+        n, d = features.n_samples, features.n_features
+        directions = random.standard_normal((_DIRECTIONS, d))
+        norms = np.sqrt(np.asarray(row_squares(features), dtype=np.float64))
+        chances = norms / norms.sum()
+        rows = random.choice(n, _ROWS, p=chances)
+        with device.float64():
+            moved = _moved(rows_on_device(features, np.float32), directions)
+            values = jnp.asarray(features.x[rows], dtype=np.float64)
+        shares = 1.0 / (_ROWS * chances[rows])
+        memo["sample"] = _Sample(directions, moved, rows, values, shares)
+    return memo["sample"]
+
+
+def _along(coordinates: Coordinates, directions: np.ndarray) -> np.ndarray:
+    """The directions (s, r) as the coordinates have them."""
+    memo, key = coordinates.features._memo, ("sample", coordinates.quick)
+    if coordinates.basis is None:
+        return directions
+    if key not in memo:
+        memo[key] = coordinates.from_weights(directions)
+    return memo[key]
+
+
+@jax.jit
+def _moved(rows: jax.Array, directions: jax.Array) -> jax.Array:
+    return forward(rows, directions.astype(rows.dtype)).astype(directions.dtype)
+
+
+def gradient_norm(
+    coordinates: Coordinates,
+    targets: jax.Array,
+    weight_decay: float,
+    weights: np.ndarray,
+    found: jax.Array,
+) -> tuple[float, float]:
+    """About ‖∇L(W)‖_F, and how far off that may be (one standard deviation, or somewhat more).
+
+    Targets are deviations T − 1/K (N, K), weights those (K, d) of the features. ``found`` (K, r) is
+    the gradient as rough products have it, in the coordinates.
+    """
+    sample = _sample(coordinates.features)
+    along = _along(coordinates, sample.directions)
+    numbers = _estimated(
+        coordinates.rows(np.float32), targets, weight_decay, weights, found, along, sample
+    )
+    square, apart, rest, spread = (float(number) for number in np.asarray(numbers))
+    rows = len(sample.rows)
+    unbiased = (rest - spread / rows) * rows / (rows - 1.0)
+    error = 2.0 * apart / len(along) + max(unbiased, 0.25 * spread / rows)
+    return math.sqrt(max(square, 0.0)), math.sqrt(error)
+
+
+@jax.jit
+def _estimated(
+    x: jax.Array,
+    targets: jax.Array,
+    weight_decay: jax.Array,
+    weights: jax.Array,
+    found: jax.Array,
+    along: jax.Array,
+    sample: _Sample,
+) -> jax.Array:
+    """Estimates of ‖Ĝ‖², ‖Ĝ − G‖²; ‖M‖² and V. X is in float32, ``along`` V as G sees it."""
+    n, cast = len(x), partial(jnp.asarray, dtype=weights.dtype)
+    predictions = cast(points.centred_softmax(forward(x, weights.astype(x.dtype))))
+    moved = backward(sample.moved, predictions - targets) / n  # Ĝ Vᵀ (K, s)
+    moved += weight_decay * jnp.matmul(weights, sample.directions.T)
+    known = jnp.matmul(cast(found), along.T)
+    squares = [(a * a).sum() / len(along) for a in (moved, known, moved - known)]
+    exact = points.centred_softmax(forward(sample.values, weights))
+    change = sample.shares[:, None] * (exact - predictions[sample.rows]) / n
+    mean = backward(sample.values, change)
+    spread = (sample.values**2).sum(axis=1) @ (change**2).sum(axis=1) * len(sample.rows)
+    square = jnp.vdot(cast(found), cast(found)) + squares[0] - squares[1]
+    return jnp.stack([square, squares[2], jnp.vdot(mean, mean), spread])
