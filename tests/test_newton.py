@@ -19,6 +19,7 @@ from gramlab import device
 from gramlab.batches import in_batches
 from gramlab.heads import bfloat16, coordinates, corrections, newton, points, solver, tiles
 from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.softmax import keeps_cores_busy
 from gramlab.spectrum import Spectrum
 
 U = 2.0**-8  # half the spacing of bfloat16 numbers, relative to the smallest of a binade
@@ -445,3 +446,11 @@ def test_the_diagonal_by_class_is_the_hessians_own():
     uniform = base._replace(probabilities=jnp.full((200, 4), 0.25))
     plain = np.asarray(newton._spread(uniform, solver.start(uniform, 0)).values)
     np.testing.assert_allclose(plain, np.tile(eigenvalues / 800 + 0.01, (4, 1)), rtol=1e-4)
+
+
+def test_one_head_at_a_time_only_where_products_in_tiles_are_large(monkeypatch, products):
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
+    assert keeps_cores_busy(7000, 1280, 101) == (products == "tiles")
+    assert not keeps_cores_busy(2936, 1280, 81)
+    monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
+    assert not keeps_cores_busy(7000, 1280, 101)
