@@ -197,9 +197,11 @@ class SoftmaxHead:
                     raise
                 return self._streamed(objective, start, str(shortage))
             sharded = isinstance(objective, ShardedObjective)
-            if solve.in_blocks or solve.estimated:
-                coordinates = solve.coordinates
-                return ResidentFit(objective, weights, stats, coordinates, solve.next_moment())
+            if solve.in_blocks:
+                return ResidentFit(objective, weights, stats, solve.coordinates)
+            if solve.estimated:
+                moment = solve.next_moment()
+                return ResidentFit(objective, weights, stats, solve.coordinates, moment)
             if sharded:
                 deviations = objective.features.own_rows(solve.deviations)
                 probabilities = softmax(objective.features.own_rows(solve.logits))
