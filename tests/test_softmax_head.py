@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from gramlab import device
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads import points, solver
+from gramlab.heads import coordinates, points, solver
 from gramlab.heads.fit import Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.objective import SoftmaxObjective, softmax
@@ -523,3 +523,22 @@ def test_features_are_freed_when_nobody_uses_them():
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_basis_from_some_rows_may_know_nothing_of_the_others():
+    """Planted: just the rows that it is found from are 0; the optimum is the same."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20_000, 8)) * np.logspace(0, -2, 8)
+    every = len(x) // (coordinates._BASIS_ROWS * 8)
+    assert every > 1
+    x[::every] = 0.0
+    labels = rng.integers(0, 4, len(x))
+    features = Features(x, labels)
+    targets = one_hot(labels, 4)
+    found = SoftmaxHead(1e-3, tolerance=1e-12).fit(features, targets)
+    assert found.certificate.relative_gap <= 1e-12
+    known = coordinates.Coordinates.of(features, 1e-3, 4)
+    assert known.quick
+    z = np.asarray(known.resident(np.float32))
+    assert np.allclose(known.eigenvalues, (z * z).sum(axis=0), rtol=1e-4)  # of all rows
+    assert np.allclose(known.basis.T @ known.basis, np.eye(8), atol=1e-5)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab import device
-from gramlab.heads import bfloat16, corrections, tiles
+from gramlab.heads import bfloat16, corrections, solver, tiles
 from gramlab.heads.objective import softmax
 
 EPS = float(np.finfo(np.float32).eps)
@@ -206,6 +206,104 @@ def test_other_steps_would_be_seen():
     assert np.abs(found[2].sum(axis=0)).max() <= 40 * 7 * EPS * np.abs(found[2]).max()
     assert np.abs((np.asarray(scale) * found[1]).sum(axis=0)).max() > 0.1
     assert np.abs(found[1].sum(axis=0)).max() <= 40 * 7 * EPS * np.abs(found[1]).max()
+
+
+# ---- Line searches ----------------------------------------------------------------------------
+
+
+def looked(p, logits, moved, before, tau):
+    """``tiles.slope`` of float32 arrays, and the same by NumPy in float64 (change, Σ, Σ')."""
+    given = (jnp.asarray(a, dtype=jnp.float32) for a in (p, logits, moved, before, tau))
+    found = [np.asarray(a, dtype=np.float64) for a in jax.jit(tiles.slope)(*given)]
+    p, logits, moved, before = (
+        np.asarray(a, np.float32).astype(float) for a in (p, logits, moved, before)
+    )
+    u = logits + float(np.float32(tau)) * moved
+    u -= u.max(axis=1, keepdims=True)
+    mean, whole = ((p * f(u)).sum(axis=1, keepdims=True) for f in (np.expm1, np.exp))
+    change = p * (np.expm1(u) - mean) / whole
+    weighted = (p + change) * moved
+    spread = (weighted * moved).sum() - (weighted.sum(axis=1) ** 2).sum()
+    return found, (change, ((change - before) * moved).sum(), spread)
+
+
+def look_errors(found, expected, logits, moved) -> list[float]:
+    """Each over what rounding may do, generously: 1 is allowed.
+
+    Arguments of exponentials are off by a rounding of logits; what is summed is off by that.
+    """
+    size = float(np.abs(logits).max() + np.abs(moved).max())
+    rounding = (8.0 + 4.0 * size) * EPS
+    change, slope, spread = expected
+    largest = np.abs(moved).max()
+    n = len(change)
+    return [
+        np.abs(found[0] - change).max() / (rounding * min(1.0, size)),
+        abs(found[1] - slope) / (n * rounding * min(1.0, size) * largest),
+        abs(found[2] - spread) / (n * rounding * largest**2),
+    ]
+
+
+@have_tiles
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 150),
+    k=st.integers(2, 50),
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.sampled_from([1e-6, 1e-3, 1.0, 20.0, 300.0]),
+    tau=st.floats(0.0, 2.0),
+)
+def test_a_look_along_the_line_is_that_of_softmax(n, k, seed, scale, tau):
+    """However small the change is, and where exponentials leave float32's range."""
+    rng = np.random.default_rng(seed)
+    p = softmax(rng.standard_normal((n, k)))
+    logits, moved = (scale * rng.standard_normal((n, k)) for _ in range(2))
+    found, expected = looked(p, logits, moved, 0.01 * scale * rng.standard_normal((n, k)), tau)
+    assert max(look_errors(found, expected, logits, 2.0 * moved)) <= 1.0
+
+
+@have_tiles
+def test_other_looks_would_be_seen():
+    """Planted: at another τ, without what was there before, with p instead of p + ΔP."""
+    rng = np.random.default_rng(0)
+    p = softmax(rng.standard_normal((90, 7)))
+    logits, moved, before = (rng.standard_normal((90, 7)) for _ in range(3))
+    found, expected = looked(p, logits, moved, before, 0.5)
+
+    def wrong(other) -> float:
+        return max(look_errors(other, expected, logits, moved))
+
+    assert wrong(found) <= 1.0
+    assert wrong(looked(p, logits, moved, before, 0.5001)[0]) > 1.0
+    assert wrong(looked(p, logits, moved, 0.0 * before, 0.5)[0]) > 1.0
+    static = ((p * moved**2).sum(axis=1) - (p * moved).sum(axis=1) ** 2).sum()
+    assert wrong([found[0], found[1], static]) > 1.0
+
+
+@have_tiles
+def test_line_searches_find_the_same_length():
+    rng = np.random.default_rng(0)
+    p = softmax(rng.standard_normal((300, 6)))
+    z = rng.standard_normal((300, 8))
+    direction = rng.standard_normal((6, 8))
+    moved = z @ (direction - direction.mean(axis=0)).T
+    gradient = -0.1 * direction
+    values = (z, np.ones(8), 1e-2, 300.0, gradient, p)
+    base = solver.Base(*(jnp.asarray(v, dtype=jnp.float32) for v in values))
+    ways = [
+        solver.line_search(
+            base,
+            solver.start(base, 0),
+            jnp.asarray(direction, jnp.float32),
+            jnp.asarray(moved, jnp.float32),
+            1e-3,
+            look=look,
+        )
+        for look in (None, tiles.slope)
+    ]
+    assert ways[0][0] == pytest.approx(float(ways[1][0]), rel=1e-3)
+    assert float(ways[0][0]) != 1.0  # it was looked for
+    assert np.abs(np.asarray(ways[0][1]) - np.asarray(ways[1][1])).max() <= 1e-3
 
 
 @have_tiles

@@ -34,13 +34,14 @@ __all__ = [
     "OPERANDS",
     "PACK",
     "RESULTS",
+    "SLOPE",
     "SPACE",
     "SUMS",
     "TILE",
     "UPDATE",
 ]
 
-LOGITS, MOMENTS, CURVATURE, ALONG, PACK, UPDATE = range(6)  # kinds of jobs
+LOGITS, MOMENTS, CURVATURE, ALONG, PACK, UPDATE, SLOPE = range(7)  # kinds of jobs
 OPERANDS, RESULTS = 7, 5  # of a job, at most
 SUMS = 16  # float32 numbers that each part has for its sums: a cache line
 TILE = 1024  # bytes
@@ -138,6 +139,9 @@ _poke32 = _operation(
     types.void, (_ADDRESS, types.int32), lambda b, at, value: b.store(value, _at(b, at, _I32))
 )
 _bits = _operation(types.uint32, (types.float32,), lambda b, number: b.bitcast(number, _I32))
+_number = _operation(
+    types.float32, (types.uint32,), lambda b, bits: b.bitcast(bits, ir.FloatType())
+)
 # A C function of one pointer that returns one.
 _call = _operation(types.int64, (_ADDRESS, _ADDRESS), _call_of)
 # Begin to bring a cache line near; any address will do.
@@ -494,6 +498,113 @@ def _update(job):
     _finish(job)
 
 
+# ---- Line searches ----------------------------------------------------------------------------
+
+# exp(u) = 2ⁿ exp(r), |r| ≤ ln 2/2. Adding 1.5 · 2²³ rounds to whole numbers, in the lowest bits.
+_LOG2E, _WHOLE = np.float32(1.44269504), np.float32(12582912.0)
+_LN2, _LN2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_MOST = np.float32(60.0)  # size of logits up to which no sum of exponentials leaves the range
+_LEAST = np.float32(-80.0)  # where exponentials are taken for as good as 0
+_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+_TAYLOR = tuple(np.float32(1.0 / f) for f in (2.0, 6.0, 24.0, 120.0, 720.0, 5040.0))
+
+
+@njit(fastmath={"contract"})
+def _exponentials(u, e, f):
+    """expm1(u) and exp(u), for u up to 60, both of small relative error."""
+    a, b, c, d, g, h = _TAYLOR
+    for i in range(len(u)):
+        v = u[i] if u[i] > _LEAST else _LEAST
+        whole = v * _LOG2E + _WHOLE
+        n = whole - _WHOLE
+        r = (v - n * _LN2) - n * _LN2_REST
+        part = r + r * r * (a + r * (b + r * (c + r * (d + r * (g + r * h)))))
+        power = _number((_bits(whole) << np.uint32(23)) + np.uint32(0x3F800000))
+        e[i] = power * part + (power - _ONE)
+        f[i] = power * part + power
+
+
+@njit
+def _count_large(u):
+    found = 0
+    for i in range(len(u)):
+        found += (u[i] > _MOST) | (u[i] < -_MOST)
+    return found
+
+
+@njit
+def _shift(u):
+    """Less its maximum, which changes no softmax."""
+    largest = u[0]
+    for i in range(len(u)):
+        largest = max(largest, u[i])
+    for i in range(len(u)):
+        u[i] -= largest
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _partition(p, e, f):
+    """⟨p, e⟩ and ⟨p, f⟩."""
+    mean, whole = np.float32(0.0), np.float32(0.0)
+    for k in range(len(p)):
+        mean += p[k] * e[k]
+        whole += p[k] * f[k]
+    return mean, whole
+
+
+@njit(fastmath={"reassoc", "contract"})
+def _change(p, e, f, moved, before, after, mean, whole):
+    """Of one row, as in ``heads.solver``, to ``after``; its part of the slope and of its slope."""
+    small, share = whole > _HALF, _ONE / whole
+    slope = first = second = np.float32(0.0)
+    for k in range(len(p)):
+        change = p[k] * (e[k] - mean if small else f[k] - whole) * share
+        after[k] = change
+        slope += (change - before[k]) * moved[k]
+        weighted = (p[k] + change) * moved[k]
+        first += weighted
+        second += weighted * moved[k]
+    return slope, second - first * first
+
+
+@cfunc(types.void(types.int64))
+def _look(job):
+    """ΔP at U + τ M, Σ ⟨ΔP − ΔP at U, M⟩ and its derivative by τ, all in one reading."""
+    n, k, first, last = _peek(job + 8), _peek(job + 24), _peek(job + 40), _peek(job + 48)
+    part, area = _peek(job + 56), _ROWS * 64 * -(-k // 16)
+    tau = carray(_pointer(_given(job, 4)), (1,), np.float32)[0]
+    slope = curvature = 0.0
+    for i in range(first, last):
+        known = min(_ROWS, n - _ROWS * i)
+        at, size = 4 * _ROWS * i * k, known * k
+        p = carray(_pointer(_given(job, 0) + at), (size,), np.float32)
+        logits = carray(_pointer(_given(job, 1) + at), (size,), np.float32)
+        moved = carray(_pointer(_given(job, 2) + at), (size,), np.float32)
+        before = carray(_pointer(_given(job, 3) + at), (size,), np.float32)
+        after = carray(_pointer(_found(job, 0) + at), (size,), np.float32)
+        u = carray(_pointer(job + SPACE), (size,), np.float32)
+        e = carray(_pointer(job + SPACE + area), (size,), np.float32)
+        f = carray(_pointer(job + SPACE + 2 * area), (size,), np.float32)
+        _add_multiple(u, logits, moved, tau)
+        if _count_large(u):
+            for j in range(0, size, k):
+                _shift(u[j : j + k])
+        _exponentials(u, e, f)
+        for j in range(0, size, k):
+            end = j + k
+            mean, whole = _partition(p[j:end], e[j:end], f[j:end])
+            some = _change(
+                p[j:end], e[j:end], f[j:end], moved[j:end], before[j:end], after[j:end], mean, whole
+            )
+            slope += some[0]
+            curvature += some[1]
+    _set_sums(job, part, slope, curvature)
+    _finish(job)
+
+
+# ---- Packing ----------------------------------------------------------------------------------
+
+
 @cfunc(types.void(types.int64))
 def _pack(job):
     """Rows of Z (N, d), rounded, as tiles of rows and, turned, of columns."""
@@ -528,6 +639,7 @@ _MAJOR, _MINOR = np.int32(0), np.int32(3)  # of the interface whose offsets are 
 _FRAME, _API = 168, 168  # bytes of a call and of the functions that have futures
 
 _MULTIPLY, _PACK, _UPDATE = _multiply.address, _pack.address, _update.address
+_LOOK = _look.address
 
 
 @njit
@@ -553,6 +665,8 @@ def _handle(frame):
         task = _PACK
     elif numbers[0] == UPDATE:
         task = _UPDATE
+    elif numbers[0] == SLOPE:
+        task = _LOOK
     shared = (_data(results, RESULTS) + 63) & ~63
     # Results are there when a future says so; parts but the first are done by XLA's threads.
     create, available, schedule = _peek(api + 152), _peek(api + 160), _peek(api + 136)

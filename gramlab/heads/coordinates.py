@@ -11,6 +11,7 @@ no ``Spectrum`` is at hand, one of float32 accuracy will do, at a third of the p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,16 @@ from gramlab.features import Features
 from gramlab.heads import bfloat16
 from gramlab.spectrum import Spectrum
 
-__all__ = ["Coordinates", "fetch", "row_squares", "rows_on_device"]
+__all__ = [
+    "Coordinates",
+    "Eigenbasis",
+    "eigenbasis",
+    "fetch",
+    "keep_eigenbasis",
+    "needs_eigenbasis",
+    "row_squares",
+    "rows_on_device",
+]
 
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
@@ -33,6 +43,7 @@ _EASY_ROUGHLY = 30.0  # ... where products are rough and an inverse costs less t
 _NOT_HARD = 20_000.0  # ... and up to here such a basis is not worth its price over an inverse
 _INVERSE_CURVATURE = 0.1  # a of that inverse, times K; ten times more or less does as well
 _NARROW = 256  # features so few that their factorization costs next to nothing
+_BASIS_ROWS = 100  # for each feature, at least, that a basis in float32 is found from
 _QUICK_RANGE = (1e-12, 1e12)  # of the largest feature: float32 squares and sums stay in range
 
 
@@ -210,36 +221,61 @@ def _quick(features: Features) -> Coordinates | None:
     It is orthonormal to a few units of float32's roundoff, and so is all that is asked of it: the
     step it shapes is applied to float64 weights, whose gradient does not know of it.
     """
+    if "quick basis" not in features._memo:
+        keep_eigenbasis(features, eigenbasis(rows_on_device(features, np.float32)))
+    return _kept_eigenbasis(features)
+
+
+def needs_eigenbasis(features: Features) -> bool:
+    """Whether ``Coordinates.of`` narrow features would have to make one."""
     memo = features._memo
-    if "quick basis" not in memo:
-        usable, vectors, z, eigenvalues = _eigenbasis(rows_on_device(features, np.float32))
-        memo["quick basis"] = None
-        if usable:
-            # The coordinates themselves are not kept: they know the features, and a circle keeps
-            # its arrays for long.
-            basis, eigenvalues = (np.asarray(a, dtype=np.float64) for a in (vectors, eigenvalues))
-            memo["quick basis"] = (basis, eigenvalues, z)
-    if memo["quick basis"] is None:
+    return "spectrum" not in memo and "quick basis" not in memo
+
+
+def keep_eigenbasis(features: Features, found: Eigenbasis) -> None:
+    """So that it is made once per Features object, wherever it was made."""
+    features._memo["quick basis"] = None
+    if found.usable:
+        # The coordinates themselves are not kept: they know the features, and a circle keeps its
+        # arrays for long.
+        arrays = (np.asarray(a, dtype=np.float64) for a in (found.vectors, found.eigenvalues))
+        features._memo["quick basis"] = (*arrays, found.z)
+
+
+def _kept_eigenbasis(features: Features) -> Coordinates | None:
+    if (kept := features._memo["quick basis"]) is None:
         return None
-    basis, eigenvalues, _ = memo["quick basis"]
+    basis, eigenvalues, _ = kept
     return Coordinates(features, basis, eigenvalues, quick=True)
 
 
-@jax.jit
-def _eigenbasis(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Whether it can be had; V (d, d), largest eigenvalue first; Z = XV; and the eigenvalues.
+class Eigenbasis(NamedTuple):
+    """What ``eigenbasis`` finds; nothing but ``usable`` is of use where that is False."""
 
-    Those are quotients, not the factorization's: they are never negative. Their order, which may
-    differ where they are rounding, matters to nobody here.
+    usable: jax.Array
+    vectors: jax.Array  # (d, r), of the largest eigenvalue first
+    z: jax.Array  # (N, r) in that basis
+    eigenvalues: jax.Array  # (r,)
+
+
+@jax.jit
+def eigenbasis(rows: jax.Array) -> Eigenbasis:
+    """Of the Gram matrix of ``rows`` (N, d) in float32, where those are in its range.
+
+    Eigenvalues are quotients, not the factorization's: they are never negative. Their order, which
+    may differ where they are rounding, matters to nobody here.
     """
     largest = jnp.abs(rows).max()
     usable = (largest > _QUICK_RANGE[0]) & (largest < _QUICK_RANGE[1])
-    gram = jnp.matmul(rows.T, rows, precision="highest")
+    # Some rows are enough: of m of them the Gram matrix is right to √(d/m) in every direction,
+    # however small its eigenvalue, and the quotients are those of all.
+    some = rows[:: max(1, len(rows) // (_BASIS_ROWS * rows.shape[1]))]
+    gram = jnp.matmul(some.T, some, precision="highest")
     # What is not finite must not reach the factorization.
     gram = jnp.where(usable, gram, jnp.eye(len(gram), dtype=gram.dtype))
     vectors = jnp.linalg.eigh(gram)[1][:, ::-1]
     z = jnp.matmul(rows, vectors, precision="highest")
-    return usable, vectors, z, (z * z).sum(axis=0)
+    return Eigenbasis(usable, vectors, z, (z * z).sum(axis=0))
 
 
 def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:

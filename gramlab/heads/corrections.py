@@ -220,12 +220,11 @@ class Corrections:
         if self.moment.error > 0.0:  # enough for the norm, not for a step
             self._look_from(self.seen_in)
         self.gradient, self.norm = -self.moment.values, self.start_norm
-        if self.in_blocks:
+        if self.sharded:  # not zeros, which forget that rows are over devices
+            self.logits = self.deviations = 0.0 * self.targets
+        else:
             self.logits = self.deviations = None
             self.probabilities = jnp.full((n, k), 1.0 / k, self.dtype)
-        else:
-            # Not zeros: rows may be over devices.
-            self.logits = self.deviations = 0.0 * self.targets
 
     def next_moment(self) -> Moment:
         """DᵀX/N of the predictions' deviations D, from the targets', as ∇L(W) nearly vanishes."""
@@ -234,6 +233,9 @@ class Corrections:
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """P − 1/K and P (N, K) at the weights in float64; not of shards, nor where in blocks."""
+        if self.logits is None:  # at W = 0
+            shape = self.objective.n_samples, self.objective.n_classes
+            return np.zeros(shape), np.full(shape, 1.0 / shape[1])
         with device.float64():
             return np.asarray(self.deviations), np.asarray(points.softmax(self.logits))
 
@@ -260,16 +262,16 @@ class Corrections:
                 return "pass limit"
             base = self._base()
             gain = _FLOAT32_GAIN if self.dtype == np.float32 else 0.0
-            goal, rough, gradient = max(target, gain * self.norm), self.rough, None
+            goal, rough, there = max(target, gain * self.norm), self.rough, None
             if rough:
-                step, gradient = self._correct_roughly(base, goal)
+                step, there = self._correct_roughly(base, goal)
             else:
                 state = solver.start(base, _MEMORY) if state is None else solver.rebase(base, state)
                 state = self._correct(base, state, goal)
                 step = self._to_weights(state.step)
             before, norm_before = self.w, self.norm
             self.w = _zero_sum(self.w + step)
-            if gradient is not None and goal == target and self._surely_there(gradient, target):
+            if there is not None and goal == target and self._surely(there, target):
                 self._report(self.norm)
                 break
             self._evaluate()
@@ -305,11 +307,10 @@ class Corrections:
 
     def _correct_roughly(
         self, base: solver.Base, goal: float
-    ) -> tuple[np.ndarray, jax.Array | None]:
+    ) -> tuple[np.ndarray, sampling.Found | None]:
         """A step (K, d) to a gradient norm of ``goal`` by Newton's method in rough products.
 
-        Also the gradient (K, r) there, as far as such products know it; None where it has not
-        reached the goal.
+        Also what such products know there; None where it has not reached the goal.
         """
         before = self.passes
 
@@ -328,20 +329,24 @@ class Corrections:
         if not found.reached:
             self._go_on_precisely()
             return step, None
-        return step, found.gradient
+        return step, sampling.Found(found.gradient, base.probabilities, found.change)
 
-    def _surely_there(self, gradient: jax.Array, target: float) -> bool:
-        """Whether that rough gradient at the weights is known well enough to end by it."""
+    def _surely(self, there: sampling.Found, target: float) -> bool:
+        """Whether what is known at the weights is enough to end by it."""
         if self.in_blocks or self.asked.certified_share is not None:
             return False
-        norm, error = sampling.gradient_norm(
-            self.coordinates, self.targets, self.objective.weight_decay, self.w, gradient
-        )
-        self.passes += 0.5
-        if not norm + _SURE * error <= target / SAFETY:
-            return False
-        self.norm, self.estimated = norm, True
-        return True
+        wanted = target / SAFETY
+        for found in (there, sampling.Found(there.gradient)):
+            norm, error = sampling.gradient_norm(
+                self.coordinates, self.targets, self.objective.weight_decay, self.w, found
+            )
+            self.passes += 0.5 * (found is not there)
+            if norm + _SURE * error <= wanted:
+                self.norm, self.estimated = norm, True
+                return True
+            if norm > wanted + _SURE * error:
+                break
+        return False
 
     def _go_on_precisely(self) -> None:
         """No more rough products; the quasi-Newton iteration has a metric of its own to ask for."""

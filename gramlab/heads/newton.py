@@ -68,6 +68,7 @@ class Descent(NamedTuple):
 
     step: jax.Array  # (K, r) D
     gradient: jax.Array  # (K, r) there, as far as it is known
+    change: jax.Array  # (N, K) of the predictions, likewise
     reached: bool  # whether the goal was reached
     passes: float  # products with Z or Z̃, by pairs
     rough: float  # ... and with Z̃ alone
@@ -224,7 +225,8 @@ def _take(
     kept = nearest(found).astype(found.dtype)
     moved = times_rows(low, kept)
     direction = _zero_sum(kept)  # the same predictions
-    tau, change = solver.line_search(base, state, direction, moved, _SLOPE_RATIO)
+    look = tiles.slope if isinstance(low, Packed) else None
+    tau, change = solver.line_search(base, state, direction, moved, _SLOPE_RATIO, look=look)
     step = state.step + tau * direction
     gradient = (
         state.gradient
@@ -281,7 +283,7 @@ def descend(
     while norm > goal:  # a rounded gradient that met it was made anew, or known well enough
         most = min(_SOLVE, math.floor(max_passes - passes) - 2)
         if most < 1 or failures == _FAILURES or done == _STEPS:
-            return Descent(state.step, state.gradient, False, passes, rough, done)
+            return Descent(state.step, state.gradient, state.change, False, passes, rough, done)
         if slow and norm <= min(settled, _CLASS_AGAIN * made):
             kept = solver.kept_rows(base, _CLASS_ROWS)
             metric, made = solver.class_metric(base, state, kept) if kept else None, norm
@@ -295,7 +297,7 @@ def descend(
         state, taken = _take(base, low, metric, state, limits)
         count, residual, rounded, new, anew, error = (float(number) for number in np.asarray(taken))
         if not math.isfinite(new):
-            return Descent(before.step, before.gradient, False, passes, rough, done)
+            return Descent(before.step, before.gradient, before.change, False, passes, rough, done)
         done += 1
         passes += count + 1.0 + anew
         rough += count + 1.0
@@ -310,7 +312,7 @@ def descend(
         if anew:
             failures += norm > max(_STALLED * known, _WRONG * rounded)
             doubt, known = _DOUBT * error / known, norm
-    return Descent(state.step, state.gradient, True, passes, rough, done)
+    return Descent(state.step, state.gradient, state.change, True, passes, rough, done)
 
 
 def _next_forcing(forcing: float, model_error: float) -> float:

@@ -1,8 +1,7 @@
 """The norm of a gradient that rough products found, estimated from samples.
 
 A whole evaluation in float64 takes as long as tens of rough products, and most often only
-confirms what is known. With G what was found, P̂ the predictions as float32 has them at W and P the
-true ones,
+confirms what is known. With G what was found, P̂ predictions that are near P, the true ones at W,
 
     ∇L(W) = Ĝ + Xᵀ(P − P̂)/N,      Ĝ = Xᵀ(P̂ − T)/N + λW.
 
@@ -14,8 +13,10 @@ true ones,
   too large by V/m, where V is the variance of a term. So V/m is taken off again; a quarter of it
   stays, for what so few rows cannot tell.
 
-None of this is a bound, so a head that ends by it can miss its tolerance, by what the estimate
-missed. Nothing else depends on it: certificates are computed from W alone.
+P̂ may be anything. The predictions that rough products end with cost nothing, and most often are
+near enough; those of float32 cost half a pass. None of this is a bound, so a head that ends by it
+can miss its tolerance, by what the estimate missed. Nothing else depends on it: certificates are
+computed from W alone.
 """
 
 from __future__ import annotations
@@ -35,11 +36,19 @@ from gramlab.heads.coordinates import Coordinates, row_squares, rows_on_device
 from gramlab.heads.products import backward, forward
 from gramlab.streams import stream
 
-__all__ = ["gradient_norm"]
+__all__ = ["Found", "gradient_norm"]
 
 _DIRECTIONS = 16
 _ROWS = 256
 _STREAM = int.from_bytes(b"gradient", "big")
+
+
+class Found(NamedTuple):
+    """What rough products have at some weights: the gradient, and predictions if they are P̂."""
+
+    gradient: jax.Array  # G (K, r), in the coordinates
+    probabilities: jax.Array | None = None  # (N, K) at a base point
+    change: jax.Array | None = None  # (N, K) of these, from there
 
 
 class _Sample(NamedTuple):
@@ -59,12 +68,13 @@ def _sample(features: Features) -> _Sample:
         n, d = features.n_samples, features.n_features
         directions = random.standard_normal((_DIRECTIONS, d))
         norms = np.sqrt(np.asarray(row_squares(features), dtype=np.float64))
-        chances = norms / norms.sum()
-        rows = random.choice(n, _ROWS, p=chances)
+        until = np.cumsum(norms)
+        drawn = np.searchsorted(until, until[-1] * random.random(_ROWS), side="right")
+        rows = np.minimum(drawn, n - 1)
         with device.float64():
             moved = _moved(rows_on_device(features, np.float32), directions)
             values = jnp.asarray(features.x[rows], dtype=np.float64)
-        shares = 1.0 / (_ROWS * chances[rows])
+        shares = until[-1] / (_ROWS * norms[rows])
         memo["sample"] = _Sample(directions, moved, rows, values, shares)
     return memo["sample"]
 
@@ -89,12 +99,12 @@ def gradient_norm(
     targets: jax.Array,
     weight_decay: float,
     weights: np.ndarray,
-    found: jax.Array,
+    found: Found,
 ) -> tuple[float, float]:
     """About ‖∇L(W)‖_F, and how far off that may be (one standard deviation, or somewhat more).
 
-    Targets are deviations T − 1/K (N, K), weights those (K, d) of the features. ``found`` (K, r) is
-    the gradient as rough products have it, in the coordinates.
+    Targets are deviations T − 1/K (N, K), weights those (K, d) of the features. Where there are no
+    predictions in what was ``found``, P̂ is float32's.
     """
     sample = _sample(coordinates.features)
     along = _along(coordinates, sample.directions)
@@ -114,20 +124,24 @@ def _estimated(
     targets: jax.Array,
     weight_decay: jax.Array,
     weights: jax.Array,
-    found: jax.Array,
+    found: Found,
     along: jax.Array,
     sample: _Sample,
 ) -> jax.Array:
     """Estimates of ‖Ĝ‖², ‖Ĝ − G‖²; ‖M‖² and V. X is in float32, ``along`` V as G sees it."""
     n, cast = len(x), partial(jnp.asarray, dtype=weights.dtype)
-    predictions = cast(points.centred_softmax(forward(x, weights.astype(x.dtype))))
+    if found.probabilities is None or found.change is None:
+        predictions = cast(points.centred_softmax(forward(x, weights.astype(x.dtype))))
+    else:
+        predictions = cast(found.probabilities + found.change) - 1.0 / len(weights)
+    gradient = cast(found.gradient)
     moved = backward(sample.moved, predictions - targets) / n  # Ĝ Vᵀ (K, s)
     moved += weight_decay * jnp.matmul(weights, sample.directions.T)
-    known = jnp.matmul(cast(found), along.T)
+    known = jnp.matmul(gradient, along.T)
     squares = [(a * a).sum() / len(along) for a in (moved, known, moved - known)]
     exact = points.centred_softmax(forward(sample.values, weights))
     change = sample.shares[:, None] * (exact - predictions[sample.rows]) / n
     mean = backward(sample.values, change)
     spread = (sample.values**2).sum(axis=1) @ (change**2).sum(axis=1) * len(sample.rows)
-    square = jnp.vdot(cast(found), cast(found)) + squares[0] - squares[1]
+    square = jnp.vdot(gradient, gradient) + squares[0] - squares[1]
     return jnp.stack([square, squares[2], jnp.vdot(mean, mean), spread])

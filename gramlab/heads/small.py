@@ -18,7 +18,14 @@ import numpy as np
 
 from gramlab import device
 from gramlab.heads import points, solver
-from gramlab.heads.coordinates import Coordinates, rows_on_device
+from gramlab.heads.coordinates import (
+    Coordinates,
+    Eigenbasis,
+    eigenbasis,
+    keep_eigenbasis,
+    needs_eigenbasis,
+    rows_on_device,
+)
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.products import backward, forward
 
@@ -56,6 +63,9 @@ class _Numbers(NamedTuple):
     limit: np.int64  # iterations
 
 
+_Answer = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+
+
 def is_small(n: int, d: int, k: int) -> bool:
     """Whether a head on N × d features and K classes is solved faster in one call."""
     return d <= min(n, _FEATURES) and 4.0 * n * d * k <= _WORK
@@ -74,10 +84,7 @@ def attempt(
         return None
     with device.float64():
         features, k = objective.features, objective.n_classes
-        x = rows_on_device(features, np.float64)  # first, so that the others are made of it there
-        found = Coordinates.of(features, objective.weight_decay, k)
-        if found.basis is None:  # they were not made for small heads
-            return None
+        x = rows_on_device(features, np.float64)
         numbers = _Numbers(
             np.float64(objective.n_samples),
             np.float64(objective.weight_decay),
@@ -85,16 +92,20 @@ def attempt(
             np.int64(_LIMIT),
         )
         begin = start.T if start is not None and start.any() else None
-        *arrays, counts = _solve(
-            x,
-            found.resident(np.float32),
-            found.eigenvalues,
-            found.basis,
-            objective.target_deviations,
-            begin,
-            numbers,
-        )
-        weights, deviations, probabilities, counts = map(np.asarray, (*arrays, counts))
+        asked = objective.target_deviations, begin, numbers
+        if needs_eigenbasis(features):
+            made, answer = _solve_anew(x, *asked)
+            keep_eigenbasis(features, made)
+            if not made.usable:
+                return None
+        else:
+            found = Coordinates.of(features, objective.weight_decay, k)
+            if found.basis is None:  # they were not made for small heads
+                return None
+            arrays = found.basis, found.resident(np.float32), found.eigenvalues
+            basis = Eigenbasis(jnp.asarray(True), *map(jnp.asarray, arrays))
+            answer = _solve(x, basis, *asked)
+        weights, deviations, probabilities, counts = map(np.asarray, answer)
     norm, start_norm, iterations = (float(c) for c in counts)
     if start_norm == 0.0 or not math.isfinite(norm):
         return None
@@ -105,40 +116,49 @@ def attempt(
 
 
 @jax.jit
+def _solve_anew(
+    x: jax.Array, targets: jax.Array, start: jax.Array | None, numbers: _Numbers
+) -> tuple[Eigenbasis, _Answer]:
+    """The same where the basis has to be made: one way to the device and back instead of two."""
+    made = eigenbasis(x.astype(jnp.float32))
+    return made, _solve(x, made, targets, start, numbers)
+
+
+@jax.jit
 def _solve(
     x: jax.Array,
-    z: jax.Array,
-    eigenvalues: jax.Array,
-    basis: jax.Array,
+    basis: Eigenbasis,
     targets: jax.Array,
     start: jax.Array | None,
     numbers: _Numbers,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+) -> _Answer:
     """W (K, d), P − 1/K and P (N, K); the gradient's norm there and at W = 0, iterations."""
+    z, vectors = basis.z, basis.vectors
     cast = partial(jnp.asarray, dtype=z.dtype)
     k = targets.shape[1]
     samples, weight_decay = cast(numbers.samples), cast(numbers.weight_decay)
     first = points.first_gradient(x, numbers.samples, targets)
     start_norm = jnp.linalg.norm(first)
-    zero = cast(jnp.matmul(first, basis, precision="highest"))
-    at = jnp.zeros_like(zero), zero, jnp.full(targets.shape, 1.0 / k, z.dtype)
+    zero = cast(jnp.matmul(first, vectors, precision="highest"))
+    at = jnp.zeros_like(zero), zero, jnp.full(targets.T.shape, 1.0 / k, z.dtype)
     if start is not None:
         # Of zero sum over classes, and without what lies outside the span of the rows.
-        turned = jnp.matmul(start - start.mean(axis=0), basis, precision="highest")
+        turned = jnp.matmul(start - start.mean(axis=0), vectors, precision="highest")
         at = _best_start(z, cast(targets), cast(turned), samples, weight_decay, at)
     begin, gradient, probabilities = at
-    base = solver.Base(z, cast(eigenvalues), weight_decay, samples, gradient, probabilities)
+    base = solver.Base(z, cast(basis.eigenvalues), weight_decay, samples, gradient, probabilities)
     goal = cast(numbers.fall * start_norm)
 
     def unfinished(state: solver.State):
         return (jnp.linalg.norm(state.gradient) > goal) & (state.iterations < numbers.limit)
 
     def step(state: solver.State):
-        return solver.iterate(base, solver.scalar_metric(base, state), state, _SLOPE_RATIO)
+        metric = solver.scalar_metric(base, state)
+        return solver.iterate(base, metric, state, _SLOPE_RATIO, classes=0)
 
     state = jax.lax.while_loop(unfinished, step, solver.start(base, _MEMORY))
     weights = (begin + state.step).astype(x.dtype)
-    weights = jnp.matmul(weights - weights.mean(axis=0), basis.T, precision="highest")
+    weights = jnp.matmul(weights - weights.mean(axis=0), vectors.T, precision="highest")
     gradient, logits, deviations = points.evaluate(
         x, numbers.samples, targets, numbers.weight_decay, weights
     )
@@ -155,7 +175,7 @@ def _best_start(
     weight_decay: jax.Array,
     at_zero: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Weights (K, r), gradient and P (N, K) at the best multiple of ``start``.
+    """Weights (K, r), gradient and P (K, N) at the best multiple of ``start``.
 
     Or at W = 0, where the gradient there is smaller.
     """
@@ -166,5 +186,5 @@ def _best_start(
     weights = multiple * start
     gradient = backward(z, deviations - targets) / samples + weight_decay * weights
     closer = jnp.linalg.norm(gradient) <= jnp.linalg.norm(at_zero[1])
-    there = weights, gradient, deviations + 1.0 / targets.shape[1]
+    there = weights, gradient, deviations.T + 1.0 / targets.shape[1]
     return jax.tree.map(partial(jnp.where, closer), there, at_zero)

@@ -23,11 +23,14 @@ Both are followed by the projection on weights that sum to zero over classes, wh
 lies; without it the class blocks, which do not know of each other, would leave that space and
 lose to it what they gain.
 
-Weights are (K, r) here, so that both products of a pass run along contiguous rows.
+Weights are (K, r) here, so that both products of a pass run along contiguous rows. Logits are
+(N, K), or (K, N) where a function is told that ``classes`` are axis 0, for N so small that samples
+inside stay in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -90,13 +93,13 @@ class State(NamedTuple):
     iterations: jax.Array  # pairs ever stored; slot = iterations mod m
 
 
-def _prediction_change(base: Base, logits: jax.Array) -> jax.Array:
-    """softmax(v₀ + U) − softmax(v₀) by rows, with small relative error however small U is."""
+def _prediction_change(base: Base, logits: jax.Array, classes: int = 1) -> jax.Array:
+    """softmax(v₀ + U) − softmax(v₀), with small relative error however small U is."""
     p = base.probabilities
-    change = jnp.expm1(logits - logits.max(axis=1, keepdims=True))
+    change = jnp.expm1(logits - logits.max(axis=classes, keepdims=True))
     factor = change + 1.0
-    partition = (p * factor).sum(axis=1, keepdims=True)
-    mean = (p * change).sum(axis=1, keepdims=True)
+    partition = (p * factor).sum(axis=classes, keepdims=True)
+    mean = (p * change).sum(axis=classes, keepdims=True)
     # Where a class that was nearly impossible takes over, the change is as large as P itself and
     # the plain difference is the accurate one.
     return p * (jnp.where(partition > 0.5, change - mean, factor - partition) / partition)
@@ -150,9 +153,9 @@ def scalar_metric(base: Base, state: State) -> Metric:
     That is the mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors; 1/K where p = 1/K.
     """
     p = base.probabilities + state.change
-    k = p.shape[1]
+    k = len(base.gradient)
     # Rows that fill up a shard have p = 1/K and would shift the mean.
-    filling = (p.shape[0] - base.samples) / k
+    filling = (len(base.z) - base.samples) / k
     curvature = (1.0 - (jnp.vdot(p, p) - filling) / base.samples) / (k - 1)
     factors = jnp.zeros((k, 0, base.z.shape[1]), p.dtype)
     return Metric(jnp.full(k, curvature, p.dtype), factors, jnp.zeros((k, 0, 0), p.dtype))
@@ -211,49 +214,66 @@ def apply_inverse(base: Base, metric: Metric, q: jax.Array) -> jax.Array:
     return out - out.mean(axis=0)
 
 
+class _Look(NamedTuple):
+    """What a line search sees at one τ."""
+
+    change: jax.Array  # ΔP
+    slope: jax.Array  # φ'(τ)
+    spread: jax.Array | None  # the predictions' part of φ''(τ); None if it is not yet known
+
+
 def line_search(
     base: Base,
     state: State,
     direction: jax.Array,
     moved: jax.Array,
     slope_ratio: float = _SLOPE_RATIO,
+    classes: int = 1,
+    look: Callable[..., tuple[jax.Array, jax.Array, jax.Array]] | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Safeguarded Newton on the convex φ(τ) = L(W + τ·direction), from logits only.
 
-    Returns τ and ΔP there.
+    Returns τ and ΔP there. ``look``, if given, is ``heads.tiles.slope``.
     """
     # From the state's own gradient: that of rounded products does not follow from the base's.
     linear = jnp.vdot(state.gradient, direction)
     quadratic = base.weight_decay * jnp.vdot(direction, direction)
 
-    def slope_at(tau):
-        change = _prediction_change(base, state.logits + tau * moved)
-        moment = jnp.vdot(change - state.change, moved)
-        return change, moment / base.samples + linear + tau * quadratic
+    def look_at(tau: jax.Array) -> _Look:
+        if look is not None:
+            given = base.probabilities, state.logits, moved, state.change, tau
+            change, moment, spread = look(*given)
+        else:
+            change = _prediction_change(base, state.logits + tau * moved, classes)
+            moment, spread = jnp.vdot(change - state.change, moved), None
+        return _Look(change, moment / base.samples + linear + tau * quadratic, spread)
+
+    def spread_of(seen: _Look) -> jax.Array:
+        if seen.spread is not None:
+            return seen.spread
+        weighted = (base.probabilities + seen.change) * moved
+        mean = weighted.sum(axis=classes)
+        return jnp.vdot(weighted, moved) - jnp.vdot(mean, mean)
 
     initial = jnp.abs(linear)
 
     def unfinished(carry):
-        *_, slope, count = carry
-        return (jnp.abs(slope) > slope_ratio * initial) & (count < _LINE_SEARCH_STEPS)
+        *_, seen, count = carry
+        return (jnp.abs(seen.slope) > slope_ratio * initial) & (count < _LINE_SEARCH_STEPS)
 
     def refine(carry):
-        tau, low, high, change, slope, count = carry
-        p = base.probabilities + change
-        weighted = p * moved
-        mean = weighted.sum(axis=1)
-        spread = jnp.vdot(weighted, moved) - jnp.vdot(mean, mean)
-        low = jnp.where(slope < 0, tau, low)
-        high = jnp.where(slope < 0, high, tau)
-        newton = tau - slope / (spread / base.samples + quadratic)
+        tau, low, high, seen, count = carry
+        low = jnp.where(seen.slope < 0, tau, low)
+        high = jnp.where(seen.slope < 0, high, tau)
+        newton = tau - seen.slope / (spread_of(seen) / base.samples + quadratic)
         middle = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 2.0 * tau)
         tau = jnp.where((newton > low) & (newton < high), newton, middle)
-        return (tau, low, high, *slope_at(tau), count + 1)
+        return tau, low, high, look_at(tau), count + 1
 
     one = jnp.ones((), moved.dtype)
-    carry = (one, jnp.zeros_like(one), jnp.full_like(one, jnp.inf), *slope_at(one), 0)
-    tau, _, _, change, _, _ = jax.lax.while_loop(unfinished, refine, carry)
-    return tau, change
+    carry = (one, jnp.zeros_like(one), jnp.full_like(one, jnp.inf), look_at(one), 0)
+    tau, _, _, seen, _ = jax.lax.while_loop(unfinished, refine, carry)
+    return tau, seen.change
 
 
 def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
@@ -283,14 +303,21 @@ def _direction(base: Base, metric: Metric, state: State) -> jax.Array:
     return -jax.lax.fori_loop(0, memory, forward, q)
 
 
-def iterate(base: Base, metric: Metric, state: State, slope_ratio: float = _SLOPE_RATIO) -> State:
+def iterate(
+    base: Base,
+    metric: Metric,
+    state: State,
+    slope_ratio: float = _SLOPE_RATIO,
+    classes: int = 1,
+) -> State:
     """One quasi-Newton step in the given metric."""
     direction = _direction(base, metric, state)
-    moved = forward(base.z, direction)
-    tau, change = line_search(base, state, direction, moved, slope_ratio)
+    moved = forward(base.z, direction, classes)
+    tau, change = line_search(base, state, direction, moved, slope_ratio, classes)
     step = tau * direction
     total = state.step + step
-    new = base.gradient + backward(base.z, change) / base.samples + base.weight_decay * total
+    moment = backward(base.z, change, classes)
+    new = base.gradient + moment / base.samples + base.weight_decay * total
     difference = new - state.gradient
     inner = jnp.vdot(step, difference)
     # ⟨step, difference⟩ ≥ λ‖step‖² by strong convexity; rounding can void that near the floor.

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from gramlab import device
 
@@ -35,6 +35,7 @@ __all__ = [
     "leave",
     "pack",
     "padded",
+    "slope",
     "times_columns",
     "times_rows",
     "updated",
@@ -110,10 +111,18 @@ def _right() -> bool:
             (-2 * alone * logits).T @ z,
         ),
     )
-    return all(np.array_equal(found, expected) for found, expected in pairs)
+    # Softmax knows no whole numbers: float32's errors, many times.
+    p = np.full((75, 4), 0.25)
+    moved, u = z[:, :4] / 2.0, z[:, 4:8] / 1.0
+    after = np.exp(u + 0.5 * moved)
+    after = after / after.sum(axis=1, keepdims=True) - p
+    given = _float(p), _float(u), _float(moved), _float(0.0 * p), _float(0.5)
+    change, slope_, _ = slope(*given)
+    near = np.allclose(change, after, atol=1e-5) and np.isclose(slope_, (after * moved).sum(), 1e-4)
+    return bool(near) and all(np.array_equal(found, expected) for found, expected in pairs)
 
 
-def _float(numbers: np.ndarray) -> jax.Array:
+def _float(numbers: ArrayLike) -> jax.Array:
     return jnp.asarray(numbers, dtype=np.float32)
 
 
@@ -157,7 +166,7 @@ def _call(
     if kind in (_amx().MOMENTS, _amx().CURVATURE, _amx().ALONG):
         pairs = -(-n // (_ROWS * parts)) + 1
         most = max(1, min(pairs, _CACHED // (_ROWS * 2 * 16 * wide)))
-    held = 0 if kind == _amx().UPDATE else steps + most
+    held = {_amx().UPDATE: 0, _amx().SLOPE: 4}.get(kind, steps + most)
     space = _amx().SPACE + _ROWS * 64 * wide + held * wide * _amx().TILE
     numbers = np.array([kind, n, d, k, most, parts, space], dtype=np.int64)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
@@ -259,6 +268,22 @@ def updated(
     in_place = {1: 0, 2: 1, 3: 2, 4: 3}
     *found, sums, _ = _call(_amx().UPDATE, results, sizes, given, count, in_place, len(parts))
     return Step(*found), sums[:, 0].sum(), sums[:, 1].sum()
+
+
+def slope(
+    p: jax.Array, logits: jax.Array, moved: jax.Array, before: jax.Array, tau: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """ΔP = softmax(V + U + τ M) − P (N, K) of P = softmax(V), logits U and their change M.
+
+    And Σ ⟨ΔP − before, M⟩, the slope along M but for what does not come from predictions, and its
+    derivative by τ.
+    """
+    n, k = p.shape
+    parts = _parts(n)
+    results = ((p.shape, jnp.float32), ((parts, _amx().SUMS), jnp.float32))
+    given = tuple(map(_single, (p, logits, moved, before, tau.reshape(1))))
+    change, sums, *_ = _call(_amx().SLOPE, results, (n, 1, k), given, parts)
+    return change, sums[:, 0].sum(), sums[:, 1].sum()
 
 
 def _moments(kind: int, low: Packed, k: int, operands: tuple[jax.Array | None, ...]) -> jax.Array:
