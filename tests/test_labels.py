@@ -15,7 +15,7 @@ from gramlab import streams
 from gramlab import targets as targets_room
 from gramlab.errors import InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.labels import corrupt_labels, corruption_matrix
-from gramlab.targets import mix_targets, one_hot, partial_labels
+from gramlab.targets import labels_of, mix_targets, one_hot, partial_labels
 
 EPS = float(np.finfo(np.float64).eps)
 KINDS = ["symmetric", "asymmetric", "superclass", "pair-flip"]
@@ -83,6 +83,19 @@ def test_one_hot(extra, labels):
     targets = one_hot(labels, size)
     assert targets.dtype == np.float64
     assert targets.tolist() == [[float(j == label) for j in range(size)] for label in labels]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(5, 7))
+def test_labels_of_one_hot_rows_are_found_and_of_nothing_else(labels, k):
+    deviations = one_hot(labels, k) - 1.0 / k
+    assert np.array_equal(labels_of(deviations), labels)
+    soft = deviations.copy()
+    soft[0, labels[0]] -= 1e-12
+    assert labels_of(soft) is None
+    soft = deviations.copy()
+    soft[0, (labels[0] + 1) % k] = soft[0, labels[0]]  # two labels in a row, as signed targets may
+    assert labels_of(soft) is None
+    assert labels_of(np.zeros((3, k))) is None
 
 
 def test_one_hot_refuses_labels_outside():

@@ -208,6 +208,48 @@ def test_other_steps_would_be_seen():
     assert np.abs(found[1].sum(axis=0)).max() <= 40 * 7 * EPS * np.abs(found[1]).max()
 
 
+# ---- Sums by label ------------------------------------------------------------------------------
+
+
+@have_tiles
+@settings(max_examples=30, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_sums_by_label_are_float64s(size, seed):
+    n, d, k = size
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, d)).astype(np.float32)
+    labels = rng.integers(0, k, n)
+    with device.float64():
+        found = np.asarray(tiles.by_label(jnp.asarray(z), jnp.asarray(labels), k))
+    expected = np.zeros((k, d))
+    np.add.at(expected, labels, z.astype(float))
+    assert found.dtype == np.float64
+    bound = n * np.finfo(float).eps * np.abs(z).sum(axis=0, dtype=float)
+    assert (np.abs(found - expected) <= bound).all()
+    expected[0, 0] += 1e-9 * (1.0 + abs(expected[0, 0]))  # planted
+    assert not (np.abs(found - expected) <= bound).all()
+
+
+@have_tiles
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_first_gradient_comes_from_labels_or_from_targets(soft, monkeypatch):
+    """Whatever it comes from, heads are the same within their certificates."""
+    features, targets = problem(900, 40, 6, 0)
+    if not soft:
+        targets = gramlab.one_hot(targets.argmax(axis=1), 6)
+    head = gramlab.SoftmaxHead(1e-2, tolerance=1e-12)
+    expected, asked = head.fit(features, targets), []
+    by_label = tiles.by_label
+    monkeypatch.setattr(corrections, "_LABELS_WORK", 0.0)
+    monkeypatch.setattr(corrections, "_NEWTON_WORK", 0.0)
+    monkeypatch.setattr(tiles, "by_label", lambda *a: asked.append(1) or by_label(*a))
+    found = head.fit(gramlab.Features(features.x, features.labels), targets)
+    assert bool(asked) is not soft
+    assert found.certificate.relative_gap <= 1e-12
+    apart = np.linalg.norm(found.weights - expected.weights)
+    assert apart <= found.certificate.weights_bound + expected.certificate.weights_bound
+
+
 # ---- Line searches ----------------------------------------------------------------------------
 
 

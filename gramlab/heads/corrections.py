@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gramlab import device, errors
-from gramlab.heads import newton, points, sampling, solver
+from gramlab.heads import newton, points, sampling, solver, tiles
 from gramlab.heads.coordinates import Coordinates
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.resident import Moment, ResidentTargets, block_rows
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
 from gramlab.heads.stopping import stopped, tighter_target
-from gramlab.targets import OneHotRows
+from gramlab.targets import OneHotRows, labels_of
 
 __all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help"]
 
@@ -47,6 +47,7 @@ _CLASS_ROWS = 96  # rows of each class whose curvature is kept exactly
 _CLASS_WORK = 2e8  # ... where a pass costs fewer operations than this, iterations are cheaper
 _SURE = 2.0  # standard errors that an estimated norm must be below what is wanted
 _FLOAT64_BYTES = 72  # of each logit in float64 corrections
+_LABELS_WORK = 3e8  # operations of half a pass from which labels are worth looking for
 _NEWTON_WORK = 1e7  # operations of a pass from which rough products are worth their overhead
 
 
@@ -149,10 +150,24 @@ class Corrections:
         """The gradient at W = 0, whose norm is the measure of the tolerance, in a precision."""
         self.seen_in, k = dtype, self.objective.n_classes
         x, n = self.coordinates.rows(dtype), self.objective.n_samples
-        moment = points.first_gradient(x, dtype(n), self.targets, k)
+        labels = self._labels() if dtype == np.float32 else None
+        if labels is None:
+            gradient = points.first_gradient(x, dtype(n), self.targets, k)
+        else:
+            sums = tiles.by_label(x, jnp.asarray(labels), k)
+            gradient = (sums.mean(axis=0) - sums) / n
         self.passes += 0.5
-        self.moment = Moment(-np.asarray(moment, dtype=np.float64))
-        self.start_norm = float(jnp.linalg.norm(moment))
+        self.moment = Moment(-np.asarray(gradient, dtype=np.float64))
+        self.start_norm = float(jnp.linalg.norm(gradient))
+
+    def _labels(self) -> np.ndarray | None:
+        """Labels (N,), where targets are labels and sums by label take less than a product."""
+        n, k = self.objective.n_samples, self.objective.n_classes
+        d = self.objective.features.n_features
+        deviations = self.objective.target_deviations
+        if not isinstance(deviations, np.ndarray) or 2.0 * n * d * k < _LABELS_WORK:
+            return None
+        return labels_of(deviations) if tiles.available() else None
 
     def _targets_on_device(self) -> jax.Array:
         """Deviations (N, K) in float64, or labels (N,): what reads them casts them."""

@@ -29,6 +29,7 @@ __all__ = [
     "Step",
     "along",
     "available",
+    "by_label",
     "by_columns",
     "curvature",
     "enter",
@@ -166,7 +167,7 @@ def _call(
     if kind in (_amx().MOMENTS, _amx().CURVATURE, _amx().ALONG):
         pairs = -(-n // (_ROWS * parts)) + 1
         most = max(1, min(pairs, _CACHED // (_ROWS * 2 * 16 * wide)))
-    held = {_amx().UPDATE: 0, _amx().SLOPE: 4}.get(kind, steps + most)
+    held = {_amx().UPDATE: 0, _amx().SLOPE: 4, _amx().BY_LABEL: 0}.get(kind, steps + most)
     space = _amx().SPACE + _ROWS * 64 * wide + held * wide * _amx().TILE
     numbers = np.array([kind, n, d, k, most, parts, space], dtype=np.int64)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
@@ -268,6 +269,17 @@ def updated(
     in_place = {1: 0, 2: 1, 3: 2, 4: 3}
     *found, sums, _ = _call(_amx().UPDATE, results, sizes, given, count, in_place, len(parts))
     return Step(*found), sums[:, 0].sum(), sums[:, 1].sum()
+
+
+@partial(jax.jit, static_argnames="k")
+def by_label(z: jax.Array, labels: jax.Array, k: int) -> jax.Array:
+    """Sums (K, d) in float64 of the rows of Z (N, d) with each label; float64 must be on."""
+    n, d = z.shape
+    parts = _parts(n)
+    result = (((parts, k, d), jnp.float64),)
+    given = _single(z), labels.astype(jnp.int32)
+    found = _call(_amx().BY_LABEL, result, (n, d, k), given, parts)[0]
+    return sum((found[i] for i in range(1, parts)), found[0])
 
 
 def slope(
