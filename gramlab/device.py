@@ -105,7 +105,10 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
     kind = np.dtype(dtype)
     if free is None and not memory.is_aligned(array) and array.dtype in (np.float32, np.float64):
         # One copy, in the new precision, where there would be another of the array as it is.
-        array = memory.converted(array, kind)
+        converted = memory.aligned(array.shape, kind)
+        with np.errstate(over="ignore"):
+            np.copyto(converted, array, casting="same_kind")
+        array = converted
     with float64():
         # Else converted there: NumPy takes half precision apart one number at a time.
         return jax.device_put(array).astype(kind)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -58,40 +57,6 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     raw = np.empty(size + _ALIGNMENT, dtype=np.uint8)
     first = -raw.ctypes.data % _ALIGNMENT
     return raw[first : first + size].view(kind).reshape(shape)
-
-
-_SHARED_BYTES = 2_000_000  # from which a conversion is worth a thread
-
-
-def converted(array: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
-    """The array in another precision, ``aligned``; what is out of its range becomes infinite.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        At least one axis.
-    dtype : dtype
-
-    Returns
-    -------
-    np.ndarray
-    """
-    result = aligned(array.shape, dtype)
-
-    def convert(first: int, last: int) -> None:
-        with np.errstate(over="ignore"):  # of this thread
-            np.copyto(result[first:last], array[first:last], casting="same_kind")
-
-    rows = len(array)
-    if result.nbytes < _SHARED_BYTES:
-        convert(0, rows)
-        return result
-    # Half of the time goes into memory that is touched for the first time, which cores share.
-    other = threading.Thread(target=convert, args=(rows // 2, rows))
-    other.start()
-    convert(0, rows // 2)
-    other.join()
-    return result
 
 
 def is_aligned(array: np.ndarray) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 
 import numpy as np
 import pytest
@@ -96,17 +95,3 @@ def test_arrays_arrive_as_they_are(offset, source, dtype):
     assert memory.is_aligned(raw)
     assert not memory.is_aligned(raw[1:])
     assert not memory.is_aligned(np.asfortranarray(array))
-
-
-@pytest.mark.parametrize("shape", [(3,), (1001, 701), (1, 3_000_000)])
-def test_conversions_are_numpys_in_one_thread_or_two(shape):
-    values = np.random.default_rng(0).standard_normal(shape)
-    values.flat[[0, -1]] = 1e300, -1e300
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = memory.converted(values, np.float32)
-    with np.errstate(over="ignore"):
-        expected = values.astype(np.float32)
-    assert np.array_equal(found, expected)
-    assert np.isinf(found.flat[-1])
-    assert memory.is_aligned(found)
