@@ -103,7 +103,7 @@ class OneHotRows:
 def labels_of(deviations: npt.NDArray[np.float64]) -> npt.NDArray[np.int64] | None:
     """Labels (N,) of which these are the one-hot rows T − 1/K (N, K); None where they are soft."""
     n, k = deviations.shape
-    if np.count_nonzero(deviations == 0.0 - 1.0 / k) != n * (k - 1):
+    if np.count_nonzero(deviations == -1.0 / k) != n * (k - 1):
         return None
     labels = deviations.argmax(axis=1)
     right = deviations[np.arange(n), labels] == 1.0 - 1.0 / k

@@ -323,6 +323,24 @@ def test_other_looks_would_be_seen():
 
 
 @have_tiles
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("where", [0, 3])
+def test_looks_at_what_is_not_finite_say_so(number, where):
+    """A search must not go on as if products that left float32's range had been well."""
+    rng = np.random.default_rng(0)
+    p = softmax(rng.standard_normal((40, 7)))
+    logits, moved = (rng.standard_normal((40, 7)) for _ in range(2))
+    for spoilt in (logits, moved):
+        spoilt[5, where] = number
+        given = (p, logits, moved, 0.0 * p, 0.5)
+        change, along, _ = tiles.slope(*(jnp.asarray(a, jnp.float32) for a in given))
+        assert np.isnan(np.asarray(change)[5]).all()
+        assert not np.isfinite(float(along))
+        spoilt[5, where] = 0.0
+        assert np.isfinite(np.asarray(change)[[4, 6]]).all()
+
+
+@have_tiles
 def test_line_searches_find_the_same_length():
     rng = np.random.default_rng(0)
     p = softmax(rng.standard_normal((300, 6)))

@@ -119,7 +119,7 @@ def attempt(
 def _solve_anew(
     x: jax.Array, targets: jax.Array, start: jax.Array | None, numbers: _Numbers
 ) -> tuple[Eigenbasis, _Answer]:
-    """The same where the basis has to be made: one way to the device and back instead of two."""
+    """``_solve`` where the basis has to be made: one way to the device and back instead of two."""
     made = eigenbasis(x.astype(jnp.float32))
     return made, _solve(x, made, targets, start, numbers)
 

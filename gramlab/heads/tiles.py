@@ -114,12 +114,13 @@ def _right() -> bool:
     )
     # Softmax knows no whole numbers: float32's errors, many times.
     p = np.full((75, 4), 0.25)
-    moved, u = z[:, :4] / 2.0, z[:, 4:8] / 1.0
+    moved, u = z[:, :4] / 2.0, z[:, 4:8]
     after = np.exp(u + 0.5 * moved)
     after = after / after.sum(axis=1, keepdims=True) - p
     given = _float(p), _float(u), _float(moved), _float(0.0 * p), _float(0.5)
-    change, slope_, _ = slope(*given)
-    near = np.allclose(change, after, atol=1e-5) and np.isclose(slope_, (after * moved).sum(), 1e-4)
+    change, along_line, _ = slope(*given)
+    near = np.allclose(change, after, atol=1e-5)
+    near = near and np.isclose(along_line, (after * moved).sum(), rtol=1e-4)
     return bool(near) and all(np.array_equal(found, expected) for found, expected in pairs)
 
 

@@ -28,7 +28,7 @@ def _exponentials(u, e, f):
     """expm1(u) and exp(u), for u up to 60, both of small relative error."""
     a, b, c, d, g, h = _TAYLOR
     for i in range(len(u)):
-        v = u[i] if u[i] > _LEAST else _LEAST
+        v = _LEAST if u[i] < _LEAST else u[i]  # in this order what is not a number stays so
         whole = v * _LOG2E + _WHOLE
         n = whole - _WHOLE
         r = (v - n * _LN2) - n * _LN2_REST
