@@ -179,3 +179,42 @@ def test_teacher_and_students_are_theirs():
         assert one.stats.method == small.ONE_CALL
         assert other.stats.method != small.ONE_CALL
         assert np.abs(one.probabilities - other.probabilities).max() <= 1e-3
+
+
+# ---- Labels as targets ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["small", "start", "large", "float64", "rough", "share"])
+def test_labels_are_targets_and_no_rows_are_made_of_them(kind, monkeypatch):
+    """In every way there is to solve a head; the same optimum as of one-hot rows."""
+    if kind == "rough":
+        monkeypatch.setattr(device, "multiplies_bfloat16", lambda: True)
+        monkeypatch.setattr(corrections, "_NEWTON_WORK", 0.0)
+    if kind == "large":
+        monkeypatch.setattr(small, "_WORK", 0.0)
+    features, _ = problem(150, 7, 4, 11)
+    tolerance = 1e-20 if kind == "float64" else 1e-10
+    share = 0.8 if kind == "share" else None
+    head = gramlab.SoftmaxHead(1e-2, tolerance=tolerance, certified_share=share)
+    start = np.full((7, 4), 0.1) if kind == "start" else None
+    labels = features.labels.copy()
+    expected = head.fit(gramlab.Features(features.x, labels), gramlab.one_hot(labels, 4), start)
+    made = []
+    slices = gramlab.OneHotRows.__getitem__
+
+    def counted(rows, which):
+        made.append(which)
+        return slices(rows, which)
+
+    monkeypatch.setattr(gramlab.OneHotRows, "__getitem__", counted)
+    rows = gramlab.OneHotRows(labels, 4)
+    found = head.fit(gramlab.Features(features.x, labels), rows, start)
+    assert kind == "share" or not made  # a share is counted by the referee
+    assert found.certificate.relative_gap <= tolerance
+    assert made  # the referee needs them, a block at a time
+    bound = found.certificate.weights_bound + expected.certificate.weights_bound
+    assert np.linalg.norm(found.weights - expected.weights) <= bound
+    labels[:20] = (labels[:20] + 1) % 4  # planted: other labels have another optimum
+    other = head.fit(features, gramlab.OneHotRows(labels, 4), start)
+    bound = found.certificate.weights_bound + other.certificate.weights_bound
+    assert np.linalg.norm(found.weights - other.weights) > bound

@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import psutil
 import threadpoolctl
 
@@ -89,15 +90,17 @@ def noisy(name: str, features, weight_decay: float, rate: float = 0.5, seed: int
     return Problem(name, features, given, weight_decay)
 
 
-def fresh(features: gramlab.Features) -> gramlab.Features:
+def fresh(features: gramlab.Features, dtype: npt.DTypeLike = None) -> gramlab.Features:
     """The same rows in a new object, which remembers nothing that was computed before."""
-    return gramlab.Features(features.x, features.labels, n_classes=features.n_classes)
+    x = features.x if dtype is None else features.x.astype(dtype, copy=False)
+    return gramlab.Features(x, features.labels, n_classes=features.n_classes)
 
 
 def prepared(source: str) -> dict[str, gramlab.Features]:
-    """A source as it came, and with the paper's preparation."""
+    """A source as it came, and with the paper's preparation; in float32, as extractors give it."""
     raw = gramlab.load_features(source)
-    return {"raw": fresh(raw), "centred, unit norm": fresh(raw.centered().unit_norm())}
+    steps = raw.centered().unit_norm(dtype=np.float32)
+    return {"raw": fresh(raw, np.float32), "centred, unit norm": fresh(steps)}
 
 
 def named(source: str, steps: str, features: gramlab.Features) -> str:

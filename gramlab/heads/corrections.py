@@ -164,10 +164,14 @@ class Corrections:
         """Labels (N,), where targets are labels and sums by label take less than a product."""
         n, k = self.objective.n_samples, self.objective.n_classes
         d = self.objective.features.n_features
-        deviations = self.objective.target_deviations
-        if not isinstance(deviations, np.ndarray) or 2.0 * n * d * k < _LABELS_WORK:
+        targets = self.objective.target_deviations
+        if self.sharded or not tiles.available():
             return None
-        return labels_of(deviations) if tiles.available() else None
+        if isinstance(targets, OneHotRows):
+            return targets.labels
+        if not isinstance(targets, np.ndarray) or 2.0 * n * d * k < _LABELS_WORK:
+            return None
+        return labels_of(targets)
 
     def _targets_on_device(self) -> jax.Array:
         """Deviations (N, K) in float64, or labels (N,): what reads them casts them."""

@@ -266,15 +266,11 @@ def target_rows(
     features: Features,
     *,
     signed: bool = False,
-    as_rows: bool = False,
 ) -> np.ndarray | OneHotRows:
-    """T − 1/K (N, K), checked, as an array.
-
-    ``OneHotRows`` stay rows for features that are read in blocks, or if asked for.
-    """
+    """T − 1/K (N, K), checked; ``OneHotRows`` stay what they are."""
     if isinstance(targets, OneHotRows):
         validation.check_labels(targets.labels, n_samples=features.n_samples)
-        return targets if features.is_mapped or as_rows else targets[:]
+        return targets
     return target_deviations(targets, features, signed=signed)
 
 

@@ -19,6 +19,7 @@ from gramlab.heads.products import backward, forward
 __all__ = [
     "best_multiple",
     "centred_softmax",
+    "deviations",
     "evaluate",
     "evaluate_blocks",
     "evaluate_multiple",
@@ -30,8 +31,8 @@ __all__ = [
 ]
 
 
-def _deviations(targets: jax.Array, k: int | None, dtype: DTypeLike) -> jax.Array:
-    """T − 1/K (n, K), of those or of labels (n,)."""
+def deviations(targets: jax.Array, k: int | None, dtype: DTypeLike) -> jax.Array:
+    """T − 1/K (n, K) as ``dtype``, of those or of labels (n,) of ``k`` classes."""
     if k is not None and targets.ndim == 1:
         return jax.nn.one_hot(targets, k, dtype=dtype) - jnp.asarray(1.0 / k, dtype)
     return targets.astype(dtype)
@@ -53,7 +54,7 @@ def first_gradient(
 
     Here and below targets are deviations T − 1/K (N, K), or labels (N,) of so many classes.
     """
-    return -backward(z, _deviations(targets, classes, z.dtype)) / samples
+    return -backward(z, deviations(targets, classes, z.dtype)) / samples
 
 
 @jax.jit
@@ -71,7 +72,7 @@ def evaluate(
     """
     logits = forward(z, weights) if logits is None else logits
     predictions = centred_softmax(logits)
-    residual = predictions - _deviations(targets, weights.shape[0], z.dtype)
+    residual = predictions - deviations(targets, weights.shape[0], z.dtype)
     gradient = backward(z, residual) / samples + weight_decay * weights
     return gradient, logits, predictions
 
@@ -100,7 +101,7 @@ def evaluate_blocks(
         some = some.astype(jnp.float64)
         predictions = centred_softmax(forward(some, weights))
         new = first + jnp.arange(rows) >= i * rows
-        residual = predictions - _deviations(soft, k, jnp.float64)
+        residual = predictions - deviations(soft, k, jnp.float64)
         gradient += backward(some, jnp.where(new[:, None], residual, 0.0))
         found = (predictions + 1.0 / k).astype(dtype)
         return gradient, jax.lax.dynamic_update_slice_in_dim(probabilities, found, first, 0)
@@ -171,7 +172,7 @@ def best_multiple(
     Newton's method on a convex function of one number, kept within a factor of 2 a step. A student
     whose targets doubt what its start is sure of begins far better from less of it.
     """
-    linear = jnp.vdot(_deviations(targets, logits.shape[1], logits.dtype), logits) / samples
+    linear = jnp.vdot(deviations(targets, logits.shape[1], logits.dtype), logits) / samples
 
     def step(_, s):
         p = jax.nn.softmax(s * logits, axis=1)

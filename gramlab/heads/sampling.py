@@ -103,7 +103,7 @@ def gradient_norm(
 ) -> tuple[float, float]:
     """About ‖∇L(W)‖_F, and how far off that may be (one standard deviation, or somewhat more).
 
-    Targets are deviations T − 1/K (N, K), weights those (K, d) of the features. Where there are no
+    Targets are deviations T − 1/K (N, K), or labels (N,); weights those (K, d) of the features. Where there are no
     predictions in what was ``found``, P̂ is float32's.
     """
     sample = _sample(coordinates.features)
@@ -135,7 +135,8 @@ def _estimated(
     else:
         predictions = cast(found.probabilities + found.change) - 1.0 / len(weights)
     gradient = cast(found.gradient)
-    moved = backward(sample.moved, predictions - targets) / n  # Ĝ Vᵀ (K, s)
+    soft = points.deviations(targets, len(weights), predictions.dtype)
+    moved = backward(sample.moved, predictions - soft) / n  # Ĝ Vᵀ (K, s)
     moved += weight_decay * jnp.matmul(weights, sample.directions.T)
     known = jnp.matmul(gradient, along.T)
     squares = [(a * a).sum() / len(along) for a in (moved, known, moved - known)]

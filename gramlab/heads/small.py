@@ -28,6 +28,7 @@ from gramlab.heads.coordinates import (
 )
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.products import backward, forward
+from gramlab.targets import OneHotRows
 
 __all__ = ["ONE_CALL", "Attempt", "attempt", "is_small"]
 
@@ -92,7 +93,10 @@ def attempt(
             np.int64(_LIMIT),
         )
         begin = start.T if start is not None and start.any() else None
-        asked = objective.target_deviations, begin, numbers
+        targets = objective.target_deviations
+        if isinstance(targets, OneHotRows):
+            targets = targets.labels
+        asked = targets, begin, numbers, k
         if needs_eigenbasis(features):
             made, answer = _solve_anew(x, *asked)
             keep_eigenbasis(features, made)
@@ -115,27 +119,28 @@ def attempt(
     return Attempt(*found, int(iterations))
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="k")
 def _solve_anew(
-    x: jax.Array, targets: jax.Array, start: jax.Array | None, numbers: _Numbers
+    x: jax.Array, targets: jax.Array, start: jax.Array | None, numbers: _Numbers, k: int
 ) -> tuple[Eigenbasis, _Answer]:
     """``_solve`` where the basis has to be made: one way to the device and back instead of two."""
     made = eigenbasis(x.astype(jnp.float32))
-    return made, _solve(x, made, targets, start, numbers)
+    return made, _solve(x, made, targets, start, numbers, k)
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="k")
 def _solve(
     x: jax.Array,
     basis: Eigenbasis,
     targets: jax.Array,
     start: jax.Array | None,
     numbers: _Numbers,
+    k: int,
 ) -> _Answer:
     """W (K, d), P − 1/K and P (N, K); the gradient's norm there and at W = 0, iterations."""
     z, vectors = basis.z, basis.vectors
     cast = partial(jnp.asarray, dtype=z.dtype)
-    k = targets.shape[1]
+    targets = points.deviations(targets, k, x.dtype)
     samples, weight_decay = cast(numbers.samples), cast(numbers.weight_decay)
     first = points.first_gradient(x, numbers.samples, targets)
     start_norm = jnp.linalg.norm(first)
