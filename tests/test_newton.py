@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 import gramlab
 from gramlab import device
 from gramlab.batches import in_batches
-from gramlab.heads import bfloat16, coordinates, corrections, newton, points, solver, tiles
+from gramlab.heads import (
+    bfloat16,
+    coordinates,
+    corrections,
+    leading,
+    metrics,
+    newton,
+    points,
+    solver,
+    tiles,
+)
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.softmax import keeps_cores_busy
 from gramlab.spectrum import Spectrum
@@ -68,8 +78,6 @@ def test_products_are_those_of_rounded_operands(n, r, k, seed):
     assert (np.abs(found - zr @ wr.T) <= roundoff * (np.abs(zr) @ np.abs(wr.T))).all()
     found = np.asarray(bfloat16.times_columns(low, jnp.asarray(v)))
     assert (np.abs(found - vr.T @ zr) <= roundoff * (np.abs(vr.T) @ np.abs(zr))).all()
-    found = np.asarray(bfloat16.gram(low))
-    assert (np.abs(found - zr.T @ zr) <= roundoff * (np.abs(zr.T) @ np.abs(zr))).all()
 
 
 def test_float32_operands_would_be_seen():
@@ -124,19 +132,19 @@ def dense_hessian(z: np.ndarray, p: np.ndarray, weight_decay: float) -> np.ndarr
     return blocks.reshape(size, size) + weight_decay * np.eye(size)
 
 
-@pytest.mark.parametrize("kind", ["scalar", "class", "inverse"])
+@pytest.mark.parametrize("kind", ["scalar", "class", "by class", "leading"])
 def test_direction_solves_the_newton_equation_of_the_rounded_features(kind):
     *_, base = base_point()
     low = bfloat16.rounded(base.z)
     state = solver.start(base, 0)
     z, k = nearest(np.asarray(base.z)).astype(np.float64), 3
     lam = float(base.weight_decay)
+    known = leading.from_products(low, 6, float((z * z).sum()))
     metric = {
-        "scalar": lambda: solver.scalar_metric(base, state),
+        "scalar": lambda: metrics.scalar(base, state),
         "class": lambda: solver.class_metric(base, state, 8),
-        "inverse": lambda: bfloat16.nearest(
-            jnp.asarray(np.linalg.inv(z.T @ z / (40 * k) + lam * np.eye(6)), jnp.float32)
-        ),
+        "by class": lambda: metrics.by_class(base, state),
+        "leading": lambda: metrics.leading_by_class(base, state, known),
     }[kind]()
     norm = float(jnp.linalg.norm(base.gradient))
     found, count, residual = newton._direction(
@@ -269,7 +277,7 @@ def test_forcing_stays_in_its_range_and_falls_no_faster_than_its_safeguard(forci
 
 # ---- The head ---------------------------------------------------------------------------------
 
-HARD = ("separable", "soft", "start", "inverse", "class metric", "wide", "direct")
+HARD = ("separable", "soft", "start", "leading", "narrow", "class metric", "wide", "direct")
 
 
 def asked(kind: str, monkeypatch) -> tuple[gramlab.Features, np.ndarray, float, np.ndarray | None]:
@@ -283,10 +291,12 @@ def asked(kind: str, monkeypatch) -> tuple[gramlab.Features, np.ndarray, float, 
         return features, gramlab.one_hot(labels, 5), 0.05, None
     if kind == "wide":
         features, targets = problem(20, 35, 4, seed=2)
-    if kind in ("inverse", "direct"):
+    if kind in ("leading", "direct"):
         monkeypatch.setattr(coordinates, "_NARROW", 0)
-        monkeypatch.setattr(coordinates, "_EASY_ROUGHLY", 0.0 if kind == "inverse" else 1e9)
+        monkeypatch.setattr(coordinates, "_EASY_ROUGHLY", 0.0 if kind == "leading" else 1e9)
         monkeypatch.setattr(coordinates, "_NOT_HARD", 1e9)
+    if kind == "narrow":
+        monkeypatch.setattr(coordinates, "_NOT_HARD_NARROW", 1e9)
     if kind == "class metric":
         monkeypatch.setattr(newton, "_CLASS_SOLVE", 1)
         Spectrum.of(features)
@@ -323,23 +333,26 @@ def test_rough_products_find_the_same_optimum(kind, tolerance, monkeypatch, roug
 def test_the_ways_are_taken(monkeypatch, rough, products):
     """The kinds above do what their names say; tiles are too fast for a class metric."""
     made = []
-    for name, room in (("class_metric", solver), ("gram", bfloat16)):
+    ways = {"class metric": "class_metric", "leading": "from_products", "narrow": "from_some_rows"}
+    for name in ways.values():
+        room = solver if name == "class_metric" else coordinates
         true = getattr(room, name)
         monkeypatch.setattr(
             room, name, lambda *a, _true=true, _name=name: made.append(_name) or _true(*a)
         )
-    for kind, expected in (("class metric", "class_metric"), ("inverse", "gram")):
+    for kind, expected in ways.items():
         with monkeypatch.context() as here:
             features, targets, lam, _ = asked(kind, here)
             gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
-        assert (expected in made) == (expected == "gram" or products == "XLA")
+        assert (expected in made) == (kind != "class metric" or products == "XLA")
+        assert set(made) <= {expected}
         made.clear()
     features, targets, lam, _ = asked("soft", monkeypatch)
     gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
     assert made == []
 
 
-@pytest.mark.parametrize("kind", ["soft", "inverse"])
+@pytest.mark.parametrize("kind", ["soft", "leading", "narrow"])
 def test_a_descent_that_gives_up_is_finished_by_the_solver(kind, monkeypatch, rough):
     monkeypatch.setattr(newton, "_FAILURES", 0)
     features, targets, lam, _ = asked(kind, monkeypatch)
@@ -365,29 +378,129 @@ def test_two_fits_are_the_same_to_the_last_bit(rough):
     assert np.array_equal(one.weights, two.weights)
 
 
-def test_an_inverse_is_that_of_the_linearized_hessian(rough):
-    """Within rounding: twice that of the Gram matrix's operands and once its own."""
-    features, _ = problem(90, 12, 5, seed=2)
-    lam, k = 0.05, 5
-    found = np.asarray(coordinates._inverse(features, lam, k), dtype=np.float64)
-    a = coordinates._INVERSE_CURVATURE / k
-    hessian = a * features.x.T @ features.x / 90 + lam * np.eye(12)
-    size = a * np.linalg.norm(features.x, 2) ** 2 / 90 + lam
-    error = np.linalg.norm(found @ hessian - np.eye(12), 2)
-    assert error <= 12 * U * size / lam
-    assert np.linalg.norm(found @ (2 * hessian) - np.eye(12), 2) > 0.5  # planted: half of it
-    assert np.array_equal(found, found.T)
-    assert coordinates._inverse(features, lam, k) is coordinates._inverse(features, lam, k)
-    assert coordinates._inverse(features, 2 * lam, k) is not coordinates._inverse(features, lam, k)
+# ---- Leading eigenvectors ---------------------------------------------------------------------
 
 
-def test_an_indefinite_inverse_is_not_used(rough, monkeypatch):
-    """Rounded Gram matrices need not be definite; the eigenbasis then serves."""
-    monkeypatch.setattr(bfloat16, "gram", lambda low: -1e6 * jnp.eye(12))
-    features, targets, lam, _ = asked("inverse", monkeypatch)
-    assert coordinates._inverse(features, lam, 5) is None
-    fit = gramlab.SoftmaxHead(lam, tolerance=1e-10).fit(features, targets)
+@pytest.mark.parametrize("narrow", [False, True])
+def test_leading_eigenvectors_are_those_of_the_gram_matrix(narrow):
+    """Of a spectrum that falls fast, where subspace iteration has nothing to mix up."""
+    rng = np.random.default_rng(1)
+    spectrum = 10.0 * 0.7 ** np.arange(24)
+    x = with_spectrum(spectrum, 300, 24, rng).astype(np.float32)
+    trace = float((x.astype(np.float64) ** 2).sum())
+    low = bfloat16.rounded(jnp.asarray(x))
+    if narrow:
+        found = leading.from_some_rows(jnp.asarray(x), trace)
+    else:
+        found = leading.from_products(low, 24, trace)
+    vectors, values, rest = (np.asarray(a, np.float64) for a in found)
+    assert vectors.shape == (6, 24)
+    assert np.abs(vectors @ vectors.T - np.eye(6)).max() <= 1e-5
+    true = np.linalg.eigvalsh(x.T.astype(np.float64) @ x)[::-1]
+    # Largest first or last; of the first four the gap is wide enough for two powers.
+    found_values = np.sort(values)[::-1]
+    assert np.abs(found_values[:4] / true[:4] - 1.0).max() <= 0.05
+    assert (found_values <= true[:6] * (1.0 + 4 * U)).all()  # Rayleigh quotients
+    assert abs(rest * 18 + values.sum() - trace) <= 1e-5 * trace
+    quotients = np.einsum("md,nd->mn", vectors, x.astype(np.float64))
+    apart = np.abs((quotients**2).sum(axis=1) / values - 1.0)
+    assert apart.max() <= 4 * U
+    assert np.abs((quotients[::-1] ** 2).sum(axis=1) / values - 1.0).max() > 4 * U  # planted
+
+
+def test_very_many_rows_of_few_features_are_looked_at_in_part():
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((3000, 4)) * [4.0, 2.0, 1.0, 0.5]).astype(np.float32)
+    some = np.asarray(leading.gram_of_some_rows(jnp.asarray(x)), np.float64)
+    part = x[::7].astype(np.float64)
+    assert np.abs(some - part.T @ part).max() <= 1e-4 * np.abs(some).max()
+    found = leading.from_some_rows(jnp.asarray(x), float((x.astype(np.float64) ** 2).sum()))
+    largest = np.linalg.eigvalsh(x.T.astype(np.float64) @ x)[-1]
+    assert abs(float(found.eigenvalues[0]) / largest - 1.0) <= 0.2  # of all rows, not of a seventh
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e9, np.inf, np.nan])
+def test_features_out_of_range_have_no_leading_eigenvectors(size):
+    x = np.full((30, 8), size, np.float32)
+    with np.errstate(all="ignore"):
+        trace = float((x.astype(np.float64) ** 2).sum())
+    assert leading.from_some_rows(jnp.asarray(x), trace) is None
+    assert leading.from_products(bfloat16.rounded(jnp.asarray(x)), 8, trace) is None
+
+
+@pytest.mark.parametrize("kind", ["leading", "narrow"])
+@pytest.mark.parametrize("scale", [1e-10, 1e10])
+def test_heads_of_such_features_find_another_way(kind, scale, monkeypatch, rough):
+    features, targets, lam, _ = asked(kind, monkeypatch)
+    scaled = gramlab.Features(scale * features.x, features.labels, n_classes=5)
+    fit = gramlab.SoftmaxHead(scale**2 * lam, tolerance=1e-10).fit(scaled, targets)
     assert fit.certificate.relative_gap <= 1e-10
+
+
+def test_leading_eigenvectors_are_found_once_for_all_weight_decays(monkeypatch, rough):
+    features, targets, lam, _ = asked("leading", monkeypatch)
+    found = []
+    true = coordinates.from_products
+    monkeypatch.setattr(coordinates, "from_products", lambda *a: found.append(1) or true(*a))
+    for factor in (1.0, 3.0):
+        gramlab.SoftmaxHead(factor * lam, tolerance=1e-8).fit(features, targets)
+    assert len(found) == 1
+
+
+# ---- Metrics ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    k=st.integers(2, 6), r=st.integers(4, 9), m=st.integers(1, 3), seed=st.integers(0, 2**32 - 1)
+)
+def test_metrics_are_inverted_on_what_sums_to_zero(k, r, m, seed):
+    """M y = b + a share of all classes alike, and Σ y = 0: the dense twin of either metric."""
+    rng = np.random.default_rng(seed)
+    vectors = np.linalg.qr(rng.standard_normal((r, m)))[0].T
+    within, beyond = 0.1 + rng.random((k, m)), 0.1 + rng.random((k, 1))
+    b = rng.standard_normal((k, r))
+    b -= b.mean(axis=0)
+    values = 0.1 + rng.random((k, r))
+    low_rank = metrics.LowRank(*(jnp.asarray(a, jnp.float32) for a in (vectors, within, beyond)))
+    diagonal = metrics.Diagonal(jnp.asarray(values, jnp.float32))
+    beside = np.eye(r) - vectors.T @ vectors
+    of_low_rank = [
+        vectors.T @ np.diag(w) @ vectors + float(s[0]) * beside
+        for w, s in zip(within, beyond, strict=True)
+    ]
+    of_diagonal = [np.diag(row) for row in values]
+    bound = 1e-4 * (1.0 + np.abs(b).max())
+    for metric, matrices in ((low_rank, of_low_rank), (diagonal, of_diagonal)):
+        y = np.asarray(metric.inverted(jnp.asarray(b, jnp.float32)), np.float64)
+        assert np.abs(y.sum(axis=0)).max() <= bound
+        # Planted: half of it.
+        for part, right in ((y, True), (0.5 * y, False)):
+            apart = np.stack([a @ row for a, row in zip(matrices, part, strict=True)]) - b
+            assert (np.abs(apart - apart.mean(axis=0)).max() <= bound) == right
+
+
+def test_the_leading_metric_is_of_the_classes_own_curvature():
+    """With all rows, and between the mean curvature and their own as the diagonal by class is."""
+    z = problem(200, 6, 4, 0)[0].x.astype(np.float32)
+    p = np.random.default_rng(0).dirichlet(np.full(4, 0.3), 200).astype(np.float32)
+    numbers = (jnp.float32(0.01), jnp.float32(200.0), jnp.zeros((4, 6), jnp.float32))
+    base = solver.Base(jnp.asarray(z), jnp.full(6, (z * z).sum() / 6), *numbers, jnp.asarray(p))
+    values, vectors = np.linalg.eigh(z.T @ z)
+    known = leading.Leading(
+        jnp.asarray(vectors[:, -2:].T), jnp.asarray(values[-2:]), jnp.asarray(values[:4].mean())
+    )
+    found = metrics.leading_by_class(base, solver.start(base, 0), known)
+    weights, mean = p * (1 - p) / 200 * 4 / 3, (1 - (p * p).sum() / 200) / 3 / 200
+    squares = (z @ vectors) ** 2
+    within = weights.T @ squares[:, -2:] + 0.01
+    beyond = (weights.T @ squares[:, :4]).mean(axis=1, keepdims=True) + 0.01
+    for one, own, scalar in (
+        (found.within, within, mean * values[-2:] + 0.01),
+        (found.beyond, beyond, mean * values[:4].mean() + 0.01),
+    ):
+        np.testing.assert_allclose(np.asarray(one), own**0.3 * scalar**0.7, rtol=1e-3)
+        assert np.abs(np.asarray(one) / own - 1.0).max() > 1e-2  # planted: not their own alone
 
 
 # ---- Which processors -------------------------------------------------------------------------
@@ -437,14 +550,14 @@ def test_the_diagonal_by_class_is_the_hessians_own():
     eigenvalues = (z * z).sum(axis=0)
     numbers = (jnp.float32(0.01), jnp.float32(200.0), jnp.zeros((4, 6), jnp.float32))
     base = solver.Base(jnp.asarray(z), jnp.asarray(eigenvalues), *numbers, jnp.asarray(p))
-    found = np.asarray(newton._spread(base, solver.start(base, 0)).values)
+    found = np.asarray(metrics.by_class(base, solver.start(base, 0)).values)
     own = (p * (1 - p)).T @ (z * z) / 200 * 4 / 3 + 0.01
     mean = (1 - (p * p).sum() / 200) / 3
     scalar = mean * eigenvalues / 200 + 0.01
     np.testing.assert_allclose(found, own**0.3 * scalar**0.7, rtol=1e-4)
     assert np.abs(found - own).max() > 1e-2  # planted: not the diagonal alone
     uniform = base._replace(probabilities=jnp.full((200, 4), 0.25))
-    plain = np.asarray(newton._spread(uniform, solver.start(uniform, 0)).values)
+    plain = np.asarray(metrics.by_class(uniform, solver.start(uniform, 0)).values)
     np.testing.assert_allclose(plain, np.tile(eigenvalues / 800 + 0.01, (4, 1)), rtol=1e-4)
 
 

@@ -17,12 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-from jax.typing import ArrayLike
 
 from gramlab import device
 from gramlab.features import Features
 from gramlab.heads import bfloat16
+from gramlab.heads.leading import Leading, from_products, from_some_rows, gram_of_some_rows
 from gramlab.spectrum import Spectrum
 
 __all__ = [
@@ -39,11 +38,10 @@ __all__ = [
 # Largest condition number, bounded by the trace, that is left to the quasi-Newton memory alone: up
 # to here a head costs fewer extra passes than the factorization is worth.
 _EASY = 300.0
-_EASY_ROUGHLY = 30.0  # ... where products are rough and an inverse costs less than a basis
-_NOT_HARD = 20_000.0  # ... and up to here such a basis is not worth its price over an inverse
-_INVERSE_CURVATURE = 0.1  # a of that inverse, times K; ten times more or less does as well
+_EASY_ROUGHLY = 20.0  # ... where products are rough and leading eigenvectors cost less than all
+_NOT_HARD = 3000.0  # ... and up to here all are not worth their price over the leading ones
+_NOT_HARD_NARROW = 100.0  # ... for narrow features, where all cost little
 _NARROW = 256  # features so few that their factorization costs next to nothing
-_BASIS_ROWS = 100  # for each feature, at least, that a basis in float32 is found from
 _QUICK_RANGE = (1e-12, 1e12)  # of the largest feature: float32 squares and sums stay in range
 
 
@@ -61,15 +59,15 @@ class Coordinates:
         Of XᵀX in that basis; without one, their mean.
     quick
         Whether the basis is of float32 accuracy; float64 corrections then need another.
-    inverse : (d, d) or None
-        Of a XᵀX/N + λ roughly, for conjugate gradients; only where Z is X itself.
+    leading : Leading or None
+        Eigenvectors of XᵀX, roughly, for conjugate gradients; only where Z is X itself.
     """
 
     features: Features
     basis: np.ndarray | None
     eigenvalues: np.ndarray
     quick: bool = False
-    inverse: jax.Array | None = None
+    leading: Leading | None = None
 
     @classmethod
     def of(
@@ -77,21 +75,21 @@ class Coordinates:
     ) -> Coordinates:
         """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves.
 
-        Where ``rough`` products are to be used and the problem is not hard, an inverse beside the
-        rows costs much less than the basis and does as well.
+        Where ``rough`` products are to be used and the problem is not hard, the leading
+        eigenvectors beside the rows cost much less than the basis and do as well.
         """
         memo = features._memo
         n, d = features.n_samples, features.n_features
         if "spectrum" not in memo and d <= n:
-            if d > _NARROW:
-                trace = cls._trace(features)
+            narrow = d <= _NARROW
+            if rough or not narrow:
+                trace = _trace(features)
                 condition, mean = trace / (n * n_classes * weight_decay), np.full(d, trace / d)
-                if condition <= (_EASY_ROUGHLY if rough else _EASY):
+                if not narrow and condition <= (_EASY_ROUGHLY if rough else _EASY):
                     return cls(features, None, mean)
-                if rough and condition <= _NOT_HARD:
-                    inverse = _inverse(features, weight_decay, n_classes)
-                    if inverse is not None:
-                        return cls(features, None, mean, inverse=inverse)
+                if rough and condition <= (_NOT_HARD_NARROW if narrow else _NOT_HARD):
+                    if (found := _leading(features)) is not None:
+                        return cls(features, None, mean, leading=found)
             if cls is Coordinates and (found := _quick(features)) is not None:
                 return found
         return cls.exact(features)
@@ -101,14 +99,6 @@ class Coordinates:
         """The Gram eigenbasis in float64."""
         spectrum = Spectrum.of(features)
         return cls(features, spectrum.basis, spectrum.eigenvalues)
-
-    @staticmethod
-    def _trace(features: Features) -> float:
-        """‖X‖_F², to float32: it only decides what is worth its price."""
-        memo = features._memo
-        if "trace" not in memo:
-            memo["trace"] = float(row_squares(features).sum(dtype=np.float64))
-        return memo["trace"]
 
     @property
     def rank(self) -> int:
@@ -267,10 +257,7 @@ def eigenbasis(rows: jax.Array) -> Eigenbasis:
     """
     largest = jnp.abs(rows).max()
     usable = (largest > _QUICK_RANGE[0]) & (largest < _QUICK_RANGE[1])
-    # Some rows are enough: of m of them the Gram matrix is right to √(d/m) in every direction,
-    # however small its eigenvalue, and the quotients are those of all.
-    some = rows[:: max(1, len(rows) // (_BASIS_ROWS * rows.shape[1]))]
-    gram = jnp.matmul(some.T, some, precision="highest")
+    gram = gram_of_some_rows(rows)  # the quotients are those of all
     # What is not finite must not reach the factorization.
     gram = jnp.where(usable, gram, jnp.eye(len(gram), dtype=gram.dtype))
     vectors = jnp.linalg.eigh(gram)[1][:, ::-1]
@@ -278,45 +265,25 @@ def eigenbasis(rows: jax.Array) -> Eigenbasis:
     return Eigenbasis(usable, vectors, z, (z * z).sum(axis=0))
 
 
-def _inverse(features: Features, weight_decay: float, n_classes: int) -> jax.Array | None:
-    """(a XᵀX/N + λ)⁻¹, rounded, from a rough Gram matrix; None where that is not definite."""
-    memo, wanted = features._memo, (weight_decay, n_classes)
-    found = memo.get("inverse")  # the last one alone: heads of one study share it
-    if found is None or found[0] != wanted:
-        gram = bfloat16.gram(_rounded_rows(features))
-        scale = _INVERSE_CURVATURE / (n_classes * features.n_samples)
-        invert = _inverted_there if device.accelerated() else _inverted_here
-        inverse = invert(gram, scale, weight_decay)
-        rounded = None if inverse is None else bfloat16.nearest(inverse)
-        usable = rounded is not None and bool(jnp.isfinite(rounded).all())
-        found = memo["inverse"] = (wanted, rounded if usable else None)
-    return found[1]
+def _trace(features: Features) -> float:
+    """‖X‖_F², to float32: it only decides what is worth its price."""
+    memo = features._memo
+    if "trace" not in memo:
+        memo["trace"] = float(row_squares(features).sum(dtype=np.float64))
+    return memo["trace"]
 
 
-@jax.jit
-def _mirrored(upper: jax.Array) -> jax.Array:
-    """The symmetric matrix of which ``upper`` holds one triangle."""
-    return jnp.triu(upper) + jnp.triu(upper, 1).T
-
-
-def _inverted_here(gram: jax.Array, scale: float, shift: float) -> jax.Array | None:
-    """(scale · Gram + shift)⁻¹ in float32, by LAPACK; None where that is not definite."""
-    matrix = scale * np.asarray(gram)
-    matrix.flat[:: len(matrix) + 1] += shift
-    factorize, invert = scipy.linalg.get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
-    lower, failed = factorize(matrix.T, lower=1, overwrite_a=1)
-    if failed:
-        return None
-    return _mirrored(invert(lower, lower=1, overwrite_c=1)[0].T)
-
-
-@jax.jit
-def _inverted_there(gram: jax.Array, scale: ArrayLike, shift: ArrayLike) -> jax.Array:
-    """The same on the device; not finite where it is not definite."""
-    identity = jnp.eye(len(gram), dtype=gram.dtype)
-    matrix = jnp.asarray(scale, gram.dtype) * gram + jnp.asarray(shift, gram.dtype) * identity
-    half = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(matrix), identity, lower=True)
-    return jnp.matmul(half.T, half, precision="highest")
+def _leading(features: Features) -> Leading | None:
+    """The leading eigenvectors, once per Features object; None out of float32's range."""
+    memo = features._memo
+    if "leading" not in memo:
+        trace, d = _trace(features), features.n_features
+        if d <= _NARROW:
+            found = from_some_rows(rows_on_device(features, np.float32), trace)
+        else:
+            found = from_products(_rounded_rows(features), d, trace)
+        memo["leading"] = found
+    return memo["leading"]
 
 
 def _rounded_rows(features: Features) -> bfloat16.Rounded:

@@ -184,7 +184,7 @@ class Corrections:
 
     def _exact_coordinates(self) -> None:
         """Float64 corrections need a basis of their precision."""
-        if self.coordinates.quick or self.coordinates.inverse is not None:
+        if self.coordinates.quick or self.coordinates.leading is not None:
             self.coordinates = self.coordinates.exact(self.objective.features)
 
     def _evaluate(self) -> None:
@@ -339,8 +339,8 @@ class Corrections:
 
         left = self.asked.max_passes - before - 1.0
         settled = _CLASS_LEVEL * self.start_norm
-        low, inverse = self.coordinates.rounded(), self.coordinates.inverse
-        found = newton.descend(base, low, goal, settled, left, report, inverse)
+        low, leading = self.coordinates.rounded(), self.coordinates.leading
+        found = newton.descend(base, low, goal, settled, left, report, leading)
         self.passes = before + found.passes
         self.rough_passes += found.rough
         self.iterations += found.iterations
@@ -370,7 +370,7 @@ class Corrections:
     def _go_on_precisely(self) -> None:
         """No more rough products; the quasi-Newton iteration has a metric of its own to ask for."""
         self.rough = False
-        if self.coordinates.inverse is not None:
+        if self.coordinates.leading is not None:
             self.coordinates = self._choose()
 
     def _correct(self, base: solver.Base, state: solver.State, target: float) -> solver.State:

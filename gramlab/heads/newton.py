@@ -35,8 +35,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from gramlab import device
-from gramlab.heads import solver, tiles
-from gramlab.heads.bfloat16 import Packed, Rounded, held, nearest, times_columns, times_rows
+from gramlab.heads import metrics, solver, tiles
+from gramlab.heads.bfloat16 import Packed, Rounded, nearest, times_columns, times_rows
+from gramlab.heads.leading import Leading
 
 __all__ = ["Descent", "descend"]
 
@@ -56,8 +57,6 @@ _STALLED = 0.5  # ... fallen to this since it was last refreshed: a failure
 _FAILURES = 2
 _SPREAD_SOLVE = 8  # products with H for one step from which a diagonal by class is worth its price
 _SPREAD_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
-_SPREAD = 0.3  # its power in the metric; the scalar one has the rest
-_SPREAD_ROWS = 256  # rows that it is found from, at least, and every sixteenth
 _CLASS_SOLVE = 25  # products with H for one step from which a class metric is worth its price
 _CLASS_ROWS = 48  # rows of each class whose curvature it keeps exactly
 _CLASS_AGAIN = 0.1  # ... and made anew where the norm has fallen to this since
@@ -73,15 +72,6 @@ class Descent(NamedTuple):
     passes: float  # products with Z or Z̃, by pairs
     rough: float  # ... and with Z̃ alone
     iterations: int  # steps taken
-
-
-class _Diagonal(NamedTuple):
-    """A metric that is one number for each class and coordinate."""
-
-    values: jax.Array  # (K, r)
-
-
-_Metric = solver.Metric | _Diagonal | jax.Array  # the last one an inverse (r, r)
 
 
 class _Limits(NamedTuple):
@@ -102,30 +92,25 @@ def _zero_sum(a: jax.Array) -> jax.Array:
 def _direction(
     base: solver.Base,
     low: Rounded,
-    metric: _Metric,
+    metric: metrics.Metric,
     state: solver.State,
     residual: jax.Array,
     most: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Conjugate gradients to ‖H d + ∇L‖ ≤ ``residual``: d (K, r), products with H, the residual."""
-    if isinstance(metric, solver.Metric) and metric.factors.shape[1] == 0:
-        metric = _Diagonal(solver.diagonal(base, metric))
-    if isinstance(metric, _Diagonal) and isinstance(low, Packed):
-        return _direction_in_tiles(base, low, metric.values, state, residual, most)
-    as_held = held(low, len(state.gradient))
-    curved = as_held.curvature(base.probabilities + state.change)
+    if isinstance(low, Packed) and not isinstance(metric, solver.Metric):
+        return _direction_in_tiles(base, low, metric, state, residual, most)
+    p = base.probabilities + state.change
 
     def times_hessian(d: jax.Array) -> jax.Array:
-        return curved(d) / base.samples + base.weight_decay * d
+        weighted = p * times_rows(low, d)
+        curved = weighted - p * weighted.sum(axis=1, keepdims=True)
+        return times_columns(low, curved) / base.samples + base.weight_decay * d
 
     def preconditioned(r: jax.Array) -> jax.Array:
-        if isinstance(metric, _Diagonal):  # its inverse on what sums to zero over classes
-            scaled = as_held.leave(r) / metric.values
-            share = scaled.sum(axis=0) / (1.0 / metric.values).sum(axis=0)
-            return as_held.enter(scaled - share / metric.values)
         if isinstance(metric, solver.Metric):
-            return as_held.enter(solver.apply_inverse(base, metric, as_held.leave(r)))
-        return as_held.centred(as_held.times(r, metric))
+            return solver.apply_inverse(base, metric, r)
+        return metric.inverted(r)
 
     def unfinished(carry):
         *_, squares, count = carry
@@ -136,31 +121,45 @@ def _direction(
         hd = times_hessian(d)
         length = product / jnp.vdot(d, hd)
         x = x + length * d
-        r = as_held.centred(r - length * hd)
+        r = _zero_sum(r - length * hd)
         y = preconditioned(r)
         new = jnp.vdot(r, y)
         return x, r, y + (new / product) * d, new, jnp.vdot(r, r), count + 1
 
-    r = -as_held.enter(_zero_sum(state.gradient))
+    r = -_zero_sum(state.gradient)
     y = preconditioned(r)
     product = jnp.vdot(r, y)
     carry = (jnp.zeros_like(r), r, y, product, jnp.vdot(r, r), jnp.zeros((), jnp.int32))
     x, _, _, _, squares, count = jax.lax.while_loop(unfinished, step, carry)
-    return as_held.leave(x), count, jnp.sqrt(squares)
+    return x, count, jnp.sqrt(squares)
 
 
 def _direction_in_tiles(
     base: solver.Base,
     low: Packed,
-    diagonal: jax.Array,
+    metric: metrics.Diagonal | metrics.LowRank,
     state: solver.State,
     residual: jax.Array,
     most: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The same in a metric (K, r), of which all that lies between two products is one call."""
+    """The same where all that lies between two products is one call, but for a few directions."""
     k = len(state.gradient)
     p = tiles.padded(base.probabilities + state.change)
-    scale = tiles.enter(low, 1.0 / diagonal)
+    if isinstance(metric, metrics.Diagonal):
+        scale, vectors = 1.0 / metric.values, None
+    else:
+        scale = jnp.broadcast_to(1.0 / metric.beyond, state.gradient.shape)
+        vectors = jnp.pad(metric.vectors, ((0, 0), (0, -low.d % 32)))
+        within, beyond = (tiles.padded(1.0 / a.T) for a in (metric.within, metric.beyond))
+
+    def finished(at: tiles.Step, product: jax.Array) -> tuple[tiles.Step, jax.Array]:
+        """With what the directions add to M⁻¹R and ⟨R, M⁻¹R⟩."""
+        if vectors is None:
+            return at, product
+        b = jnp.matmul(vectors, at.residual)
+        more = metrics.on_zero_sums(b, within, axis=1) - metrics.on_zero_sums(b, beyond, axis=1)
+        y = at.preconditioned + jnp.matmul(vectors.T, more)
+        return at._replace(preconditioned=y), product + jnp.vdot(b, more)
 
     def unfinished(carry):
         *_, squares, count = carry
@@ -172,41 +171,24 @@ def _direction_in_tiles(
         length = product / (curvature / base.samples + base.weight_decay * square)
         numbers = jnp.stack([length, beta, base.weight_decay, 1.0 / base.samples])
         at, new, squares = tiles.updated(low, k, at, parts, scale, numbers)
+        at, new = finished(at, new)
         return at, new / product, new, squares, count + 1
 
     r = -_zero_sum(state.gradient)
-    y = r / diagonal
-    y = tiles.enter(low, y - (y.sum(axis=0) / (1.0 / diagonal).sum(axis=0)) / diagonal)
-    r = tiles.enter(low, r)
+    y = tiles.enter(low, metrics.on_zero_sums(r, scale))
+    r, scale = tiles.enter(low, r), tiles.enter(low, scale)
     zero, nothing = jnp.zeros_like(r), jnp.zeros((), r.dtype)
-    count = jnp.zeros((), jnp.int32)
-    carry = tiles.Step(zero, r, y, zero), nothing, jnp.vdot(r, y), jnp.vdot(r, r), count
+    at, product = finished(tiles.Step(zero, r, y, zero), jnp.vdot(r, y))
+    carry = at, nothing, product, jnp.vdot(r, r), jnp.zeros((), jnp.int32)
     at, _, _, squares, count = jax.lax.while_loop(unfinished, step, carry)
     return tiles.leave(low, k, at.x), count, jnp.sqrt(squares)
-
-
-@jax.jit
-def _spread(base: solver.Base, state: solver.State) -> _Diagonal:
-    """The Hessian's own diagonal (K, r), in the Gram eigenbasis, between it and the scalar metric.
-
-    Where a class has its curvature, in samples that it is likely for, features are not spread as
-    they are in all. But what lies beside the diagonal takes part of that back: as it is, the
-    diagonal is worse than the scalar metric, and its geometric mean with that is better. Some
-    rows are enough to find it.
-    """
-    every = max(1, min(16, len(base.z) // _SPREAD_ROWS))
-    p, z = (base.probabilities + state.change)[::every], base.z[::every]
-    k = p.shape[1]
-    own = jnp.matmul((p * (1.0 - p)).T, z * z) / len(z) * (k / (k - 1)) + base.weight_decay
-    scalar = solver.diagonal(base, solver.scalar_metric(base, state))
-    return _Diagonal(scalar * (own / scalar) ** _SPREAD)
 
 
 @jax.jit
 def _take(
     base: solver.Base,
     low: Rounded,
-    metric: _Metric | None,
+    metric: metrics.Metric | Leading | None,
     state: solver.State,
     limits: _Limits,
 ) -> tuple[solver.State, jax.Array]:
@@ -217,7 +199,10 @@ def _take(
     float32's, and how far from the other.
     """
     norm = jnp.linalg.norm(state.gradient)
-    metric = solver.scalar_metric(base, state) if metric is None else metric
+    if metric is None:
+        metric = metrics.scalar(base, state)
+    elif isinstance(metric, Leading):
+        metric = metrics.leading_by_class(base, state, metric)
     asked = limits.forcing * norm
     found, count, residual = _direction(
         base, low, metric, state, asked, jnp.asarray(limits.products)
@@ -263,18 +248,18 @@ def descend(
     settled: float,
     max_passes: float,
     report: Callable[[float, float], None],
-    inverse: jax.Array | None = None,
+    leading: Leading | None = None,
 ) -> Descent:
     """Steps from the base point until the gradient norm is at most ``goal``.
 
-    Conjugate gradients are preconditioned by ``inverse`` (r, r), or the linearized Hessian in the
-    base's coordinates; below the norm ``settled`` predictions change so little that instead of that
-    a class metric is worth making.
+    Conjugate gradients are preconditioned by what the ``leading`` eigenvectors tell of the Hessian,
+    or its diagonal in the base's coordinates; below the norm ``settled`` predictions change so
+    little that instead of that a class metric is worth making.
     ``report`` is called with (passes, gradient norm) after each step. The descent ends early where
     refreshed gradients do not fall, numbers leave float32's range, or ``max_passes`` are nearly
     used.
     """
-    state, metric = solver.start(base, 0), inverse
+    state, metric = solver.start(base, 0), leading
     made, spread, slow, some = math.inf, math.inf, False, False
     known = norm = float(jnp.linalg.norm(base.gradient))  # known: when last refreshed
     done = 0
@@ -289,7 +274,7 @@ def descend(
             metric, made = solver.class_metric(base, state, kept) if kept else None, norm
             passes += 0.5 * kept**2 / float(base.samples)  # its products, in units of a pass
         elif some and norm <= _SPREAD_AGAIN * spread:
-            metric, spread = _spread(base, state), norm
+            metric, spread = metrics.by_class(base, state), norm
         asked = max(forcing, _AIM * goal / norm)
         fall = min(max(_TRUSTED * doubt, _REFRESH[0]), _REFRESH[1])
         limits = _Limits(asked, most, goal, fall * known, doubt * known)
@@ -304,7 +289,7 @@ def descend(
         report(passes, new)
         # Of many small factors, which suits CPUs; on accelerators it was not measured. Where
         # products are those of tiles, an iteration in it takes twice a plain one.
-        free = inverse is None and not device.accelerated()
+        free = leading is None and not device.accelerated()
         slow = free and count >= _CLASS_SOLVE and not isinstance(low, Packed)
         some = free and count >= _SPREAD_SOLVE and made == math.inf
         forcing = _next_forcing(forcing, abs(rounded - residual) / norm)

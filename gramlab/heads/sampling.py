@@ -103,8 +103,8 @@ def gradient_norm(
 ) -> tuple[float, float]:
     """About ‖∇L(W)‖_F, and how far off that may be (one standard deviation, or somewhat more).
 
-    Targets are deviations T − 1/K (N, K), or labels (N,); weights those (K, d) of the features. Where there are no
-    predictions in what was ``found``, P̂ is float32's.
+    Targets are deviations T − 1/K (N, K), or labels (N,); weights those (K, d) of the features.
+    Where there are no predictions in what was ``found``, P̂ is float32's.
     """
     sample = _sample(coordinates.features)
     along = _along(coordinates, sample.directions)

@@ -30,8 +30,6 @@ __all__ = [
     "along",
     "available",
     "by_label",
-    "by_columns",
-    "curvature",
     "enter",
     "leave",
     "pack",
@@ -103,14 +101,13 @@ def _right() -> bool:
     logits = z @ w.T
     alone = np.zeros_like(p)
     alone[np.arange(75), np.arange(75) % 19] = 1
+    # p = 2 for one class, which no probability is: p ∘ (v − ⟨p, v⟩) = −2 v there.
+    there = enter(low, weights)
+    curved, *_ = along(low, padded(_float(2 * alone)), 19, 0.0 * there, there, _float(1.0))
     pairs = (
         (times_rows(low, weights), logits),
         (times_columns(low, values), p.T @ z),
-        # p = 2 for one class, which no probability is: p ∘ (v − ⟨p, v⟩) = −2 v there.
-        (
-            leave(low, 19, curvature(low, padded(_float(2 * alone)), 19, enter(low, weights))),
-            (-2 * alone * logits).T @ z,
-        ),
+        (leave(low, 19, curved.sum(axis=0)), (-2 * alone * logits).T @ z),
     )
     # Softmax knows no whole numbers: float32's errors, many times.
     p = np.full((75, 4), 0.25)
@@ -145,7 +142,7 @@ def _wide(k: int) -> int:
 
 
 def padded(p: jax.Array) -> jax.Array:
-    """P (N, K) with classes added that nothing belongs to, as ``curvature`` takes it."""
+    """P (N, K) with classes added that nothing belongs to, as ``along`` takes it."""
     return jnp.pad(p, ((0, 0), (0, 16 * _wide(p.shape[1]) - p.shape[1])))
 
 
@@ -165,7 +162,7 @@ def _call(
     """
     n, d, k = sizes
     wide, steps = _wide(k), -(-d // 32)
-    if kind in (_amx().MOMENTS, _amx().CURVATURE, _amx().ALONG):
+    if kind in (_amx().MOMENTS, _amx().ALONG):
         pairs = -(-n // (_ROWS * parts)) + 1
         most = max(1, min(pairs, _CACHED // (_ROWS * 2 * 16 * wide)))
     held = {_amx().UPDATE: 0, _amx().SLOPE: 4, _amx().BY_LABEL: 0}.get(kind, steps + most)
@@ -224,19 +221,13 @@ def leave(low: Packed, k: int, held: jax.Array) -> jax.Array:
     return held[: low.d, :k].T
 
 
-def curvature(low: Packed, p: jax.Array, k: int, held: jax.Array) -> jax.Array:
-    """Z̃ᵀ S Z̃ W (d', K') of W (d', K'): S v = p ∘ (v − ⟨p, v⟩) by rows of P, ``padded``.
-
-    W and S Z̃ W are rounded.
-    """
-    operands = low.rows, low.columns, _single(p), _single(held)
-    return _moments(_amx().CURVATURE, low, k, operands)
-
-
 def along(
     low: Packed, p: jax.Array, k: int, held: jax.Array, before: jax.Array, beta: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """``curvature`` of D = held + β before, as parts of its sum, and ⟨D, Z̃ᵀ S Z̃ D⟩ and ⟨D, D⟩."""
+    """Z̃ᵀ S Z̃ D (d', K') of D = held + β before, as parts of its sum; ⟨D, Z̃ᵀ S Z̃ D⟩ and ⟨D, D⟩.
+
+    S v = p ∘ (v − ⟨p, v⟩) by rows of P, ``padded``. D and S Z̃ D are rounded.
+    """
     parts = _parts(low.n)
     shape = (parts, 32 * -(-low.d // 32), 16 * _wide(k))
     results = ((shape, jnp.float32), ((parts, _amx().SUMS), jnp.float32))
@@ -246,7 +237,7 @@ def along(
 
 
 class Step(NamedTuple):
-    """Where conjugate gradients stand, as ``curvature`` takes weights (d', K')."""
+    """Where conjugate gradients stand, in whole tiles (d', K')."""
 
     x: jax.Array
     residual: jax.Array
@@ -305,10 +296,3 @@ def _moments(kind: int, low: Packed, k: int, operands: tuple[jax.Array | None, .
     found = _call(kind, result, (low.n, low.d, k), operands, parts)[0]
     # One by one: XLA's sum over the first axis takes ten times as long.
     return sum((found[i] for i in range(1, parts)), found[0])
-
-
-def by_columns(low: Packed) -> jax.Array:
-    """Z̃ turned (d, N'), with N' ≥ N columns of which the last are 0."""
-    steps, pairs = low.columns.shape[:2]
-    turned = low.columns.transpose(0, 2, 3, 1, 4)
-    return turned.reshape(32 * steps, _ROWS * pairs)[: low.d]

@@ -12,7 +12,6 @@ from gramlab.heads.amx.calls import HANDLER
 from gramlab.heads.amx.jobs import (
     ALONG,
     BY_LABEL,
-    CURVATURE,
     LOGITS,
     MOMENTS,
     OPERANDS,
@@ -28,7 +27,6 @@ from gramlab.heads.amx.jobs import (
 __all__ = [
     "ALONG",
     "BY_LABEL",
-    "CURVATURE",
     "HANDLER",
     "LOGITS",
     "MOMENTS",

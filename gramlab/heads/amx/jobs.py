@@ -19,7 +19,6 @@ __all__ = [
     "ALONG",
     "BY_LABEL",
     "CALL",
-    "CURVATURE",
     "FOUND",
     "GIVEN",
     "JOB",
@@ -41,7 +40,7 @@ __all__ = [
     "set_sums",
 ]
 
-LOGITS, MOMENTS, CURVATURE, ALONG, PACK, UPDATE, SLOPE, BY_LABEL = range(8)  # kinds of jobs
+LOGITS, MOMENTS, ALONG, PACK, UPDATE, SLOPE, BY_LABEL = range(7)  # kinds of jobs
 OPERANDS, RESULTS = 7, 5  # of a job, at most
 SUMS = 16  # float32 numbers that each part has for its sums: a cache line
 TILE = 1024  # bytes

@@ -42,7 +42,6 @@ from gramlab.heads.amx.instructions import (
 )
 from gramlab.heads.amx.jobs import (
     ALONG,
-    CURVATURE,
     JOB,
     LOGITS,
     MOMENTS,
@@ -273,7 +272,7 @@ def multiply(job):
                     for c in range(k):
                         out[r, c] = logits[r, c]
                 continue
-            if kind == CURVATURE or kind == ALONG:
+            if kind == ALONG:
                 p = carray(pointer(weights + row * at), (known, 16 * wide), np.float32)
                 curved += _weigh(logits, p, known, wide, packed, i, count)
             else:
