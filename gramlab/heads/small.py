@@ -138,6 +138,7 @@ def _solve(
     k: int,
 ) -> _Answer:
     """W (K, d), P − 1/K and P (N, K); the gradient's norm there and at W = 0, iterations."""
+    x = x.astype(numbers.samples.dtype)
     z, vectors = basis.z, basis.vectors
     cast = partial(jnp.asarray, dtype=z.dtype)
     targets = points.deviations(targets, k, x.dtype)

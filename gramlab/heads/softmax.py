@@ -176,13 +176,13 @@ class SoftmaxHead:
     def _solved(
         self, objective: SoftmaxObjective, start: np.ndarray | None, moment: Moment | None
     ) -> Fit:
+        found = self._attempt(objective, start)
+        if found is not None and found.reached and self.certified_share is None:
+            stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
+            weights = np.ascontiguousarray(found.weights.T)
+            return self._fit(objective, weights, found.deviations, found.probabilities, stats)
         with device.undisturbed():
             asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
-            found = self._attempt(objective, start)
-            if found is not None and found.reached and self.certified_share is None:
-                stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
-                weights = np.ascontiguousarray(found.weights.T)
-                return self._fit(objective, weights, found.deviations, found.probabilities, stats)
             try:
                 begin = start if found is None else found.weights.T
                 solve = Corrections(asked, objective, begin, moment)
