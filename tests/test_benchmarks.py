@@ -208,6 +208,36 @@ def test_one_benchmark_made_again_leaves_the_others(tmp_path, monkeypatch, capsy
     assert str(tmp_path) not in capsys.readouterr().out
 
 
+def test_problems_of_other_sources_stay_unless_all_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import run
+
+    class Fake:
+        @staticmethod
+        def run(settings):
+            yield {"problems": [{"problem": source, "seconds": 2} for source in settings.sources]}
+
+    monkeypatch.setattr(run, "BENCHMARKS", {"one": ("", Fake), "other": ("", Fake)})
+    monkeypatch.setattr(run, "markdown", lambda record: "")
+    monkeypatch.setattr(run, "machine", dict)
+    settings = {"sources": ["old"], "repeats": 1}
+    old = {"settings": settings, "result": {"problems": [{"problem": "old", "seconds": 1}]}}
+    path, expected = tmp_path / "benchmarks.json", [("old", 1), ("new", 2)]
+    for only, problems, sources in (
+        (["--only", "one"], expected, ["old", "new"]),
+        (["--only", "one", "other"], expected[1:], ["new"]),
+    ):
+        path.write_text(json.dumps({"format": 1, "benchmarks": {"one": old}}), encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["run.py", "new", *only, "--out", str(tmp_path)])
+        run.main()
+        section = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]["one"]
+        found = [
+            (problem["problem"], problem["seconds"]) for problem in section["result"]["problems"]
+        ]
+        assert found == problems
+        assert section["settings"]["sources"] == sources
+
+
 def test_adam_and_the_exact_head_look_for_the_same_predictions(monkeypatch):
     """The authors' loss vanishes at the exact head's predictions, and a step of Adam stays near."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -5,10 +5,10 @@
     python examples/benchmarks/run.py FEATURES.npz --only study --repeats 1
 
 Writes benchmarks.json and benchmarks.md to --out. A benchmark that is run again replaces its own
-part of them and leaves the others, so a long suite can be made in pieces; each part says on which
-machine it was made, and one that this machine cannot do is left as it is. What is done is written
-as soon as it is known. --record adds a line of ratios, without dates or seconds, to
-benchmarks_history.jsonl there.
+part of them and leaves the others, and with --only or --problem the problems of other sources as
+well, so a long suite can be made in pieces; each part says on which machine it was made, and one
+that this machine cannot do is left as it is. What is done is written as soon as it is known.
+--record adds a line of ratios, without dates or seconds, to benchmarks_history.jsonl there.
 """
 
 from __future__ import annotations
@@ -148,8 +148,10 @@ def main() -> None:
     for name in options.only:
         print(f"== {name}", flush=True)
         others = Others()
-        section = record["benchmarks"].get(name, {}) if options.problem else {}
-        before, kept = section.get("result"), section.get("settings", shown)
+        partial = options.problem or len(options.only) < len(BENCHMARKS)
+        section = record["benchmarks"].get(name, {}) if partial else {}
+        before, kept = section.get("result"), dict(section.get("settings", shown))
+        kept["sources"] = list(dict.fromkeys([*kept.get("sources", ()), *shown["sources"]]))
         for result in BENCHMARKS[name][1].run(settings):
             if "skipped" in result and name in record["benchmarks"]:
                 print(f"    {result['skipped']}; the table that is there is kept", flush=True)

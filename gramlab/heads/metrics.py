@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _SPREAD = 0.3  # power of a class's own curvature in a metric; the mean one has the rest
-_SPREAD_ROWS = 256  # rows that it is found from, at least, and every sixteenth
+_SPREAD_ROWS = 256, 16_384  # rows that it is found from, at least and at most; else every sixteenth
 
 
 def on_zero_sums(b: jax.Array, inverse: jax.Array, axis: int = 0) -> jax.Array:
@@ -71,7 +71,8 @@ def scalar(base: solver.Base, state: solver.State) -> Diagonal:
 
 def _likely(base: solver.Base, state: solver.State) -> tuple[jax.Array, jax.Array]:
     """Of some rows Z: how curved a class is there, p(1 − p) K/((K − 1) n), and they themselves."""
-    every = max(1, min(16, len(base.z) // _SPREAD_ROWS))
+    n, (least, most) = len(base.z), _SPREAD_ROWS
+    every = max(1, min(16, n // least), n // most)
     p, z = (base.probabilities + state.change)[::every], base.z[::every]
     k = p.shape[1]
     return p * (1.0 - p) * (k / ((k - 1) * len(z))), z

@@ -3,11 +3,11 @@
 Steps only have to point the right way, so the products that find them may be rough. From a base
 point (see ``heads.solver``) one iteration is
 
-* conjugate gradients on the Newton equation H d = −∇L, preconditioned by the linearized Hessian
-  a s_j/N + λ. H takes two products with Z̃, the features Z rounded to bfloat16; the direction and
-  what comes back are rounded too. In the Gram eigenbasis rounding is relative to each
-  coordinate's own scale, so Z̃ᵀZ̃ is near ZᵀZ in every direction, however small its eigenvalue:
-  with u = 2⁻⁸, |dᵀZ̃ᵀZ̃d/dᵀZᵀZd − 1| ≤ 2u√r + u²r at worst, and far less as errors do not add up;
+* conjugate gradients on the Newton equation H d = −∇L, in one of ``heads.metrics``. H takes two
+  products with Z̃, the features Z rounded to bfloat16; the direction and what comes back are
+  rounded too. In the Gram eigenbasis rounding is relative to each coordinate's own scale, so Z̃ᵀZ̃
+  is near ZᵀZ in every direction, however small its eigenvalue: with u = 2⁻⁸,
+  |dᵀZ̃ᵀZ̃d/dᵀZᵀZd − 1| ≤ 2u√r + u²r at worst, and far less as errors do not add up;
 * a line search on the logits, moved by Z̃ d;
 * the gradient, moved by Z̃ᵀ times the change of the predictions.
 
