@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from gramlab import device
 from gramlab.errors import InvalidSetting, InvalidTargets, NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads import coordinates, points, solver
+from gramlab.heads import coordinates, leading, points, solver
 from gramlab.heads.fit import Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.objective import SoftmaxObjective, softmax
@@ -529,7 +529,7 @@ def test_a_basis_from_some_rows_may_know_nothing_of_the_others():
     """Planted: just the rows that it is found from are 0; the optimum is the same."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((20_000, 8)) * np.logspace(0, -2, 8)
-    every = len(x) // (coordinates._BASIS_ROWS * 8)
+    every = len(x) // (leading._ROWS * 8)
     assert every > 1
     x[::every] = 0.0
     labels = rng.integers(0, 4, len(x))

@@ -82,8 +82,9 @@ def _from_some_rows(rows: jax.Array, trace: jax.Array) -> Leading:
     gram = gram_of_some_rows(rows)
     eigenvalues, vectors = jnp.linalg.eigh(gram)
     m = _rank(len(gram))
-    share = trace / jnp.maximum(jnp.trace(gram), jnp.finfo(gram.dtype).tiny)
-    return _known(vectors[:, -m:].T, share * eigenvalues[-m:], trace)
+    total = jnp.trace(gram)  # 0 where just these rows are
+    shares = eigenvalues[-m:] / jnp.where(total > 0.0, total, 1.0)
+    return _known(vectors[:, -m:].T, shares * trace, trace)
 
 
 def gram_of_some_rows(rows: jax.Array) -> jax.Array:
