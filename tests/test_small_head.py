@@ -218,3 +218,17 @@ def test_labels_are_targets_and_no_rows_are_made_of_them(kind, monkeypatch):
     other = head.fit(features, gramlab.OneHotRows(labels, 4), start)
     bound = found.certificate.weights_bound + other.certificate.weights_bound
     assert np.linalg.norm(found.weights - other.weights) > bound
+
+
+def test_a_share_is_certified_of_labels_that_do_not_fit_the_device(monkeypatch):
+    """Features in memory are read in blocks then, and so is what labels stand for."""
+    features, _ = problem(200, 5, 3, 2)
+    head = gramlab.SoftmaxHead(1e-2, certified_share=0.95)
+    monkeypatch.setattr(device, "shortage", lambda needed: "planted")
+    found = head.fit(features, gramlab.OneHotRows(features.labels, 3))
+    assert "planted" in found.stats.method
+    assert found.stats.polish == "share reached"
+    top = np.sort(features.x @ found.weights, axis=1)[:, -2:]
+    bounds = found.certificate.logit_bound(features.x)  # of a difference of logits
+    assert (top[:, 1] - top[:, 0] > bounds).mean() >= 0.95
+    assert (top[:, 1] - top[:, 0] > 1e6 * bounds).mean() < 0.95  # planted: less certain weights

@@ -96,6 +96,8 @@ def compare_on(problem: Problem, settings: Settings) -> dict[str, Any]:
         "fastest_peer": fastest and fastest["method"],
         "pass_seconds": floor,
         "peers": settings.peers,
+        "cap": settings.cap,
+        "repeats": settings.repeats,
         "rows": rows,
     }
 
@@ -166,9 +168,14 @@ def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         lines += [f"**{problem['problem']}**", ""]
         if problem.get("peers"):
             lines[-2] += f" (of the peers only {problem['peers']})"
-        lines += [f"The products of one pass at best: {_floor_words(problem['pass_seconds'])}.", ""]
+        floor = _floor_words(problem["pass_seconds"])
+        lines += [f"The products of one pass at best: {floor}. {_asked_words(problem)}", ""]
         lines += table(["method", "seconds", "speed", "measured gap", "products", "work"], rows)
     return lines
+
+
+def _asked_words(problem: dict[str, Any]) -> str:
+    return f"{problem['repeats']} repeats, peers at most {problem['cap']:g} s a run."
 
 
 def _floor_words(floor: dict[str, dict[str, float]]) -> str:

@@ -43,9 +43,12 @@ BENCHMARKS = {
 BUSY = 0.05  # share of the cores in other programs' hands from which the tables warn
 
 
-def settings_words(settings: dict[str, Any]) -> str:
-    quick = "quick run, only good for trying the suite; " if settings["quick"] else ""
-    return f"{quick}{settings['repeats']} repeats, peers at most {settings['cap']:g} s a run"
+def settings_words(section: dict[str, Any]) -> str:
+    settings, problems = section["settings"], section["result"].get("problems", ())
+    words = "; quick run, only good for trying the suite" if settings["quick"] else ""
+    if not any("repeats" in problem for problem in problems):  # those say it themselves
+        words += f"; {settings['repeats']} repeats, peers at most {settings['cap']:g} s a run"
+    return words
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -56,7 +59,7 @@ def markdown(record: dict[str, Any]) -> str:
             continue
         settings = section["settings"]
         lines += [f"### {title}", "", *module.markdown(section["result"], settings)]
-        lines += [f"*{machine_words(section['machine'])}; {settings_words(settings)}.*", ""]
+        lines += [f"*{machine_words(section['machine'])}{settings_words(section)}.*", ""]
         others = section["others"]
         if others > BUSY:
             lines += [f"**Not idle: others took {100 * others:.0f} % of the cores meanwhile.**", ""]

@@ -246,7 +246,7 @@ class SoftmaxHead:
     ) -> Fit:
         """Fit in passes over blocks of rows, putting nothing of size (N, d) on the device."""
         share = self.certified_share
-        if share is not None and objective.streams:
+        if share is not None and objective.features.is_mapped:
             raise errors.InvalidSetting(
                 "certified_share must be None for features mapped from a file, got "
                 f"{share}: it needs all logits in memory; ask for a smaller "

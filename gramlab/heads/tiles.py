@@ -205,9 +205,12 @@ def times_rows(low: Packed, weights: jax.Array) -> jax.Array:
 def times_columns(low: Packed, values: jax.Array) -> jax.Array:
     """Valuesᵀ·Z̃ (K, d) of values (N, K), which are rounded."""
     k = values.shape[1]
-    return leave(
-        low, k, _moments(_amx().MOMENTS, low, k, (None, low.columns, None, _single(values)))
-    )
+    parts = _parts(low.n)
+    result = (((parts, 32 * -(-low.d // 32), 16 * _wide(k)), jnp.float32),)
+    given = None, low.columns, None, _single(values)
+    found = _call(_amx().MOMENTS, result, (low.n, low.d, k), given, parts)[0]
+    # One by one: XLA's sum over the first axis takes ten times as long.
+    return leave(low, k, sum((found[i] for i in range(1, parts)), found[0]))
 
 
 def enter(low: Packed, weights: jax.Array) -> jax.Array:
@@ -288,11 +291,3 @@ def slope(
     given = tuple(map(_single, (p, logits, moved, before, tau.reshape(1))))
     change, sums, *_ = _call(_amx().SLOPE, results, (n, 1, k), given, parts)
     return change, sums[:, 0].sum(), sums[:, 1].sum()
-
-
-def _moments(kind: int, low: Packed, k: int, operands: tuple[jax.Array | None, ...]) -> jax.Array:
-    parts = _parts(low.n)
-    result = (((parts, 32 * -(-low.d // 32), 16 * _wide(k)), jnp.float32),)
-    found = _call(kind, result, (low.n, low.d, k), operands, parts)[0]
-    # One by one: XLA's sum over the first axis takes ten times as long.
-    return sum((found[i] for i in range(1, parts)), found[0])
