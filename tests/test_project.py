@@ -234,7 +234,10 @@ def rooms() -> set[str]:
 
 def test_reference_holds_every_room():
     listed = set(re.findall(r"automodule:: (gramlab[\w.]+)", read("docs/api.md")))
-    assert listed == rooms()
+    # Importing what is compiled for AMX ends the process on processors without it, so the page
+    # cannot be made of it.
+    compiled = {room for room in rooms() if room.startswith("gramlab.heads.amx.")}
+    assert listed == rooms() - compiled
 
 
 def test_architecture_page_names_every_room():
