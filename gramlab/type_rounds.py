@@ -29,6 +29,7 @@ __all__ = ["BITS", "ExactRounds", "closed_form"]
 BITS = (128, 256, 512, 1024, 2048)  # of balls, one length after the other until a round is decided
 _SMALLEST = 1e-100  # targets below which float64 cannot hold the squares of their gradients
 _FORCING = 1e-10  # residual of a Newton step that is to gain digits beyond float64's
+_PATIENCE = 6  # Newton steps in which the gradient may fail to halve
 _LEAST = 5e-324  # the least number above 0 in float64
 _GUARD_BITS = 24  # lost in evaluating a gradient
 
@@ -218,13 +219,9 @@ def _newton(
     v = whitened.logits(u)
     p = _deviations(v)
     g = whitened.gradient(u, p - targets)
-    norm, best = _square_root(types.inner(g, g)), None
-    for _ in range(200):
-        if norm <= goal * first or (
-            best is not None and norm >= best / 2 and norm <= first / 10**11
-        ):
-            break
-        best = norm
+    norm = least = _square_root(types.inner(g, g))
+    nearest, idle = u, 0
+    while norm > goal * first and idle < _PATIENCE:
         forcing = _FORCING if refining else min(0.01, norm / first)
         step = _newton_direction(rough, softmax(_floats(v)), _floats(g / norm), forcing)
         step = _exactly(step) * norm if refining else step * norm
@@ -241,7 +238,11 @@ def _newton(
         u = _middle(moved) if refining else moved
         v = whitened.logits(u)
         norm = _square_root(types.inner(g, g))
-    return u
+        idle += 1
+        if norm < least:
+            idle = 0 if norm * 2 < least else idle
+            nearest, least = u, norm
+    return nearest
 
 
 def _newton_direction(
@@ -253,8 +254,12 @@ def _newton_direction(
     curvature = float(types.share @ (1.0 - np.einsum("ak,ak->a", p, p))) / (k - 1)
     metric = 1.0 / (curvature * whitened.spectrum + ridge)
 
+    rows, likeliest = np.arange(len(p)), p.argmax(axis=1)
+
     def product(d: np.ndarray) -> np.ndarray:
         change = whitened.logits(d)
+        # Against the likeliest class: where p rounds to 1 its own change would cancel to nothing.
+        change -= change[rows, likeliest][:, None]
         return whitened.gradient(d, p * (change - np.einsum("ak,ak->a", p, change)[:, None]))
 
     d = np.zeros_like(g)
@@ -265,7 +270,10 @@ def _newton_direction(
     stop = (forcing**2) * types.inner(residual, residual)
     for _ in range(500):
         curved = product(search)
-        step = rho / types.inner(search, curved)
+        along = types.inner(search, curved)
+        if not along > 0.0:  # below what float64 holds
+            break
+        step = rho / along
         d = d + step * search
         residual = residual - step * curved
         if types.inner(residual, residual) <= stop:
@@ -280,8 +288,9 @@ def _deviations(logits: np.ndarray) -> np.ndarray:
     """softmax(v) − 1/K by rows, in float64 or in balls."""
     if logits.dtype == float:
         return softmax_deviations(logits)
-    grown = np.expm1(logits)
     k = logits.shape[1]
+    top = logits.astype(float).argmax(axis=1)
+    grown = np.expm1(logits - _middle(logits[np.arange(len(top)), top])[:, None])
     total = grown.sum(axis=1, keepdims=True)
     return (grown - total / k) / (total + k)
 

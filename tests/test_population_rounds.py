@@ -128,6 +128,16 @@ def test_nearly_every_round_of_a_grid_is_decided():
     assert undecided <= 0.05 * rounds
 
 
+@pytest.mark.parametrize("weight_decay", [1e-20, 1e-60, 1e30])
+def test_the_ends_of_the_weight_decays_are_decided(weight_decay):
+    """Predictions that round to 0 and 1, and ones that round to 1/K."""
+    model = ClassBlockModel(4, 500, 0.4, 0.1)
+    population = model.population(corruption_matrix("asymmetric", 4, 0.4), weight_decay)
+    for t in (1, 2, 3):
+        assert population.exact(t).verdict is (weight_decay > 1)
+        assert population.exact(t).margin_bound.max() < 0.01
+
+
 # ---- The bound --------------------------------------------------------------------------------
 
 
