@@ -84,15 +84,15 @@ class ShardedFeatures:
                 f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
             )
         rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
-        square_norm, largest = device.row_sums(rows)
+        square_norm, longest, largest = device.row_sums(rows)
         self.__dict__.update(
             x=rows,
             labels=labels,
             n_samples=total,
             n_local=len(x),
             rows_per_device=per_device,
-            max_row_norm=largest,
-            _memo={"trace": square_norm},
+            max_row_norm=longest,
+            _memo={"trace": square_norm, "largest entry": largest},
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -153,23 +153,11 @@ class ShardedFeatures:
         vectors : np.ndarray of shape (d, d)
         certificate : tuple
             The numbers of ``SpectrumCertificate``, in its order.
-
-        Raises
-        ------
-        InvalidFeatures
-            If the values are so large that XᵀX overflows.
         """
         from gramlab import device
 
         d = self.n_features
         gram = device.gram_matrix(self.x)
-        with np.errstate(over="ignore", invalid="ignore"):
-            too_large = not np.isfinite(np.vdot(gram, gram))
-        if too_large:
-            raise InvalidFeatures(
-                "features must be small enough for their squared products to stay in float64's "
-                "range, got values whose Gram matrix overflows: divide the features by their scale"
-            )
         vectors = np.zeros((d, d))
         if device.process()[0] == 0:
             vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1]

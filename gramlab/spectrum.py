@@ -5,10 +5,16 @@ by streaming row (or column) blocks, so the peak memory is O(block + d min(N, d)
 never exists when d < N. Features that are mapped from a file stay there: with d < N, nothing of
 the size of X is held. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
 are never stored, and no filter ever divides by an eigenvalue.
+
+Squares lose s_1 u absolutely, s_1 the largest eigenvalue and u the unit roundoff. Who reads
+eigenvalues beside a much smaller μ passes it to ``Spectrum.of``, and gets the basis from a QR
+factorization of the rows themselves, block by block, and the SVD of its triangular factor: there
+singular values lose √s_1 u.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,14 +29,50 @@ from gramlab.rounding import gamma
 from gramlab.sharded import ShardedFeatures
 
 _KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
+_SQUARED = 1e6  # s_1/μ from which squares would cost more than six of sixteen digits
+
+# Between these sizes the squares of Gram matrix entries, fourth powers of features, and what λ in
+# [1e-100, 1e100] makes of squares, are in float64's normal range of 1e-308 to 1e308.
+_SCALES = 1e-75, 1e75
 
 __all__ = [
     "ClassCorrelations",
     "Spectrum",
     "SpectrumCertificate",
+    "check_scale",
     "class_correlations",
     "dense_gram",
 ]
+
+
+def check_scale(features: Features | ShardedFeatures) -> None:
+    """Refuse training features whose squared products would leave float64's range.
+
+    Only the largest entry counts: rows and columns may be as small as they like beside it, and
+    features that are all 0 have no scale. Read once per Features object, of float64 entries only,
+    since narrower numbers are in range.
+
+    Raises
+    ------
+    InvalidFeatures
+        If the largest entry is not between 1e-75 and 1e75.
+    """
+    if features.x.dtype.itemsize < 8:
+        return
+    memo, (low, high) = features._memo, _SCALES
+    if "largest entry" not in memo:  # shards bring theirs along
+        largest = 0.0
+        for _, block in features.blocks():
+            largest = max(largest, float(block.max()), -float(block.min()))
+        memo["largest entry"] = largest
+    largest = memo["largest entry"]
+    if largest != 0.0 and not low <= largest <= high:
+        size = "large" if largest < low else "small"
+        raise errors.InvalidFeatures(
+            f"features must be {size} enough for their squared products to stay in float64's "
+            f"range, got a largest entry of {largest:.3g} outside [{low:g}, {high:g}]: divide the "
+            "features by their scale"
+        )
 
 
 @dataclass(frozen=True)
@@ -80,12 +122,33 @@ class Spectrum:
     vectors: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(cls, features: Features | ShardedFeatures) -> Spectrum:
+    def of(cls, features: Features | ShardedFeatures, beside: float | None = None) -> Spectrum:
         """Decompose ``features``; computed once per Features object and kept with it.
 
         Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
+
+        Parameters
+        ----------
+        features
+            Features, or shards of them.
+        beside
+            A μ that eigenvalues are compared with. Where it is below 1e-6 times the largest one,
+            the decomposition avoids squares, at two to three times the price.
+
+        Raises
+        ------
+        InvalidFeatures
+            If features are too small or too large for their squares (``check_scale``).
+        NotEnoughMemory
+            If the factorization would not fit.
         """
+        check_scale(features)
         memo = features._memo
+        if beside is not None and isinstance(features, Features):
+            if cls.of(features).eigenvalues[0] > _SQUARED * beside:
+                if "unsquared spectrum" not in memo:
+                    memo["unsquared spectrum"] = _decompose(features, _unsquared_vectors)
+                return memo["unsquared spectrum"]
         if "spectrum" not in memo:
             if isinstance(features, ShardedFeatures):
                 of_shards: Any = features  # for what reads no rows on the host
@@ -93,7 +156,7 @@ class Spectrum:
                 memo["spectrum"] = cls(eigenvalues, vectors, of_shards, vectors)
                 memo["spectrum"].__dict__["certificate"] = SpectrumCertificate(*error)
             else:
-                memo["spectrum"] = _decompose(features)
+                memo["spectrum"] = _decompose(features, _gram_vectors)
         return memo["spectrum"]
 
     @property
@@ -158,7 +221,25 @@ class Spectrum:
         return np.arccos(cosines)
 
 
-def _decompose(features: Features) -> Spectrum:
+def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
+    """Eigenvectors (small, small) of C = Σ BᵀB, of the largest eigenvalue first."""
+    gram = np.zeros((small, small))
+    for block in blocks:
+        gram += block.T @ block
+    return scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
+
+
+def _unsquared_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
+    """The same, as right singular vectors of the R of a QR factorization of all blocks."""
+    triangle = np.zeros((0, small))
+    for block in blocks:
+        triangle = np.linalg.qr(np.concatenate([triangle, block]), mode="r")
+    return scipy.linalg.svd(triangle, overwrite_a=True)[2].T
+
+
+def _decompose(
+    features: Features, eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray]
+) -> Spectrum:
     n, d = features.n_samples, features.n_features
     small = min(n, d)
     memory.check_memory(
@@ -167,18 +248,7 @@ def _decompose(features: Features) -> Spectrum:
         "use fewer rows or fewer features",
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
-    gram = np.zeros((small, small))
-    with np.errstate(over="ignore", invalid="ignore"):  # judged on the next line
-        for block in _small_side_blocks(features, by_rows):
-            gram += block.T @ block
-        too_large = not np.isfinite(np.vdot(gram, gram))
-    if too_large:
-        raise errors.InvalidFeatures(
-            "features must be small enough for their squared products to stay in float64's range, "
-            "got values whose Gram matrix overflows: divide the features by their scale"
-        )
-    vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
-    del gram
+    vectors = eigenvectors(_small_side_blocks(features, by_rows), small)
     # With d < N the rotated rows are the coordinates that solvers ask for next.
     keep = by_rows and not features.is_mapped and 8 * n * small <= _KEPT_BYTES
     kept = np.empty((n, small)) if keep else None
@@ -225,7 +295,7 @@ def _certify(
     return SpectrumCertificate(residual, orthogonality, rounding, error)
 
 
-def _small_side_blocks(features: Features, by_rows: bool):
+def _small_side_blocks(features: Features, by_rows: bool) -> Iterator[np.ndarray]:
     """Blocks B with C = Σ BᵀB: rows of X when C = XᵀX, transposed column blocks when C = XXᵀ."""
     if by_rows:
         for _, block in features.blocks():

@@ -16,6 +16,7 @@ from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.objective import softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows
 
 __all__ = [
@@ -241,11 +242,19 @@ class MeasuredFit(Fit):
 def as_features(
     features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
 ) -> Features:
-    """Wrap a bare array x (N, d) as Features.
+    """Wrap a bare array x (N, d) as Features, of a scale that heads can serve.
 
     Heads read targets and never labels, so the labels are placeholders 0, …, K − 1, 0, …
+
+    Raises
+    ------
+    InvalidFeatures
+        If x is malformed, or too small or too large (``gramlab.spectrum.check_scale``).
+    InvalidTargets
+        If targets have no shape (N, K), K ≥ 2.
     """
     if isinstance(features, Features):
+        check_scale(features)
         return features
     soft = targets[:] if isinstance(targets, OneHotRows) else np.asarray(targets)
     if soft.ndim != 2:
@@ -258,7 +267,9 @@ def as_features(
             f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
         )
     x = validation.check_features(features)
-    return Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+    wrapped = Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+    check_scale(wrapped)
+    return wrapped
 
 
 def target_rows(

@@ -96,6 +96,12 @@ class WeightedObjective(SoftmaxObjective):
             memo[key] = Spectrum.of(as_features(scaled, self.targets))
         return memo[key]
 
+    @cached_property
+    def mean_square_norm(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Σ_i w_i ‖x_i‖²/Σw, rounded up."""
+        total = float(self.row_weights @ np.square(self.row_norms))
+        return total / self.n_samples * (1.0 + gamma(self.n_samples + 16))
+
     def value(self, weights: np.ndarray) -> float:
         """L(W; T, w)."""
         return self.evaluate(weights).value + math.log(self.n_classes)
@@ -124,12 +130,10 @@ class WeightedObjective(SoftmaxObjective):
         The weights' own rounding and their product with a residual add γ_8 ‖x_i‖ ‖P_i − T_i‖.
         """
         probabilities = softmax(self.logits(weights) if logits is None else logits)
-        norm = float(np.linalg.norm(weights))
-        rows = self._rounding_rows(self.row_norms, probabilities, self.targets, norm)
+        rows = self._rounding_rows(self.row_norms, probabilities, self.targets, weights)
         residuals = np.linalg.norm(probabilities - self.targets, axis=1)
         rows = rows + gamma(8) * self.row_norms * residuals
-        total = (1.0 + gamma(8)) * float(self.row_weights @ rows)
-        return total / self.n_samples + gamma(4) * self.weight_decay * norm
+        return self._rounding_of((1.0 + gamma(8)) * float(self.row_weights @ rows), weights)
 
     def _transpose(self, values: np.ndarray) -> np.ndarray:
         """Xᵀ diag(w) B/Σw (d, k) for B (N, k)."""
