@@ -35,6 +35,7 @@ __all__ = [
     "Evaluation",
     "RowTargets",
     "SoftmaxObjective",
+    "closed_form_error",
     "mean_curvature",
     "ridge_gradient",
     "softmax",
@@ -250,7 +251,9 @@ class SoftmaxObjective:
             for rows, block, targets in self._row_blocks():
                 soft = targets + 1.0 / self.n_classes
                 found = softmax(block @ weights)
-                total += float(self._rounding_rows(self.row_norms[rows], found, soft, weights).sum())
+                total += float(
+                    self._rounding_rows(self.row_norms[rows], found, soft, weights).sum()
+                )
         else:
             found = softmax(logits)
             total = float(self._rounding_rows(self.row_norms, found, self.targets, weights).sum())
@@ -472,12 +475,68 @@ class SoftmaxObjective:
 
 def ridge_gradient(
     features: Features, deviations: np.ndarray, weight_decay: float, weights: np.ndarray
-) -> np.ndarray:
-    """Xᵀ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective."""
-    out = np.zeros_like(weights)
+) -> tuple[np.ndarray, float]:
+    """Xᵀ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective, and its rounding.
+
+    With R = XW − D the rounding is at most, entry by entry,
+    |X|ᵀ(γ_{d+2}(|X||W| + |D|) + γ_{N+4}|R|)/N + γ_4 λ|W| and what underflows; the second number
+    returned is the Frobenius norm of that. Columns of very different lengths keep their own scales.
+    """
+    n, d = features.n_samples, features.n_features
+    out, rounding = np.zeros_like(weights), np.zeros_like(weights)
     for rows, block in features.blocks():
-        out += block.T @ (block @ weights - deviations[rows])
-    return out / features.n_samples + weight_decay * weights
+        given, sizes = deviations[rows], np.abs(block)
+        residual = block @ weights - given
+        out += block.T @ residual
+        errors = gamma(d + 2) * (sizes @ np.abs(weights) + np.abs(given))
+        errors += gamma(n + 4) * np.abs(residual) + d * UNDERFLOW
+        rounding += sizes.T @ errors
+    out = out / n + weight_decay * weights
+    rounding = (1.0 + gamma(n + d + 16)) * rounding / n + 4.0 * UNDERFLOW
+    rounding += gamma(4) * weight_decay * np.abs(weights)
+    return out, norm_bound(rounding)
+
+
+def closed_form_error(
+    spectrum: Spectrum,
+    deviations: np.ndarray,
+    weight_decay: float,
+    weights: np.ndarray,
+    found: np.ndarray,
+) -> float:
+    """Bound ‖F − h(G) D‖_F, h(s) = s/(s + Nλ), for any F (N, K) and weights W near those of F.
+
+    The linearized head is this with Kλ for λ and W/K for W. With g = Xᵀ(XW − D)/N + λW
+    XW − h(G)D = X(XᵀX + Nλ)⁻¹ N g for every W, and σ N/(σ² + Nλ) ≤ ½√(N/λ), so
+
+        ‖F − h(G)D‖ ≤ ‖F − XW‖ + ½√(N/λ) ‖g‖,
+
+    where W is first moved by a Newton step, which ``spectrum`` makes. Rounding of XW − D by E is
+    the same problem with D + E for D, and costs ‖h(G)E‖ ≤ ‖E‖; that of the sums over N rows and of
+    λW goes with g.
+    """
+    features = spectrum.features
+    n, d = features.n_samples, features.n_features
+    step = spectrum.basis.T @ ridge_gradient(features, deviations, weight_decay, weights)[0]
+    step /= (spectrum.eigenvalues / n + weight_decay)[:, None]
+    weights = weights - spectrum.basis @ step
+    gradient, sums = np.zeros_like(weights), np.zeros_like(weights)
+    of_rows, apart = np.empty_like(found), np.empty_like(found)
+    for rows, block in features.blocks():
+        logits, given = block @ weights, deviations[rows]
+        residual = logits - given
+        gradient += block.T @ residual
+        sums += np.abs(block).T @ np.abs(residual)
+        sizes = np.abs(block) @ np.abs(weights)
+        of_rows[rows] = gamma(d + 2) * (sizes + np.abs(given)) + d * UNDERFLOW
+        apart[rows] = np.abs(found[rows] - logits)
+        apart[rows] += gamma(d + 2) * (sizes + np.abs(found[rows])) + d * UNDERFLOW
+    gradient = gradient / n + weight_decay * weights
+    sums = gamma(n + 8) * sums / n + gamma(8) * weight_decay * np.abs(weights) + 4.0 * UNDERFLOW
+    slope = 0.5 * float(np.sqrt(n / weight_decay))
+    bound = slope * (norm_bound(gradient) + norm_bound(sums)) + norm_bound(of_rows)
+    bound = (1.0 + gamma(n + d + 16)) * (bound + norm_bound(apart))
+    return min(bound, norm_bound(found) + norm_bound(deviations))  # ‖h(G)D‖ ≤ ‖D‖
 
 
 def mean_curvature(probabilities: np.ndarray) -> float:
