@@ -11,7 +11,7 @@ import scipy.linalg
 from conftest import orthonormal, problem, with_spectrum
 
 from gramlab import spectrum as spectrum_room
-from gramlab.errors import InvalidFeatures, InvalidSetting, NotEnoughMemory
+from gramlab.errors import InvalidSetting, NotEnoughMemory
 from gramlab.features import Features
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum, class_correlations, dense_gram

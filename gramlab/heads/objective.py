@@ -249,11 +249,9 @@ class SoftmaxObjective:
         if logits is None:
             total = 0.0
             for rows, block, targets in self._row_blocks():
+                norms, found = self.row_norms[rows], softmax(block @ weights)
                 soft = targets + 1.0 / self.n_classes
-                found = softmax(block @ weights)
-                total += float(
-                    self._rounding_rows(self.row_norms[rows], found, soft, weights).sum()
-                )
+                total += float(self._rounding_rows(norms, found, soft, weights).sum())
         else:
             found = softmax(logits)
             total = float(self._rounding_rows(self.row_norms, found, self.targets, weights).sum())

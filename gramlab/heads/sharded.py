@@ -207,8 +207,6 @@ def sharded_objective(
         If K, λ or ``settings`` differ between processes.
     """
 
-    check_scale(features)
-
     def checked() -> np.ndarray:
         soft = targets[:] + 1.0 / targets.shape[1] if isinstance(targets, OneHotRows) else targets
         soft = np.asarray(soft) if isinstance(targets, Targets) else soft
@@ -219,6 +217,7 @@ def sharded_objective(
             )
         return targets.deviations if isinstance(targets, Targets) else soft - 1.0 / soft.shape[1]
 
+    check_scale(features)
     deviations = together(checked)
     told = device.gathered([deviations.shape[1], weight_decay, *settings])
     if (told != told[0]).any():
