@@ -39,7 +39,9 @@ class ShardedFeatures:
     Attributes
     ----------
     x : jax.Array of shape (n_devices · rows_per_device, d)
-        One shard on each device, in the dtype that came in; zero rows fill the shards.
+        One shard on each device, in the dtype that came in; zero rows fill the shards. Devices take
+        entries below their dtype's normal range (1.2e-38 of float32) for 0, and so does everything
+        that is said of these features.
     labels : np.ndarray of shape (n_local,), int64, or None
         Of this process's rows.
     n_samples : int
@@ -171,7 +173,9 @@ class ShardedFeatures:
         square_norm = self._memo["trace"]
         gammas = gamma(self.n_samples) + gamma(d)
         rounding = float(2.0 * gammas * square_norm * np.sqrt(d))
-        error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+        skew = orthogonality + 2.0 * gamma(d) * d
+        error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+        error *= 1.0 + gamma(self.n_samples * d + 16)
         for array in (eigenvalues, vectors):
             array.setflags(write=False)
         return eigenvalues, vectors, (residual, orthogonality, rounding, error)

@@ -31,9 +31,11 @@ from gramlab.sharded import ShardedFeatures
 _KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
 _SQUARED = 1e6  # s_1/μ from which squares would cost more than six of sixteen digits
 
-# Between these sizes the squares of Gram matrix entries, fourth powers of features, and what λ in
-# [1e-100, 1e100] makes of squares, are in float64's normal range of 1e-308 to 1e308.
-_SCALES = 1e-75, 1e75
+# By bytes of an entry, how large the largest one has to be, and may be. Of float64, so that squares
+# of Gram matrix entries, fourth powers of features, are in the normal range of 1e-308 to 1e308. Of
+# float32, so that what devices flush to zero, below 1.2e-38, is beside it less than float64's
+# roundoff. Half precision is widened exactly, and needs nothing.
+_SCALES = {8: (1e-75, 1e75), 4: (1e-20, np.inf), 2: (0.0, np.inf)}
 
 __all__ = [
     "ClassCorrelations",
@@ -46,32 +48,32 @@ __all__ = [
 
 
 def check_scale(features: Features | ShardedFeatures) -> None:
-    """Refuse training features whose squared products would leave float64's range.
+    """Refuse training features whose products would leave the range of numbers.
 
     Only the largest entry counts: rows and columns may be as small as they like beside it, and
-    features that are all 0 have no scale. Read once per Features object, of float64 entries only,
-    since narrower numbers are in range.
+    features that are all 0 have no scale. Read once per Features object, and of narrow entries as
+    far as the first that is large enough.
 
     Raises
     ------
     InvalidFeatures
-        If the largest entry is not between 1e-75 and 1e75.
+        If the largest entry is not between 1e-75 and 1e75, or is float32 and below 1e-20.
     """
-    if features.x.dtype.itemsize < 8:
-        return
-    memo, (low, high) = features._memo, _SCALES
+    memo, (low, high) = features._memo, _SCALES[features.x.dtype.itemsize]
     if "largest entry" not in memo:  # shards bring theirs along
         largest = 0.0
-        for _, block in features.blocks():
+        for _, block in features.blocks(dtype=features.x.dtype):
             largest = max(largest, float(block.max()), -float(block.min()))
+            if largest >= low and high == np.inf:
+                break
         memo["largest entry"] = largest
     largest = memo["largest entry"]
     if largest != 0.0 and not low <= largest <= high:
         size = "large" if largest < low else "small"
         raise errors.InvalidFeatures(
-            f"features must be {size} enough for their squared products to stay in float64's "
-            f"range, got a largest entry of {largest:.3g} outside [{low:g}, {high:g}]: divide the "
-            "features by their scale"
+            f"features must be {size} enough for their products to stay in range, got a largest "
+            f"entry of {largest:.3g}, which as {features.x.dtype} must be between {low:g} and "
+            f"{high:g}: divide the features by their scale"
         )
 
 
@@ -90,8 +92,8 @@ class SpectrumCertificate:
         Bound on the rounding error of evaluating the residual.
     eigenvalue_error
         Every stored eigenvalue differs from the true one of the same rank by at most this. With Q₀
-        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ orthogonality, so Q₀ᵀ C Q₀ − Λ has norm at most
-        residual + rounding + orthogonality (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
+        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ ‖QᵀQ − I‖, so Q₀ᵀ C Q₀ − Λ has norm at most
+        residual + rounding + ‖QᵀQ − I‖ (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
     """
 
     residual: float
@@ -291,7 +293,10 @@ def _certify(
     # up to orthogonality; the factor 2 covers second order and the subtraction of QΛ.
     gammas = gamma(features.n_samples) + gamma(features.n_features)
     rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
-    error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+    # QᵀQ is itself known to γ_small |Q|ᵀ|Q| only, of norm at most ‖Q‖_F² = small.
+    skew = orthogonality + 2.0 * gamma(small) * small
+    error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+    error *= 1.0 + gamma(features.n_samples * features.n_features + 16)  # of square_norm's sum
     return SpectrumCertificate(residual, orthogonality, rounding, error)
 
 
