@@ -232,15 +232,14 @@ class SoftmaxObjective:
     def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray | None = None) -> float:
         """Bound ‖computed ∇L(W) − ∇L(W)‖_F by the standard model of rounding.
 
-        With R = P − T and u the unit roundoff, the parts are, summed over rows i:
+        With R = P − T the parts are, summed over rows i:
 
-        * the inner products of XᵀR, length N:  γ_N ‖x_i‖ ‖R_i‖;
+        * the inner products of XᵀR, length N, with R and T − 1/K rounded:  γ_{N+4} ‖x_i‖ ‖R_i‖;
         * logits, off by ‖δv_i‖ ≤ δ_i = γ_d ‖x_i‖ ‖W‖_F and underflow, through the softmax:
           ‖x_i‖ min(√2, J_i δ_i), where J_i = min(½, 2 max_k p_k(1 − p_k) e^{2δ_i}) is the largest
           norm of the softmax's Jacobian within δ_i of the computed logits (docs/objective.md);
         * the softmax itself, errors of γ_K over the partition function 1/p_max in each class, and
-          T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4 max(1, ‖T_i‖)), where only
-          signed targets have ‖T_i‖ > 1;
+          of T − 1/K what is not small beside R, γ_2:  ‖x_i‖ γ_{K+8} (√K p_max + 2);
 
         divided by N; γ_4 λ ‖W‖_F for the regularizer and the final sum; and underflow.
 
@@ -287,7 +286,6 @@ class SoftmaxObjective:
         k, units = self.n_classes, gamma(self.n_classes + self.exponential_units)
         residual_norms = np.linalg.norm(probabilities - targets, axis=1)
         evaluation = units * (np.sqrt(k) * probabilities.max(axis=1) + 2.0)
-        evaluation += gamma(4) * np.maximum(1.0, np.sqrt(np.einsum("ij,ij->i", targets, targets)))
         # 1 − p is known to γ_{K+8} only.
         largest = (probabilities * (1.0 - probabilities)).max(axis=1) + units
         with np.errstate(over="ignore"):
@@ -504,37 +502,28 @@ def closed_form_error(
 ) -> float:
     """Bound ‖F − h(G) D‖_F, h(s) = s/(s + Nλ), for any F (N, K) and weights W near those of F.
 
-    The linearized head is this with Kλ for λ and W/K for W. With g = Xᵀ(XW − D)/N + λW
-    XW − h(G)D = X(XᵀX + Nλ)⁻¹ N g for every W, and σ N/(σ² + Nλ) ≤ ½√(N/λ), so
+    The linearized head is this with Kλ for λ and W/K for W. For every W, with the gradient g of
+    ``ridge_gradient``, XW − h(G)D = X(XᵀX + Nλ)⁻¹ N g, and Nσ/(σ² + Nλ) ≤ ½√(N/λ), so
 
         ‖F − h(G)D‖ ≤ ‖F − XW‖ + ½√(N/λ) ‖g‖,
 
-    where W is first moved by a Newton step, which ``spectrum`` makes. Rounding of XW − D by E is
-    the same problem with D + E for D, and costs ‖h(G)E‖ ≤ ‖E‖; that of the sums over N rows and of
-    λW goes with g.
+    used at W after a Newton step by ``spectrum``, which decides how tight this is and no more.
     """
     features = spectrum.features
     n, d = features.n_samples, features.n_features
     step = spectrum.basis.T @ ridge_gradient(features, deviations, weight_decay, weights)[0]
     step /= (spectrum.eigenvalues / n + weight_decay)[:, None]
     weights = weights - spectrum.basis @ step
-    gradient, sums = np.zeros_like(weights), np.zeros_like(weights)
-    of_rows, apart = np.empty_like(found), np.empty_like(found)
+    gradient, rounding = ridge_gradient(features, deviations, weight_decay, weights)
+    apart = np.empty_like(found)
     for rows, block in features.blocks():
-        logits, given = block @ weights, deviations[rows]
-        residual = logits - given
-        gradient += block.T @ residual
-        sums += np.abs(block).T @ np.abs(residual)
-        sizes = np.abs(block) @ np.abs(weights)
-        of_rows[rows] = gamma(d + 2) * (sizes + np.abs(given)) + d * UNDERFLOW
-        apart[rows] = np.abs(found[rows] - logits)
-        apart[rows] += gamma(d + 2) * (sizes + np.abs(found[rows])) + d * UNDERFLOW
-    gradient = gradient / n + weight_decay * weights
-    sums = gamma(n + 8) * sums / n + gamma(8) * weight_decay * np.abs(weights) + 4.0 * UNDERFLOW
+        sizes = np.abs(block) @ np.abs(weights) + np.abs(found[rows])
+        apart[rows] = np.abs(found[rows] - block @ weights)
+        apart[rows] += gamma(d + 2) * sizes + d * UNDERFLOW
     slope = 0.5 * float(np.sqrt(n / weight_decay))
-    bound = slope * (norm_bound(gradient) + norm_bound(sums)) + norm_bound(of_rows)
-    bound = (1.0 + gamma(n + d + 16)) * (bound + norm_bound(apart))
-    return min(bound, norm_bound(found) + norm_bound(deviations))  # ‖h(G)D‖ ≤ ‖D‖
+    bound = slope * (norm_bound(gradient) + rounding) + norm_bound(apart)
+    # ‖h(G)D‖ ≤ ‖D‖
+    return min((1.0 + gamma(d + 16)) * bound, norm_bound(found) + norm_bound(deviations))
 
 
 def mean_curvature(probabilities: np.ndarray) -> float:

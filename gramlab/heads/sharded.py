@@ -283,7 +283,7 @@ def _rounding_sum(
     p = jax.nn.softmax(x @ weights, axis=1)
     norms = jnp.linalg.norm(x, axis=1)
     residuals = jnp.linalg.norm(p - 1.0 / k - targets, axis=1)
-    evaluation = of_softmax * (jnp.sqrt(float(k)) * p.max(axis=1) + 2.0) + gamma(4)
+    evaluation = of_softmax * (jnp.sqrt(float(k)) * p.max(axis=1) + 2.0)
     largest = (p * (1.0 - p)).max(axis=1) + of_softmax
     errors = of_logits * norms
     jacobian = jnp.minimum(0.5, 2.0 * largest * jnp.exp(2.0 * errors))
