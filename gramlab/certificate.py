@@ -113,10 +113,11 @@ class Certificate:
         """Bound, per row of ``x`` (n, d), on how much any logit *difference* moves from W to W*.
 
         |(e_a − e_b)ᵀ(W* − W)ᵀx| ≤ √2 ‖x‖ ‖W* − W‖_F for all classes a, b; the rounding of the
-        computed logits is added, and what underflows in two sums of d products. A difference of
-        computed logits that is larger has the sign it has at the optimum.
+        computed logits is added, and what underflows: in two sums of d products, and in the two
+        bounds per unit of ‖x‖. A difference of computed logits that is larger has the sign it has
+        at the optimum.
         """
-        moved = math.sqrt(2.0) * self.weights_bound + self.logit_rounding
+        moved = math.sqrt(2.0) * self.weights_bound + self.logit_rounding + UNDERFLOW
         with np.errstate(over="ignore", invalid="ignore"):  # of an infinite bound
             return _UP * row_norm_bounds(x) * moved + 2.0 * np.shape(x)[1] * UNDERFLOW
 

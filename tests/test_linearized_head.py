@@ -205,6 +205,21 @@ def test_a_closed_form_that_is_none_is_told_how_far_it_is(off):
     assert distance * (1 - 1e-5) <= told(none, weights, found)
 
 
+def test_the_slope_of_the_closed_form_is_attained():
+    """σ = √(Nλ): weights off along its vector move predictions by all that the gradient allows."""
+    features, targets = problem(12, 4, 3, seed=0)
+    spectrum = Spectrum.of(features)
+    none = replace(spectrum, basis=np.zeros_like(spectrum.basis))
+    for j in range(4):
+        lam = spectrum.eigenvalues[j] / 12
+        fit = RidgeHead(lam).fit(features, targets)
+        moved = 1e-3 * np.outer(spectrum.basis[:, j], [1.0, -1.0, 0.0])
+        weights = fit.weights + moved
+        told = closed_form_error(none, targets - 1 / 3, lam, weights, features.x @ weights)
+        distance = np.linalg.norm(features.x @ moved)
+        assert distance * (1 - 1e-9) <= told <= distance * (1 + 1e-9)
+
+
 def test_targets_of_a_fit_are_exact_and_arrays_are_rounded():
     """1/3 has no float64: the error of storing it is there for arrays, and not for deviations."""
     features, _ = problem(9, 3, 3, seed=0)
