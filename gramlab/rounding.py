@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["UNDERFLOW", "UNIT_ROUNDOFF", "gamma", "norm_bound", "row_norm_bounds"]
+__all__ = ["UNDERFLOW", "UNIT_ROUNDOFF", "gamma", "norm_bound", "row_norm_bounds", "row_norms"]
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
@@ -25,11 +25,11 @@ def gamma(n: int) -> float:
     return n * UNIT_ROUNDOFF / (1.0 - n * UNIT_ROUNDOFF)
 
 
-def row_norm_bounds(rows: np.ndarray) -> np.ndarray:
-    """Euclidean norms (n,) of ``rows`` (n, d), rounded up: by 2γ_{d+8} of themselves at most.
+def row_norms(rows: np.ndarray) -> np.ndarray:
+    """Euclidean norms (n,) of ``rows`` (n, d), to γ_{d+8} of themselves and the last subnormal.
 
-    Rows whose squares would leave the range of float64 are first divided by their largest entry. A
-    norm is 0 for a zero row alone, and infinite where an entry is not a number.
+    Rows whose squares would leave the range of float64 are first divided by their largest entry, so
+    that a norm is 0 for a zero row alone.
     """
     rows = np.asarray(rows, dtype=np.float64)
     low, high = _PLAIN_NORMS
@@ -40,9 +40,16 @@ def row_norm_bounds(rows: np.ndarray) -> np.ndarray:
             largest = np.abs(rows[rough]).max(axis=1)
             scaled = rows[rough] / np.where(largest > 0.0, largest, 1.0)[:, None]
             norms[rough] = largest * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-        norms *= 1.0 + gamma(rows.shape[1] + 8)
-        # The next number up makes good a last product below the normal range.
-        bounds = np.where(norms > 0.0, np.nextafter(norms, np.inf), norms)
+    return norms
+
+
+def row_norm_bounds(rows: np.ndarray) -> np.ndarray:
+    """``row_norms`` (n,) rounded up; infinite where an entry is not a number."""
+    norms = row_norms(rows)
+    with np.errstate(over="ignore"):
+        norms *= 1.0 + gamma(np.shape(rows)[1] + 8)
+    # The next number up makes good a last product below the normal range.
+    bounds = np.where(norms > 0.0, np.nextafter(norms, np.inf), norms)
     return np.where(np.isnan(bounds), np.inf, bounds)
 
 

@@ -25,7 +25,7 @@ import scipy.linalg
 from gramlab import errors, memory, validation
 from gramlab.features import Features
 from gramlab.mapped import release
-from gramlab.rounding import gamma
+from gramlab.rounding import gamma, row_norms
 from gramlab.sharded import ShardedFeatures
 
 _KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
@@ -428,7 +428,7 @@ def class_correlations(features: Features, labels: np.ndarray | None = None) -> 
 
 
 def _unit_rows(block: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(block, axis=1, keepdims=True)
+    norms = row_norms(block)[:, None]
     return np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
 
 

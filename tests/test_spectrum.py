@@ -145,6 +145,14 @@ def test_class_correlations_equal_the_dense_twin():
     assert abs(class_correlations(features, np.roll(labels, 1)).within[0] - found.within[0]) > 1e-3
 
 
+def test_correlations_are_of_directions_however_short_the_rows():
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((30, 4)), np.arange(30) % 3
+    short = x * 10.0 ** rng.uniform(-250, 0, 30)[:, None]
+    found, same = (class_correlations(Features(rows, labels)) for rows in (x, short))
+    assert np.allclose(found.matrix, same.matrix, atol=1e-13, rtol=0)
+
+
 def test_class_angles_equal_scipy_subspace_angles():
     features, _ = problem(40, 9, 3, seed=4)
     found = Spectrum.of(features)
