@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.certificate import Certificate
 from gramlab.distillation import Rounds
 from gramlab.features import Features
 from gramlab.filters import apply_filter, linear_mu
@@ -98,7 +99,10 @@ class Comparison(Sequence[RoundComparison]):
 
 
 def certify_predictions(
-    fit: Fit, features: Features, truth: np.ndarray | None
+    fit: Fit,
+    features: Features,
+    truth: np.ndarray | None,
+    certificate: Certificate | None = None,
 ) -> tuple[Certified, np.ndarray]:
     """Decide each training row of an exact fit: right, wrong, or not certified.
 
@@ -113,18 +117,22 @@ def certify_predictions(
         The training features it was fitted on.
     truth : (N,) or None
         True labels.
+    certificate
+        Of the fit's weights: by default its own, about the optimum for the targets it was given;
+        ``Rounds.chain[t - 1]`` is about the true iterate of round t.
 
     Returns
     -------
     certified : Certified
     decided : (N,) bool
     """
+    certificate = fit.certificate if certificate is None else certificate
     decided = np.empty(features.n_samples, dtype=bool)
     labels = np.empty(features.n_samples, dtype=np.int64)
     for rows, block in features.blocks():
         logits = block @ fit.weights
         top = np.partition(logits, -2, axis=1)[:, -2:]
-        decided[rows] = top[:, 1] - top[:, 0] > fit.certificate.logit_bound(block)
+        decided[rows] = top[:, 1] - top[:, 0] > certificate.logit_bound(block)
         labels[rows] = logits.argmax(axis=1)
     undecided = float((~decided).mean())
     if truth is None:

@@ -1,19 +1,22 @@
 """distill: fit a head to targets, take its predictions as the next targets.
 
 Round t = 1 is the teacher (targets Y), rounds t ≥ 2 are students: T^(t) = refine(P^(t−1)). The
-recursion is the same for every head, so theory and truth differ in the head alone.
+recursion is the same for every head, so theory and truth differ in the head alone. ``Rounds.chain``
+says how far each round is from the iterate that exact rounds would reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol, overload
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.certificate import Certificate
+from gramlab.chain import certify_chain
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, Targets, as_features
 from gramlab.targets import partial_labels
@@ -50,11 +53,38 @@ class Rounds(Sequence[Fit]):
         The training features.
     targets
         Targets of each round; ``targets[0]`` are the given ones.
+    refine, temperature, mixing
+        How targets were made of predictions, as ``distill`` was told.
     """
 
     fits: tuple[Fit, ...]
     features: Features
     targets: tuple[Targets, ...]
+    refine: str | Callable[[np.ndarray], np.ndarray] | None = None
+    temperature: float = 1.0
+    mixing: float = 1.0
+
+    @property
+    def chain(self) -> tuple[Certificate | None, ...]:
+        """Certificates through the rounds (``gramlab.chain``), ``chain[t - 1]`` for round t.
+
+        Each bounds the distance to the true iterate, which has all earlier rounds exact too;
+        ``fits[t - 1].certificate`` is about the targets that round t was given. Linearized rounds
+        have a chain too: their distance from the exact ones. ``None`` where nothing is claimed:
+        see ``chain_ends``.
+        """
+        return self._chain[0]
+
+    @property
+    def chain_ends(self) -> str:
+        """Why ``chain`` holds ``None``, in words; empty where it does not."""
+        return self._chain[1]
+
+    @cached_property
+    def _chain(self) -> tuple[tuple[Certificate | None, ...], str]:
+        return certify_chain(
+            self.fits, refine=self.refine, temperature=self.temperature, mixing=self.mixing
+        )
 
     def __len__(self) -> int:
         """Number of rounds."""
@@ -74,7 +104,7 @@ class Rounds(Sequence[Fit]):
 
 
 def distill(
-    head: Head,
+    head: Head | Sequence[Head],
     features: Features | np.ndarray,
     targets: Targets | np.ndarray,
     rounds: int,
@@ -85,12 +115,13 @@ def distill(
     seed: int = 0,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
-    """Run ``rounds`` rounds of self-distillation with one head.
+    """Run ``rounds`` rounds of self-distillation.
 
     Parameters
     ----------
     head
-        ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``.
+        ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``; or one for each
+        round, with weight decays of their own.
     features
         Features, or a bare array x (N, d).
     targets
@@ -120,9 +151,14 @@ def distill(
     Raises
     ------
     InvalidSetting
-        If ``rounds`` < 1 or ``refine`` is an unknown name.
+        If ``rounds`` < 1, ``refine`` is an unknown name, or there are heads but not ``rounds``.
     """
     rounds = validation.check_integer("rounds", rounds, 1)
+    heads = head if isinstance(head, Sequence) else [head] * rounds
+    if len(heads) != rounds:
+        raise errors.InvalidSetting(
+            f"head must be one head, or one for each of {rounds} rounds, got {len(heads)}"
+        )
     make = _refinement(refine, seed, temperature)
     xi = validation.check_finite("mixing", mixing)
     features = as_features(features, targets)
@@ -139,8 +175,8 @@ def distill(
             targets = _mixed(make(fits[-1]), history[0], xi)
             start = _extrapolated(fits) if refine is None else fits[-1].weights
         history.append(targets)
-        fits.append(head.fit(features, targets, start=start))
-    return Rounds(tuple(fits), features, tuple(history))
+        fits.append(heads[t - 1].fit(features, targets, start=start))
+    return Rounds(tuple(fits), features, tuple(history), refine, temperature, xi)
 
 
 def _extrapolated(fits: Sequence[Fit]) -> np.ndarray:

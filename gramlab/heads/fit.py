@@ -14,7 +14,7 @@ import numpy as np
 from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.heads.objective import softmax_deviations
+from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.targets import OneHotRows
 
@@ -113,6 +113,9 @@ class Fit:
         Computes the certificate of given weights on this fit's own objective.
     linear
         Whether the link is linear, so that predictions can leave [0, 1].
+    loss
+        The regularized cross-entropy on this fit's targets, which ``certify`` is about; None where
+        that is another loss. Rounds of fits that have one are certified through all rounds.
     """
 
     weights: np.ndarray
@@ -123,6 +126,7 @@ class Fit:
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
     linear: bool = False
+    loss: SoftmaxObjective | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> np.ndarray:
@@ -142,6 +146,12 @@ class Fit:
         other = copy.copy(self)
         other.__dict__.pop("certificate", None)
         other.__dict__["certify"] = certify
+        return other
+
+    def reported(self, stats: SolveStats) -> Fit:
+        """The same fit, with other words on how it was reached."""
+        other = copy.copy(self)
+        other.__dict__["stats"] = stats
         return other
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:

@@ -78,6 +78,7 @@ class LinearizedHead:
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
         own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
         found = z @ coefficients
+        exact = SoftmaxObjective(features, own, self.weight_decay)
         return Fit(
             weights=weights,
             deviations=found,
@@ -85,6 +86,7 @@ class LinearizedHead:
             link=_linear_link,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
-            certify=SoftmaxObjective(features, own, self.weight_decay).certificate,
+            certify=exact.certificate,
             linear=True,
+            loss=exact,
         )

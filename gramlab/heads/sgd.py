@@ -193,6 +193,7 @@ class PublishedSgdHead:
                 weight_decay=self.weight_decay,
                 stats=_stats(epoch),
                 certify=certify,
+                loss=problem if isinstance(problem, SoftmaxObjective) else None,
                 problem=problem,
                 epoch=epoch,
                 **more,

@@ -239,6 +239,7 @@ class SoftmaxHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            loss=objective,
         )
 
     def _streamed(

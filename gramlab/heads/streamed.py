@@ -63,12 +63,12 @@ class StreamedFit(Fit):
     def __init__(self, objective: SoftmaxObjective, weights: np.ndarray, stats: SolveStats) -> None:
         # Not the dataclass's own: deviations and probabilities are computed, not stored.
         self.__dict__.update(
-            objective=objective,
             weights=weights,
             link=softmax,
             weight_decay=objective.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            loss=objective,
         )
 
     @cached_property
@@ -82,7 +82,7 @@ class StreamedFit(Fit):
         return softmax(self._logits())
 
     def _logits(self) -> np.ndarray:
-        objective: SoftmaxObjective = self.__dict__["objective"]
+        objective: SoftmaxObjective = self.__dict__["loss"]
         n, k = objective.n_samples, objective.n_classes
         memory.check_memory(
             3 * 8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"

@@ -220,6 +220,7 @@ class WeightedSoftmaxHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            loss=objective,
         )
 
     def _solved(
