@@ -142,7 +142,11 @@ def certify_predictions(
 
 
 def compare(
-    linearized_rounds: Rounds, exact_rounds: Rounds, *, truth: np.ndarray | None = None
+    linearized_rounds: Rounds,
+    exact_rounds: Rounds,
+    *,
+    truth: np.ndarray | None = None,
+    certify: str = "round",
 ) -> Comparison:
     """Compare the same recursion run through the linearized and the exact head.
 
@@ -152,12 +156,18 @@ def compare(
         From ``distill`` on the same features, first targets and weight decay, ``refine=None``.
     truth
         True labels (N,) of the training rows, if known.
+    certify
+        What ``certified`` and ``certified_disagreement`` are about: ``"round"``, the optimum for
+        the targets that each round was given, or ``"chain"``, the true iterate, for which all
+        earlier rounds are exact too (``Rounds.chain``).
 
     Raises
     ------
     InvalidSetting
-        If the two did not start from the same features, targets or weight decay.
+        If the two did not start from the same features, targets or weight decay, or a weight decay
+        changes from round to round; if ``certify`` is another word, or there is no chain.
     """
+    certificates = _certificates(exact_rounds, certify)
     features = exact_rounds.features
     if linearized_rounds.features.fingerprint != features.fingerprint:
         raise errors.InvalidSetting(
@@ -170,11 +180,13 @@ def compare(
             "compare needs both Rounds from the same first targets, got different ones"
         )
     weight_decay = exact_rounds[0].weight_decay
-    if linearized_rounds[0].weight_decay != weight_decay:
-        raise errors.InvalidSetting(
-            f"compare needs one weight decay, got {linearized_rounds[0].weight_decay} (linearized) "
-            f"and {weight_decay} (exact)"
-        )
+    for rounds, name in ((linearized_rounds, "linearized"), (exact_rounds, "exact")):
+        others = [fit.weight_decay for fit in rounds if fit.weight_decay != weight_decay]
+        if others:
+            raise errors.InvalidSetting(
+                f"compare needs one weight decay, got {others[0]} ({name}) and {weight_decay} "
+                "(exact, round 1)"
+            )
     if truth is not None:
         truth = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
     spectrum = Spectrum.of(features)
@@ -190,7 +202,7 @@ def compare(
         source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
         inner = previous - source
         predicted = apply_filter(spectrum, inner, mu) + source
-        certified, decided = certify_predictions(exact, features, truth)
+        certified, decided = certify_predictions(exact, features, truth, certificates[t - 1])
         same = linear.labels == exact.labels
         out.append(
             RoundComparison(
@@ -212,6 +224,20 @@ def compare(
         )
         previous = error
     return Comparison(tuple(out))
+
+
+def _certificates(rounds: Rounds, certify: str) -> list[Certificate]:
+    """One for each round, of the kind asked for."""
+    if certify == "round":
+        return [fit.certificate for fit in rounds]
+    if certify != "chain":
+        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
+    found = [certificate for certificate in rounds.chain if certificate is not None]
+    if rounds.chain_ends:
+        raise errors.InvalidSetting(
+            f'certify must be "round" for these rounds, got "chain": {rounds.chain_ends}'
+        )
+    return found
 
 
 def _recursion_tolerance(
