@@ -404,8 +404,8 @@ def _polished(
 def _least_share(rounds: Rounds) -> float:
     """Smallest share of rows, over rounds, whose class is certified through the rounds."""
     pairs = zip(rounds, rounds.chain, strict=True)
-    return 1.0 - max(
-        certify_predictions(fit, rounds.features, None, certificate)[0].undecided
+    return min(
+        float(certify_predictions(fit, rounds.features, None, certificate)[1].mean())
         for fit, certificate in pairs
     )
 
