@@ -32,12 +32,15 @@ __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", 
 
 @dataclass(frozen=True)
 class Certified:
-    """What is proved about the exact optimum's predictions on some rows, as shares of them.
+    """What is proved of the predictions of exact weights on some rows, as shares of them.
+
+    Exact weights are the optimum for a round's own targets, or the true iterate through all rounds:
+    whatever the certificate is about that decided.
 
     Attributes
     ----------
     right, wrong
-        The class of the exact optimum is certified equal to / different from the true label;
+        The class under exact weights is certified equal to / different from the true label;
         ``None`` where the truth is unknown.
     undecided
         The certificate cannot tell the class.
@@ -61,9 +64,9 @@ class RoundComparison:
     argmax_agreement
         Share of rows on which both predict the same class.
     certified
-        Right / wrong / undecided for the exact optimum.
+        Right / wrong / undecided for the weights that ``compare`` was told to certify.
     certified_disagreement
-        Share of rows whose linearized class is certified to differ from the exact optimum's.
+        Share of rows whose linearized class is certified to differ from that of those weights.
     recursion_error, recursion_tolerance
         Largest deviation from the error recursion of the module's docstring, and the rounding
         bound it must stay under.
@@ -106,8 +109,8 @@ def certify_predictions(
 ) -> tuple[Certified, np.ndarray]:
     """Decide each training row of an exact fit: right, wrong, or not certified.
 
-    A row's class at the optimum is proved where its margin in logits exceeds what any logit
-    difference can move between the fitted weights and the optimum (``Certificate.logit_bound``).
+    A row's class under exact weights is proved where its margin in logits exceeds what any logit
+    difference can move between them and the fitted ones (``Certificate.logit_bound``).
 
     Parameters
     ----------

@@ -182,7 +182,7 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
             f"1 and {percent(last['exact']['label_recovery'])} at round {last['round']}; the "
             f"partial-label student reaches {percent(student['label_recovery'])} (K = {k}).",
             "Lines are the theory, dots the exact heads. A bar through a dot is the range that "
-            "the certificate leaves to the exact optimum. PLL is one student trained on the "
+            "is left to what is certified. PLL is one student trained on the "
             "teacher's two largest labels, 1/2 each.",
         ),
     }
