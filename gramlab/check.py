@@ -21,7 +21,7 @@ from gramlab.comparison import Certified, Comparison, certify_predictions, compa
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.filters import class_averaging_weights, linear_mu
-from gramlab.heads.fit import Fit, Targets
+from gramlab.heads.fit import Fit, SolveStats, Targets
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
@@ -371,9 +371,12 @@ def _polished(
     def announce(t: int) -> None:
         tell(f"exact head again, round {t} of {last}")
 
-    word, last = "share reached", len(rounds)
+    word, last, stats = "share reached", len(rounds), [fit.stats for fit in rounds]
     while _least_share(rounds) < share:
         worst = max(fit.certificate.relative_gap for fit in rounds)
+        if worst == 0.0:
+            word = "float64 floor"
+            break
         heads = [
             _Resumed(
                 SoftmaxHead(fit.weight_decay, tolerance=worst / 100.0, progress=solving),
@@ -384,21 +387,14 @@ def _polished(
         ]
         with warnings.catch_warnings():  # the tolerance asked for is met already
             warnings.simplefilter("ignore", errors.NotConvergedWarning)
-            again = distill(
-                heads,
-                rounds.features,
-                rounds.targets[0],
-                last,
-                on_round=announce,
-            )
+            given = rounds.targets[0]
+            again = distill(heads, rounds.features, given, last, on_round=announce)
         if not _bound(again) < _bound(rounds) / 2.0:
             limited = any(fit.stats.result == "pass limit" for fit in again)
             word = "pass limit" if limited else "float64 floor"
             break
-        rounds = replace(again, fits=tuple(map(_told, rounds, again)))
-    return replace(
-        rounds, fits=tuple(fit.reported(replace(fit.stats, polish=word)) for fit in rounds)
-    )
+        rounds, stats = again, [_both(a, fit.stats) for a, fit in zip(stats, again, strict=True)]
+    return rounds.reported([replace(one, polish=word) for one in stats])
 
 
 def _least_share(rounds: Rounds) -> float:
@@ -416,15 +412,14 @@ def _bound(rounds: Rounds) -> float:
     return np.inf if certificate is None else certificate.weights_bound
 
 
-def _told(before: Fit, after: Fit) -> Fit:
-    """The later fit, with the passes of both; the earlier one met the tolerance or did not."""
-    stats = replace(
-        before.stats,
-        passes=before.stats.passes + after.stats.passes,
-        iterations=before.stats.iterations + after.stats.iterations,
-        bfloat16_passes=before.stats.bfloat16_passes + after.stats.bfloat16_passes,
+def _both(first: SolveStats, then: SolveStats) -> SolveStats:
+    """The work of both solves; whether the tolerance was met is the first one's to say."""
+    return replace(
+        first,
+        passes=first.passes + then.passes,
+        iterations=first.iterations + then.iterations,
+        bfloat16_passes=first.bfloat16_passes + then.bfloat16_passes,
     )
-    return after.reported(stats)
 
 
 def _dynamics(probabilities: np.ndarray, given: CorruptedLabels) -> Dynamics:

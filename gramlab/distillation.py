@@ -7,6 +7,7 @@ says how far each round is from the iterate that exact rounds would reach.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,7 +19,7 @@ from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.chain import certify_chain
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, Targets, as_features
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features
 from gramlab.targets import partial_labels
 
 __all__ = ["Head", "Rounds", "distill"]
@@ -85,6 +86,13 @@ class Rounds(Sequence[Fit]):
         return certify_chain(
             self.fits, refine=self.refine, temperature=self.temperature, mixing=self.mixing
         )
+
+    def reported(self, stats: Sequence[SolveStats]) -> Rounds:
+        """The same rounds, with other words on how each was reached."""
+        other = copy.copy(self)
+        pairs = zip(self.fits, stats, strict=True)
+        other.__dict__["fits"] = tuple(fit.reported(words) for fit, words in pairs)
+        return other
 
     def __len__(self) -> int:
         """Number of rounds."""

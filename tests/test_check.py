@@ -118,6 +118,16 @@ def test_polishing_ends_where_float64_gives_no_more(features):
         assert row["exact"]["solver"]["polish"] == "float64 floor"
 
 
+def test_polishing_ends_at_a_gradient_of_zero():
+    """Labels that the features cannot tell apart: the optimum is W = 0, and every row is a tie."""
+    same = Features(np.ones((8, 2)), np.arange(8) % 2)
+    settings = replace(SETTINGS, rate=0.0, rounds=2, center=False, unit_norm=False)
+    found = run_check(same, settings).as_dict()
+    assert undecided(found, "chain") == [1.0, 1.0]
+    assert 1e-2 * found["rounds"][1]["chain"]["weights_bound"] < 1e-13  # rounding, over λ
+    assert found["rounds"][1]["exact"]["solver"]["polish"] == "float64 floor"
+
+
 def test_rounds_that_missed_their_tolerance_are_not_polished(features):
     stages = []
 
