@@ -263,25 +263,33 @@ def as_features(
 
 def target_rows(
     targets: Targets | OneHotRows | np.ndarray,
-    features: Features,
+    n_samples: int,
     *,
     signed: bool = False,
 ) -> np.ndarray | OneHotRows:
-    """T − 1/K (N, K), checked; ``OneHotRows`` stay what they are."""
+    """T − 1/K (N, K), checked and made exact; ``OneHotRows`` stay what they are.
+
+    ``signed`` lets entries of T leave [0, 1]. Rows that miss the sum 1 by the rounding of what they
+    came in are divided by it here, for every head alike (``validation.check_targets``).
+
+    Raises
+    ------
+    InvalidTargets
+        If they are no such rows.
+    """
     if isinstance(targets, OneHotRows):
-        validation.check_labels(targets.labels, n_samples=features.n_samples)
+        validation.check_labels(targets.labels, n_samples=n_samples)
         return targets
-    return target_deviations(targets, features, signed=signed)
+    if isinstance(targets, Targets):
+        return validation.check_targets(
+            targets.deviations, n_samples, signed=signed, deviations=True
+        )
+    checked = validation.check_targets(targets, n_samples, signed=signed)
+    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
 
 
 def target_deviations(
-    targets: Targets | np.ndarray, features: Features, *, signed: bool
+    targets: Targets | OneHotRows | np.ndarray, n_samples: int, *, signed: bool = False
 ) -> np.ndarray:
-    """T − 1/K (N, K), checked; ``signed`` lets entries leave [0, 1]."""
-    if isinstance(targets, Targets):
-        if signed:
-            return targets.deviations
-        validation.check_targets(np.asarray(targets), features.n_samples)
-        return targets.deviations
-    checked = validation.check_targets(targets, features.n_samples, signed=signed)
-    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
+    """What ``target_rows`` are, as an array (N, K)."""
+    return target_rows(targets, n_samples, signed=signed)[:]

@@ -67,7 +67,7 @@ class LinearizedHead:
         Equals t rounds of ``fit`` on its own predictions (h(G)^t is the t-fold filter).
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=True)
+        deviations = target_deviations(targets, features.n_samples, signed=True)
         n, k = deviations.shape
         spectrum = Spectrum.of(features)
         z = spectrum.coordinates

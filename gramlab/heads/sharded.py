@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import device, errors, validation
+from gramlab import device, errors
 from gramlab.certificate import Certificate
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import Targets
+from gramlab.heads.fit import Targets, target_deviations
 from gramlab.heads.objective import Evaluation, SoftmaxObjective
 from gramlab.rounding import gamma
 from gramlab.sharded import ShardedFeatures, together
@@ -201,14 +201,12 @@ def sharded_objective(
     """
 
     def checked() -> np.ndarray:
-        soft = targets[:] + 1.0 / targets.shape[1] if isinstance(targets, OneHotRows) else targets
-        soft = np.asarray(soft) if isinstance(targets, Targets) else soft
-        soft = validation.check_targets(soft, features.n_local)
-        if soft.shape[1] < 2:
+        deviations = target_deviations(targets, features.n_local)
+        if deviations.shape[1] < 2:
             raise errors.InvalidTargets(
-                f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
+                f"targets must have at least 2 classes (columns), got {deviations.shape[1]}"
             )
-        return targets.deviations if isinstance(targets, Targets) else soft - 1.0 / soft.shape[1]
+        return deviations
 
     deviations = together(checked)
     told = device.gathered([deviations.shape[1], weight_decay, *settings])

@@ -147,7 +147,7 @@ class SoftmaxHead:
                 fetch(features)
             if isinstance(targets, ResidentTargets) and targets.shape[0] == features.n_samples:
                 return SoftmaxObjective(features, targets, self.weight_decay)
-            rows = target_rows(targets, features, signed=self.signed_targets)
+            rows = target_rows(targets, features.n_samples, signed=self.signed_targets)
             return SoftmaxObjective(features, rows, self.weight_decay)
         if self.certified_share is not None:
             raise errors.InvalidSetting(

@@ -202,7 +202,7 @@ class WeightedSoftmaxHead:
             If the tolerance was not reached.
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=self.signed_targets)
+        deviations = target_deviations(targets, features.n_samples, signed=self.signed_targets)
         n = features.n_samples
         given = np.ones(n) if self.sample_weight is None else self.sample_weight
         objective = WeightedObjective(
