@@ -111,6 +111,8 @@ class Fit:
         How it was reached.
     certify
         Computes the certificate of given weights on this fit's own objective.
+    training_logits
+        Computes XW (N, K) of the training rows, in float64.
     linear
         Whether the link is linear, so that predictions can leave [0, 1].
     """
@@ -122,6 +124,7 @@ class Fit:
     weight_decay: float
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
+    training_logits: Callable[[], np.ndarray] = field(repr=False)
     linear: bool = False
 
     @property
@@ -182,15 +185,30 @@ class Fit:
     def as_targets(self, temperature: float = 1.0) -> Targets:
         """The training predictions, read at temperature τ, as the next round's targets.
 
-        The softmax is read as softmax(v/τ); a linear link to first order, deviations over τ.
+        The softmax is read as softmax(v/τ) of the training logits v, which know how far apart two
+        classes are where both probabilities vanish; a linear link to first order, deviations
+        over τ.
+
+        Raises
+        ------
+        InvalidSetting
+            If τ is not above 0, or so small that what is divided by it overflows.
         """
         tau = validation.check_positive("temperature", temperature)
         if tau == 1.0:
             return Targets(self.deviations)
-        if self.linear:
-            return Targets(self.deviations / tau)
-        tiny = np.finfo(np.float64).tiny
-        return Targets(softmax_deviations(np.log(np.maximum(self.probabilities, tiny)) / tau))
+        read = self.deviations if self.linear else self.training_logits()
+        if not self.linear:
+            read = read - read.max(axis=1, keepdims=True)  # no softmax depends on the largest
+        with np.errstate(over="ignore"):
+            scaled = read / tau
+        if not np.isfinite(scaled).all():
+            kind = "deviations" if self.linear else "differences of logits"
+            raise errors.InvalidSetting(
+                f"temperature must be large enough for {kind} of {np.abs(read).max():.3g} divided "
+                f"by it to stay in float64's range, got {tau:.3g}: raise it"
+            )
+        return Targets(scaled if self.linear else softmax_deviations(scaled))
 
 
 class _Objective(Protocol):

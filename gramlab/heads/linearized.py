@@ -8,6 +8,8 @@ softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity into a ridge problem with 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gramlab import validation
@@ -78,6 +80,7 @@ class LinearizedHead:
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
         own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
         found = z @ coefficients
+        objective = SoftmaxObjective(features, own, self.weight_decay)
         return Fit(
             weights=weights,
             deviations=found,
@@ -85,6 +88,7 @@ class LinearizedHead:
             link=_linear_link,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
-            certify=SoftmaxObjective(features, own, self.weight_decay).certificate,
+            certify=objective.certificate,
+            training_logits=partial(objective.logits, weights),
             linear=True,
         )

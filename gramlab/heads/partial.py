@@ -169,6 +169,7 @@ class GeneralizedCrossEntropyHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=refuse_certificate,
+            training_logits=lambda: features.as_float64() @ weights,
             problem=problem,
             begun_at=begun,
         )

@@ -74,6 +74,7 @@ class RidgeHead:
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
             certify=partial(_certificate, features, deviations, self.weight_decay),
+            training_logits=lambda: found,
             linear=True,
         )
 

@@ -193,6 +193,7 @@ class PublishedSgdHead:
                 weight_decay=self.weight_decay,
                 stats=_stats(epoch),
                 certify=certify,
+                training_logits=lambda: features.as_float64() @ weights,
                 problem=problem,
                 epoch=epoch,
                 **more,

@@ -6,6 +6,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -202,10 +203,12 @@ class SoftmaxHead:
                 return ResidentFit(objective, weights, stats, solve.coordinates, moment)
             if sharded:
                 deviations = objective.features.own_rows(solve.deviations)
-                probabilities = softmax(objective.features.own_rows(solve.logits))
+                logits = objective.features.own_rows(solve.logits)
+                probabilities = softmax(logits)
             else:
+                logits = None
                 deviations, probabilities = solve.predictions()
-        fit = self._fit(objective, weights, deviations, probabilities, stats)
+        fit = self._fit(objective, weights, deviations, probabilities, stats, logits)
         if sharded:
             _ = fit.certificate  # now, in all processes: one that asked alone would wait
         return fit
@@ -230,7 +233,9 @@ class SoftmaxHead:
         deviations: np.ndarray,
         probabilities: np.ndarray,
         stats: SolveStats,
+        logits: np.ndarray | None = None,
     ) -> Fit:
+        compute = partial(objective.logits, weights) if logits is None else lambda: logits
         return Fit(
             weights=weights,
             deviations=deviations,
@@ -239,6 +244,7 @@ class SoftmaxHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            training_logits=compute,
         )
 
     def _streamed(
