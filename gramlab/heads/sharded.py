@@ -48,15 +48,15 @@ class ShardedCoordinates(Coordinates):
 
     def _kept(self, what: str, dtype: npt.DTypeLike) -> jax.Array:
         sharded: Any = self.features
-        key = ("device", what, np.dtype(dtype).name)
-        if key not in sharded._memo:
+        name = np.dtype(dtype).name
+
+        def make() -> jax.Array:
             with device.float64():
-                sharded._memo[key] = (
-                    sharded.x.astype(dtype)
-                    if what == "rows" or self.basis is None
-                    else _rotated(sharded.x, self.basis, np.dtype(dtype).name)
-                )
-        return sharded._memo[key]
+                if what == "rows" or self.basis is None:
+                    return sharded.x.astype(dtype)
+                return _rotated(sharded.x, self.basis, name)
+
+        return sharded._memo.once(("device", what, name), make)
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
         """Weights (K, d) from weights a (K, r), those of process 0 in all: a collective call."""

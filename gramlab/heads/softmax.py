@@ -167,9 +167,8 @@ class SoftmaxHead:
             return ""
         n, k = objective.n_samples, objective.n_classes
         d = objective.features.n_features
-        known = any(
-            isinstance(key, tuple) and key[0] == "device" for key in objective.features._memo
-        )
+        derived = objective.features._memo.copy()  # others may be adding to it
+        known = any(isinstance(key, tuple) and key[0] == "device" for key in derived)
         per_feature, per_logit = _BYTES_THERE if device.accelerated() else _BYTES_HERE
         needed = per_logit * n * k + (0 if known else per_feature * n * d)
         return device.shortage(needed) or None
@@ -182,32 +181,31 @@ class SoftmaxHead:
             stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
             weights = np.ascontiguousarray(found.weights.T)
             return self._fit(objective, weights, found.deviations, found.probabilities, stats)
-        with device.undisturbed():
-            asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
-            try:
-                begin = start if found is None else found.weights.T
-                solve = Corrections(asked, objective, begin, moment)
-                if found is not None:
-                    solve.passes += found.passes
-                    solve.iterations += found.iterations
-                weights, stats = solve.run()
-            except errors.NotEnoughMemory as shortage:
-                if not device.accelerated():
-                    raise
-                return self._streamed(objective, start, str(shortage))
-            sharded = isinstance(objective, ShardedObjective)
-            if solve.in_blocks:
-                return ResidentFit(objective, weights, stats, solve.coordinates)
-            if solve.estimated:
-                moment = solve.next_moment()
-                return ResidentFit(objective, weights, stats, solve.coordinates, moment)
-            if sharded:
-                deviations = objective.features.own_rows(solve.deviations)
-                logits = objective.features.own_rows(solve.logits)
-                probabilities = softmax(logits)
-            else:
-                logits = None
-                deviations, probabilities = solve.predictions()
+        asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
+        try:
+            begin = start if found is None else found.weights.T
+            solve = Corrections(asked, objective, begin, moment)
+            if found is not None:
+                solve.passes += found.passes
+                solve.iterations += found.iterations
+            weights, stats = solve.run()
+        except errors.NotEnoughMemory as shortage:
+            if not device.accelerated():
+                raise
+            return self._streamed(objective, start, str(shortage))
+        sharded = isinstance(objective, ShardedObjective)
+        if solve.in_blocks:
+            return ResidentFit(objective, weights, stats, solve.coordinates)
+        if solve.estimated:
+            moment = solve.next_moment()
+            return ResidentFit(objective, weights, stats, solve.coordinates, moment)
+        if sharded:
+            deviations = objective.features.own_rows(solve.deviations)
+            logits = objective.features.own_rows(solve.logits)
+            probabilities = softmax(logits)
+        else:
+            logits = None
+            deviations, probabilities = solve.predictions()
         fit = self._fit(objective, weights, deviations, probabilities, stats, logits)
         if sharded:
             _ = fit.certificate  # now, in all processes: one that asked alone would wait

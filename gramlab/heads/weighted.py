@@ -90,11 +90,12 @@ class WeightedObjective(SoftmaxObjective):
         """That of √w_i x_i, kept with the features for the next objective on the same weights."""
         if (self.row_weights == 1.0).all():
             return Spectrum.of(self.features)
-        memo, key = self.features._memo, ("weighted spectrum", self.row_weights.tobytes())
-        if key not in memo:
+
+        def make() -> Spectrum:
             scaled = np.sqrt(self.row_weights)[:, None] * self.features.as_float64()
-            memo[key] = Spectrum.of(as_features(scaled, self.targets))
-        return memo[key]
+            return Spectrum.of(as_features(scaled, self.targets))
+
+        return self.features._memo.once(("weighted spectrum", self.row_weights.tobytes()), make)
 
     def value(self, weights: np.ndarray) -> float:
         """L(W; T, w)."""
