@@ -56,9 +56,13 @@ def test_other_threads_leave_the_process_as_it_is(two_threads):
 
 
 def test_a_failure_gives_back_what_was(two_threads):
-    with pytest.raises(KeyboardInterrupt), device.undisturbed():
+    @device.undisturbed()
+    def interrupted() -> None:
         assert blas_threads() == {1}
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert blas_threads() == {2}
 
 
