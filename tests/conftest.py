@@ -7,10 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from gramlab.features import Features
 
+settings.register_profile("thorough", max_examples=2000, deadline=None)
+_EVERY_RUN = settings().max_examples
+
 _ROOT = Path(__file__).resolve().parents[1]
+
+
+def examples(count: int) -> settings:
+    """``count`` examples in every run, and as many as a profile asks for where one was chosen.
+
+    A number in a test's own ``settings`` would be its number in every profile.
+    """
+    asked = settings().max_examples
+    return settings(max_examples=count if asked == _EVERY_RUN else asked, deadline=None)
 
 
 def orthonormal(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import comparison as comparison_room
@@ -26,7 +26,7 @@ def both(seed: int, weight_decay: float, rounds: int, **options):
     return features, targets, linear, exact
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-3, 1))
 def test_linearized_rounds_are_powers_of_the_filter(seed, log_decay):
     features, targets = problem(24, 6, 3, seed=seed)
@@ -71,7 +71,7 @@ def test_refinements():
         distill(head, features, targets, 0)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-3, 2))
 def test_error_recursion_holds_on_the_run(seed, log_decay):
     _, _, linear, exact = both(seed, 10**log_decay, 3)

@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -114,7 +115,7 @@ def test_mixtures_of_narrow_rows_are_accepted(dtype, share):
         assert np.abs(targets.deviations.sum(axis=1)).max() <= 4 * K * np.finfo(np.float64).eps
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.lists(
         st.lists(st.floats(-1e3, 1e3), min_size=K, max_size=K).filter(lambda r: abs(sum(r)) > 1e-2),

@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 import torch
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.base import clone
@@ -46,7 +46,7 @@ from gramlab.heads.fit import as_features
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.rounding import UNIT_ROUNDOFF
 
-few = settings(max_examples=10, deadline=None)
+few = examples(10)
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
 KINDS = [SoftLabelLogisticRegression, SelfDistillationClassifier, LabelAveragingClassifier]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab.errors import InvalidSetting, InvalidTargets
@@ -43,7 +43,7 @@ def test_closed_form_equals_the_dense_twin(n, d, k, weight_decay, t):
     assert np.abs(fit.probabilities - wrong).max() > 100 * bound
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-5, 2), t=st.integers(1, 6))
 def test_rounds_one_by_one_are_the_power_of_the_filter(seed, log_decay, t):
     features, targets = problem(17, 5, 3, seed=seed)
@@ -58,7 +58,7 @@ def test_rounds_one_by_one_are_the_power_of_the_filter(seed, log_decay, t):
     )
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-4, 3))
 def test_closed_form_is_the_first_newton_step_from_zero(seed, log_decay):
     features, targets = problem(12, 4, 3, seed=seed)

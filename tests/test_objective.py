@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -64,7 +64,7 @@ def test_remainder_bound_cannot_be_much_better():
     assert ratio.max() > 1 / 3
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-4, 1), size=st.floats(0, 3))
 def test_value_gradient_and_hessian_equal_their_twins(seed, log_decay, size):
     lam = 10**log_decay
@@ -81,7 +81,7 @@ def test_value_gradient_and_hessian_equal_their_twins(seed, log_decay, size):
     assert np.abs(product - dense).max() <= close * 10
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 10**6), log_decay=st.floats(-3, 1))
 def test_gap_is_the_squared_gradient_and_duality_is_weak(seed, log_decay):
     """gap = ‖g‖²/(2λ) for every W; dual(Q) ≤ L(W) for every Q and W."""

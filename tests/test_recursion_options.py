@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
@@ -30,7 +30,7 @@ from gramlab.targets import one_hot, partial_labels
 seeds = st.integers(0, 10**6)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=seeds, log_decay=st.floats(-3, 1), t=st.integers(1, 5))
 def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_decay, t):
     features, targets = problem(20, 5, 3, seed=seed)
@@ -54,7 +54,7 @@ def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_de
     )
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=seeds, tau=st.floats(0.5, 4))
 def test_temperature_reads_softened_predictions(seed, tau):
     features, targets = problem(20, 5, 3, seed=seed)

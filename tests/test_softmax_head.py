@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 import twins
-from conftest import orthonormal, problem
-from hypothesis import given, settings
+from conftest import examples, orthonormal, problem
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -28,7 +28,7 @@ from gramlab.targets import one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
-few = settings(max_examples=12, deadline=None)
+few = examples(12)
 
 
 def fit(features, targets, weight_decay, **options):
