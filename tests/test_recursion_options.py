@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import twins
-from conftest import examples, problem
+from conftest import examples, problem, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
@@ -55,9 +55,9 @@ def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_de
 
 
 @examples(10)
-@given(seed=seeds, tau=st.floats(0.5, 4))
-def test_temperature_reads_softened_predictions(seed, tau):
-    features, targets = problem(20, 5, 3, seed=seed)
+@given(made=problems(20, 5, 3), tau=st.floats(0.5, 4))
+def test_temperature_reads_softened_predictions(made, tau):
+    features, targets = made
     exact = distill(SoftmaxHead(0.05, tolerance=1e-14), features, targets, 2, temperature=tau)
     logits = features.x @ exact[0].weights
     expected = np.exp(logits / tau)
