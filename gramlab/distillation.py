@@ -19,8 +19,8 @@ from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.chain import certify_chain
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features
-from gramlab.targets import partial_labels
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
+from gramlab.targets import OneHotRows, partial_labels
 
 __all__ = ["Head", "Rounds", "distill"]
 
@@ -38,7 +38,7 @@ class Head(Protocol):
         targets: Targets | np.ndarray,
         start: np.ndarray | None = None,
     ) -> Fit:
-        """Fit to targets (N, K)."""
+        """Fit to targets (N, K), or refuse them."""
         ...
 
 
@@ -114,13 +114,14 @@ class Rounds(Sequence[Fit]):
 def distill(
     head: Head | Sequence[Head],
     features: Features | np.ndarray,
-    targets: Targets | np.ndarray,
+    targets: Targets | OneHotRows | np.ndarray,
     rounds: int,
     *,
     refine: str | Callable[[np.ndarray], np.ndarray] | None = None,
     temperature: float = 1.0,
     mixing: float = 1.0,
     seed: int = 0,
+    signed_targets: bool = False,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
     """Run ``rounds`` rounds of self-distillation.
@@ -133,7 +134,8 @@ def distill(
     features
         Features, or a bare array x (N, d).
     targets
-        Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``.
+        Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``. Rows that miss the
+        sum 1 by the rounding of their precision are divided by it, before anything else.
     rounds
         Number of trainings, counted from 1 (the teacher).
     refine
@@ -148,6 +150,9 @@ def distill(
         distillation; 1/(1 − p_A) removes the own label in the linear block model.
     seed
         Key for ties of ``"top2"``.
+    signed_targets
+        Accept given targets with negative entries, for heads that do: the closed forms, and
+        ``SoftmaxHead(..., signed_targets=True)``. What a round makes is for the head to judge.
     on_round
         Called with t before round t is fitted.
 
@@ -159,7 +164,10 @@ def distill(
     Raises
     ------
     InvalidSetting
-        If ``rounds`` < 1, ``refine`` is an unknown name, or there are heads but not ``rounds``.
+        If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds``, or
+        ``temperature`` is so small that predictions read at it overflow.
+    InvalidTargets
+        If the given targets or those of a round are no distributions over classes.
     """
     rounds = validation.check_integer("rounds", rounds, 1)
     heads = head if isinstance(head, Sequence) else [head] * rounds
@@ -170,9 +178,8 @@ def distill(
     make = _refinement(refine, seed, temperature)
     xi = validation.check_finite("mixing", mixing)
     features = as_features(features, targets)
-    if not isinstance(targets, Targets):
-        checked = validation.check_targets(targets, features.n_samples)
-        targets = Targets(checked - 1.0 / checked.shape[1])
+    signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
+    targets = Targets(target_deviations(targets, features.n_samples, signed=signed))
     fits: list[Fit] = []
     history: list[Targets] = []
     start = None
@@ -221,11 +228,10 @@ def _refinement(
         )
 
     def make(fit: Fit) -> Targets:
-        refined = np.asarray(function(np.asarray(fit.as_targets(temperature))), dtype=np.float64)
-        if refined.shape != fit.deviations.shape:
-            raise errors.InvalidTargets(
-                f"refine must return targets of shape {fit.deviations.shape}, got {refined.shape}"
-            )
-        return Targets(refined - 1.0 / refined.shape[1])
+        refined = function(np.asarray(fit.as_targets(temperature)))
+        checked = validation.check_targets(
+            refined, *fit.deviations.shape, signed=True, name="what refine returns"
+        )
+        return Targets(checked - 1.0 / checked.shape[1])
 
     return make

@@ -10,13 +10,13 @@ are never stored, and no filter ever divides by an eigenvalue.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from gramlab import errors, memory, validation
+from gramlab.derived import shared_property
 from gramlab.features import Features
 from gramlab.mapped import release
 from gramlab.rounding import gamma
@@ -85,28 +85,19 @@ class Spectrum:
 
         Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
         """
-        memo = features._memo
-        if "spectrum" not in memo:
-            if isinstance(features, ShardedFeatures):
-                of_shards: Any = features  # for what reads no rows on the host
-                eigenvalues, vectors, error = features.decomposed()
-                memo["spectrum"] = cls(eigenvalues, vectors, of_shards, vectors)
-                memo["spectrum"].__dict__["certificate"] = SpectrumCertificate(*error)
-            else:
-                memo["spectrum"] = _decompose(features)
-        return memo["spectrum"]
+        return features._memo.once("spectrum", lambda: _made(features))
 
     @property
     def n_samples(self) -> int:
         """N, the size of G."""
         return self.features.n_samples
 
-    @cached_property
+    @shared_property
     def certificate(self) -> SpectrumCertificate:
         """Backward error and the bound on the error of every eigenvalue; one more pass."""
         return _certify(self.features, self.vectors, self.eigenvalues)
 
-    @cached_property
+    @shared_property
     def coordinates(self) -> np.ndarray:
         """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, Z = U σ."""
         n, r = self.n_samples, self.basis.shape[1]
@@ -156,6 +147,16 @@ class Spectrum:
         overlap = sums[:, keep] / sigma[keep] / np.sqrt(counts)[:, None]
         cosines = np.clip(scipy.linalg.svdvals(overlap), 0.0, 1.0)
         return np.arccos(cosines)
+
+
+def _made(features: Features | ShardedFeatures) -> Spectrum:
+    if not isinstance(features, ShardedFeatures):
+        return _decompose(features)
+    of_shards: Any = features  # for what reads no rows on the host
+    eigenvalues, vectors, error = features.decomposed()
+    spectrum = Spectrum(eigenvalues, vectors, of_shards, vectors)
+    spectrum.__dict__["certificate"] = SpectrumCertificate(*error)
+    return spectrum
 
 
 def _decompose(features: Features) -> Spectrum:

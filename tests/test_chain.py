@@ -142,6 +142,7 @@ class Fixed:
             weight_decay=self.weight_decay,
             stats=SolveStats("given"),
             certify=loss.certificate,
+            training_logits=lambda: v,
             loss=loss,
         )
 

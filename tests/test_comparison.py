@@ -32,6 +32,7 @@ def fit_at(features: Features, targets: np.ndarray, decay: float, weights: np.nd
         weight_decay=decay,
         stats=SolveStats("given"),
         certify=loss.certificate,
+        training_logits=lambda: logits,
         loss=loss,
     )
 

@@ -8,6 +8,8 @@ softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity into a ridge problem with 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gramlab import validation
@@ -67,7 +69,7 @@ class LinearizedHead:
         Equals t rounds of ``fit`` on its own predictions (h(G)^t is the t-fold filter).
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=True)
+        deviations = target_deviations(targets, features.n_samples, signed=True)
         n, k = deviations.shape
         spectrum = Spectrum.of(features)
         z = spectrum.coordinates
@@ -78,7 +80,7 @@ class LinearizedHead:
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
         own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
         found = z @ coefficients
-        exact = SoftmaxObjective(features, own, self.weight_decay)
+        objective = SoftmaxObjective(features, own, self.weight_decay)
         return Fit(
             weights=weights,
             deviations=found,
@@ -86,7 +88,8 @@ class LinearizedHead:
             link=_linear_link,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
-            certify=exact.certificate,
+            certify=objective.certificate,
+            training_logits=partial(objective.logits, weights),
             linear=True,
-            loss=exact,
+            loss=objective,
         )
