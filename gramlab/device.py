@@ -320,11 +320,12 @@ def gram_action(x: jax.Array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return np.asarray(product), np.asarray(quotients)
 
 
-def row_sums(x: jax.Array) -> tuple[float, float]:
-    """‖X‖_F² and the largest row norm in float64, of rows over devices."""
+def row_sums(x: jax.Array) -> tuple[float, float, float]:
+    """‖X‖_F², the largest row norm and the largest entry in float64, of rows over devices."""
     with float64():
-        total, largest = _row_sums(x)
-        return float(total), float(np.sqrt(largest))
+        total, longest, bits = _row_sums(x)
+        largest = np.asarray(bits).view(x.dtype)
+        return float(total), float(np.sqrt(longest)), float(largest)
 
 
 @jax.jit
@@ -341,7 +342,10 @@ def _gram_action(x: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 @jax.jit
-def _row_sums(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _row_sums(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    # Without their signs numbers are ordered like their bits, which no arithmetic flushes to zero.
+    bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{8 * x.dtype.itemsize}"))
+    bits &= np.iinfo(bits.dtype).max >> 1
     x = x.astype(jnp.float64)
     squares = (x * x).sum(axis=1)
-    return squares.sum(), squares.max()
+    return squares.sum(), squares.max(), bits.max()

@@ -40,7 +40,9 @@ class ShardedFeatures:
     Attributes
     ----------
     x : jax.Array of shape (n_devices · rows_per_device, d)
-        One shard on each device, in the dtype that came in; zero rows fill the shards.
+        One shard on each device, in the dtype that came in; zero rows fill the shards. Devices take
+        entries below their dtype's normal range (1.2e-38 of float32) for 0, and so does everything
+        that is said of these features.
     labels : np.ndarray of shape (n_local,), int64, or None
         Of this process's rows.
     n_samples : int
@@ -85,15 +87,15 @@ class ShardedFeatures:
                 f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
             )
         rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
-        square_norm, largest = device.row_sums(rows)
+        square_norm, longest, largest = device.row_sums(rows)
         self.__dict__.update(
             x=rows,
             labels=labels,
             n_samples=total,
             n_local=len(x),
             rows_per_device=per_device,
-            max_row_norm=largest,
-            _memo=Derived(trace=square_norm),
+            max_row_norm=longest,
+            _memo=Derived(**{"trace": square_norm, "largest entry": largest}),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -154,23 +156,11 @@ class ShardedFeatures:
         vectors : np.ndarray of shape (d, d)
         certificate : tuple
             The numbers of ``SpectrumCertificate``, in its order.
-
-        Raises
-        ------
-        InvalidFeatures
-            If the values are so large that XᵀX overflows.
         """
         from gramlab import device
 
         d = self.n_features
         gram = device.gram_matrix(self.x)
-        with np.errstate(over="ignore", invalid="ignore"):
-            too_large = not np.isfinite(np.vdot(gram, gram))
-        if too_large:
-            raise InvalidFeatures(
-                "features must be small enough for their squared products to stay in float64's "
-                "range, got values whose Gram matrix overflows: divide the features by their scale"
-            )
         vectors = np.zeros((d, d))
         if device.process()[0] == 0:
             vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1]
@@ -184,7 +174,9 @@ class ShardedFeatures:
         square_norm = self._memo["trace"]
         gammas = gamma(self.n_samples) + gamma(d)
         rounding = float(2.0 * gammas * square_norm * np.sqrt(d))
-        error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+        skew = orthogonality + 2.0 * gamma(d) * d
+        error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+        error *= 1.0 + gamma(self.n_samples * d + 16)
         for array in (eigenvalues, vectors):
             array.setflags(write=False)
         return eigenvalues, vectors, (residual, orthogonality, rounding, error)

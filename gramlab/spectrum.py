@@ -5,10 +5,16 @@ by streaming row (or column) blocks, so the peak memory is O(block + d min(N, d)
 never exists when d < N. Features that are mapped from a file stay there: with d < N, nothing of
 the size of X is held. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
 are never stored, and no filter ever divides by an eigenvalue.
+
+Squares lose s_1 u absolutely, s_1 the largest eigenvalue and u the unit roundoff. Who reads
+eigenvalues beside a much smaller μ passes it to ``Spectrum.of``, and gets the basis from a QR
+factorization of the rows themselves, block by block, and the SVD of its triangular factor: there
+singular values lose √s_1 u.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,18 +25,59 @@ from gramlab import errors, memory, validation
 from gramlab.derived import shared_property
 from gramlab.features import Features
 from gramlab.mapped import release
-from gramlab.rounding import gamma
+from gramlab.rounding import gamma, row_norms
 from gramlab.sharded import ShardedFeatures
 
 _KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
+_SQUARED = 1e6  # s_1/μ from which squares would cost more than six of sixteen digits
+
+# By bytes of an entry, how large the largest one has to be, and may be. Of float64, so that squares
+# of Gram matrix entries, fourth powers of features, are in the normal range of 1e-308 to 1e308. Of
+# float32, so that what devices flush to zero, below 1.2e-38, is beside it less than float64's
+# roundoff. Half precision is widened exactly, and needs nothing.
+_SCALES = {8: (1e-75, 1e75), 4: (1e-20, np.inf), 2: (0.0, np.inf)}
 
 __all__ = [
     "ClassCorrelations",
     "Spectrum",
     "SpectrumCertificate",
+    "check_scale",
     "class_correlations",
     "dense_gram",
 ]
+
+
+def check_scale(features: Features | ShardedFeatures) -> None:
+    """Refuse training features whose products would leave the range of numbers.
+
+    Only the largest entry counts: rows and columns may be as small as they like beside it, and
+    features that are all 0 have no scale. Read once per Features object, and of narrow entries as
+    far as the first that is large enough.
+
+    Raises
+    ------
+    InvalidFeatures
+        If the largest entry is not between 1e-75 and 1e75, or is float32 and below 1e-20.
+    """
+    low, high = _SCALES[features.x.dtype.itemsize]
+
+    def find() -> float:
+        largest = 0.0
+        assert isinstance(features, Features)  # shards bring theirs along
+        for _, block in features.blocks(dtype=features.x.dtype):
+            largest = max(largest, float(block.max()), -float(block.min()))
+            if largest >= low and high == np.inf:
+                break
+        return largest
+
+    largest = features._memo.once("largest entry", find)
+    if largest != 0.0 and not low <= largest <= high:
+        size = "large" if largest < low else "small"
+        raise errors.InvalidFeatures(
+            f"features must be {size} enough for their products to stay in range, got a largest "
+            f"entry of {largest:.3g}, which as {features.x.dtype} must be between {low:g} and "
+            f"{high:g}: divide the features by their scale"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,8 +95,8 @@ class SpectrumCertificate:
         Bound on the rounding error of evaluating the residual.
     eigenvalue_error
         Every stored eigenvalue differs from the true one of the same rank by at most this. With Q₀
-        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ orthogonality, so Q₀ᵀ C Q₀ − Λ has norm at most
-        residual + rounding + orthogonality (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
+        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ ‖QᵀQ − I‖, so Q₀ᵀ C Q₀ − Λ has norm at most
+        residual + rounding + ‖QᵀQ − I‖ (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
     """
 
     residual: float
@@ -80,12 +127,34 @@ class Spectrum:
     vectors: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(cls, features: Features | ShardedFeatures) -> Spectrum:
+    def of(cls, features: Features | ShardedFeatures, beside: float | None = None) -> Spectrum:
         """Decompose ``features``; computed once per Features object and kept with it.
 
         Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
+
+        Parameters
+        ----------
+        features
+            Features, or shards of them.
+        beside
+            A μ that eigenvalues are compared with. Where it is below 1e-6 times the largest one,
+            the decomposition avoids squares, at two to three times the price.
+
+        Raises
+        ------
+        InvalidFeatures
+            If features are too small or too large for their squares (``check_scale``).
+        NotEnoughMemory
+            If the factorization would not fit.
         """
-        return features._memo.once("spectrum", lambda: _made(features))
+        check_scale(features)
+        memo = features._memo
+        if beside is not None and isinstance(features, Features):
+            if cls.of(features).eigenvalues[0] > _SQUARED * beside:
+                return memo.once(
+                    "unsquared spectrum", lambda: _decompose(features, _unsquared_vectors)
+                )
+        return memo.once("spectrum", lambda: _made(features))
 
     @property
     def n_samples(self) -> int:
@@ -151,7 +220,7 @@ class Spectrum:
 
 def _made(features: Features | ShardedFeatures) -> Spectrum:
     if not isinstance(features, ShardedFeatures):
-        return _decompose(features)
+        return _decompose(features, _gram_vectors)
     of_shards: Any = features  # for what reads no rows on the host
     eigenvalues, vectors, error = features.decomposed()
     spectrum = Spectrum(eigenvalues, vectors, of_shards, vectors)
@@ -159,7 +228,25 @@ def _made(features: Features | ShardedFeatures) -> Spectrum:
     return spectrum
 
 
-def _decompose(features: Features) -> Spectrum:
+def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
+    """Eigenvectors (small, small) of C = Σ BᵀB, of the largest eigenvalue first."""
+    gram = np.zeros((small, small))
+    for block in blocks:
+        gram += block.T @ block
+    return scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
+
+
+def _unsquared_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
+    """The same, as right singular vectors of the R of a QR factorization of all blocks."""
+    triangle = np.zeros((0, small))
+    for block in blocks:
+        triangle = np.linalg.qr(np.concatenate([triangle, block]), mode="r")
+    return scipy.linalg.svd(triangle, overwrite_a=True)[2].T
+
+
+def _decompose(
+    features: Features, eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray]
+) -> Spectrum:
     n, d = features.n_samples, features.n_features
     small = min(n, d)
     memory.check_memory(
@@ -168,18 +255,7 @@ def _decompose(features: Features) -> Spectrum:
         "use fewer rows or fewer features",
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
-    gram = np.zeros((small, small))
-    with np.errstate(over="ignore", invalid="ignore"):  # judged on the next line
-        for block in _small_side_blocks(features, by_rows):
-            gram += block.T @ block
-        too_large = not np.isfinite(np.vdot(gram, gram))
-    if too_large:
-        raise errors.InvalidFeatures(
-            "features must be small enough for their squared products to stay in float64's range, "
-            "got values whose Gram matrix overflows: divide the features by their scale"
-        )
-    vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1][:, ::-1]
-    del gram
+    vectors = eigenvectors(_small_side_blocks(features, by_rows), small)
     # With d < N the rotated rows are the coordinates that solvers ask for next.
     keep = by_rows and not features.is_mapped and 8 * n * small <= _KEPT_BYTES
     kept = np.empty((n, small)) if keep else None
@@ -222,11 +298,14 @@ def _certify(
     # up to orthogonality; the factor 2 covers second order and the subtraction of QΛ.
     gammas = gamma(features.n_samples) + gamma(features.n_features)
     rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
-    error = residual + rounding + orthogonality * (square_norm + float(eigenvalues.max()))
+    # QᵀQ is itself known to γ_small |Q|ᵀ|Q| only, of norm at most ‖Q‖_F² = small.
+    skew = orthogonality + 2.0 * gamma(small) * small
+    error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+    error *= 1.0 + gamma(features.n_samples * features.n_features + 16)  # of square_norm's sum
     return SpectrumCertificate(residual, orthogonality, rounding, error)
 
 
-def _small_side_blocks(features: Features, by_rows: bool):
+def _small_side_blocks(features: Features, by_rows: bool) -> Iterator[np.ndarray]:
     """Blocks B with C = Σ BᵀB: rows of X when C = XᵀX, transposed column blocks when C = XXᵀ."""
     if by_rows:
         for _, block in features.blocks():
@@ -354,7 +433,7 @@ def class_correlations(features: Features, labels: np.ndarray | None = None) -> 
 
 
 def _unit_rows(block: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(block, axis=1, keepdims=True)
+    norms = row_norms(block)[:, None]
     return np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import mpmath as mp
 import numpy as np
 import pytest
 import twins
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.features import Features
 from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.objective import SoftmaxObjective, closed_form_error
+from gramlab.heads.ridge import RidgeHead
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
 
@@ -126,3 +130,105 @@ def test_bare_arrays_are_accepted():
     features, targets = problem(10, 3, 2, seed=0)
     wrapped = LinearizedHead(0.1).fit(features.x, targets)
     assert np.array_equal(wrapped.weights, LinearizedHead(0.1).fit(features, targets).weights)
+
+
+def exact_closed_form(x, targets, mu, rounds):
+    """h(G)^t (Y − 1/K), as nested lists of mpmath numbers."""
+    x, k = mp.matrix(x.tolist()), len(targets[0])
+    inverse = (x.T * x + mu * mp.eye(x.cols)) ** -1
+    out = mp.matrix([[mp.mpf(t) - mp.mpf(1) / k for t in row] for row in targets.tolist()])
+    for _ in range(rounds):
+        out = x * (inverse * (x.T * out))
+    return out
+
+
+def frobenius(values):
+    return mp.sqrt(sum(v**2 for v in values))
+
+
+LONG = [1.0, 1e5, 1e8, 1e12]
+
+
+@pytest.mark.parametrize(("n", "d"), [(12, 4), (4, 7)])
+@pytest.mark.parametrize("long", LONG)
+@pytest.mark.parametrize("head", ["one round", "three rounds", "ridge", "rank deficient"])
+def test_the_closed_form_states_its_own_error(n, d, long, head):
+    """One column long beside the others: what squares would cost is kept, what is lost is said."""
+    rng, lam, k = np.random.default_rng(3), 1e-5, 3
+    y = np.arange(n) % k
+    x = np.c_[rng.standard_normal((k, d - 1))[y] + rng.standard_normal((n, d - 1)), np.zeros(n)]
+    x[:, -1] = long + rng.standard_normal(n)
+    if head == "rank deficient":
+        x[:, 1] = x[:, 0]
+    targets, rounds = np.eye(k)[y], 3 if head == "three rounds" else 1
+    with mp.workdps(60):
+        if head == "ridge":
+            fit, mu = RidgeHead(lam).fit(x, targets), mp.mpf(lam) * n
+        else:
+            fit = LinearizedHead(lam).rounds_at_once(x, targets, rounds)
+            mu = mp.mpf(lam) * n * k
+        exact = exact_closed_form(x, targets, mu, rounds)
+        error = frobenius(mp.matrix(fit.deviations.tolist()) - exact)
+        assert error <= fit.closed_form_error
+        assert fit.closed_form_error <= 1e6 * error
+        shown = mp.matrix(fit.probabilities.tolist()) - mp.ones(n, k) / k
+        assert frobenius(shown - exact) <= fit.closed_form_error
+        if long <= 1e5:
+            assert error < 1e-9
+            assert fit.closed_form_error < 1e-5
+
+
+@pytest.mark.parametrize("off", [1e-3, 1e-6, 1e-9])
+def test_a_closed_form_that_is_none_is_told_how_far_it_is(off):
+    """Planted: other predictions, other weights, a spectrum of something else."""
+    features, targets = problem(12, 4, 3, seed=0)
+    lam, spectrum = 1e-3, Spectrum.of(features)
+    fit = RidgeHead(lam).fit(features, targets)
+    given = targets - 1 / 3
+    rng = np.random.default_rng(0)
+    exact = twins.gram_filter(features.x, 12 * lam) @ given
+
+    def told(spectrum, weights, found):
+        return closed_form_error(spectrum, given, lam, weights, found)
+
+    noise = off * rng.standard_normal(exact.shape)
+    size = np.linalg.norm(noise)
+    assert size <= told(spectrum, fit.weights, fit.deviations + noise) <= 1.001 * size + 1e-11
+    # Weights that are off together with their predictions.
+    worst = spectrum.basis @ np.diag([1.0, 1.0, 1.0, 0.0]) @ rng.standard_normal((4, 3))
+    weights = fit.weights + off * worst
+    found = features.x @ weights
+    distance = np.linalg.norm(found - exact)
+    assert distance * (1 - 1e-5) <= told(spectrum, weights, found) <= 1.1 * distance + 1e-11
+    # A spectrum that is good for nothing loosens the bound, and does not void it.
+    none = replace(spectrum, basis=np.zeros_like(spectrum.basis))
+    assert distance * (1 - 1e-5) <= told(none, weights, found)
+
+
+def test_the_slope_of_the_closed_form_is_attained():
+    """σ = √(Nλ): weights off along its vector move predictions by all that the gradient allows."""
+    features, targets = problem(12, 4, 3, seed=0)
+    spectrum = Spectrum.of(features)
+    none = replace(spectrum, basis=np.zeros_like(spectrum.basis))
+    for j in range(4):
+        lam = spectrum.eigenvalues[j] / 12
+        fit = RidgeHead(lam).fit(features, targets)
+        moved = 1e-3 * np.outer(spectrum.basis[:, j], [1.0, -1.0, 0.0])
+        weights = fit.weights + moved
+        told = closed_form_error(none, targets - 1 / 3, lam, weights, features.x @ weights)
+        distance = np.linalg.norm(features.x @ moved)
+        assert distance * (1 - 1e-9) <= told <= distance * (1 + 1e-9)
+
+
+def test_targets_of_a_fit_are_exact_and_arrays_are_rounded():
+    """1/3 has no float64: the error of storing it is there for arrays, and not for deviations."""
+    features, _ = problem(9, 3, 3, seed=0)
+    uniform = np.full((9, 3), 1 / 3)
+    fit = LinearizedHead(1e-9).fit(features, uniform)
+    assert not fit.deviations.any()
+    with mp.workdps(60):
+        error = frobenius(exact_closed_form(features.x, uniform, mp.mpf(27) * mp.mpf(1e-9), 1))
+        assert 0 < error <= fit.closed_form_error
+    late = LinearizedHead(10.0).rounds_at_once(features, np.eye(3)[features.labels], 40)
+    again = LinearizedHead(10.0).fit(features, late.as_targets())
+    assert again.closed_form_error < 1e-9 * np.abs(again.deviations).max()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from fractions import Fraction
 
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.linalg
 from conftest import orthonormal, problem, with_spectrum
 
 from gramlab import spectrum as spectrum_room
-from gramlab.errors import InvalidFeatures, InvalidSetting, NotEnoughMemory
+from gramlab.errors import InvalidSetting, NotEnoughMemory
 from gramlab.features import Features
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum, class_correlations, dense_gram
@@ -143,6 +145,14 @@ def test_class_correlations_equal_the_dense_twin():
     assert abs(class_correlations(features, np.roll(labels, 1)).within[0] - found.within[0]) > 1e-3
 
 
+def test_correlations_are_of_directions_however_short_the_rows():
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((30, 4)), np.arange(30) % 3
+    short = x * 10.0 ** rng.uniform(-250, 0, 30)[:, None]
+    found, same = (class_correlations(Features(rows, labels)) for rows in (x, short))
+    assert np.allclose(found.matrix, same.matrix, atol=1e-13, rtol=0)
+
+
 def test_class_angles_equal_scipy_subspace_angles():
     features, _ = problem(40, 9, 3, seed=4)
     found = Spectrum.of(features)
@@ -159,9 +169,78 @@ def test_certificate_is_frozen_data():
         found.eigenvalues[0] = 0.0
 
 
-@pytest.mark.parametrize("shape", [(9, 3), (3, 9)])
-def test_features_whose_gram_overflows_are_refused(shape):
-    with pytest.raises(InvalidFeatures, match="divide the features by their scale"):
-        Spectrum.of(features_of(np.full(shape, 1e200) * np.random.default_rng(0).random(shape)))
-    tiny = Spectrum.of(features_of(1e-200 * np.random.default_rng(0).random(shape)))
-    assert np.all(tiny.eigenvalues == 0)
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_the_certificate_counts_the_rounding_of_its_own_residual(n):
+    """One column: C is a sum of squares, its eigenvector 1, and nothing but rounding is wrong."""
+    used = 0.0
+    for seed in range(40):
+        x = np.random.default_rng(seed).standard_normal((n, 1))
+        found = Spectrum.of(features_of(x))
+        exact = sum(Fraction(float(v)) ** 2 for v in x[:, 0])
+        error = abs(Fraction(float(found.eigenvalues[0])) - exact)
+        assert error <= Fraction(found.certificate.eigenvalue_error)
+        assert error <= Fraction(found.certificate.residual) + Fraction(found.certificate.rounding)
+        used = max(used, float(error) / found.certificate.rounding)
+    assert used > 1 / (16 * n)  # the constant is of this size
+
+
+def test_the_certificate_sees_a_basis_that_misses_a_direction():
+    """The leading eigenvector twice: residual 0, and one eigenvalue is not there."""
+    x = with_spectrum(np.array([3.0, 1.0]), 9, 2, np.random.default_rng(0))
+    found = Spectrum.of(features_of(x))
+    twice, both = found.vectors[:, [0, 0]], found.eigenvalues[[0, 0]]
+    certificate = replace(found, vectors=twice, eigenvalues=both).certificate
+    assert certificate.residual + certificate.rounding < 1e-12
+    assert certificate.eigenvalue_error >= both[1] - found.eigenvalues[1]
+
+
+def largest_cosine(spectrum):
+    """Between the coordinates of different eigenvectors, which exact ones have at 0."""
+    unit = spectrum.coordinates / np.linalg.norm(spectrum.coordinates, axis=0)
+    return np.abs(unit.T @ unit - np.eye(unit.shape[1])).max()
+
+
+@pytest.mark.parametrize(("n", "d"), [(12, 4), (4, 12)])
+@pytest.mark.parametrize("long", [1e5, 1e8])
+def test_small_eigenvalues_beside_a_long_direction_keep_their_digits(n, d, long):
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.standard_normal((n, d - 1)), long * (1 + 1e-6 * rng.standard_normal(n))]
+    x = x @ orthonormal(d, d, rng)
+    features = features_of(x)
+    found = Spectrum.of(features, beside=1e-4)
+    with mp.workdps(60):
+        gram = mp.matrix(x.tolist())
+        gram = gram.T * gram if d < n else gram * gram.T
+        exact = sorted(mp.eigsy(gram, eigvals_only=True), reverse=True)
+        for mine, value in zip(found.eigenvalues, exact, strict=True):
+            error = abs(mp.mpf(float(mine)) - value)
+            assert error <= found.certificate.eigenvalue_error
+            root = abs(mp.sqrt(mp.mpf(float(mine))) - mp.sqrt(value))
+            assert root <= 40 * UNIT_ROUNDOFF * mp.sqrt(exact[0])
+    assert Spectrum.of(features, beside=1e-4) is found
+    grade = np.sqrt(found.eigenvalues[0] / found.eigenvalues[-1])
+    assert largest_cosine(found) <= 40 * UNIT_ROUNDOFF * grade
+    # Planted: squares mix the small ones.
+    assert largest_cosine(Spectrum.of(features)) > 100 * largest_cosine(found)
+    z, v = found.coordinates, found.basis
+    assert np.abs(z @ v.T - x).max() <= 100 * UNIT_ROUNDOFF * long
+    assert np.linalg.norm(v.T @ v - np.eye(v.shape[1])) <= 100 * UNIT_ROUNDOFF
+
+
+def test_squares_are_left_only_where_they_would_cost():
+    features, _ = problem(30, 4, 3, seed=0)
+    plain = Spectrum.of(features)
+    assert Spectrum.of(features, beside=2e-6 * plain.eigenvalues[0]) is plain
+    assert Spectrum.of(features, beside=0.5e-6 * plain.eigenvalues[0]) is not plain
+
+
+def test_the_route_without_squares_reads_blocks(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((2000, 4))
+    whole = Spectrum.of(features_of(x), beside=1e-12)
+    monkeypatch.setattr("gramlab.features._BLOCK_BYTES", 8 * 4 * 50)  # fifty rows at a time
+    tracemalloc.start()
+    blocks = Spectrum.of(features_of(x), beside=1e-12)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.allclose(whole.eigenvalues, blocks.eigenvalues, rtol=1e-13)
+    assert peak < 2000**2 * 8 / 40  # the dense array

@@ -115,9 +115,11 @@ class Corrections:
     def run(self) -> tuple[np.ndarray, SolveStats]:
         """Weights (d, K), and how they were found."""
         with device.float64():
-            if self.start_norm == 0.0:  # uniform targets: the optimum is W = 0, whatever the start
-                self._begin_at_zero()  # in float64: a norm of zero is out of float32's range
-                return self._weights(), self._stats("converged", "")
+            if self.start_norm == 0.0:  # in float64: a norm of zero is out of float32's range
+                self._begin_at_zero()
+                # Uniform targets have the optimum W = 0; those that are almost so, an unknown one.
+                outcome = "float64 floor" if self.moment.values.any() else "converged"
+                return self._weights(), self._stats(outcome, "")
             target = SAFETY * math.sqrt(self.asked.tolerance) * self.start_norm
             outcome = self._descend(target)
             # Where not even a step was needed, or allowed.
@@ -449,7 +451,8 @@ class Corrections:
             self.asked.progress(self.passes, norm / self.start_norm if self.start_norm else 0.0)
 
     def _stats(self, outcome: str, polish: str) -> SolveStats:
-        reached = (self.norm / self.start_norm) ** 2 if self.start_norm else 0.0
+        uniform = not self.moment.values.any()
+        reached = (self.norm / self.start_norm) ** 2 if self.start_norm else float(not uniform)
         return SolveStats(
             method=_ROUGHLY if self.rough_passes else _PRECISELY,
             result=outcome,

@@ -15,15 +15,18 @@ from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.rounding import UNIT_ROUNDOFF, gamma, norm_bound
+from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows
 
 __all__ = [
+    "ClosedFormFit",
     "Fit",
     "MeasuredFit",
     "SolveStats",
     "Targets",
     "as_features",
+    "stored_rounding",
     "target_deviations",
     "target_rows",
 ]
@@ -266,14 +269,45 @@ class MeasuredFit(Fit):
         return self.problem.value(self.weights)
 
 
+@dataclass(frozen=True, eq=False)
+class ClosedFormFit(Fit):
+    """A fit by a filter on the spectrum, which is exact but for rounding.
+
+    Attributes
+    ----------
+    bound_error
+        Computes ``closed_form_error``.
+    """
+
+    bound_error: Callable[[], float] = field(kw_only=True, repr=False)
+
+    @cached_property
+    def closed_form_error(self) -> float:
+        """Bound on ‖A − A*‖_F, so on each row's norm too, when first asked for.
+
+        A are ``deviations``, A* the closed form in exact arithmetic, of the targets that the fit
+        was given, with this weight decay and, of ``rounds_at_once``, all its rounds. Another pass
+        over the features for every round. Of ``probabilities`` adding 1/K rounds once more.
+        """
+        return self.bound_error()
+
+
 def as_features(
     features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
 ) -> Features:
-    """Wrap a bare array x (N, d) as Features.
+    """Wrap a bare array x (N, d) as Features, of a scale that heads can serve.
 
     Heads read targets and never labels, so the labels are placeholders 0, …, K − 1, 0, …
+
+    Raises
+    ------
+    InvalidFeatures
+        If x is malformed, or too small or too large (``gramlab.spectrum.check_scale``).
+    InvalidTargets
+        If targets have no shape (N, K), K ≥ 2.
     """
     if isinstance(features, Features):
+        check_scale(features)
         return features
     soft = targets[:] if isinstance(targets, OneHotRows) else np.asarray(targets)
     if soft.ndim != 2:
@@ -286,7 +320,9 @@ def as_features(
             f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
         )
     x = validation.check_features(features)
-    return Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+    wrapped = Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
+    check_scale(wrapped)
+    return wrapped
 
 
 def target_rows(
@@ -321,3 +357,10 @@ def target_deviations(
 ) -> np.ndarray:
     """What ``target_rows`` are, as an array (N, K)."""
     return target_rows(targets, n_samples, signed=signed)[:]
+
+
+def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> float:
+    """Bound, in Frobenius norm, on the rounding of 1/K and of T − 1/K; 0 for ``Targets``."""
+    if isinstance(targets, Targets):
+        return 0.0
+    return gamma(4) * norm_bound(np.abs(deviations) + 1.0 / deviations.shape[1])

@@ -14,9 +14,16 @@ import numpy as np
 
 from gramlab import validation
 from gramlab.features import Features
-from gramlab.filters import apply_filter, filter_over_eigenvalue, linear_mu
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.filters import filter_over_eigenvalue, linear_mu
+from gramlab.heads.fit import (
+    ClosedFormFit,
+    SolveStats,
+    Targets,
+    as_features,
+    stored_rounding,
+    target_deviations,
+)
+from gramlab.heads.objective import SoftmaxObjective, closed_form_error
 from gramlab.spectrum import Spectrum
 
 __all__ = ["LinearizedHead"]
@@ -48,7 +55,7 @@ class LinearizedHead:
         features: Features | np.ndarray,
         targets: Targets | np.ndarray,
         start: np.ndarray | None = None,
-    ) -> Fit:
+    ) -> ClosedFormFit:
         """Fit one round to targets T (N, K) whose rows sum to 1.
 
         ``start`` is accepted for symmetry with the exact head and not needed. The targets may
@@ -63,7 +70,7 @@ class LinearizedHead:
 
     def rounds_at_once(
         self, features: Features | np.ndarray, targets: Targets | np.ndarray, rounds: int
-    ) -> Fit:
+    ) -> ClosedFormFit:
         """Closed form of round t directly: P − 1/K = h(G)^t D, W = K V s^{t−1}/(s+μ)^t Zᵀ D.
 
         Equals t rounds of ``fit`` on its own predictions (h(G)^t is the t-fold filter).
@@ -71,17 +78,31 @@ class LinearizedHead:
         features = as_features(features, targets)
         deviations = target_deviations(targets, features.n_samples, signed=True)
         n, k = deviations.shape
-        spectrum = Spectrum.of(features)
-        z = spectrum.coordinates
         mu = linear_mu(k, n, self.weight_decay)
-        scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
-        coefficients = scale[:, None] * (z.T @ deviations)
-        weights = k * (spectrum.basis @ coefficients)
+        spectrum = Spectrum.of(features, mu)
+        z = spectrum.coordinates
+        projected = z.T @ deviations
+
+        def closed_form(t: int) -> tuple[np.ndarray, np.ndarray]:
+            scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, t)
+            coefficients = scale[:, None] * projected
+            return spectrum.basis @ coefficients, z @ coefficients
+
+        def bound_error() -> float:
+            # h(G) shortens what earlier rounds are off by.
+            total, given = stored_rounding(targets, deviations), deviations
+            for t in range(1, rounds + 1):
+                slopes, made = closed_form(t)
+                total += closed_form_error(spectrum, given, k * self.weight_decay, slopes, made)
+                given = made
+            return total
+
+        slopes, found = closed_form(rounds)
+        weights = k * slopes
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
-        own = deviations if rounds == 1 else apply_filter(spectrum, deviations, mu, rounds - 1)
-        found = z @ coefficients
+        own = deviations if rounds == 1 else closed_form(rounds - 1)[1]
         objective = SoftmaxObjective(features, own, self.weight_decay)
-        return Fit(
+        return ClosedFormFit(
             weights=weights,
             deviations=found,
             probabilities=found + 1.0 / k,
@@ -92,4 +113,5 @@ class LinearizedHead:
             training_logits=partial(objective.logits, weights),
             linear=True,
             loss=objective,
+            bound_error=bound_error,
         )

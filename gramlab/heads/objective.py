@@ -21,20 +21,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.mapped import release
-from gramlab.rounding import gamma
+from gramlab.rounding import UNDERFLOW, gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum
 
 __all__ = [
     "Evaluation",
     "RowTargets",
     "SoftmaxObjective",
+    "closed_form_error",
     "mean_curvature",
     "ridge_gradient",
     "softmax",
@@ -45,6 +46,7 @@ __all__ = [
 _CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
 _DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
 _STREAM_BYTES = 8_000_000  # of a block's features, and of its logits
+_LEAST_EXPONENT = 746  # e^{−s} is 0 in float64 from there on: s is known to s u, so e^{−s} to 746 u
 
 
 class RowTargets(Protocol):
@@ -135,6 +137,8 @@ class SoftmaxObjective:
     target_deviations: np.ndarray | RowTargets
     weight_decay: float
 
+    exponential_units: ClassVar[int] = 8  # of roundoff, granted to exp and expm1
+
     @property
     def streams(self) -> bool:
         """Whether to hold nothing of size (N, d) or (N, K): the features or targets are not."""
@@ -162,8 +166,13 @@ class SoftmaxObjective:
 
     @cached_property
     def max_row_norm(self) -> float:
-        """max_i ‖x_i‖."""
+        """max_i ‖x_i‖, rounded up."""
         return float(self.row_norms.max())
+
+    @cached_property
+    def mean_square_norm(self) -> float:
+        """Σ_i ‖x_i‖²/N, rounded up."""
+        return float(np.square(self.row_norms).mean()) * (1.0 + gamma(self.n_samples + 2))
 
     def logits(self, weights: np.ndarray) -> np.ndarray:
         """XW (N, K)."""
@@ -223,61 +232,78 @@ class SoftmaxObjective:
     def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray | None = None) -> float:
         """Bound ‖computed ∇L(W) − ∇L(W)‖_F by the standard model of rounding.
 
-        With R = P − T and u the unit roundoff, the parts are, summed over rows i:
+        With R = P − T the parts are, summed over rows i:
 
-        * the inner products of XᵀR, length N:  γ_N ‖x_i‖ ‖R_i‖;
-        * logits, |δv_ik| ≤ γ_d ‖x_i‖ ‖w_k‖, through the softmax, whose Jacobian diag(p) − ppᵀ has
-          norm at most 2 max p(1 − p) (Gershgorin; 1 % for its change along δv):
-          γ_d ‖x_i‖² ‖W‖_F · 2.02 max p(1 − p);
+        * the inner products of XᵀR, length N, with R and T − 1/K rounded:  γ_{N+4} ‖x_i‖ ‖R_i‖;
+        * logits, off by ‖δv_i‖ ≤ δ_i = γ_d ‖x_i‖ ‖W‖_F and underflow, through the softmax:
+          ‖x_i‖ min(√2, J_i δ_i), where J_i = min(½, 2 max_k p_k(1 − p_k) e^{2δ_i}) is the largest
+          norm of the softmax's Jacobian within δ_i of the computed logits (docs/objective.md);
         * the softmax itself, errors of γ_K over the partition function 1/p_max in each class, and
-          T − 1/K stored rounded:  ‖x_i‖ (γ_{K+8} (√K p_max + 2) + γ_4 max(1, ‖T_i‖)), where only
-          signed targets have ‖T_i‖ > 1;
+          of T − 1/K what is not small beside R, γ_2:  ‖x_i‖ γ_{K+8} (√K p_max + 2);
 
-        divided by N, and γ_4 λ ‖W‖_F for the regularizer and the final sum.
+        divided by N; γ_4 λ ‖W‖_F for the regularizer and the final sum; and underflow.
 
         Without ``logits`` (N, K) they are computed from ``weights`` block by block.
         """
-        weight_norm = float(np.linalg.norm(weights))
         if logits is None:
             total = 0.0
             for rows, block, targets in self._row_blocks():
-                soft = targets + 1.0 / self.n_classes
                 norms, found = self.row_norms[rows], softmax(block @ weights)
-                total += float(self._rounding_rows(norms, found, soft, weight_norm).sum())
+                soft = targets + 1.0 / self.n_classes
+                total += float(self._rounding_rows(norms, found, soft, weights).sum())
         else:
             found = softmax(logits)
-            rows = self._rounding_rows(self.row_norms, found, self.targets, weight_norm)
-            total = float(rows.sum())
-        return total / self.n_samples + gamma(4) * self.weight_decay * weight_norm
+            total = float(self._rounding_rows(self.row_norms, found, self.targets, weights).sum())
+        return self._rounding_of(total, weights)
+
+    def _rounding_of(self, total: float, weights: np.ndarray) -> float:
+        """``gradient_rounding`` from the sum over rows of what they add."""
+        rows = (1.0 + gamma(self.n_samples + 32)) * total / self.n_samples
+        bound = rows + gamma(4) * self.weight_decay * norm_bound(weights) + self._underflow
+        return bound if np.isfinite(bound) else float("inf")
+
+    @property
+    def _underflow(self) -> float:
+        """What underflow adds, in norm, to Xᵀ(J(XW) or (P − T))/N + λW: a product in each of d K
+        entries and N sums, and d products in each logit, which enters with ‖x_i‖.
+        """
+        d, k = self.features.n_features, self.n_classes
+        return UNDERFLOW * d * float(np.sqrt(k)) * (4.0 + self.max_row_norm)
+
+    def _logit_errors(self, norms: np.ndarray | float, weights: np.ndarray) -> np.ndarray:
+        """δ: how far, in Euclidean norm, computed logits of rows with these norms may be off."""
+        d, k = self.features.n_features, self.n_classes
+        return gamma(d) * norms * norm_bound(weights) + UNDERFLOW * d * np.sqrt(k)
 
     def _rounding_rows(
         self,
         norms: np.ndarray,
         probabilities: np.ndarray,
         targets: np.ndarray,
-        weight_norm: float,
+        weights: np.ndarray,
     ) -> np.ndarray:
         """What single rows add in ``gradient_rounding`` (n,); norms (n,), P and T (n, K)."""
-        k = self.n_classes
+        k, units = self.n_classes, gamma(self.n_classes + self.exponential_units)
         residual_norms = np.linalg.norm(probabilities - targets, axis=1)
-        evaluation = gamma(k + 8) * (np.sqrt(k) * probabilities.max(axis=1) + 2.0)
-        evaluation += gamma(4) * np.maximum(1.0, np.sqrt(np.einsum("ij,ij->i", targets, targets)))
-        rows = gamma(self.n_samples + 4) * residual_norms + evaluation
-        jacobian = 2.02 * (probabilities * (1.0 - probabilities)).max(axis=1)
-        rows = rows + gamma(self.features.n_features) * norms * weight_norm * jacobian
-        return norms * rows
+        evaluation = units * (np.sqrt(k) * probabilities.max(axis=1) + 2.0)
+        # 1 − p is known to γ_{K+8} only.
+        largest = (probabilities * (1.0 - probabilities)).max(axis=1) + units
+        with np.errstate(over="ignore"):
+            errors = self._logit_errors(norms, weights)
+            jacobian = np.minimum(0.5, 2.0 * largest * np.exp(2.0 * errors))
+            moved = np.minimum(np.sqrt(2.0), jacobian * errors)
+        return norms * (gamma(self.n_samples + 4) * residual_norms + evaluation + moved)
 
     def certificate(self, weights: np.ndarray) -> Certificate:
         """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
 
-        The Newton decrement is computed when it is first read.
-        The Newton decrement ν = ‖g‖_{H⁻¹} is bounded with a conjugate-gradient direction D and its
-        residual ρ = g − HD:  ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, for any D.
+        The Newton decrement is computed when it is first read. Logits off by δ change the Hessian
+        by factors of e^{±2δ} at most, and the norm ‖·‖_{H⁻¹} by e^δ.
         """
         weights = np.asarray(weights, dtype=np.float64)
         if self.streams:
             gradient = self.evaluate(weights).gradient
-            start = float(np.linalg.norm(self._start_gradient()))
+            start = norm_bound(self._start_gradient())
             rounding = self.gradient_rounding(weights)
         else:
             logits = self.logits(weights)
@@ -287,17 +313,20 @@ class SoftmaxObjective:
             rounding = self.gradient_rounding(weights, logits)
 
         def decrement() -> float:
+            moved = float(self._logit_errors(self.max_row_norm, weights))
+            if not moved < 1.0:  # no Hessian is known, and no local bound
+                return float("inf")
             bound = self._newton_decrement(gradient, *self._hessian(weights))
-            return bound + rounding / float(np.sqrt(self.weight_decay))
+            return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
 
         return Certificate(
-            gradient_norm=float(np.linalg.norm(gradient)),
+            gradient_norm=norm_bound(gradient),
             gradient_rounding=rounding,
             start_gradient_norm=start,
             decrement=decrement,
             weight_decay=self.weight_decay,
             max_row_norm=self.max_row_norm,
-            logit_rounding=2.0 * gamma(self.features.n_features) * float(np.linalg.norm(weights)),
+            logit_rounding=2.0 * gamma(self.features.n_features) * norm_bound(weights),
         )
 
     def _hessian(self, weights: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
@@ -321,7 +350,11 @@ class SoftmaxObjective:
         product: Callable[[np.ndarray], np.ndarray],
         curvature: float,
     ) -> float:
-        """Bound ‖g‖_{H⁻¹} from products with H; ``curvature`` affects speed only."""
+        """Bound ‖g‖_{H⁻¹}, H at the computed logits; ``curvature`` affects speed only.
+
+        Conjugate gradients make a direction D; for any D and its residual ρ = g − HD
+        ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, evaluated with one more product.
+        """
         lam = self.weight_decay
         useful = np.sqrt(lam) / (np.sqrt(2.0) * self.max_row_norm) if self.max_row_norm else np.inf
         precondition = self._preconditioner(curvature)
@@ -330,7 +363,8 @@ class SoftmaxObjective:
         scaled = precondition(residual)
         search = scaled
         rho = float(np.vdot(residual, scaled))
-        best = float(np.linalg.norm(gradient)) / np.sqrt(lam)  # D = 0
+        at_zero = best = norm_bound(gradient) / float(np.sqrt(lam))  # D = 0
+        kept = None
         for _ in range(_CERTIFICATE_PRODUCTS):
             curved = product(search)
             along = float(np.vdot(search, curved))
@@ -341,7 +375,8 @@ class SoftmaxObjective:
             residual -= step * curved
             lower = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
             upper = np.sqrt(max(lower, 0.0) + float(np.vdot(residual, residual)) / lam)
-            best = min(best, float(upper))
+            if upper < best:
+                best, kept = float(upper), direction.copy()
             # ``lower`` ≤ ν² grows with every product: past ``useful`` no local bound exists.
             if lower >= useful**2:
                 return float("inf")
@@ -350,7 +385,30 @@ class SoftmaxObjective:
             scaled = precondition(residual)
             previous, rho = rho, float(np.vdot(residual, scaled))
             search = scaled + (rho / previous) * search
-        return float(best)
+        if kept is None:
+            return at_zero
+        return min(at_zero, self._decrement_along(gradient, kept, product(kept)))
+
+    def _decrement_along(
+        self, gradient: np.ndarray, direction: np.ndarray, curved: np.ndarray
+    ) -> float:
+        """Bound ν by the direction D and the computed HD, whose rounding counts as residual.
+
+        Of HD = Xᵀ C/N + λD with rows C_i = J_i Dᵀx_i, ‖J_i‖ ≤ ½, the sum over rows costs γ_{N+4},
+        Dᵀx_i γ_d; and p_k, known to γ_{K+8+746} of itself, J_i four times that (docs/objective.md).
+        """
+        n, d, k = self.n_samples, self.features.n_features, self.n_classes
+        units = gamma(k + self.exponential_units + _LEAST_EXPONENT)
+        size = norm_bound(direction)
+        of_rows = self.mean_square_norm * (gamma(n + 4) + gamma(d) + 4.0 * units)
+        error = (of_rows + gamma(4) * self.weight_decay) * size + self._underflow
+        residual = gradient - curved
+        rest = norm_bound(residual)
+        square = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
+        square += gamma(d * k + 4) * (norm_bound(gradient) + rest) * size + d * k * UNDERFLOW
+        square += error * size
+        rest = (rest + error) / float(np.sqrt(self.weight_decay))
+        return (1.0 + gamma(16)) * float(np.sqrt(max(square, 0.0) + rest * rest))
 
     def _preconditioner(self, curvature: float) -> Callable[[np.ndarray], np.ndarray]:
         """(a XᵀX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
@@ -392,15 +450,15 @@ class SoftmaxObjective:
 
     @cached_property
     def _start_norm(self) -> float:
-        """‖∇L(0)‖_F."""
-        return float(np.linalg.norm(self._transpose(-self.target_deviations[:])))
+        """‖∇L(0)‖_F, rounded up."""
+        return norm_bound(self._transpose(-self.target_deviations[:]))
 
     @cached_property
     def row_norms(self) -> np.ndarray:
-        """‖x_i‖ (N,)."""
+        """‖x_i‖ (N,), rounded up; 0 for zero rows alone."""
         norms = np.empty(self.n_samples)
         for rows, block in self.features.blocks():
-            norms[rows] = np.linalg.norm(block, axis=1)
+            norms[rows] = row_norm_bounds(block)
         return norms
 
     def _transpose(self, values: np.ndarray) -> np.ndarray:
@@ -413,12 +471,59 @@ class SoftmaxObjective:
 
 def ridge_gradient(
     features: Features, deviations: np.ndarray, weight_decay: float, weights: np.ndarray
-) -> np.ndarray:
-    """Xᵀ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective."""
-    out = np.zeros_like(weights)
+) -> tuple[np.ndarray, float]:
+    """Xᵀ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective, and its rounding.
+
+    With R = XW − D the rounding is at most, entry by entry,
+    |X|ᵀ(γ_{d+2}(|X||W| + |D|) + γ_{N+4}|R|)/N + γ_4 λ|W| and what underflows; the second number
+    returned is the Frobenius norm of that. Columns of very different lengths keep their own scales.
+    """
+    n, d = features.n_samples, features.n_features
+    out, rounding = np.zeros_like(weights), np.zeros_like(weights)
     for rows, block in features.blocks():
-        out += block.T @ (block @ weights - deviations[rows])
-    return out / features.n_samples + weight_decay * weights
+        given, sizes = deviations[rows], np.abs(block)
+        residual = block @ weights - given
+        out += block.T @ residual
+        errors = gamma(d + 2) * (sizes @ np.abs(weights) + np.abs(given))
+        errors += gamma(n + 4) * np.abs(residual) + d * UNDERFLOW
+        rounding += sizes.T @ errors
+    out = out / n + weight_decay * weights
+    rounding = (1.0 + gamma(n + d + 16)) * rounding / n + 4.0 * UNDERFLOW
+    rounding += gamma(4) * weight_decay * np.abs(weights)
+    return out, norm_bound(rounding)
+
+
+def closed_form_error(
+    spectrum: Spectrum,
+    deviations: np.ndarray,
+    weight_decay: float,
+    weights: np.ndarray,
+    found: np.ndarray,
+) -> float:
+    """Bound ‖F − h(G) D‖_F, h(s) = s/(s + Nλ), for any F (N, K) and weights W near those of F.
+
+    The linearized head is this with Kλ for λ and W/K for W. For every W, with the gradient g of
+    ``ridge_gradient``, XW − h(G)D = X(XᵀX + Nλ)⁻¹ N g, and Nσ/(σ² + Nλ) ≤ ½√(N/λ), so
+
+        ‖F − h(G)D‖ ≤ ‖F − XW‖ + ½√(N/λ) ‖g‖,
+
+    used at W after a Newton step by ``spectrum``, which decides how tight this is and no more.
+    """
+    features = spectrum.features
+    n, d = features.n_samples, features.n_features
+    step = spectrum.basis.T @ ridge_gradient(features, deviations, weight_decay, weights)[0]
+    step /= (spectrum.eigenvalues / n + weight_decay)[:, None]
+    weights = weights - spectrum.basis @ step
+    gradient, rounding = ridge_gradient(features, deviations, weight_decay, weights)
+    apart = np.empty_like(found)
+    for rows, block in features.blocks():
+        sizes = np.abs(block) @ np.abs(weights) + np.abs(found[rows])
+        apart[rows] = np.abs(found[rows] - block @ weights)
+        apart[rows] += gamma(d + 2) * sizes + d * UNDERFLOW
+    slope = 0.5 * float(np.sqrt(n / weight_decay))
+    bound = slope * (norm_bound(gradient) + rounding) + norm_bound(apart)
+    # ‖h(G)D‖ ≤ ‖D‖
+    return min((1.0 + gamma(d + 16)) * bound, norm_bound(found) + norm_bound(deviations))
 
 
 def mean_curvature(probabilities: np.ndarray) -> float:

@@ -17,9 +17,16 @@ from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.filters import filter_over_eigenvalue
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
-from gramlab.heads.objective import ridge_gradient
-from gramlab.rounding import gamma
+from gramlab.heads.fit import (
+    ClosedFormFit,
+    SolveStats,
+    Targets,
+    as_features,
+    stored_rounding,
+    target_deviations,
+)
+from gramlab.heads.objective import closed_form_error, ridge_gradient
+from gramlab.rounding import gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum
 
 __all__ = ["RidgeHead"]
@@ -51,7 +58,7 @@ class RidgeHead:
         features: Features | np.ndarray,
         targets: Targets | np.ndarray,
         start: np.ndarray | None = None,
-    ) -> Fit:
+    ) -> ClosedFormFit:
         """Fit to targets T (N, K) whose rows sum to 1; ``start`` is not needed.
 
         Raises
@@ -61,13 +68,19 @@ class RidgeHead:
         """
         features = as_features(features, targets)
         deviations = target_deviations(targets, features.n_samples, signed=True)
-        spectrum = Spectrum.of(features)
+        mu = features.n_samples * self.weight_decay
+        spectrum = Spectrum.of(features, mu)
         z = spectrum.coordinates
-        scale = filter_over_eigenvalue(spectrum.eigenvalues, features.n_samples * self.weight_decay)
+        scale = filter_over_eigenvalue(spectrum.eigenvalues, mu)
         coefficients = scale[:, None] * (z.T @ deviations)
-        found = z @ coefficients
-        return Fit(
-            weights=spectrum.basis @ coefficients,
+        weights, found = spectrum.basis @ coefficients, z @ coefficients
+
+        def bound_error() -> float:
+            error = closed_form_error(spectrum, deviations, self.weight_decay, weights, found)
+            return stored_rounding(targets, deviations) + error
+
+        return ClosedFormFit(
+            weights=weights,
             deviations=found,
             probabilities=found + 1.0 / deviations.shape[1],
             link=_shifted,
@@ -76,6 +89,7 @@ class RidgeHead:
             certify=partial(_certificate, features, deviations, self.weight_decay),
             training_logits=lambda: found,
             linear=True,
+            bound_error=bound_error,
         )
 
 
@@ -83,18 +97,14 @@ def _certificate(
     features: Features, deviations: np.ndarray, weight_decay: float, weights: np.ndarray
 ) -> Certificate:
     """Bounds from the gradient of the ridge objective; strongly convex with the same modulus."""
-    gradient = ridge_gradient(features, deviations, weight_decay, weights)
-    start = ridge_gradient(features, deviations, weight_decay, np.zeros_like(weights))
-    square = sum(float(np.vdot(block, block)) for _, block in features.blocks())
-    n, d = features.n_samples, features.n_features
-    size = square * float(np.linalg.norm(weights))
-    size += np.sqrt(square) * float(np.linalg.norm(deviations))
+    gradient, rounding = ridge_gradient(features, deviations, weight_decay, weights)
+    start, _ = ridge_gradient(features, deviations, weight_decay, np.zeros_like(weights))
     return Certificate(
-        gradient_norm=float(np.linalg.norm(gradient)),
-        gradient_rounding=float(gamma(n + d + 8) * size / n),
-        start_gradient_norm=float(np.linalg.norm(start)),
+        gradient_norm=norm_bound(gradient),
+        gradient_rounding=rounding,
+        start_gradient_norm=norm_bound(start),
         decrement=float("inf"),
         weight_decay=weight_decay,
-        max_row_norm=float(np.sqrt(square)),
-        logit_rounding=2.0 * gamma(d) * float(np.linalg.norm(weights)),
+        max_row_norm=max(float(row_norm_bounds(block).max()) for _, block in features.blocks()),
+        logit_rounding=2.0 * gamma(features.n_features) * norm_bound(weights),
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from gramlab.heads.fit import Targets, target_deviations
 from gramlab.heads.objective import Evaluation, SoftmaxObjective
 from gramlab.rounding import gamma
 from gramlab.sharded import ShardedFeatures, together
-from gramlab.spectrum import Spectrum
+from gramlab.spectrum import Spectrum, check_scale
 from gramlab.targets import OneHotRows
 
 __all__ = ["ShardedCoordinates", "ShardedObjective", "sharded_objective"]
@@ -84,6 +84,8 @@ class ShardedObjective(SoftmaxObjective):
     features: Any
     target_deviations: Any
 
+    exponential_units: ClassVar[int] = 32
+
     @property
     def streams(self) -> bool:
         """True: nothing of size (N, d) or (N, K) is brought to a host."""
@@ -91,8 +93,14 @@ class ShardedObjective(SoftmaxObjective):
 
     @property
     def max_row_norm(self) -> float:
-        """max_i ‖x_i‖."""
-        return self.features.max_row_norm
+        """max_i ‖x_i‖, rounded up."""
+        return self.features.max_row_norm * (1.0 + gamma(self.features.n_features + 8))
+
+    @property
+    def mean_square_norm(self) -> float:
+        """Σ_i ‖x_i‖²/N, rounded up."""
+        length = self.n_samples + self.features.n_features
+        return self.features._memo["trace"] / self.n_samples * (1.0 + gamma(length + 8))
 
     def evaluate(self, weights: np.ndarray) -> Evaluation:
         """Value, gradient and mean curvature at W (d, K), in one pass."""
@@ -109,18 +117,17 @@ class ShardedObjective(SoftmaxObjective):
 
         ``logits`` are not used: they are computed from ``weights``.
         """
-        k, weight_norm = self.n_classes, float(np.linalg.norm(weights))
         with device.float64():
             total = _rounding_sum(
                 self.features.x,
                 self.target_deviations,
                 _float64(weights),
                 gamma(self.n_samples + 4),
-                gamma(k + 32),
-                gamma(self.features.n_features) * weight_norm,
+                gamma(self.n_classes + self.exponential_units),
+                self._logit_errors(1.0, weights),
             )
             total = float(total)
-        return total / self.n_samples + gamma(4) * self.weight_decay * weight_norm
+        return self._rounding_of(total, weights)
 
     def certificate(self, weights: np.ndarray) -> Certificate:
         """Certify W as in memory, all of it now: a process that asked later would wait alone."""
@@ -195,7 +202,7 @@ def sharded_objective(
     InvalidTargets, NotEnoughMemory
         If they are malformed, or do not fit.
     InvalidFeatures
-        If another process refused its own.
+        If another process refused its own, or all are too small or too large (``check_scale``).
     InvalidSetting
         If K, λ or ``settings`` differ between processes.
     """
@@ -208,6 +215,7 @@ def sharded_objective(
             )
         return deviations
 
+    check_scale(features)
     deviations = together(checked)
     told = device.gathered([deviations.shape[1], weight_decay, *settings])
     if (told != told[0]).any():
@@ -263,15 +271,22 @@ def _rounding_sum(
     of_softmax: jax.Array,
     of_logits: jax.Array,
 ) -> jax.Array:
-    """The sum over rows in ``SoftmaxObjective.gradient_rounding``; 0 for a row of zeros."""
+    """The sum over rows in ``SoftmaxObjective.gradient_rounding``; 0 for a row of zeros.
+
+    Rows whose squares underflow are 1e80 times smaller than the largest: lost in what the sum is
+    rounded up by.
+    """
     x = x.astype(jnp.float64)
     k = weights.shape[1]
     p = jax.nn.softmax(x @ weights, axis=1)
     norms = jnp.linalg.norm(x, axis=1)
     residuals = jnp.linalg.norm(p - 1.0 / k - targets, axis=1)
-    evaluation = of_softmax * (jnp.sqrt(float(k)) * p.max(axis=1) + 2.0) + gamma(4)
-    jacobian = 2.02 * (p * (1.0 - p)).max(axis=1)
-    return jnp.vdot(norms, of_rows * residuals + evaluation + of_logits * norms * jacobian)
+    evaluation = of_softmax * (jnp.sqrt(float(k)) * p.max(axis=1) + 2.0)
+    largest = (p * (1.0 - p)).max(axis=1) + of_softmax
+    errors = of_logits * norms
+    jacobian = jnp.minimum(0.5, 2.0 * largest * jnp.exp(2.0 * errors))
+    moved = jnp.minimum(jnp.sqrt(2.0), jacobian * errors)
+    return jnp.vdot(norms, of_rows * residuals + evaluation + moved)
 
 
 @jax.jit

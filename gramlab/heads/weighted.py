@@ -27,7 +27,7 @@ from gramlab.heads.objective import (
     softmax_deviations,
 )
 from gramlab.heads.streamed import minimize_streamed
-from gramlab.rounding import gamma
+from gramlab.rounding import gamma, norm_bound
 from gramlab.spectrum import Spectrum
 
 __all__ = ["WeightedObjective", "WeightedSoftmaxHead", "relative_weights"]
@@ -97,6 +97,12 @@ class WeightedObjective(SoftmaxObjective):
 
         return self.features._memo.once(("weighted spectrum", self.row_weights.tobytes()), make)
 
+    @cached_property
+    def mean_square_norm(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Σ_i w_i ‖x_i‖²/Σw, rounded up."""
+        total = float(self.row_weights @ np.square(self.row_norms))
+        return total / self.n_samples * (1.0 + gamma(self.n_samples + 16))
+
     def value(self, weights: np.ndarray) -> float:
         """L(W; T, w)."""
         return self.evaluate(weights).value + math.log(self.n_classes)
@@ -125,12 +131,10 @@ class WeightedObjective(SoftmaxObjective):
         The weights' own rounding and their product with a residual add γ_8 ‖x_i‖ ‖P_i − T_i‖.
         """
         probabilities = softmax(self.logits(weights) if logits is None else logits)
-        norm = float(np.linalg.norm(weights))
-        rows = self._rounding_rows(self.row_norms, probabilities, self.targets, norm)
+        rows = self._rounding_rows(self.row_norms, probabilities, self.targets, weights)
         residuals = np.linalg.norm(probabilities - self.targets, axis=1)
         rows = rows + gamma(8) * self.row_norms * residuals
-        total = (1.0 + gamma(8)) * float(self.row_weights @ rows)
-        return total / self.n_samples + gamma(4) * self.weight_decay * norm
+        return self._rounding_of((1.0 + gamma(8)) * float(self.row_weights @ rows), weights)
 
     def _transpose(self, values: np.ndarray) -> np.ndarray:
         """Xᵀ diag(w) B/Σw (d, k) for B (N, k)."""
@@ -233,7 +237,7 @@ class WeightedSoftmaxHead:
         norm = objective._start_norm
         if norm == 0.0:  # uniform targets: the optimum is W = 0
             return zero, SolveStats(method)
-        if start is not None and not np.linalg.norm(objective.gradient(start)) < norm:
+        if start is not None and not norm_bound(objective.gradient(start)) < norm:
             start = None
         target = _SAFETY * math.sqrt(self.tolerance) * norm
         found = minimize_streamed(objective, start, target, self.max_passes)
@@ -242,7 +246,7 @@ class WeightedSoftmaxHead:
             target, limit = math.sqrt(self.polish) * norm, max(_POLISH_PASSES, int(passes))
             found = minimize_streamed(objective, found.weights, target, limit)
             passes, iterations = passes + found.passes, iterations + found.iterations
-        gap = (float(np.linalg.norm(objective.gradient(found.weights))) / norm) ** 2
+        gap = (norm_bound(objective.gradient(found.weights)) / norm) ** 2
         if gap <= self.tolerance:
             outcome = "converged"
         message = _message(outcome, gap, passes)
