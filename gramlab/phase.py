@@ -24,32 +24,18 @@ from flint import arb, ctx, fmpq
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
+from gramlab.exact_numbers import exact_number
 from gramlab.labels import corruption_matrix
-from gramlab.population import ClassBlockModel, TypePredictions
+from gramlab.population import ClassBlockModel
 
 __all__ = ["Condition", "PhaseDiagram", "condition", "exact_number", "phase_diagram"]
 
 AXES = ("rate", "weight_decay", "round")
 _FLOAT_MARGIN = 32.0 * 2.0**-52  # several times the rounding errors of the float64 formula
 _BALL_BITS = (128, 512, 2048)
-_TIE = 1e-12  # as in TypePredictions.perfect: smaller margins are left undecided
 
 Number = int | float | str | Fraction | Decimal
 Method = Literal["float64", "ball", "rational"]
-
-
-def exact_number(name: str, value: object) -> Fraction:
-    """The rational number that a setting stands for; InvalidSetting if there is none."""
-    try:
-        if isinstance(value, (str, Fraction, Decimal)):
-            return Fraction(value)
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            return Fraction(int(value))
-    except (ValueError, OverflowError, ZeroDivisionError) as problem:
-        raise InvalidSetting(
-            f"{name} must be a finite number, got {value!s}; write it as 0.3 or 3/10"
-        ) from problem
-    return Fraction(repr(validation.check_finite(name, value)))
 
 
 @dataclass(frozen=True)
@@ -227,6 +213,8 @@ class PhaseDiagram:
     exact : (len(y), len(x)) object
         True or False as certified for the exact head; None where it was not computed, or where
         the certificate leaves it open.
+    undecided : (len(y), len(x)) bool
+        Where it was computed and the certificate leaves it open.
     decided_by : (len(y), len(x)) str
         Arithmetic that decided the theory cell: "float64", "ball" or "rational".
     """
@@ -240,6 +228,7 @@ class PhaseDiagram:
     fixed: Fraction
     theory: np.ndarray
     exact: np.ndarray
+    undecided: np.ndarray
     decided_by: np.ndarray
 
     @property
@@ -273,17 +262,19 @@ class PhaseDiagram:
             "fixed": {self.fixed_axis: _plain(self.fixed_axis, [self.fixed])[0]},
             "theory": self.theory.tolist(),
             "exact": self.exact.tolist(),
+            "undecided": self.undecided.tolist(),
             "disagree": self.disagree.tolist(),
             "decided_by": self.decided_by.tolist(),
         }
 
     def as_csv(self) -> str:
-        """One line per cell; an undecided exact cell is empty."""
-        lines = [f"{self.x_axis},{self.y_axis},theory,exact,decided_by"]
+        """One line per cell; an exact cell that was not computed or is undecided is empty."""
+        lines = [f"{self.x_axis},{self.y_axis},theory,exact,decided_by,undecided"]
         ys, xs = _plain(self.y_axis, self.y), _plain(self.x_axis, self.x)
         for (i, y), (j, x) in product(enumerate(ys), enumerate(xs)):
             exact = "" if self.exact[i, j] is None else int(self.exact[i, j])
-            lines.append(f"{x!r},{y!r},{int(self.theory[i, j])},{exact},{self.decided_by[i, j]}")
+            cells = int(self.theory[i, j]), exact, self.decided_by[i, j], int(self.undecided[i, j])
+            lines.append(f"{x!r},{y!r},{','.join(map(str, cells))}")
         return "\n".join(lines) + "\n"
 
 
@@ -338,6 +329,7 @@ def phase_diagram(
     shape = tuple(map(len, (rates, decays, rounds)))
     theory = np.zeros(shape, dtype=bool)
     exact = np.full(shape, None, dtype=object)
+    undecided = np.zeros(shape, dtype=bool)
     decided_by = np.full(shape, "float64", dtype="<U8")
     for (i, r), (j, w) in product(enumerate(rates), enumerate(decays)):
         if progress is not None:
@@ -348,24 +340,16 @@ def phase_diagram(
         for h, t in enumerate(rounds):
             theory[i, j, h], decided_by[i, j, h] = theorem.decide(int(t))
             if t <= max_rounds:
-                exact[i, j, h] = _certified(population.exact(int(t)))
+                exact[i, j, h] = population.exact(int(t)).verdict
+                undecided[i, j, h] = exact[i, j, h] is None
     fixed = next(name for name in AXES if name not in (x_axis, y_axis))
     order = [AXES.index(name) for name in (fixed, y_axis, x_axis)]
-    grids = [grid.transpose(order)[0].copy() for grid in (theory, exact, decided_by)]
+    grids = [grid.transpose(order)[0].copy() for grid in (theory, exact, undecided, decided_by)]
     for grid in grids:
         grid.flags.writeable = False
     return PhaseDiagram(
         model, kind, x_axis, y_axis, values[x_axis], values[y_axis], values[fixed][0], *grids
     )
-
-
-def _certified(found: TypePredictions) -> bool | None:
-    """Perfect, not perfect, or None where the certificate leaves it open."""
-    if found.perfect:
-        return True
-    values = found.deviations if found.logits is None else found.logits
-    wrong = found.margins < -(found.margin_bound + _TIE * np.ptp(values, axis=1))
-    return False if bool(wrong.any()) else None
 
 
 def _values(name: str, given: Any, on_axis: bool) -> tuple[Fraction, ...]:

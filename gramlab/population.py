@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.exact_numbers import ExactCorruption, exact_number
 from gramlab.features import Features
 from gramlab.filters import filter_power
 from gramlab.labels import CorruptedLabels, corrupt_labels
 from gramlab.streams import stream
-from gramlab.type_space import AlikeTypes, TypePredictions, Types, class_relation, solve_types
+from gramlab.type_rounds import BITS, ExactRounds, closed_form
+from gramlab.type_space import TypePredictions, Types, types_of
 
 __all__ = [
     "BlockEigenvalue",
@@ -118,14 +121,22 @@ class ClassBlockModel:
         return np.arange(self.n_classes) // self._size
 
     @property
+    def exact_spectrum(self) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+        """The four eigenvalues of the decimals that the correlations print as."""
+        n, m, k = self.samples_per_class, self._size, self.n_classes
+        between = self.superclass if self.superclass_size is None else self.between
+        within, near, far = (
+            exact_number("correlation", x) for x in (self.within, self.superclass, between)
+        )
+        a = 1 - within
+        b = a + n * (within - near)
+        c = b + n * m * (near - far)
+        return a, b, c, c + n * k * far
+
+    @property
     def spectrum(self) -> np.ndarray:
         """(s_A, s_B, s_C, s_D): inside a class, class and superclass differences, all ones."""
-        n, m, k = self.samples_per_class, self._size, self.n_classes
-        a = 1.0 - self.within
-        b = a + n * (self.within - self.superclass)
-        between = self.superclass if self.superclass_size is None else self.between
-        c = b + n * m * (self.superclass - between)
-        return np.array([a, b, c, c + n * k * between])
+        return np.array([float(s) for s in self.exact_spectrum])
 
     def eigenvalues(self) -> tuple[BlockEigenvalue, ...]:
         """Eigenvalues with multiplicities and eigenspaces; empty eigenspaces are left out."""
@@ -283,7 +294,8 @@ class Population:
     model: ClassBlockModel
     matrix: np.ndarray
     weight_decay: float
-    _exact: list[TypePredictions] = field(default_factory=list, repr=False)
+    _rounds: list[ExactRounds] = field(default_factory=list, repr=False)
+    _decided: dict[int, TypePredictions] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Check λ."""
@@ -319,27 +331,44 @@ class Population:
         }
 
     @cached_property
+    def corruption(self) -> ExactCorruption:
+        """C in the rationals it stands for: what the iterates are those of."""
+        return ExactCorruption.of(self.matrix)
+
+    @cached_property
     def types(self) -> Types:
-        """Types of this population: three representatives where classes are alike, else all."""
-        relation = class_relation(self.model.superclasses)
-        alike = all(np.ptp(self.matrix[relation == r]) <= 4e-16 for r in np.unique(relation))
-        return AlikeTypes(self.model, self.matrix) if alike else Types(self.model, self.matrix)
+        """Types of this population: as few as its symmetry allows."""
+        return types_of(self.model, self.corruption)
 
     def linearized(self, round: int) -> TypePredictions:
         """Closed form at round t ≥ 1: ``p^t`` of each eigenspace on its part of the labels."""
         validation.check_integer("round", round, 1)
-        types = self.types
-        found = types.spectral(types.targets, self.factors(round))
-        return TypePredictions(types.true, types.given, found, np.zeros(len(found)))
+        decay = exact_number("weight_decay", self.weight_decay)
+        return closed_form(self.types, self.model.n_classes * self.model.n_samples * decay, round)
 
     def exact(self, round: int) -> TypePredictions:
-        """Exact softmax head at round t, certified; earlier rounds are solved and kept."""
+        """Exact softmax head at round t, certified against the true iterate of that round.
+
+        Rounds are solved in float64, and in longer numbers from the round on that float64 leaves
+        undecided; they are kept.
+        """
         validation.check_integer("round", round, 1)
-        while len(self._exact) < round:
-            before = self._exact[-1] if self._exact else None
-            targets = self.types.targets if before is None else before.deviations
-            self._exact.append(solve_types(self.types, self.weight_decay, targets, before))
-        return self._exact[round - 1]
+        if round not in self._decided:
+            self._decided[round] = self._decide(round)
+        return self._decided[round]
+
+    def _decide(self, round: int) -> TypePredictions:
+        decay = exact_number("weight_decay", self.weight_decay)
+        # A later round is no easier to decide than an earlier one: shorter numbers are past.
+        for level in range(max(len(self._rounds) - 1, 0), len(BITS) + 1):
+            if level == len(self._rounds):
+                coarser = self._rounds[-1] if self._rounds else None
+                bits = BITS[max(level - 1, 0)]
+                self._rounds.append(ExactRounds(self.types, decay, bits, coarser))
+            found = self._rounds[level].predictions(round)
+            if found.verdict is not None:
+                return found
+        return found
 
     def at(self, kind: Literal["linearized", "exact"], round: int) -> TypePredictions:
         """``linearized(round)`` or ``exact(round)``, by name."""
@@ -350,9 +379,19 @@ class Population:
     def first_perfect_round(
         self, kind: Literal["linearized", "exact"], max_rounds: int = 100
     ) -> int | None:
-        """The first round with 100 % population accuracy, or None within ``max_rounds``."""
+        """The first round certified to have 100 % population accuracy; None within ``max_rounds``.
+
+        ``undecided_rounds`` has the rounds before it that could be perfect as well.
+        """
         validation.check_integer("max_rounds", max_rounds, 1)
         return next((t for t in range(1, max_rounds + 1) if self.at(kind, t).perfect), None)
+
+    def undecided_rounds(
+        self, kind: Literal["linearized", "exact"], max_rounds: int = 100
+    ) -> tuple[int, ...]:
+        """Rounds up to the first perfect one, or ``max_rounds``, that are left undecided."""
+        last = self.first_perfect_round(kind, max_rounds) or max_rounds
+        return tuple(t for t in range(1, last + 1) if self.at(kind, t).verdict is None)
 
     def minimum_rounds(self) -> float:
         """t* = ln(1 + 1/Δ)/ln ρ, Δ the least C_kk − C_kl over l with C_kl > 0 (paper).
@@ -398,6 +437,6 @@ class Population:
         true = validation.check_integer("true", true, 0, self.model.n_classes - 1)
         spectrum = self.model.spectrum
         factors = (1.0 - spectrum[0] / spectrum) * self.factors(round)
-        types = Types(self.model, self.matrix)
+        types = Types(self.model, self.corruption)
         found = types.spectral(types.targets, factors)[np.flatnonzero(types.true == true)[0]]
         return found + 1.0 / self.model.n_classes

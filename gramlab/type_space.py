@@ -1,24 +1,36 @@
-"""Types: the few kinds of rows on which a population's predictions live, and the exact head there.
+"""Types: the few kinds of rows on which a population's predictions live.
 
-All rows with the same (true, given) pair share one prediction. The block Gram matrix acts on
-functions of types through four orthogonal projections; where the noise treats all classes alike,
-three types stand for all of them.
+All rows with the same (true, given) pair share one prediction, and the block Gram matrix acts on
+functions of types through four orthogonal projections. Where a group of renamings of the classes
+leaves the corruption as it is and takes each class to each other, the types of class 0 stand for
+all; where C only knows same class, same superclass and other, three types do.
+
+By these renamings the mean over all rows of a softmax iterate is exactly uniform. Types that stand
+for others have this built in: that direction is filtered least, so that rounding in it would
+outlive the signal of late rounds.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from fractions import Fraction
+from typing import Any, Protocol
 
 import numpy as np
 
 from gramlab import errors
-from gramlab.heads.objective import softmax, softmax_deviations
+from gramlab.class_symmetry import class_relation, regular_symmetry
+from gramlab.exact_numbers import ExactCorruption
 
-__all__ = ["AlikeTypes", "BlockModel", "TypePredictions", "Types", "class_relation", "solve_types"]
-
-_TIE = 1e-12  # margins below this share of the signal count as ties: no round decides them
+__all__ = [
+    "AlikeTypes",
+    "BlockModel",
+    "TransitiveTypes",
+    "TypePredictions",
+    "Types",
+    "types_of",
+]
 
 
 class BlockModel(Protocol):
@@ -40,32 +52,45 @@ class BlockModel(Protocol):
         ...
 
     @property
-    def spectrum(self) -> np.ndarray:
+    def exact_spectrum(self) -> tuple[Fraction, Fraction, Fraction, Fraction]:
         """The four eigenvalues."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TypePredictions:
-    """Predictions of one round by type.
+    """Predictions of one round by type, and what is certified of them.
 
     Attributes
     ----------
     true, given : (A,)
-        True and given class of each type; one representative each where classes are alike.
+        True and given class of each type. Where classes can be renamed into each other, the types
+        of class 0 stand for all, or one of each relation to it.
     deviations : (A, K)
         p − 1/K.
+    margins : (A,)
+        True class over the best other class, in logits if there are any, else in p; taken before
+        it was rounded to float64.
     margin_bound : (A,)
-        How much the margin in logits can differ from the exact one; 0 for closed forms.
+        How much a margin can differ from that of the true iterate, the errors of all earlier
+        rounds included; 0 for closed forms.
+    sign : (A,), int
+        1 where the true iterate is certified right, −1 where certified wrong, else 0: undecided, or
+        of closed forms a tie.
     logits : (A, K) or None
         Logits of the exact head.
+    renamings : (K, K), int, or None
+        Row k renames the classes so that class 0 becomes k.
     """
 
     true: np.ndarray
     given: np.ndarray
     deviations: np.ndarray
+    margins: np.ndarray
     margin_bound: np.ndarray
+    sign: np.ndarray
     logits: np.ndarray | None = None
+    renamings: np.ndarray | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -73,72 +98,186 @@ class TypePredictions:
         return self.deviations + 1.0 / self.deviations.shape[1]
 
     def of(self, true: int, given: int) -> np.ndarray:
-        """Prediction (K,) of the type (true, given), relabelled if a representative stands for it.
+        """Prediction (K,) of the type (true, given), renamed if another type stands for it.
 
         Raises
         ------
         InvalidSetting
             If no sample is of that type.
         """
+        back = None
+        if self.renamings is not None:
+            back = np.argsort(self.renamings[true])
+            true, given = 0, int(back[given])
         where = np.flatnonzero((self.true == true) & (self.given == given))
         if not len(where):
             raise errors.InvalidSetting(
                 f"no type (true {true}, given {given}) among {len(self.true)} types: its share is "
                 "0, or another type stands for it (classes are alike here)"
             )
-        return self.probabilities[where[0]]
-
-    @property
-    def margins(self) -> np.ndarray:
-        """True class over the best other class, in logits if there are any, else in p (A,)."""
-        values = self.deviations if self.logits is None else self.logits
-        rows = np.arange(len(self.true))
-        others = values.copy()
-        others[rows, self.true] = -np.inf
-        return values[rows, self.true] - others.max(axis=1)
+        found = self.probabilities[where[0]]
+        return found if back is None else found[back]
 
     @property
     def perfect(self) -> bool:
-        """Whether every type is predicted as its true class, by more than the certificate."""
-        values = self.deviations if self.logits is None else self.logits
-        return bool(np.all(self.margins > self.margin_bound + _TIE * np.ptp(values, axis=1)))
+        """Whether every type is certified to be predicted as its true class."""
+        return bool((self.sign > 0).all())
 
-
-def class_relation(superclasses: np.ndarray) -> np.ndarray:
-    """0 same class, 1 same superclass, 2 other superclass, for each pair of classes (K, K)."""
-    same = superclasses[:, None] == superclasses[None, :]
-    relation = np.where(same, 1, 2)
-    np.fill_diagonal(relation, 0)
-    return relation
+    @property
+    def verdict(self) -> bool | None:
+        """Perfect, certified not to be, or None where that is undecided; ties are not perfect."""
+        if self.perfect:
+            return True
+        return False if ((self.sign < 0) | (self.margin_bound == 0.0)).any() else None
 
 
 class Types:
-    """Every (true, given) pair with a positive share, and the Gram matrix acting on them."""
+    """Every (true, given) pair with a positive share, and the Gram matrix acting on them.
 
-    def __init__(self, model: BlockModel, matrix: np.ndarray) -> None:
-        self.model = model
-        self.true, self.given = np.nonzero(matrix)
-        self.share = matrix[self.true, self.given] / model.n_classes  # of all rows
+    Parameters
+    ----------
+    model
+        The block model.
+    corruption
+        C.
+    number, dtype
+        What makes a rational a number of the kind to compute with, and NumPy's dtype of those.
+    """
+
+    renamings: np.ndarray | None = None
+
+    def __init__(
+        self,
+        model: BlockModel,
+        corruption: ExactCorruption,
+        number: Callable[[Fraction], Any] = float,
+        dtype: type = float,
+    ) -> None:
+        self.model, self.corruption, self.number, self.dtype = model, corruption, number, dtype
         k = model.n_classes
-        self.targets = np.eye(k)[self.given] - 1.0 / k
+        positive = np.array([value > 0 for value in corruption.values])[corruption.codes]
+        self.true, self.given = self._present(positive)
+        shares = corruption.array(number, dtype)[self.true, self.given]
+        self.share = shares * self._multiplicity() * number(self._weight())  # of all rows
+        targets = np.full((len(self.true), k), number(Fraction(-1, k)), dtype=dtype)
+        targets[np.arange(len(self.true)), self.given] = number(1 - Fraction(1, k))
+        self.targets = targets
 
-    def spectral(self, values: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    def using(self, number: Callable[[Fraction], Any], dtype: type) -> Types:
+        """The same types in another kind of numbers."""
+        return type(self)(self.model, self.corruption, number, dtype)
+
+    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        true, given = np.nonzero(positive)
+        self._starts = np.flatnonzero(np.diff(true, prepend=-1))
+        return true, given
+
+    def _multiplicity(self) -> np.ndarray | int:
+        return 1
+
+    def _weight(self) -> Fraction:
+        """Of the rows of one class among all that are counted."""
+        return Fraction(1, self.model.n_classes)
+
+    def spectral(self, values: np.ndarray, factors: Any) -> np.ndarray:
         """Factors times the four projections of values (A, K): a function of G, on types."""
         k = self.model.n_classes
-        weighted = self.share[:, None] * values
-        by_class = np.zeros((k, k))
-        np.add.at(by_class, self.true, weighted)
-        by_class *= k  # class means
+        by_class = k * np.add.reduceat(self.share[:, None] * values, self._starts, axis=0)
         group = self.model.superclasses
-        by_group = np.stack([by_class[group == s].mean(axis=0) for s in range(group[-1] + 1)])
-        overall = by_class.mean(axis=0)
+        groups = int(group[-1]) + 1
+        by_group = by_class.reshape(groups, k // groups, k).sum(axis=1) / (k // groups)
+        overall = by_class.sum(axis=0) / k
         a, b, c, d = factors
         of_class = (b - a) * by_class + (c - b) * by_group[group] + (d - c) * overall
         return a * values + of_class[self.true]
 
-    def inner(self, left: np.ndarray, right: np.ndarray) -> float:
+    def symmetrized(self, values: np.ndarray) -> np.ndarray:
+        """Values (A, K), made such that types which stand for others can."""
+        return values
+
+    def inner(self, left: np.ndarray, right: np.ndarray) -> Any:
         """(1/N) Σ_i ⟨left_i, right_i⟩ over all rows."""
-        return float(np.einsum("a,ak,ak->", self.share, left, right))
+        return (self.share * (left * right).sum(axis=1)).sum()
+
+    def closed_form(self, factors: Any) -> np.ndarray:
+        """Deviations (A, K) of the linear head: factors on the parts of the labels.
+
+        The parts are exact before they meet a factor, so that one that vanishes does vanish.
+        """
+        corruption, k = self.corruption, self.model.n_classes
+        group = self.model.superclasses
+        one = Fraction(1)
+        overall = corruption.mean(slice(None))
+        of_group = {s: corruption.mean(group == s) for s in np.unique(group[self.true])}
+        a, b, c, d = factors
+        out = np.empty((len(self.true), k), dtype=self.dtype)
+        of_class: dict[int, np.ndarray] = {}
+        for i, (true, given) in enumerate(zip(self.true, self.given, strict=True)):
+            if true not in of_class:
+                parts = zip(corruption.mean([true]), of_group[group[true]], overall, strict=True)
+                of_class[true] = np.array(
+                    [
+                        b * self.number(own - near)
+                        + c * self.number(near - every)
+                        + d * self.number(every - one / k)
+                        - a * self.number(own)
+                        for own, near, every in parts
+                    ],
+                    dtype=self.dtype,
+                )
+            out[i] = of_class[true]
+            out[i, given] += a
+        return out
+
+
+class TransitiveTypes(Types):
+    """Types of class 0, where a group of renamings takes it to each other class just once.
+
+    The renamings leave C and the superclasses what they are, so the iterates, which are unique, are
+    renamed with the classes: class k's mean is class 0's, renamed.
+    """
+
+    def __init__(
+        self,
+        model: BlockModel,
+        corruption: ExactCorruption,
+        number: Callable[[Fraction], Any] = float,
+        dtype: type = float,
+        *,
+        renamings: np.ndarray,
+    ) -> None:
+        self.renamings = renamings
+        near = np.flatnonzero(model.superclasses == model.superclasses[0])
+        self._near = np.argsort(
+            renamings[near], axis=1
+        )  # where an entry of class k's mean comes from
+        super().__init__(model, corruption, number, dtype)
+
+    def using(self, number: Callable[[Fraction], Any], dtype: type) -> Types:
+        """The same types in another kind of numbers."""
+        assert self.renamings is not None
+        return TransitiveTypes(self.model, self.corruption, number, dtype, renamings=self.renamings)
+
+    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given = np.flatnonzero(positive[0])
+        return np.zeros_like(given), given
+
+    def _weight(self) -> Fraction:
+        return Fraction(1)
+
+    def spectral(self, values: np.ndarray, factors: Any) -> np.ndarray:
+        """As for all types. The mean over all rows is constant over classes and left out.
+
+        So is the mean over classes of each row, which no softmax sees: what is computed belongs to
+        the values less that mean, and the norm of a gradient is at most as computed.
+        """
+        of_class = (self.share[:, None] * values).sum(axis=0)
+        a, b, c, _ = factors
+        return a * values + ((b - a) * of_class + (c - b) * self._of_group(of_class))
+
+    def _of_group(self, of_class: np.ndarray) -> np.ndarray:
+        """Mean over the superclass of class 0."""
+        return of_class[self._near].sum(axis=0) / len(self._near)
 
 
 class AlikeTypes(Types):
@@ -148,115 +287,52 @@ class AlikeTypes(Types):
     superclasses; means over the class's other labels are means over relations.
     """
 
-    def __init__(self, model: BlockModel, matrix: np.ndarray) -> None:
-        super().__init__(model, matrix)
-        relation = class_relation(model.superclasses)[0]
-        counts = np.bincount(relation, minlength=3)
-        first = {r: int(np.flatnonzero(relation == r)[0]) for r in range(3) if counts[r]}
-        present = [r for r in first if matrix[0, first[r]] > 0.0]
-        self.relation, self.counts = relation, counts
-        self.true = np.zeros(len(present), dtype=np.int64)
-        self.given = np.array([first[r] for r in present])
-        self.share = np.array([counts[r] * matrix[0, first[r]] for r in present])
-        k = model.n_classes
-        self.targets = np.eye(k)[self.given] - 1.0 / k
+    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        relation = class_relation(self.model.superclasses)
+        self.relation = relation[0]
+        self.counts = np.bincount(self.relation, minlength=3)
+        first = [int(np.argmax(self.relation == r)) for r in range(3) if self.counts[r]]
+        given = np.array([j for j in first if positive[0, j]])
+        # Classes of equal relations to 0 and to the given one: predictions of them are equal.
+        kinds = 3 * relation[0] + relation[given]
+        self._like = np.array([np.unique(row, return_index=True)[1][_ranks(row)] for row in kinds])
+        return np.zeros_like(given), given
 
-    def spectral(self, values: np.ndarray, factors: np.ndarray) -> np.ndarray:
-        """As for all types, with the class mean spread evenly over each relation."""
-        sums = np.stack([np.bincount(self.relation, row, minlength=3) for row in values])
-        # Mean over class 0 of the entry on a class of each relation.
-        mean = (self.share @ sums) / np.maximum(self.counts, 1)
-        m, k = self.counts[0] + self.counts[1], len(self.relation)
-        own, near, far = mean
-        group_near = (own + (m - 1) * near) / m
-        by_group = np.where(self.relation < 2, group_near, far)
-        overall = (own + (m - 1) * near + (k - m) * far) / k
-        a, b, c, d = factors
-        of_class = (b - a) * mean[self.relation] + (c - b) * by_group + (d - c) * overall
-        return a * values + of_class
+    def symmetrized(self, values: np.ndarray) -> np.ndarray:
+        """Equal entries for classes that are alike; rounding may have told them apart."""
+        return np.take_along_axis(values, self._like, axis=1)
 
+    def _multiplicity(self) -> np.ndarray:
+        return self.counts[self.relation[self.given]]
 
-def solve_types(
-    types: Types, weight_decay: float, targets: np.ndarray, start: TypePredictions | None
-) -> TypePredictions:
-    """The exact head on types, by Newton steps in the whitened function space.
+    def _weight(self) -> Fraction:
+        return Fraction(1)
 
-    With V = K^{1/2} U (K the Gram matrix on types) the objective is
-    (1/N) Σ CE(T_i, softmax(V_i)) + (λ/2) Σ_i ‖U_i‖², the same as that of weights, and its metric at
-    uniform predictions is diagonal in the four eigenspaces.
-    """
-    model, lam = types.model, weight_decay
-    n = model.n_samples
-    spectrum = model.spectrum
-    root = np.sqrt(spectrum)
-
-    def logits_of(u: np.ndarray) -> np.ndarray:
-        return types.spectral(u, root)
-
-    def gradient_of(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        # Gradient density with respect to (1/N) Σ⟨·,·⟩: g_i = K^{1/2}(P − T)_i + Nλ U_i.
-        return types.spectral(softmax_deviations(v) - targets, root) + n * lam * u
-
-    if start is None or start.logits is None:
-        u = np.zeros_like(targets)
-    else:
-        u = types.spectral(start.logits, 1.0 / root)
-    v = logits_of(u)
-    g = gradient_of(u, v)
-    first = math.sqrt(types.inner(targets, types.spectral(targets, spectrum)))
-    best = math.inf
-    for _ in range(200):
-        norm = math.sqrt(types.inner(g, g))
-        if norm <= 1e-15 * first or (norm >= 0.5 * best and norm <= 1e-11 * first):
-            break
-        best = min(best, norm)
-        step = _newton_direction(types, softmax(v), g, spectrum, root, n * lam, min(0.01, norm))
-        change = logits_of(step)
-        size = 1.0
-        slope = types.inner(g, step)
-        for _ in range(60):  # the objective is convex: stop where the slope has not changed sign
-            new = types.inner(gradient_of(u + size * step, v + size * change), step)
-            if abs(new) <= 0.9 * abs(slope):
-                break
-            size *= 0.5
-        u, v = u + size * step, v + size * change
-        g = gradient_of(u, v)
-    v = logits_of(u)
-    g = gradient_of(u, v)
-    # ‖∇_W L‖² = (1/N)·(1/N)Σ‖g_i‖²; ‖W − W*‖ ≤ ‖∇‖/λ; unit rows: a logit difference ≤ √2 of it.
-    gradient = math.sqrt(types.inner(g, g) / n)
-    rounding = 64 * np.finfo(np.float64).eps * first / math.sqrt(n)
-    bound = math.sqrt(2.0) * (gradient + rounding) / lam
-    return TypePredictions(
-        types.true, types.given, softmax_deviations(v), np.full(len(v), bound), v
-    )
+    def spectral(self, values: np.ndarray, factors: Any) -> np.ndarray:
+        """As for the types of class 0, with its mean spread evenly over each relation."""
+        over_types = (self.share[:, None] * values).sum(axis=0)
+        own, near, far = (
+            over_types[self.relation == r].sum() / max(int(self.counts[r]), 1) for r in range(3)
+        )
+        of_class = np.array([own, near, far], dtype=self.dtype)[self.relation]
+        m = int(self.counts[0] + self.counts[1])
+        mean = (own + (m - 1) * near) / m
+        of_group = np.array([mean, mean, far], dtype=self.dtype)[self.relation]
+        a, b, c, _ = factors
+        return a * values + ((b - a) * of_class + (c - b) * of_group)
 
 
-def _newton_direction(types, p, g, spectrum, root, ridge, forcing):
-    """Conjugate gradients on (K^{1/2} S K^{1/2} + Nλ) D = −g in the metric of uniform curvature."""
-    k = p.shape[1]
-    curvature = float(types.share @ (1.0 - np.einsum("ak,ak->a", p, p))) / (k - 1)
-    metric = 1.0 / (curvature * spectrum + ridge)
+def _ranks(row: np.ndarray) -> np.ndarray:
+    """Which of its different values each entry has."""
+    return np.unique(row, return_inverse=True)[1]
 
-    def product(d: np.ndarray) -> np.ndarray:
-        change = types.spectral(d, root)
-        change = p * (change - np.einsum("ak,ak->a", p, change)[:, None])
-        return types.spectral(change, root) + ridge * d
 
-    d = np.zeros_like(g)
-    residual = -g
-    scaled = types.spectral(residual, metric)
-    search = scaled
-    rho = types.inner(residual, scaled)
-    stop = (forcing**2) * types.inner(residual, residual)
-    for _ in range(500):
-        curved = product(search)
-        step = rho / types.inner(search, curved)
-        d = d + step * search
-        residual = residual - step * curved
-        if types.inner(residual, residual) <= stop:
-            break
-        scaled = types.spectral(residual, metric)
-        previous, rho = rho, types.inner(residual, scaled)
-        search = scaled + (rho / previous) * search
-    return d
+def types_of(model: BlockModel, corruption: ExactCorruption) -> Types:
+    """The fewest types that this room knows to stand for all, in float64."""
+    relation = class_relation(model.superclasses)
+    if all(len(set(corruption.codes[relation == r])) <= 1 for r in range(3)):
+        return AlikeTypes(model, corruption)
+    renamings = regular_symmetry(corruption.codes, model.superclasses)
+    if renamings is None:
+        return Types(model, corruption)
+    return TransitiveTypes(model, corruption, renamings=renamings)

@@ -12,7 +12,8 @@ from gramlab import cli
 SMALL = ["--max-rounds", "8"]
 KEYS = {
     "settings", "eigenvalues", "mu", "factors", "rho", "condition", "minimum_rounds",
-    "first_perfect_round", "exact_certificate", "averaging_weights", "held_out", "partial_labels",
+    "first_perfect_round", "undecided", "exact_certificate", "averaging_weights", "held_out",
+    "partial_labels",
 }  # fmt: skip
 
 
@@ -95,6 +96,36 @@ def test_partial_label_conditions_and_their_ties(arguments, expected, words, cap
     assert words in " ".join(capsys.readouterr().out.split())
 
 
+def test_no_cell_of_late_rounds_differs_by_rounding(capsys):
+    """Rounds at which the signal is below what float64 carries beside it."""
+    arguments = "--classes 10 --samples-per-class 5000 --within 0.6 --superclass 0.5 --rate 0.4"
+    arguments += " --noise asymmetric --weight-decay 0.01 --max-rounds 24 --phase rate-round"
+    phase = found(capsys, *arguments.split())["phase"]
+    assert (len(phase["theory"]), len(phase["theory"][0])) == (24, 40)
+    assert not any(map(any, phase["disagree"]))
+    assert not any(map(any, phase["undecided"]))
+    assert 0 < sum(map(sum, phase["theory"])) < 960
+
+
+def test_undecided_rounds_are_told(capsys, monkeypatch):
+    from gramlab.type_space import TypePredictions
+
+    right = TypePredictions.verdict.fget
+    monkeypatch.setattr(
+        TypePredictions,
+        "verdict",
+        property(lambda self: (right(self) and self.logits is None) or None),
+    )
+    monkeypatch.setattr(TypePredictions, "perfect", property(lambda self: False))
+    result = found(capsys, *SMALL)
+    assert result["undecided"] == {"linearized": [], "exact": list(range(1, 9))}
+    assert result["exact_certificate"]["undecided"] is True
+    assert cli.main(["population", *SMALL]) == 0
+    assert "Undecided before it: round 1, 2, 3, 4, 5 and 3 more." in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_noise_that_is_not_balanced_still_has_its_rounds(capsys):
     arguments = ["--noise", "asymmetric", "--classes", "6", "--superclass-size", "3"]
     arguments += ["--superclass", "0.3", "--between", "0.1", "--max-rounds", "12"]
@@ -138,7 +169,7 @@ def test_phase_diagrams_are_written_whole_and_alike(plane, axes, tmp_path, capsy
     phase = json.loads((first / "results.json").read_text())["phase"]
     assert (phase["x_axis"], phase["y_axis"]) == axes
     lines = (first / "phase.csv").read_text().splitlines()
-    assert lines[0] == f"{axes[0]},{axes[1]},theory,exact,decided_by"
+    assert lines[0] == f"{axes[0]},{axes[1]},theory,exact,decided_by,undecided"
     assert len(lines) - 1 == len(phase["x"]) * len(phase["y"])
     wanted = [bool(int(line.split(",")[2])) for line in lines[1:]]
     assert wanted == [cell for row in phase["theory"] for cell in row]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,8 +13,8 @@ from gramlab import phase
 from gramlab.errors import InvalidSetting
 from gramlab.figures import figure_png, phase_figure
 from gramlab.labels import corruption_matrix
-from gramlab.phase import condition, exact_number, phase_diagram
-from gramlab.population import ClassBlockModel
+from gramlab.phase import Condition, condition, exact_number, phase_diagram
+from gramlab.population import ClassBlockModel, Population
 
 REFERENCE = ClassBlockModel(4, 500, 0.4, 0.1)
 # s_A = 1/2, s_B = 3/2, μ = 3/2: p_A = 1/4, p_B = 1/2, ρ = 2 exactly.
@@ -88,6 +89,39 @@ def test_exact_cells_are_those_of_the_population_and_differ_where_the_rounds_do(
     )  # fmt: skip
     assert np.array_equal(turned.exact, diagram.exact.T)
     assert np.array_equal(turned.theory, diagram.theory.T)
+
+
+def test_an_undecided_cell_is_neither_perfect_nor_a_disagreement(monkeypatch):
+    """Planted: a certificate that says nothing of round 2."""
+    exact = Population.exact
+
+    def of(self, t):
+        found = exact(self, t)
+        return replace(found, sign=0 * found.sign) if t == 2 else found
+
+    monkeypatch.setattr(Population, "exact", of)
+    diagram = phase_diagram(
+        REFERENCE, "symmetric", "rate", "round", rate=[0.1, 0.3], round=[1, 2, 3],
+        weight_decay=1e-3, max_rounds=2,
+    )  # fmt: skip
+    assert diagram.exact.tolist() == [[True, True], [None, None], [None, None]]
+    assert diagram.undecided.tolist() == [[False, False], [True, True], [False, False]]
+    assert diagram.theory.all()
+    assert not diagram.disagree.any()
+    assert diagram.as_dict()["undecided"] == diagram.undecided.tolist()
+    assert [line[-1] for line in diagram.as_csv().splitlines()[1:]] == list("001100")
+    (axes,) = phase_figure(diagram).axes
+    cells = next(c for c in axes.collections if c.get_gid() == "cells")
+    assert cells.get_array().reshape(3, 2).tolist() == [[1, 1], [5, 5], [4, 4]]
+    title = "Theory and exact head agree in all 2 cells, 2 undecided"
+    assert axes.get_title(loc="left") == title
+
+
+def test_partial_labels_at_their_threshold_are_a_tie():
+    """Right iff (C_kl* − C_kj)(ρ − 1) < 1: here it is 1 exactly, and next to it."""
+    own, other, second = Fraction(1, 2), Fraction(1, 3), Fraction(1, 12)
+    assert Condition(own, other, Fraction(4), second).partial_labels == "tie"
+    assert Condition(own, other, 4 - TINY, second).partial_labels == "right"
 
 
 # Δ = 1 − 4r/3 = 1/(2^t − 1) at r = 3/4 (1 − 1/(2^t − 1)).
@@ -207,11 +241,11 @@ def test_plain_data():
     assert found["disagree"] == [[False, False], [False, False]]
     assert (found["x"], found["y"], found["fixed"]) == ([1e-5, 1e-3], [1, 12], {"rate": 0.5})
     assert diagram.as_csv().splitlines()[:3] == [
-        "weight_decay,round,theory,exact,decided_by",
-        "1e-05,1,0,0,float64",
-        "0.001,1,1,1,float64",
+        "weight_decay,round,theory,exact,decided_by,undecided",
+        "1e-05,1,0,0,float64,0",
+        "0.001,1,1,1,float64,0",
     ]
-    assert diagram.as_csv().splitlines()[3] == "1e-05,12,1,,float64"
+    assert diagram.as_csv().splitlines()[3] == "1e-05,12,1,,float64,0"
     with pytest.raises(ValueError, match="read-only"):
         diagram.theory[0, 0] = True
 

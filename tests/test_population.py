@@ -105,7 +105,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
     targets = np.eye(model.n_classes)[given_labels]
     population = model.population(matrix, weight_decay)
     population.__dict__["types"] = Types(
-        model, matrix
+        model, population.corruption
     )  # every type, so that each row finds its own
     current, head = targets, SoftmaxHead(weight_decay, tolerance=1e-20)
     for t in (1, 2, 3):
@@ -121,7 +121,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
         # Planted: a transposed corruption matrix is another population.
     if not np.allclose(matrix, matrix.T) and np.allclose(matrix.T.sum(axis=1), 1):
         other = model.population(matrix.T, weight_decay)
-        other.__dict__["types"] = Types(model, matrix.T)
+        other.__dict__["types"] = Types(model, other.corruption)
         assert np.abs(
             other.linearized(1).deviations - population.linearized(1).deviations
         ).max() > (1e-3)
@@ -138,7 +138,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
 def test_three_representatives_say_the_same_as_all_types(model, rate, log_decay):
     matrix = corruption_matrix("symmetric", model.n_classes, rate)
     few, every = (model.population(matrix, 10**log_decay) for _ in range(2))
-    every.__dict__["types"] = Types(model, matrix)
+    every.__dict__["types"] = Types(model, every.corruption)
     assert len(few.types.true) <= 3 < len(every.types.true)
     for t in (1, 3):
         for kind in ("linearized", "exact"):
@@ -171,6 +171,9 @@ def test_minimum_rounds_at_its_edges():
     hopeless = REFERENCE.population(corruption_matrix("symmetric", 4, 0.8), 1e-5)
     assert hopeless.minimum_rounds() == np.inf
     assert hopeless.first_perfect_round("linearized", 50) is None
+    tied = REFERENCE.population(corruption_matrix("symmetric", 4, 0.75), 1e-5)  # Δ = 0 exactly
+    assert tied.minimum_rounds() == np.inf
+    assert tied.first_perfect_round("linearized", 50) is None
     unbalanced = ClassBlockModel(2, 5, 0.5).population(np.array([[1, 0], [0.4, 0.6]]), 1e-2)
     with pytest.raises(InvalidSetting, match="balanced"):
         unbalanced.minimum_rounds()

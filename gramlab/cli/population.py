@@ -174,6 +174,10 @@ def _found(model: ClassBlockModel, asked: dict[str, Any]) -> dict[str, Any]:
         "condition": _condition(theorem, unbalanced),
         "minimum_rounds": theorem and theorem.minimum_rounds,
         "first_perfect_round": {"linearized": linear, "exact": exact},
+        "undecided": {
+            "linearized": [] if theorem else list(whole.undecided_rounds("linearized", most)),
+            "exact": list(whole.undecided_rounds("exact", most)),
+        },
         "exact_certificate": _certificate(whole, most if exact is None else exact),
         "averaging_weights": [{"round": t} | whole.averaging_weights(t) for t in shown],
         "held_out": theorem and _sign(theorem.difference, ("right", "wrong")),
@@ -206,6 +210,7 @@ def _certificate(whole: Population, round: int) -> dict[str, Any]:
         "least_margin": float(found.margins.min()),
         "margin_bound": float(found.margin_bound.max()),
         "perfect": found.perfect,
+        "undecided": found.verdict is None,
     }
 
 
@@ -317,11 +322,19 @@ def _round_words(found: dict[str, Any]) -> str:
         f"none within {most}" if t is None else str(t)
         for t in (found["first_perfect_round"][kind] for kind in ("linearized", "exact"))
     )
+    open_rounds = found["undecided"]["exact"]
+    left = f" Undecided before it: round {_listed(open_rounds)}." if open_rounds else ""
     return (
         f"First perfect round: linear {linear}, exact {exact} (least margin in logits at round "
         f"{proof['round']}: {proof['least_margin']:.3g}, certified to within "
-        f"{proof['margin_bound']:.1e})."
+        f"{proof['margin_bound']:.1e}).{left}"
     )
+
+
+def _listed(rounds: list[int]) -> str:
+    """Rounds in words, the first few of them."""
+    first = ", ".join(map(str, rounds[:5]))
+    return first if len(rounds) <= 5 else f"{first} and {len(rounds) - 5} more"
 
 
 def _partial_words(found: dict[str, Any]) -> str:
@@ -348,5 +361,6 @@ def _phase_words(phase: dict[str, Any]) -> str:
     cells = [cell for row in phase["decided_by"] for cell in row]
     return (
         f"Phase diagram: theory and exact head differ in {sum(map(sum, phase['disagree']))} of "
-        f"{len(cells)} cells; {len(cells) - cells.count('float64')} too near a tie for float64."
+        f"{len(cells)} cells, the exact head is undecided in {sum(map(sum, phase['undecided']))}; "
+        f"the theory is too near a tie for float64 in {len(cells) - cells.count('float64')}."
     )

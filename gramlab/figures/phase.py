@@ -24,9 +24,10 @@ _STATES = (  # theory, exact: colour, hatch, words
     ("#A9CDE6", "", "both are perfect"),
     ("#F3C9AE", "////", "theory alone"),
     ("#CFE8DC", r"\\\\", "exact head alone"),
-    ("#DCDCDC", "..", "exact head not known"),
+    ("#DCDCDC", "..", "exact head not computed"),
+    ("#F7E8A4", "xx", "exact head undecided"),
 )
-_INKS = (PALE, BLUE, VERMILLION, GREEN, GREY)
+_INKS = (PALE, BLUE, VERMILLION, GREEN, GREY, BLACK)
 
 
 def phase_figure(diagram: PhaseDiagram) -> Figure:
@@ -36,7 +37,7 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
     ----------
     diagram
         ``gramlab.phase.phase_diagram(...)``. The black line bounds the region of the theory; where
-        the exact head is not known, the cells are dotted.
+        the exact head was not computed, the cells are dotted, where it is undecided, crossed.
     """
     state = _states(diagram)
     x, y = _edges(diagram.x_axis, diagram.x), _edges(diagram.y_axis, diagram.y)
@@ -70,7 +71,7 @@ def _states(diagram: PhaseDiagram) -> np.ndarray:
     known, theory = diagram.known, diagram.theory
     exact = known & diagram.exact.astype(bool)
     state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
-    return np.where(known, state, 4)
+    return np.where(known, state, np.where(diagram.undecided, 5, 4))
 
 
 def _edges(axis: str, values: tuple) -> np.ndarray:
@@ -162,11 +163,13 @@ def _legend(axes: Axes, present: list[int]) -> None:
 
 def _title(diagram: PhaseDiagram) -> str:
     known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
+    undecided = int(diagram.undecided.sum())
+    left = f", {undecided} undecided" if undecided else ""
     if not known:
-        return "100 % accuracy: theory"
+        return f"100 % accuracy: theory{left}"
     if not differ:
-        return f"Theory and exact head agree in all {known} cells"
-    return f"Theory and exact head differ in {differ} of {known} cells"
+        return f"Theory and exact head agree in all {known} cells{left}"
+    return f"Theory and exact head differ in {differ} of {known} cells{left}"
 
 
 def _setting(diagram: PhaseDiagram) -> str:
