@@ -7,7 +7,8 @@ from dataclasses import replace
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab.certificate import Certificate
@@ -169,7 +170,7 @@ def rough(decays, **options):
 
 # Where the gradient is rounding from the start, a head says that it missed its tolerance.
 @pytest.mark.filterwarnings("ignore::gramlab.errors.NotConvergedWarning")
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(problem=problems())
 def test_bounds_hold_on_the_true_iterates_however_early_heads_stop(problem):
     x, targets, decays, mixing = problem

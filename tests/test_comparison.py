@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +72,7 @@ def test_a_row_that_the_distance_cannot_carry_over_is_decided():
         assert fit.labels[0] == best.argmax(axis=1)[0]
 
 
+@examples(50)
 @given(
     st.lists(st.lists(st.integers(-8, 8), min_size=3, max_size=3), min_size=1, max_size=3),
     st.lists(st.integers(0, 2), min_size=4, max_size=4),
