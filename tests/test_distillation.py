@@ -75,6 +75,8 @@ def test_refinements():
         distill(head, features, targets, 0)
 
 
+# Where the optimum is 0 but for rounding no gap relative to it is reached; the identity holds.
+@pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")
 @examples(10)
 @given(made=problems(24, 6, 3), log_decay=st.floats(-3, 2))
 def test_error_recursion_holds_on_the_run(made, log_decay):

@@ -55,6 +55,7 @@ def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_de
 
 
 @examples(10)
+@pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")  # at an optimum of 0
 @given(made=problems(20, 5, 3), tau=st.floats(0.5, 4))
 def test_temperature_reads_softened_predictions(made, tau):
     features, targets = made
@@ -66,7 +67,9 @@ def test_temperature_reads_softened_predictions(made, tau):
     linear = distill(LinearizedHead(0.05), features, targets, 3, temperature=tau)
     plain = distill(LinearizedHead(0.05), features, targets, 3)
     assert np.abs(tau**2 * linear[2].deviations - plain[2].deviations).max() < 1e-13 * tau**2
-    assert np.array_equal(linear[2].labels, plain[2].labels)
+    top = np.sort(plain[2].deviations, axis=1)
+    decided = top[:, 2] - top[:, 1] > 4e-12  # by more than the two may differ by
+    assert np.array_equal(linear[2].labels[decided], plain[2].labels[decided])
 
 
 def saturated(kind):

@@ -29,6 +29,10 @@ from gramlab.targets import one_hot, partial_labels
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
 few = examples(12)
+# Where the optimum is 0 but for rounding, no gap relative to that is reached.
+solvable = problems(24, 6, 3).filter(
+    lambda made: np.abs(made[0].x.T @ (made[1] - 1 / 3)).max() > 1e-9
+)
 
 
 def fit(features, targets, weight_decay, **options):
@@ -64,7 +68,7 @@ def test_optimum_equals_the_dense_newton_twin(n, d, k, weight_decay, tolerance):
 
 
 @few
-@given(made=problems(24, 6, 3), weight_decay=decays)
+@given(made=solvable, weight_decay=decays)
 def test_fixed_point_of_the_stationarity_equation(made, weight_decay):
     """W = Xᵀ(T − P)/(Nλ), up to g/λ."""
     features, targets = made
@@ -77,7 +81,7 @@ def test_fixed_point_of_the_stationarity_equation(made, weight_decay):
 
 
 @few
-@given(made=problems(24, 6, 3), weight_decay=decays, turn=matrices(6, 6))
+@given(made=solvable, weight_decay=decays, turn=matrices(6, 6))
 def test_rotating_the_features_rotates_the_weights(made, weight_decay, turn):
     features, targets = made
     q = np.linalg.qr(turn)[0]
@@ -91,7 +95,7 @@ def test_rotating_the_features_rotates_the_weights(made, weight_decay, turn):
 
 @few
 @given(
-    made=problems(24, 6, 3),
+    made=solvable,
     weight_decay=decays,
     classes=st.permutations(range(3)),
     rows=st.permutations(range(24)),
@@ -108,7 +112,7 @@ def test_permuting_classes_and_rows(made, weight_decay, classes, rows):
 
 
 @few
-@given(made=problems(24, 6, 3), weight_decay=decays)
+@given(made=solvable, weight_decay=decays)
 def test_repeating_every_row_changes_nothing(made, weight_decay):
     features, targets = made
     twice = Features(np.repeat(features.x, 2, axis=0), np.repeat(features.labels, 2), n_classes=3)
@@ -119,7 +123,7 @@ def test_repeating_every_row_changes_nothing(made, weight_decay):
 
 
 @few
-@given(made=problems(24, 6, 3), weight_decay=decays, scale=st.floats(0.1, 10))
+@given(made=solvable, weight_decay=decays, scale=st.floats(0.1, 10))
 def test_scaling_features_by_a_and_weight_decay_by_a_squared(made, weight_decay, scale):
     features, targets = made
     scaled = Features(scale * features.x, features.labels, n_classes=3)
@@ -149,7 +153,7 @@ def test_splitting_a_soft_row_into_weighted_hard_rows_scikit_learn(seed, weight_
 
 
 @few
-@given(made=problems(24, 6, 3), weight_decay=decays, start=matrices(6, 3, 10.0))
+@given(made=solvable, weight_decay=decays, start=matrices(6, 3, 10.0))
 def test_the_optimum_does_not_depend_on_the_start(made, weight_decay, start):
     features, targets = made
     head = SoftmaxHead(weight_decay, tolerance=1e-14)
@@ -157,7 +161,7 @@ def test_the_optimum_does_not_depend_on_the_start(made, weight_decay, start):
 
 
 @few
-@given(made=problems(24, 6, 3))
+@given(made=solvable)
 def test_large_weight_decay_is_the_closed_form(made):
     """λ → ∞: the logits vanish and the linearization becomes exact."""
     features, targets = made
