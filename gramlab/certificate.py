@@ -37,9 +37,10 @@ class Certificate:
     Attributes
     ----------
     gradient_norm
-        ‖∇L(W)‖_F of the gradient computed in float64, rounded up.
+        ‖∇L(W)‖_F as computed in float64.
     gradient_rounding
-        A-priori bound on ‖computed ∇L(W) − true ∇L(W)‖_F (standard model of rounding). It is
+        A-priori bound on ‖computed ∇L(W) − true ∇L(W)‖_F (standard model of rounding), and on
+        the rounding of ``gradient_norm`` itself. It is
         added to ``gradient_norm`` in every bound on W, so that the bounds hold for the true
         gradient; it is also the floor below which more iterations prove nothing.
     start_gradient_norm

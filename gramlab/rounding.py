@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["UNDERFLOW", "UNIT_ROUNDOFF", "gamma", "norm_bound", "row_norm_bounds", "row_norms"]
+__all__ = [
+    "UNDERFLOW",
+    "UNIT_ROUNDOFF",
+    "frobenius_norm",
+    "gamma",
+    "norm_bound",
+    "row_norm_bounds",
+    "row_norms",
+]
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
@@ -51,6 +59,14 @@ def row_norm_bounds(rows: np.ndarray) -> np.ndarray:
     # The next number up makes good a last product below the normal range.
     bounds = np.where(norms > 0.0, np.nextafter(norms, np.inf), norms)
     return np.where(np.isnan(bounds), np.inf, bounds)
+
+
+def frobenius_norm(values: np.ndarray) -> float:
+    """Frobenius norm of ``values``, also where their squares would leave the range of float64."""
+    low, high = _PLAIN_NORMS
+    with np.errstate(all="ignore"):
+        plain = float(np.linalg.norm(values))
+        return plain if low < plain < high else float(row_norms(np.ravel(values)[None, :])[0])
 
 
 def norm_bound(values: np.ndarray) -> float:

@@ -138,7 +138,7 @@ class Spectrum:
             Features, or shards of them.
         beside
             A μ that eigenvalues are compared with. Where it is below 1e-6 times the largest one,
-            the decomposition avoids squares, at two to three times the price.
+            the decomposition avoids squares, at several times the price.
 
         Raises
         ------

@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import twins
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -264,6 +264,9 @@ def test_the_gradient_of_squares_is_bounded_where_logits_cancel():
     weights=arrays(np.float64, (3, 2), elements=st.floats(-1e100, 1e100)),
     bound=st.floats(0, 1e100),
 )
+@example(np.eye(2, 3) * 1e-200, np.eye(3, 2) * 1e-150, 0.0)  # products underflow
+@example(np.eye(2, 3) * 1.44117927e22, np.eye(3, 2) * 2.22507386e-313, 0.0)  # γ‖W‖ does
+@example(np.eye(2, 3) * 1e-200, np.eye(3, 2), 1e-9)  # squares do
 def test_no_logit_difference_moves_by_more_than_is_said(x, weights, bound):
     """For any rows, subnormal ones too, and the worst weights within the bound."""
     features = Features(np.ones((2, 3)), [0, 1])

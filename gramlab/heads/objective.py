@@ -28,7 +28,7 @@ import numpy as np
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.mapped import release
-from gramlab.rounding import UNDERFLOW, gamma, norm_bound, row_norm_bounds
+from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum
 
 __all__ = [
@@ -303,7 +303,7 @@ class SoftmaxObjective:
         weights = np.asarray(weights, dtype=np.float64)
         if self.streams:
             gradient = self.evaluate(weights).gradient
-            start = norm_bound(self._start_gradient())
+            start = frobenius_norm(self._start_gradient())
             rounding = self.gradient_rounding(weights)
         else:
             logits = self.logits(weights)
@@ -319,9 +319,10 @@ class SoftmaxObjective:
             bound = self._newton_decrement(gradient, *self._hessian(weights))
             return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
 
+        size = frobenius_norm(gradient)
         return Certificate(
-            gradient_norm=norm_bound(gradient),
-            gradient_rounding=rounding,
+            gradient_norm=size,
+            gradient_rounding=rounding + 2.0 * gamma(gradient.size + 8) * size,
             start_gradient_norm=start,
             decrement=decrement,
             weight_decay=self.weight_decay,
@@ -450,8 +451,8 @@ class SoftmaxObjective:
 
     @cached_property
     def _start_norm(self) -> float:
-        """‖∇L(0)‖_F, rounded up."""
-        return norm_bound(self._transpose(-self.target_deviations[:]))
+        """‖∇L(0)‖_F."""
+        return frobenius_norm(self._transpose(-self.target_deviations[:]))
 
     @cached_property
     def row_norms(self) -> np.ndarray:

@@ -26,7 +26,7 @@ from gramlab.heads.fit import (
     target_deviations,
 )
 from gramlab.heads.objective import closed_form_error, ridge_gradient
-from gramlab.rounding import gamma, norm_bound, row_norm_bounds
+from gramlab.rounding import frobenius_norm, gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum
 
 __all__ = ["RidgeHead"]
@@ -99,10 +99,11 @@ def _certificate(
     """Bounds from the gradient of the ridge objective; strongly convex with the same modulus."""
     gradient, rounding = ridge_gradient(features, deviations, weight_decay, weights)
     start, _ = ridge_gradient(features, deviations, weight_decay, np.zeros_like(weights))
+    size = frobenius_norm(gradient)
     return Certificate(
-        gradient_norm=norm_bound(gradient),
-        gradient_rounding=rounding,
-        start_gradient_norm=norm_bound(start),
+        gradient_norm=size,
+        gradient_rounding=rounding + 2.0 * gamma(gradient.size + 8) * size,
+        start_gradient_norm=frobenius_norm(start),
         decrement=float("inf"),
         weight_decay=weight_decay,
         max_row_norm=max(float(row_norm_bounds(block).max()) for _, block in features.blocks()),

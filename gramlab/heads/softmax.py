@@ -22,7 +22,7 @@ from gramlab.heads.sharded import ShardedObjective, sharded_objective
 from gramlab.heads.small import ONE_CALL, Attempt, attempt, is_small
 from gramlab.heads.stopping import stopped, tighter_target
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
-from gramlab.rounding import norm_bound
+from gramlab.rounding import frobenius_norm
 from gramlab.sharded import ShardedFeatures
 from gramlab.targets import OneHotRows
 
@@ -259,7 +259,7 @@ class SoftmaxHead:
                 "tolerance instead"
             )
         shape = (objective.features.n_features, objective.n_classes)
-        start_norm = norm_bound(objective.gradient(np.zeros(shape)))
+        start_norm = frobenius_norm(objective.gradient(np.zeros(shape)))
         method = f"{_STREAMED} ({shortage})" if shortage else _STREAMED
         if start_norm == 0.0:
             stats = SolveStats(method, passes=1.0)
@@ -273,7 +273,7 @@ class SoftmaxHead:
         found = minimize_streamed(objective, start, target, self.max_passes, report)
         weights, outcome, polish = found.weights, found.outcome, ""
         passes, iterations = found.passes + 2.0, found.iterations
-        norm = norm_bound(objective.gradient(weights))
+        norm = frobenius_norm(objective.gradient(weights))
         while share is not None and outcome == "converged":
             logits = objective.logits(weights)
             tighter = tighter_target(objective, weights, logits, norm, share)
@@ -290,7 +290,7 @@ class SoftmaxHead:
                 break
             found = minimize_streamed(objective, weights, tighter, left, report)
             passes, iterations = passes + found.passes, iterations + found.iterations
-            weights, norm = found.weights, norm_bound(objective.gradient(found.weights))
+            weights, norm = found.weights, frobenius_norm(objective.gradient(found.weights))
             if found.outcome != "converged":
                 polish = found.outcome
                 break

@@ -22,7 +22,7 @@ import numpy as np
 from gramlab import memory
 from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.rounding import norm_bound
+from gramlab.rounding import frobenius_norm
 
 __all__ = ["StreamedFit", "StreamedSolution", "minimize_streamed"]
 
@@ -251,7 +251,7 @@ class _Minimization:
         weights = self.spectrum.basis @ a
         with np.errstate(over="ignore", invalid="ignore"):  # judged by the caller
             value, gradient, curvature = self.objective.evaluate(weights)
-            norm = norm_bound(gradient)
+            norm = frobenius_norm(gradient)
             projected = self.spectrum.basis.T @ gradient
         self.passes += 1
         return _Point(a, weights, value, projected, norm, max(curvature, 0.0))

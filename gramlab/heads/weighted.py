@@ -27,7 +27,7 @@ from gramlab.heads.objective import (
     softmax_deviations,
 )
 from gramlab.heads.streamed import minimize_streamed
-from gramlab.rounding import gamma, norm_bound
+from gramlab.rounding import frobenius_norm, gamma
 from gramlab.spectrum import Spectrum
 
 __all__ = ["WeightedObjective", "WeightedSoftmaxHead", "relative_weights"]
@@ -237,7 +237,7 @@ class WeightedSoftmaxHead:
         norm = objective._start_norm
         if norm == 0.0:  # uniform targets: the optimum is W = 0
             return zero, SolveStats(method)
-        if start is not None and not norm_bound(objective.gradient(start)) < norm:
+        if start is not None and not frobenius_norm(objective.gradient(start)) < norm:
             start = None
         target = _SAFETY * math.sqrt(self.tolerance) * norm
         found = minimize_streamed(objective, start, target, self.max_passes)
@@ -246,7 +246,7 @@ class WeightedSoftmaxHead:
             target, limit = math.sqrt(self.polish) * norm, max(_POLISH_PASSES, int(passes))
             found = minimize_streamed(objective, found.weights, target, limit)
             passes, iterations = passes + found.passes, iterations + found.iterations
-        gap = (norm_bound(objective.gradient(found.weights)) / norm) ** 2
+        gap = (frobenius_norm(objective.gradient(found.weights)) / norm) ** 2
         if gap <= self.tolerance:
             outcome = "converged"
         message = _message(outcome, gap, passes)
