@@ -14,13 +14,13 @@ beside what is *promised*. Nothing here forms an N×N array.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from gramlab import validation
+from gramlab.derived import shared_property
 from gramlab.features import Features
 from gramlab.filters import apply_filter
 from gramlab.spectrum import Spectrum
@@ -50,7 +50,7 @@ class BlockFit:
     superclass: float
     between: float
 
-    @cached_property
+    @shared_property
     def factor(self) -> np.ndarray:
         """Φ (N, K + S + 1) with B = (a − c) I + ΦΦᵀ."""
         n, k = self.features.n_samples, self.features.n_classes
@@ -64,7 +64,7 @@ class BlockFit:
             parts.append(np.sqrt(self.superclass - self.between) * inside)
         return np.hstack(parts)
 
-    @cached_property
+    @shared_property
     def distance(self) -> float:
         """‖G − B‖₂ by Lanczos iteration to machine precision.
 
@@ -81,7 +81,7 @@ class BlockFit:
         values = eigsh(operator, k=1, which="LM", v0=start, return_eigenvectors=False)
         return float(np.abs(values).max())
 
-    @cached_property
+    @shared_property
     def distance_at_most(self) -> float:
         """‖G − B‖_F ≥ ‖G − B‖₂, from the three inner products of the factors."""
         z, phi = Spectrum.of(self.features).coordinates, self.factor

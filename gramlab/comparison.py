@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.certificate import Certificate
 from gramlab.distillation import Rounds
 from gramlab.features import Features
 from gramlab.filters import apply_filter, linear_mu
@@ -31,12 +32,15 @@ __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", 
 
 @dataclass(frozen=True)
 class Certified:
-    """What is proved about the exact optimum's predictions on some rows, as shares of them.
+    """What is proved of the predictions of exact weights on some rows, as shares of them.
+
+    Exact weights are the optimum for a round's own targets, or the true iterate through all rounds:
+    whatever the certificate is about that decided.
 
     Attributes
     ----------
     right, wrong
-        The class of the exact optimum is certified equal to / different from the true label;
+        The class under exact weights is certified equal to / different from the true label;
         ``None`` where the truth is unknown.
     undecided
         The certificate cannot tell the class.
@@ -60,9 +64,9 @@ class RoundComparison:
     argmax_agreement
         Share of rows on which both predict the same class.
     certified
-        Right / wrong / undecided for the exact optimum.
+        Right / wrong / undecided for the weights that ``compare`` was told to certify.
     certified_disagreement
-        Share of rows whose linearized class is certified to differ from the exact optimum's.
+        Share of rows whose linearized class is certified to differ from that of those weights.
     recursion_error, recursion_tolerance
         Largest deviation from the error recursion of the module's docstring, and the rounding
         bound it must stay under.
@@ -98,12 +102,15 @@ class Comparison(Sequence[RoundComparison]):
 
 
 def certify_predictions(
-    fit: Fit, features: Features, truth: np.ndarray | None
+    fit: Fit,
+    features: Features,
+    truth: np.ndarray | None,
+    certificate: Certificate | None = None,
 ) -> tuple[Certified, np.ndarray]:
     """Decide each training row of an exact fit: right, wrong, or not certified.
 
-    A row's class at the optimum is proved where its margin in logits exceeds what any logit
-    difference can move between the fitted weights and the optimum (``Certificate.logit_bound``).
+    A row's class under exact weights is proved where its margin in logits exceeds what any logit
+    difference can move between them and the fitted ones (``Certificate.logit_bound``).
 
     Parameters
     ----------
@@ -113,18 +120,22 @@ def certify_predictions(
         The training features it was fitted on.
     truth : (N,) or None
         True labels.
+    certificate
+        Of the fit's weights: by default its own, about the optimum for the targets it was given;
+        ``Rounds.chain[t - 1]`` is about the true iterate of round t.
 
     Returns
     -------
     certified : Certified
     decided : (N,) bool
     """
+    certificate = fit.certificate if certificate is None else certificate
     decided = np.empty(features.n_samples, dtype=bool)
     labels = np.empty(features.n_samples, dtype=np.int64)
     for rows, block in features.blocks():
         logits = block @ fit.weights
         top = np.partition(logits, -2, axis=1)[:, -2:]
-        decided[rows] = top[:, 1] - top[:, 0] > fit.certificate.logit_bound(block)
+        decided[rows] = top[:, 1] - top[:, 0] > certificate.logit_bound(block)
         labels[rows] = logits.argmax(axis=1)
     undecided = float((~decided).mean())
     if truth is None:
@@ -134,7 +145,11 @@ def certify_predictions(
 
 
 def compare(
-    linearized_rounds: Rounds, exact_rounds: Rounds, *, truth: np.ndarray | None = None
+    linearized_rounds: Rounds,
+    exact_rounds: Rounds,
+    *,
+    truth: np.ndarray | None = None,
+    certify: str = "round",
 ) -> Comparison:
     """Compare the same recursion run through the linearized and the exact head.
 
@@ -144,12 +159,18 @@ def compare(
         From ``distill`` on the same features, first targets and weight decay, ``refine=None``.
     truth
         True labels (N,) of the training rows, if known.
+    certify
+        What ``certified`` and ``certified_disagreement`` are about: ``"round"``, the optimum for
+        the targets that each round was given, or ``"chain"``, the true iterate, for which all
+        earlier rounds are exact too (``Rounds.chain``).
 
     Raises
     ------
     InvalidSetting
-        If the two did not start from the same features, targets or weight decay.
+        If the two did not start from the same features, targets or weight decay, or a weight decay
+        changes from round to round; if ``certify`` is another word, or there is no chain.
     """
+    certificates = _certificates(exact_rounds, certify)
     features = exact_rounds.features
     if linearized_rounds.features.fingerprint != features.fingerprint:
         raise errors.InvalidSetting(
@@ -162,11 +183,13 @@ def compare(
             "compare needs both Rounds from the same first targets, got different ones"
         )
     weight_decay = exact_rounds[0].weight_decay
-    if linearized_rounds[0].weight_decay != weight_decay:
-        raise errors.InvalidSetting(
-            f"compare needs one weight decay, got {linearized_rounds[0].weight_decay} (linearized) "
-            f"and {weight_decay} (exact)"
-        )
+    for rounds, name in ((linearized_rounds, "linearized"), (exact_rounds, "exact")):
+        others = [fit.weight_decay for fit in rounds if fit.weight_decay != weight_decay]
+        if others:
+            raise errors.InvalidSetting(
+                f"compare needs one weight decay, got {others[0]} ({name}) and {weight_decay} "
+                "(exact, round 1)"
+            )
     if truth is not None:
         truth = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
     spectrum = Spectrum.of(features)
@@ -182,7 +205,7 @@ def compare(
         source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
         inner = previous - source
         predicted = apply_filter(spectrum, inner, mu) + source
-        certified, decided = certify_predictions(exact, features, truth)
+        certified, decided = certify_predictions(exact, features, truth, certificates[t - 1])
         same = linear.labels == exact.labels
         out.append(
             RoundComparison(
@@ -204,6 +227,20 @@ def compare(
         )
         previous = error
     return Comparison(tuple(out))
+
+
+def _certificates(rounds: Rounds, certify: str) -> list[Certificate]:
+    """One for each round, of the kind asked for."""
+    if certify == "round":
+        return [fit.certificate for fit in rounds]
+    if certify != "chain":
+        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
+    found = [certificate for certificate in rounds.chain if certificate is not None]
+    if rounds.chain_ends:
+        raise errors.InvalidSetting(
+            f'certify must be "round" for these rounds, got "chain": {rounds.chain_ends}'
+        )
+    return found
 
 
 def _recursion_tolerance(

@@ -172,7 +172,9 @@ def undisturbed() -> Iterator[None]:
 
     Threads of a BLAS go on spinning for a while after each product, so as to be there for the next,
     and take the cores from JAX's own threads. The limit is the process's, so only its main thread
-    sets it; elsewhere, and beside an accelerator, this does nothing.
+    sets it; elsewhere, and beside an accelerator, this does nothing. The last digits of a product
+    depend on the number of threads: this is for whole batches, not for a part of what one thread
+    computes beside others.
     """
     if accelerated() or threading.current_thread() is not threading.main_thread():
         yield

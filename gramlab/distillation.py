@@ -1,22 +1,26 @@
 """distill: fit a head to targets, take its predictions as the next targets.
 
 Round t = 1 is the teacher (targets Y), rounds t ≥ 2 are students: T^(t) = refine(P^(t−1)). The
-recursion is the same for every head, so theory and truth differ in the head alone.
+recursion is the same for every head, so theory and truth differ in the head alone. ``Rounds.chain``
+says how far each round is from the iterate that exact rounds would reach.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol, overload
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.certificate import Certificate
+from gramlab.chain import certify_chain
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, Targets, as_features
-from gramlab.targets import partial_labels
+from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
+from gramlab.targets import OneHotRows, partial_labels
 
 __all__ = ["Head", "Rounds", "distill"]
 
@@ -34,7 +38,7 @@ class Head(Protocol):
         targets: Targets | np.ndarray,
         start: np.ndarray | None = None,
     ) -> Fit:
-        """Fit to targets (N, K)."""
+        """Fit to targets (N, K), or refuse them."""
         ...
 
 
@@ -50,11 +54,45 @@ class Rounds(Sequence[Fit]):
         The training features.
     targets
         Targets of each round; ``targets[0]`` are the given ones.
+    refine, temperature, mixing
+        How targets were made of predictions, as ``distill`` was told.
     """
 
     fits: tuple[Fit, ...]
     features: Features
     targets: tuple[Targets, ...]
+    refine: str | Callable[[np.ndarray], np.ndarray] | None = None
+    temperature: float = 1.0
+    mixing: float = 1.0
+
+    @property
+    def chain(self) -> tuple[Certificate | None, ...]:
+        """Certificates through the rounds (``gramlab.chain``), ``chain[t - 1]`` for round t.
+
+        Each bounds the distance to the true iterate, which has all earlier rounds exact too;
+        ``fits[t - 1].certificate`` is about the targets that round t was given. Linearized rounds
+        have a chain too: their distance from the exact ones. ``None`` where nothing is claimed:
+        see ``chain_ends``.
+        """
+        return self._chain[0]
+
+    @property
+    def chain_ends(self) -> str:
+        """Why ``chain`` holds ``None``, in words; empty where it does not."""
+        return self._chain[1]
+
+    @cached_property
+    def _chain(self) -> tuple[tuple[Certificate | None, ...], str]:
+        return certify_chain(
+            self.fits, refine=self.refine, temperature=self.temperature, mixing=self.mixing
+        )
+
+    def reported(self, stats: Sequence[SolveStats]) -> Rounds:
+        """The same rounds, with other words on how each was reached."""
+        other = copy.copy(self)
+        pairs = zip(self.fits, stats, strict=True)
+        other.__dict__["fits"] = tuple(fit.reported(words) for fit, words in pairs)
+        return other
 
     def __len__(self) -> int:
         """Number of rounds."""
@@ -74,27 +112,30 @@ class Rounds(Sequence[Fit]):
 
 
 def distill(
-    head: Head,
+    head: Head | Sequence[Head],
     features: Features | np.ndarray,
-    targets: Targets | np.ndarray,
+    targets: Targets | OneHotRows | np.ndarray,
     rounds: int,
     *,
     refine: str | Callable[[np.ndarray], np.ndarray] | None = None,
     temperature: float = 1.0,
     mixing: float = 1.0,
     seed: int = 0,
+    signed_targets: bool = False,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
-    """Run ``rounds`` rounds of self-distillation with one head.
+    """Run ``rounds`` rounds of self-distillation.
 
     Parameters
     ----------
     head
-        ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``.
+        ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``; or one for each
+        round, with weight decays of their own.
     features
         Features, or a bare array x (N, d).
     targets
-        Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``.
+        Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``. Rows that miss the
+        sum 1 by the rounding of their precision are divided by it, before anything else.
     rounds
         Number of trainings, counted from 1 (the teacher).
     refine
@@ -109,6 +150,9 @@ def distill(
         distillation; 1/(1 − p_A) removes the own label in the linear block model.
     seed
         Key for ties of ``"top2"``.
+    signed_targets
+        Accept given targets with negative entries, for heads that do: the closed forms, and
+        ``SoftmaxHead(..., signed_targets=True)``. What a round makes is for the head to judge.
     on_round
         Called with t before round t is fitted.
 
@@ -120,15 +164,22 @@ def distill(
     Raises
     ------
     InvalidSetting
-        If ``rounds`` < 1 or ``refine`` is an unknown name.
+        If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds``, or
+        ``temperature`` is so small that predictions read at it overflow.
+    InvalidTargets
+        If the given targets or those of a round are no distributions over classes.
     """
     rounds = validation.check_integer("rounds", rounds, 1)
+    heads = head if isinstance(head, Sequence) else [head] * rounds
+    if len(heads) != rounds:
+        raise errors.InvalidSetting(
+            f"head must be one head, or one for each of {rounds} rounds, got {len(heads)}"
+        )
     make = _refinement(refine, seed, temperature)
     xi = validation.check_finite("mixing", mixing)
     features = as_features(features, targets)
-    if not isinstance(targets, Targets):
-        checked = validation.check_targets(targets, features.n_samples)
-        targets = Targets(checked - 1.0 / checked.shape[1])
+    signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
+    targets = Targets(target_deviations(targets, features.n_samples, signed=signed))
     fits: list[Fit] = []
     history: list[Targets] = []
     start = None
@@ -139,8 +190,8 @@ def distill(
             targets = _mixed(make(fits[-1]), history[0], xi)
             start = _extrapolated(fits) if refine is None else fits[-1].weights
         history.append(targets)
-        fits.append(head.fit(features, targets, start=start))
-    return Rounds(tuple(fits), features, tuple(history))
+        fits.append(heads[t - 1].fit(features, targets, start=start))
+    return Rounds(tuple(fits), features, tuple(history), refine, temperature, xi)
 
 
 def _extrapolated(fits: Sequence[Fit]) -> np.ndarray:
@@ -177,11 +228,10 @@ def _refinement(
         )
 
     def make(fit: Fit) -> Targets:
-        refined = np.asarray(function(np.asarray(fit.as_targets(temperature))), dtype=np.float64)
-        if refined.shape != fit.deviations.shape:
-            raise errors.InvalidTargets(
-                f"refine must return targets of shape {fit.deviations.shape}, got {refined.shape}"
-            )
-        return Targets(refined - 1.0 / refined.shape[1])
+        refined = function(np.asarray(fit.as_targets(temperature)))
+        checked = validation.check_targets(
+            refined, *fit.deviations.shape, signed=True, name="what refine returns"
+        )
+        return Targets(checked - 1.0 / checked.shape[1])
 
     return make

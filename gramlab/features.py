@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gramlab.derived import Derived
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.mapped import is_mapped, release
 from gramlab.memory import aligned, check_memory
@@ -34,7 +35,8 @@ class Features:
     """An immutable feature matrix X with labels, the input of everything else.
 
     Arrays are not copied when they can be used as they are: do not write into an array after
-    handing it over, what was derived from it would no longer fit.
+    handing it over, what was derived from it would no longer fit. Threads may share one object:
+    what they derive from it is made once.
 
     A matrix that is a read-only memory map in row order (:func:`gramlab.open_features`, or
     ``np.load(path, mmap_mode="r")``) is never read whole: checks, hashes and :meth:`blocks` go
@@ -91,7 +93,7 @@ class Features:
     class_names: tuple[str, ...]
     superclasses: npt.NDArray[np.int64] | None
     _provenance: dict[str, Any]
-    _memo: dict[Any, Any]
+    _memo: Derived
 
     def __init__(
         self,
@@ -143,7 +145,7 @@ class Features:
             class_names=names,
             superclasses=None if groups is None else _frozen(groups),
             _provenance=_check_provenance(provenance, train.dtype),
-            _memo={},
+            _memo=Derived(),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -230,9 +232,7 @@ class Features:
         keep = not mapped and 8 * self.x.size <= _KEPT_BYTES
         if keep and kind == np.float64 and kind != self.x.dtype:
             # Solvers pass over the rows hundreds of times, and converting costs like a product.
-            source = self._memo.get("float64")
-            if source is None:
-                source = self._memo["float64"] = _frozen(self.x.astype(np.float64))
+            source = self._memo.once("float64", lambda: _frozen(self.x.astype(np.float64)))
         return _blocks(source, step, kind)
 
     def as_float64(self) -> npt.NDArray[np.float64]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from gramlab.derived import Derived
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
 from gramlab.rounding import gamma
 from gramlab.validation import check_features, check_labels
@@ -61,7 +62,7 @@ class ShardedFeatures:
     rows_per_device: int
     max_row_norm: float
     _mesh: Any
-    _memo: dict[Any, Any]
+    _memo: Derived
 
     def __init__(
         self, x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
@@ -94,7 +95,7 @@ class ShardedFeatures:
             n_local=len(x),
             rows_per_device=per_device,
             max_row_norm=longest,
-            _memo={"trace": square_norm, "largest entry": largest},
+            _memo=Derived(**{"trace": square_norm, "largest entry": largest}),
         )
 
     def __setattr__(self, name: str, value: object) -> None:

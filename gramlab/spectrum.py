@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from gramlab import errors, memory, validation
+from gramlab.derived import shared_property
 from gramlab.features import Features
 from gramlab.mapped import release
 from gramlab.rounding import gamma, row_norms
@@ -59,15 +59,18 @@ def check_scale(features: Features | ShardedFeatures) -> None:
     InvalidFeatures
         If the largest entry is not between 1e-75 and 1e75, or is float32 and below 1e-20.
     """
-    memo, (low, high) = features._memo, _SCALES[features.x.dtype.itemsize]
-    if "largest entry" not in memo:  # shards bring theirs along
+    low, high = _SCALES[features.x.dtype.itemsize]
+
+    def find() -> float:
         largest = 0.0
+        assert isinstance(features, Features)  # shards bring theirs along
         for _, block in features.blocks(dtype=features.x.dtype):
             largest = max(largest, float(block.max()), -float(block.min()))
             if largest >= low and high == np.inf:
                 break
-        memo["largest entry"] = largest
-    largest = memo["largest entry"]
+        return largest
+
+    largest = features._memo.once("largest entry", find)
     if largest != 0.0 and not low <= largest <= high:
         size = "large" if largest < low else "small"
         raise errors.InvalidFeatures(
@@ -148,30 +151,22 @@ class Spectrum:
         memo = features._memo
         if beside is not None and isinstance(features, Features):
             if cls.of(features).eigenvalues[0] > _SQUARED * beside:
-                if "unsquared spectrum" not in memo:
-                    memo["unsquared spectrum"] = _decompose(features, _unsquared_vectors)
-                return memo["unsquared spectrum"]
-        if "spectrum" not in memo:
-            if isinstance(features, ShardedFeatures):
-                of_shards: Any = features  # for what reads no rows on the host
-                eigenvalues, vectors, error = features.decomposed()
-                memo["spectrum"] = cls(eigenvalues, vectors, of_shards, vectors)
-                memo["spectrum"].__dict__["certificate"] = SpectrumCertificate(*error)
-            else:
-                memo["spectrum"] = _decompose(features, _gram_vectors)
-        return memo["spectrum"]
+                return memo.once(
+                    "unsquared spectrum", lambda: _decompose(features, _unsquared_vectors)
+                )
+        return memo.once("spectrum", lambda: _made(features))
 
     @property
     def n_samples(self) -> int:
         """N, the size of G."""
         return self.features.n_samples
 
-    @cached_property
+    @shared_property
     def certificate(self) -> SpectrumCertificate:
         """Backward error and the bound on the error of every eigenvalue; one more pass."""
         return _certify(self.features, self.vectors, self.eigenvalues)
 
-    @cached_property
+    @shared_property
     def coordinates(self) -> np.ndarray:
         """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, Z = U σ."""
         n, r = self.n_samples, self.basis.shape[1]
@@ -221,6 +216,16 @@ class Spectrum:
         overlap = sums[:, keep] / sigma[keep] / np.sqrt(counts)[:, None]
         cosines = np.clip(scipy.linalg.svdvals(overlap), 0.0, 1.0)
         return np.arccos(cosines)
+
+
+def _made(features: Features | ShardedFeatures) -> Spectrum:
+    if not isinstance(features, ShardedFeatures):
+        return _decompose(features, _gram_vectors)
+    of_shards: Any = features  # for what reads no rows on the host
+    eigenvalues, vectors, error = features.decomposed()
+    spectrum = Spectrum(eigenvalues, vectors, of_shards, vectors)
+    spectrum.__dict__["certificate"] = SpectrumCertificate(*error)
+    return spectrum
 
 
 def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:

@@ -209,21 +209,29 @@ def check_labels(
     return array.astype(np.int64, copy=False)
 
 
+# How far from 1 a row of targets may sum, in units of its scale: float16's rounding is coarser.
+_SUM_TOLERANCE = 1e-6
+_HALF_SUM_TOLERANCE = 2e-3
+_NEGATIVE_ROUNDING = 1e-12  # a negative probability up to here is a rounding of 0
+
+
 def check_targets(
     targets: object,
     n_samples: int,
     n_classes: int | None = None,
     *,
     signed: bool = False,
+    deviations: bool = False,
     name: str = "targets",
 ) -> npt.NDArray[np.float64]:
-    """Check soft targets: rows on the simplex, or on its affine hull when `signed`.
+    """Check soft targets and make them exact: rows on the simplex, or on its hull when `signed`.
 
-    A row passes when ``|sum - 1| <= K * (N * eps + 2 * e) * max(1, sum of |entries|)`` with eps
-    that of float64 and e that of a narrower floating dtype the targets came in (0 for float64
-    input): the backward error of K-term sums after products of length N, plus the rounding of a
-    softmax evaluated in the narrower dtype. A float64 row made of float32 values only is judged
-    as float32, because a cast keeps the rounding of what was cast.
+    Rows that miss the sum 1 by their rounding are divided by it, once and here, so that every head
+    solves the objective that its certificate is about. A row passes when
+    ``|sum - 1| <= 1e-6 * scale``, or ``2e-3 * scale`` when every value is one of float16, whatever
+    dtype holds it; the scale is ``max(1, sum of |entries|)``. Entries from -1e-12 to 0 are 0 unless
+    `signed`. A row stays bit for bit as it is where its sum is 1 as far as float64 tells,
+    ``|sum - 1| <= K * eps * scale``: a second check changes nothing.
 
     Parameters
     ----------
@@ -235,12 +243,16 @@ def check_targets(
         Expected K; without it any K >= 1.
     signed : bool
         Accept negative entries, which the linearized iterates produce.
+    deviations : bool
+        The entries are deviations D = T - 1/K, and so is the result. With row sums e of D the row
+        divided by its sum is (D - e/K)/(1 + e), which keeps the digits of small deviations.
     name : str
         Name of the argument, for the message.
 
     Returns
     -------
     np.ndarray of shape (N, K), float64
+        The array itself where nothing was to be changed.
 
     Raises
     ------
@@ -260,15 +272,15 @@ def check_targets(
             f"{name} must have {n_classes} columns, one per class, got {array.shape[1]}; "
             "build them with the same n_classes as the features"
         )
-    narrow = 2.0 * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
-    if array.dtype == np.float64:
-        narrow = 0.0
     result = _native_real(array, name, InvalidTargets).astype(np.float64, copy=False)
-    n_columns = result.shape[1]
-    eps = float(np.finfo(np.float64).eps)
+    # Entries are T - base.
+    base = 1.0 / array.shape[1] if deviations else 0.0
+    least = 0.0 - base
+    if not signed and (below := (result < least) & (result >= least - _NEGATIVE_ROUNDING)).any():
+        result = np.where(below, least, result)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.einsum("nk->n", result)  # of short rows in a fifth of the time of .sum(axis=1)
-        scale = np.maximum(1.0, np.abs(result).sum(axis=1) if signed else sums)
+        sizes = np.abs(result + base).sum(axis=1) if signed else sums + (1.0 if deviations else 0.0)
     # A row with an entry that is not finite has no finite sum.
     bad = None if np.isfinite(sums).all() else _first_nonfinite(result)
     if bad is not None:
@@ -277,28 +289,45 @@ def check_targets(
             f"{name} must be finite, got {result[row, column]} at row {row}, column {column}; "
             "check what produced them"
         )
-    if not signed and (result < 0.0).any():
-        row, column = (int(index) for index in np.argwhere(result < 0.0)[0])
+    if not signed and (result < least).any():
+        row, column = np.argwhere(result < least)[0].tolist()
         raise InvalidTargets(
-            f"{name} must be nonnegative, got {result[row, column]!s} at row {row}, column "
-            f"{column}; linearized predictions can be negative: pass signed=True where accepted"
+            f"{name} must be nonnegative, got {result[row, column] + base!s} at row {row}, column "
+            f"{column}; linearized predictions and mixtures with a weight outside [0, 1] can be "
+            "negative: pass signed_targets=True where accepted"
         )
-    # Compared with the sum itself as well: an overflowed sum would meet an overflowed scale.
-    error = np.where(np.isfinite(sums), np.abs(sums - 1.0), np.inf)
-    off = ~(error <= n_columns * (n_samples * eps + narrow) * scale) | np.isinf(error)
-    if off.any() and array.dtype == np.float64:
-        single = 2.0 * float(np.finfo(np.float32).eps)
-        rows = np.flatnonzero(off & (error <= n_columns * (n_samples * eps + single) * scale))
-        with np.errstate(over="ignore", under="ignore"):
-            rounded = result[rows].astype(np.float32).astype(np.float64)
-        off[rows] = np.isinf(error[rows]) | (rounded != result[rows]).any(axis=1)
+    scale = np.maximum(1.0, sizes)
+    excess = sums if deviations else sums - 1.0
+    # Deviations may carry the rounding of T - 1/K as well: rows left alone as T are so again as D.
+    known = (2.0 if deviations else 1.0) * array.shape[1] * np.finfo(np.float64).eps
+    exact = np.abs(excess) <= known * scale
+    exact &= np.isfinite(sums)  # an overflowed sum meets an overflowed scale
+    inexact = np.flatnonzero(~exact)
+    if not inexact.size:
+        return result
+    rows, excess = result[inexact], excess[inexact]
+    tolerance = np.where(_held_in_half(rows, base), _HALF_SUM_TOLERANCE, _SUM_TOLERANCE)
+    # Where entries are so large that the sum may as well be 0, there is nothing to divide by.
+    off = ~(np.abs(excess) <= np.minimum(tolerance * scale[inexact], 0.5))
     if off.any():
-        row = int(np.argmax(off))
+        first = int(np.argmax(off))
+        with np.errstate(over="ignore"):
+            total = float((rows[first] + base).sum())
         raise InvalidTargets(
-            f"{name} must have rows that sum to 1, got sum {float(sums[row])!r} at row {row} "
-            f"({int(off.sum())} such rows); divide each row by its sum"
+            f"{name} must have rows that sum to 1, got sum {total!r} "
+            f"at row {int(inexact[first])} ({int(off.sum())} such rows); divide each row by its sum"
         )
+    divided = (rows - base * excess[:, None]) / (1.0 + excess[:, None])
+    result = result.copy()
+    result[inexact] = divided if signed else np.maximum(divided, least)  # 0 - 1/K is rounded too
     return result
+
+
+def _held_in_half(rows: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.bool_]:
+    """Which rows T - base (n, K) hold nothing but float16 values, or do so as T, to a rounding."""
+    with np.errstate(over="ignore", under="ignore"):
+        missed = [np.abs(v.astype(np.float16) - v).max(axis=1) for v in (rows, rows + base)]
+    return np.minimum(*missed) <= np.finfo(np.float64).eps
 
 
 def _real(name: str, value: object) -> float:

@@ -48,6 +48,19 @@ def test_distance_and_filter_equal_their_dense_twins(groups):
             assert found.seen(targets - 1 / 3, mu, t) == pytest.approx(seen, rel=1e-9, abs=1e-13)
 
 
+@pytest.mark.parametrize("t", [1, 2, 3, 4, 5, 8])
+def test_the_promise_is_the_sum_over_both_sides_of_the_difference(t):
+    """Term i of h(G)^t − h(B)^t has i factors on one side and t − 1 − i on the other."""
+    features, _ = problem(12, 4, 3, seed=3)
+    found = fit_block_model(features)
+    p = np.linspace(0.0, 1.0, 200_001)
+    peaks = [(p**i * (1 - p)).max() for i in range(t)]
+    slope = sum(peaks[i] * peaks[t - 1 - i] for i in range(t))
+    mu = 10.0 * found.distance
+    assert found.promised(mu, t) == pytest.approx(slope / 10, rel=1e-9)
+    assert found.promised(found.distance / 2, 1) == 1.0
+
+
 def test_the_fit_is_the_least_squares_one():
     features, _ = problem(30, 8, 3, seed=2)
     features = Features(features.x + 1.0, features.labels)

@@ -10,7 +10,7 @@ import pytest
 import twins
 
 from gramlab.check import CheckSettings, run_check
-from gramlab.errors import InvalidSetting
+from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.storage import to_json
@@ -74,6 +74,95 @@ def test_numbers_equal_a_run_by_hand(features, result):
     two_hot = partial_labels(teacher, 2, seed=5)
     coverage = found["partial_label_student"]["top_two_coverage"]["exact"]
     assert coverage == (two_hot[np.arange(80), ready.labels] > 0).mean()
+
+
+def undecided(found, kind: str) -> list[float]:
+    return [row[kind]["certified"]["undecided"] for row in found["rounds"]]
+
+
+def test_heads_are_polished_for_what_is_certified(features):
+    """Solved early, most rows of late rounds are certified for their own targets alone."""
+    rough = replace(SETTINGS, rounds=4, tolerance=0.1, certified_share=0.5)
+    alone = run_check(features, replace(rough, certify="round"))
+    found = alone.as_dict()
+    assert max(undecided(found, "own")) <= 0.5
+    assert max(undecided(found, "chain")) > 0.5
+    assert [row["certified"] for row in found["rounds"]] == [
+        row["own"]["certified"] for row in found["rounds"]
+    ]
+    result = run_check(features, replace(rough, certify="chain"))
+    through = result.as_dict()
+    assert max(undecided(through, "chain")) <= 0.5
+    for row, fit, certificate in zip(
+        through["rounds"], result.exact, result.exact.chain, strict=True
+    ):
+        assert row["certified"] == row["chain"]["certified"]
+        assert row["chain"]["weights_bound"] == certificate.weights_bound
+        assert row["own"]["weights_bound"] == fit.certificate.weights_bound
+        assert row["exact"]["solver"]["polish"] == "share reached"
+    passes = [
+        [row["exact"]["solver"]["passes"] for row in run["rounds"]] for run in (found, through)
+    ]
+    assert all(before < after for before, after in zip(*passes, strict=True))
+
+
+def test_polishing_ends_where_float64_gives_no_more(features):
+    """A zero row is a tie at every round: all rows cannot be certified."""
+    x = features.x.copy()
+    x[3] = 0.0
+    settings = replace(SETTINGS, certified_share=1.0, rounds=2, center=False, unit_norm=False)
+    found = run_check(Features(x, features.labels), settings).as_dict()
+    assert undecided(found, "chain") == [1 / 80] * 2
+    for row in found["rounds"]:
+        assert row["exact"]["solver"]["result"] == "converged"
+        assert row["exact"]["solver"]["polish"] == "float64 floor"
+
+
+def test_polishing_ends_at_a_gradient_of_zero():
+    """Labels that the features cannot tell apart: the optimum is W = 0, and every row is a tie."""
+    same = Features(np.ones((8, 2)), np.arange(8) % 2)
+    settings = replace(SETTINGS, rate=0.0, rounds=2, center=False, unit_norm=False)
+    found = run_check(same, settings).as_dict()
+    assert undecided(found, "chain") == [1.0, 1.0]
+    assert 1e-2 * found["rounds"][1]["chain"]["weights_bound"] < 1e-13  # rounding, over λ
+    assert found["rounds"][1]["exact"]["solver"]["polish"] == "float64 floor"
+
+
+def test_rounds_that_missed_their_tolerance_are_not_polished(features):
+    stages = []
+
+    class Listener:
+        def stage(self, name):
+            stages.append(name)
+
+        def solving(self, passes, ratio):
+            pass
+
+    x = features.x.copy()
+    x[3] = 0.0
+    settings = replace(SETTINGS, tolerance=1e-300, certified_share=1.0, rounds=1, center=False)
+    ready = Features(x, features.labels)
+    settings = replace(settings, unit_norm=False)
+    with pytest.warns(NotConvergedWarning):
+        found = run_check(ready, settings, Listener()).as_dict()
+    assert found["rounds"][0]["exact"]["solver"]["result"] == "float64 floor"
+    assert not [name for name in stages if "again" in name]
+    run_check(ready, replace(settings, tolerance=1e-8), Listener())
+    assert "exact head again, round 1 of 1" in stages
+
+
+def test_the_partial_label_student_has_a_chain_where_its_targets_are_certified(features, result):
+    found = result.as_dict()["partial_label_student"]
+    assert found["chain"]["reason"] is None
+    assert found["chain"]["weights_bound"] == result.partial_rounds.chain[1].weights_bound
+    assert sum(found["chain"]["certified"].values()) == pytest.approx(1.0)
+    assert result.partial_rounds[1] is result.partial["exact"]
+    # Beside the rough teacher above its targets are not known.
+    rough = replace(SETTINGS, rounds=1, tolerance=0.1, certified_share=0.5)
+    lost = run_check(features, rough).as_dict()["partial_label_student"]["chain"]
+    assert lost["weights_bound"] is None
+    assert lost["certified"] is None
+    assert "two largest" in lost["reason"]
 
 
 def test_keys_others_rely_on(result):
@@ -149,6 +238,7 @@ def test_progress_names_every_stage(features):
         ({"noise": "superclass"}, "superclasses"),
         ({"tolerance": -1.0}, "tolerance"),
         ({"seed": -1}, "seed"),
+        ({"certify": "both"}, 'certify must be "round" or "chain", got \'both\''),
     ],
 )
 def test_bad_settings_are_refused(features, change, said):

@@ -148,6 +148,7 @@ def test_json_has_the_keys_that_others_rely_on(found):
         "exact_counts": False,
         "tolerance": 1e-8,
         "certified_share": 0.99,
+        "certify": "chain",
     }
 
 
@@ -190,13 +191,40 @@ def test_the_table_holds_what_the_json_holds(whole, found):
         cells = [str(row["round"]), *(terminal._percent(share) for share in shares)]
         assert re.search(r"^\s+" + r"\s+".join(map(re.escape, cells)), text, re.MULTILINE)
         assert f"{row['exact']['certificate']['relative_gap']:.1e}" in text
+        assert f"{row['chain']['weights_bound']:.1e}" in text
     student = found["partial_label_student"]["exact"]
     assert re.search(rf"^\s+PLL.*\s{student['solver']['passes']:.0f}$", text, re.MULTILINE)
     assert "Every exact head was polished until at least 99 %" in text
     assert "The error recursion held in every round" in text
 
 
-@pytest.mark.parametrize(("width", "tables"), [(160, 1), (100, 2), (80, 2), (60, 3), (40, 5)])
+@pytest.mark.parametrize(
+    ("kind", "about", "undecided"),
+    [("chain", "the true iterate", "12.50 %"), ("round", "the optimum for the targets", "25.00 %")],
+)
+def test_it_says_what_certified_is_about_and_what_the_other_certificate_leaves(
+    kind, about, undecided
+):
+    row = {"own": {"certified": {"undecided": 0.125}}, "chain": {"certified": {"undecided": 0.25}}}
+    text = terminal._certified_sentence({"settings": {"certify": kind}, "rounds": [row]})
+    assert text.startswith(f"Certified: the class of {about}")
+    assert f"(--certify {kind})" in text
+    assert f"at most {undecided} are undecided" in text
+
+
+def test_certify_is_passed_on(source, capsys):
+    argv = ["check", str(source), "--rounds", "2", "--json", "-", "--certify"]
+    for kind, other in (("round", "own"), ("chain", "chain")):
+        assert cli.main([*argv, kind]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["settings"]["certify"] == kind
+        assert [row["certified"] for row in found["rounds"]] == [
+            row[other]["certified"] for row in found["rounds"]
+        ]
+    assert cli.main([*argv, "both"]) == 2
+
+
+@pytest.mark.parametrize(("width", "tables"), [(160, 1), (100, 2), (80, 2), (60, 3), (40, 6)])
 def test_the_table_is_cut_between_groups_to_fit(found, monkeypatch, width, tables):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -400,7 +428,7 @@ def test_help_of_check_names_every_option(capsys):
     text = capsys.readouterr().out
     for option in (
         "--noise --rate --weight-decay --rounds --seed --center --no-center --unit-norm "
-        "--no-unit-norm --exact-counts --tolerance --certified-share --out --json --quiet"
+        "--no-unit-norm --exact-counts --tolerance --certified-share --certify --out --json --quiet"
     ).split():
         assert re.search(rf"{option}\b", text), option
     assert "Exit codes:" in text

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem, problems
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import comparison as comparison_room
@@ -20,16 +20,20 @@ from gramlab.targets import mix_targets, partial_labels
 
 
 def both(seed: int, weight_decay: float, rounds: int, **options):
-    features, targets = problem(24, 6, 3, seed=seed)
+    return both_heads(problem(24, 6, 3, seed=seed), weight_decay, rounds, **options)
+
+
+def both_heads(made, weight_decay: float, rounds: int, **options):
+    features, targets = made
     linear = distill(LinearizedHead(weight_decay), features, targets, rounds)
     exact = distill(SoftmaxHead(weight_decay, **options), features, targets, rounds)
     return features, targets, linear, exact
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 10**6), log_decay=st.floats(-3, 1))
-def test_linearized_rounds_are_powers_of_the_filter(seed, log_decay):
-    features, targets = problem(24, 6, 3, seed=seed)
+@examples(15)
+@given(made=problems(24, 6, 3), log_decay=st.floats(-3, 1))
+def test_linearized_rounds_are_powers_of_the_filter(made, log_decay):
+    features, targets = made
     rounds = distill(LinearizedHead(10**log_decay), features, targets, 4)
     for t, found in enumerate(rounds, 1):
         expected = twins.linear_probabilities(features.x, targets, 10**log_decay, t)
@@ -71,10 +75,12 @@ def test_refinements():
         distill(head, features, targets, 0)
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10**6), log_decay=st.floats(-3, 2))
-def test_error_recursion_holds_on_the_run(seed, log_decay):
-    _, _, linear, exact = both(seed, 10**log_decay, 3)
+# Where the optimum is 0 but for rounding no gap relative to it is reached; the identity holds.
+@pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")
+@examples(10)
+@given(made=problems(24, 6, 3), log_decay=st.floats(-3, 2))
+def test_error_recursion_holds_on_the_run(made, log_decay):
+    _, _, linear, exact = both_heads(made, 10**log_decay, 3)
     for found in compare(linear, exact):
         assert found.recursion_error <= found.recursion_tolerance
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import (
@@ -18,7 +18,7 @@ from gramlab.errors import InvalidFeatures, InvalidSetting
 from gramlab.estimator.selection import _folds, _table, choose
 from gramlab.rounding import UNIT_ROUNDOFF
 
-few = settings(max_examples=20, deadline=None)
+few = examples(20)
 
 
 def noisy(rate=0.4, n=120, seed=0):

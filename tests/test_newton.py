@@ -10,8 +10,8 @@ import warnings
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import problem, with_spectrum
-from hypothesis import given, settings
+from conftest import examples, problem, with_spectrum
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -63,7 +63,7 @@ def nearest(a: np.ndarray) -> np.ndarray:
 # ---- Products ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     n=st.integers(1, 40), r=st.integers(1, 20), k=st.integers(2, 7), seed=st.integers(0, 2**32 - 1)
 )
@@ -455,7 +455,7 @@ def test_leading_eigenvectors_are_found_once_for_all_weight_decays(monkeypatch, 
 # ---- Metrics ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     k=st.integers(2, 6), r=st.integers(4, 9), m=st.integers(1, 3), seed=st.integers(0, 2**32 - 1)
 )

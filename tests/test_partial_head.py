@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import errors
@@ -20,7 +20,7 @@ from gramlab.rounding import gamma
 from gramlab.targets import OneHotRows, one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)
-few = settings(max_examples=12, deadline=None)
+few = examples(12)
 
 
 def twin(x, targets, weight_decay, q, weights):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from twins import linear_probabilities
 
@@ -126,7 +127,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
         ).max() > (1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     model=st.sampled_from(
         [ClassBlockModel(5, 50, 0.5, 0.2), ClassBlockModel(6, 20, 0.5, 0.2, 0.1, 3)]

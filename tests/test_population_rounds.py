@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from population_twin import RESOLVED, Twin, kind_matrix
 
@@ -85,7 +86,7 @@ def test_any_corruption_is_decided_like_the_twin(sizes, correlations, matrix, we
     assert decided_like_the_twin(population, twin, rounds) == 0
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(
     k=st.integers(2, 3),
     n=st.integers(1, 50),

@@ -12,6 +12,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import examples
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -292,3 +294,20 @@ def test_notation_names_exist(name):
 )
 def test_notation_names_that_do_not_exist_are_caught(name):
     assert not resolves(name)
+
+
+def test_the_thorough_profile_reaches_every_property_test():
+    """Marked with a number of its own, a test would keep it; ``examples`` gives it up."""
+    before = settings.get_current_profile_name()
+    try:
+        settings.load_profile("thorough")
+        assert examples(7).max_examples == settings().max_examples == 2000
+        settings.load_profile("default")
+        assert examples(7).max_examples == 7
+    finally:
+        settings.load_profile(before)
+    number = "max_" + "examples="
+    files = (path for path in (ROOT / "tests").glob("*.py") if path.name != "conftest.py")
+    assert [path.name for path in files if number in path.read_text(encoding="utf-8")] == []
+    assert number in read("tests/conftest.py")
+    assert "--hypothesis-profile=thorough" in read("CONTRIBUTING.md")

@@ -153,9 +153,11 @@ def test_every_rounds_numbers_are_in_their_columns(result, page):
             _percent(one["certified_disagreement"]),
         ]
         assert certificates == [
-            *(_percent(one["certified"][name]) for name in ("right", "wrong", "undecided")),
-            at_most(one["exact"]["certificate"]["relative_gap"]),
+            *(_percent(one["chain"]["certified"][x]) for x in ("right", "wrong", "undecided")),
+            at_most(one["chain"]["weights_bound"]),
+            *(_percent(one["own"]["certified"][x]) for x in ("right", "wrong", "undecided")),
             at_most(one["exact"]["certificate"]["weights_bound"]),
+            at_most(one["exact"]["certificate"]["relative_gap"]),
             f"{one['exact']['solver']['passes']:.4g}",
             one["exact"]["solver"]["result"],
             at_most(one["error_recursion"]["residual"]),
@@ -223,7 +225,7 @@ def test_no_test_split_and_no_noise():
 def rounds(*rows: tuple[float, float, float]) -> dict:
     """What ``headline`` reads, from (measured recovery, certified right, undecided) by round."""
     return {
-        "settings": {"rate": 0.5, "noise": "symmetric"},
+        "settings": {"rate": 0.5, "noise": "symmetric", "certify": "chain"},
         "data": {"n_samples": 1000, "realized_rate": 0.512},
         "rounds": [
             {
@@ -257,6 +259,10 @@ def test_headline_of_equal_rounds_and_of_one_round():
     text = " ".join(headline(rounds((0.82, 0.82, 0.0), (0.82, 0.82, 0.0))))
     assert "is the same, 820 of 1000 rows (certified)" in text
     assert "on all 1000 training rows" in text
+    assert "class that exact rounds from the given labels reach is certified" in text
+    found = rounds((0.82, 0.82, 0.0), (0.82, 0.82, 0.0))
+    found["settings"]["certify"] = "round"
+    assert "the exact optimum's class is certified" in " ".join(headline(found))
     text = " ".join(headline(rounds((0.82, 0.81, 0.02))))
     assert "certified on 980 of the 1000 training rows" in text
     assert "After" not in text

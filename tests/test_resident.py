@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -59,7 +59,7 @@ def blockwise(x, targets, weight_decay, weights, rows):
         return np.asarray(gradient).T, np.asarray(found)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.integers(3, 40),
     d=st.integers(1, 6),

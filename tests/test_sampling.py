@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -45,7 +45,7 @@ def estimated(
         return sampling.gradient_norm(coordinates, deviations, 0.1, weights.T, known)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.integers(20, 300),
     d=st.integers(2, 12),

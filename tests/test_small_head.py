@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -27,7 +27,7 @@ def no_rough_products(monkeypatch):
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda: False)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.integers(9, 60),
     d=st.integers(1, 9),

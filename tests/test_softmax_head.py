@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 import twins
-from conftest import orthonormal, problem
-from hypothesis import given, settings
+from conftest import examples, matrices, problem, problems
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -28,7 +28,11 @@ from gramlab.targets import one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
-few = settings(max_examples=12, deadline=None)
+few = examples(12)
+# Where the optimum is 0 but for rounding, no gap relative to that is reached.
+solvable = problems(24, 6, 3).filter(
+    lambda made: np.abs(made[0].x.T @ (made[1] - 1 / 3)).max() > 1e-9
+)
 
 
 def fit(features, targets, weight_decay, **options):
@@ -63,10 +67,10 @@ def test_optimum_equals_the_dense_newton_twin(n, d, k, weight_decay, tolerance):
 
 
 @few
-@given(seed=seeds, weight_decay=decays)
-def test_fixed_point_of_the_stationarity_equation(seed, weight_decay):
+@given(made=solvable, weight_decay=decays)
+def test_fixed_point_of_the_stationarity_equation(made, weight_decay):
     """W = Xᵀ(T − P)/(Nλ), up to g/λ."""
-    features, targets = problem(24, 6, 3, seed=seed)
+    features, targets = made
     found = fit(features, targets, weight_decay)
     residual = targets - found.probabilities
     fixed = features.x.T @ residual / (24 * weight_decay)
@@ -76,10 +80,10 @@ def test_fixed_point_of_the_stationarity_equation(seed, weight_decay):
 
 
 @few
-@given(seed=seeds, weight_decay=decays)
-def test_rotating_the_features_rotates_the_weights(seed, weight_decay):
-    features, targets = problem(24, 6, 3, seed=seed)
-    q = orthonormal(6, 6, np.random.default_rng(seed))
+@given(made=solvable, weight_decay=decays, turn=matrices(6, 6))
+def test_rotating_the_features_rotates_the_weights(made, weight_decay, turn):
+    features, targets = made
+    q = np.linalg.qr(turn)[0]
     turned = Features(features.x @ q, features.labels, n_classes=3)
     assert_same_optimum(
         fit(features, targets, weight_decay, tolerance=1e-14),
@@ -89,11 +93,14 @@ def test_rotating_the_features_rotates_the_weights(seed, weight_decay):
 
 
 @few
-@given(seed=seeds, weight_decay=decays)
-def test_permuting_classes_and_rows(seed, weight_decay):
-    features, targets = problem(24, 6, 3, seed=seed)
-    rng = np.random.default_rng(seed)
-    classes, rows = rng.permutation(3), rng.permutation(24)
+@given(
+    made=solvable,
+    weight_decay=decays,
+    classes=st.permutations(range(3)),
+    rows=st.permutations(range(24)),
+)
+def test_permuting_classes_and_rows(made, weight_decay, classes, rows):
+    features, targets = made
     inverse = np.argsort(classes)
     shuffled = Features(features.x[rows], features.labels[rows], n_classes=3)
     assert_same_optimum(
@@ -104,9 +111,9 @@ def test_permuting_classes_and_rows(seed, weight_decay):
 
 
 @few
-@given(seed=seeds, weight_decay=decays)
-def test_repeating_every_row_changes_nothing(seed, weight_decay):
-    features, targets = problem(24, 6, 3, seed=seed)
+@given(made=solvable, weight_decay=decays)
+def test_repeating_every_row_changes_nothing(made, weight_decay):
+    features, targets = made
     twice = Features(np.repeat(features.x, 2, axis=0), np.repeat(features.labels, 2), n_classes=3)
     assert_same_optimum(
         fit(features, targets, weight_decay, tolerance=1e-14),
@@ -115,9 +122,9 @@ def test_repeating_every_row_changes_nothing(seed, weight_decay):
 
 
 @few
-@given(seed=seeds, weight_decay=decays, scale=st.floats(0.1, 10))
-def test_scaling_features_by_a_and_weight_decay_by_a_squared(seed, weight_decay, scale):
-    features, targets = problem(24, 6, 3, seed=seed)
+@given(made=solvable, weight_decay=decays, scale=st.floats(0.1, 10))
+def test_scaling_features_by_a_and_weight_decay_by_a_squared(made, weight_decay, scale):
+    features, targets = made
     scaled = Features(scale * features.x, features.labels, n_classes=3)
     assert_same_optimum(
         fit(features, targets, weight_decay, tolerance=1e-14),
@@ -145,19 +152,18 @@ def test_splitting_a_soft_row_into_weighted_hard_rows_scikit_learn(seed, weight_
 
 
 @few
-@given(seed=seeds, weight_decay=decays)
-def test_the_optimum_does_not_depend_on_the_start(seed, weight_decay):
-    features, targets = problem(24, 6, 3, seed=seed)
+@given(made=solvable, weight_decay=decays, start=matrices(6, 3, 10.0))
+def test_the_optimum_does_not_depend_on_the_start(made, weight_decay, start):
+    features, targets = made
     head = SoftmaxHead(weight_decay, tolerance=1e-14)
-    start = 3 * np.random.default_rng(seed).standard_normal((6, 3))
     assert_same_optimum(head.fit(features, targets), head.fit(features, targets, start=start))
 
 
 @few
-@given(seed=seeds)
-def test_large_weight_decay_is_the_closed_form(seed):
+@given(made=solvable)
+def test_large_weight_decay_is_the_closed_form(made):
     """λ → ∞: the logits vanish and the linearization becomes exact."""
-    features, targets = problem(24, 6, 3, seed=seed)
+    features, targets = made
     exact = fit(features, targets, 1e4, tolerance=1e-20)
     linear = LinearizedHead(1e4).fit(features, targets)
     osc = np.ptp(features.x @ exact.weights, axis=1).max()

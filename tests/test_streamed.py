@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import cache, mapped
@@ -196,7 +196,7 @@ def test_other_damage_is_refused(tmp_path):
         open_features(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_no_changed_byte_of_the_header_gets_through(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "fuzzed.safetensors"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab.theorems import find, registry, run
@@ -14,7 +15,7 @@ DRAWS = 60
 
 
 @names
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_conclusion_follows_from_hypotheses(name, seed):
     theorem = registry[name]

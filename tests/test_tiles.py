@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
@@ -56,7 +56,7 @@ SIZES = st.tuples(st.integers(1, 150), st.integers(1, 100), st.integers(2, 50))
 
 
 @have_tiles
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(size=SIZES, seed=st.integers(0, 2**32 - 1))
 def test_products_are_those_of_rounded_operands(size, seed):
     """Sums of exact products of 8 by 8 bits, in float32, whatever does not fill a tile."""
@@ -84,7 +84,7 @@ def curvature_error(z, w, p, found) -> tuple[np.ndarray, np.ndarray]:
 
 
 @have_tiles
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(size=SIZES, seed=st.integers(0, 2**32 - 1))
 def test_curvature_is_that_of_the_softmax(size, seed):
     z, w, _, p = drawn(*size, seed)
@@ -140,7 +140,7 @@ def one_step(low, p, scale, state, numbers):
 
 
 @have_tiles
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(size=SIZES, seed=st.integers(0, 2**32 - 1))
 def test_a_step_of_conjugate_gradients_is_what_numpy_makes_of_the_product(size, seed):
     z, w, _, p = drawn(*size, seed)
@@ -194,7 +194,7 @@ def test_other_steps_would_be_seen():
 
 
 @have_tiles
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(size=SIZES, seed=st.integers(0, 2**32 - 1))
 def test_sums_by_label_are_float64s(size, seed):
     n, d, k = size
@@ -269,7 +269,7 @@ def look_errors(found, expected, logits, moved) -> list[float]:
 
 
 @have_tiles
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     n=st.integers(1, 150),
     k=st.integers(2, 50),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import twins
-from conftest import problem
-from hypothesis import given, settings
+from conftest import examples, problem
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 
@@ -19,7 +19,7 @@ from gramlab.rounding import UNIT_ROUNDOFF
 
 seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
-few = settings(max_examples=15, deadline=None)
+few = examples(15)
 
 
 def weighted(seed, n=24, d=6, k=3, weight_decay=1e-2, spread=2.0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,13 @@ Examples:
 _LAST_SEED = 2**64 - 1
 
 
+class Certify(StrEnum):
+    """What "certified" is about."""
+
+    CHAIN = "chain"
+    ROUND = "round"
+
+
 def check(
     source: options.Source,
     noise: options.Noise = options.NoiseKind.SYMMETRIC,
@@ -57,6 +65,15 @@ def check(
             "--certified-share", help="Share of training predictions to certify, in (0, 1]."
         ),
     ] = 0.99,
+    certify: Annotated[
+        Certify,
+        typer.Option(
+            "--certify",
+            help="What certified right / wrong / undecided is about: the iterate that exact rounds "
+            "from the given labels reach (chain), or the optimum for the targets that each round "
+            "was given (round).",
+        ),
+    ] = Certify.CHAIN,
     out: options.OutFolder = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
@@ -73,6 +90,7 @@ def check(
         "exact_counts": exact_counts,
         "tolerance": validation.check_positive("--tolerance", tolerance),
         "certified_share": _share("--certified-share", certified_share),
+        "certify": certify.value,
     }
     with ExitStack() as stack:
         file = json_path(json) if json is not None and json != "-" else None

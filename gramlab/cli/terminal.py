@@ -185,6 +185,7 @@ def summary(found: dict[str, Any], name: str, written: Sequence[str]) -> str:
     for method in sorted({row["exact"]["solver"]["method"] for row in found["rounds"]}):
         if method.startswith("streamed"):
             paragraph(f"Rows were read in blocks, none kept on the device: {method}.")
+    paragraph(_certified_sentence(found))
     paragraph(_polish_sentence(found))
     paragraph(recursion_failures(found) or _recursion_sentence(found))
     for files in written:
@@ -252,6 +253,7 @@ def _columns(found: dict[str, Any]) -> list[_Column]:
         column("certified", "certified\nright %", "certified.right", _percent),
         column("certified", "\nwrong %", "certified.wrong", _percent),
         column("certified", "un-\ndecided %", "certified.undecided", _percent),
+        column("chain", "through\nrounds", "chain.weights_bound", "{:.1e}".format),
         column("bound", "relative\ngap", f"{bound}.relative_gap", "{:.1e}".format),
         column("bound", "bound on\nweights", f"{bound}.weights_bound", "{:.1e}".format),
         column("bound", "\npasses", "exact.solver.passes", "{:.0f}".format),
@@ -283,6 +285,20 @@ def _table(columns: list[_Column]) -> Any:
     for cells in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*cells)
     return table
+
+
+def _certified_sentence(found: dict[str, Any]) -> str:
+    """Say what the certified classes are those of, and what the other certificate leaves."""
+    chain = "the true iterate, for which all earlier rounds are exact too"
+    own = "the optimum for the targets that the round was given"
+    kind = found["settings"]["certify"]
+    about, other, rest = (own, "chain", chain) if kind == "round" else (chain, "own", own)
+    undecided = max(row[other]["certified"]["undecided"] for row in found["rounds"])
+    return (
+        f"Certified: the class of {about} (--certify {kind}); PLL: of the optimum for its own "
+        f"targets. Of {rest}, at most {_percent(undecided)} % are undecided in a round. Through "
+        "rounds: bound on the distance of the weights to the true iterate."
+    )
 
 
 def _polish_sentence(found: dict[str, Any]) -> str:

@@ -165,7 +165,7 @@ def _check_classes(features: Features) -> None:
 def _relabelled(features: Features, labels: npt.NDArray[np.int64]) -> Features:
     """The same features with other training labels, and what is known of the rows alone."""
     again = features.replaced(labels=labels)
-    known = features._memo
+    known = features._memo.copy()  # others may be adding to it
     again._memo.update({key: known[key] for key in known if key in _OF_ROWS or key[0] in _OF_ROWS})
     return again
 

@@ -43,8 +43,14 @@ def nearest_rows(features: Features, count: int) -> npt.NDArray[np.int64]:
     n = features.n_samples
     check_integer("count", count, 1, n - 1)
     memo = features._memo
-    if "neighbours" in memo and memo["neighbours"].shape[1] >= count:
+    with memo.lock:
+        if "neighbours" not in memo or memo["neighbours"].shape[1] < count:
+            memo["neighbours"] = _nearest(features, count)  # they do not depend on labels
         return memo["neighbours"][:, :count]
+
+
+def _nearest(features: Features, count: int) -> npt.NDArray[np.int64]:
+    n = features.n_samples
     check_memory(8 * n * count, f"{count} neighbours of {n} rows", "ask for fewer neighbours")
     x = features.as_float64()
     step = max(1, _BLOCK_VALUES // n)
@@ -61,7 +67,6 @@ def nearest_rows(features: Features, count: int) -> npt.NDArray[np.int64]:
         place = np.arange(len(row)) - np.searchsorted(row, row)
         found[start : start + step] = column[place < count].reshape(-1, count)
     found.setflags(write=False)
-    memo["neighbours"] = found  # they do not depend on labels
     return found
 
 

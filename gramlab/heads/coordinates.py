@@ -26,11 +26,7 @@ from gramlab.spectrum import Spectrum
 
 __all__ = [
     "Coordinates",
-    "Eigenbasis",
-    "eigenbasis",
     "fetch",
-    "keep_eigenbasis",
-    "needs_eigenbasis",
     "row_squares",
     "rows_on_device",
 ]
@@ -73,14 +69,14 @@ class Coordinates:
     def of(
         cls, features: Features, weight_decay: float, n_classes: int, *, rough: bool = False
     ) -> Coordinates:
-        """Choose: the eigenbasis if it is at hand or worth its price, else the rows themselves.
+        """Choose: the eigenbasis if it is worth its price, else the rows themselves.
 
         Where ``rough`` products are to be used and the problem is not hard, the leading
-        eigenvectors beside the rows cost much less than the basis and do as well.
+        eigenvectors beside the rows cost much less than the basis and do as well. What is at hand
+        already has no say: others may have made it, and no head's bits depend on them.
         """
-        memo = features._memo
         n, d = features.n_samples, features.n_features
-        if "spectrum" not in memo and d <= n:
+        if d <= n:
             narrow = d <= _NARROW
             if rough or not narrow:
                 trace = _trace(features)
@@ -121,20 +117,19 @@ class Coordinates:
         memo, name = self.features._memo, np.dtype(dtype).name
         if self.quick:
             return memo["quick basis"][2]
-        key = ("device", "eigenbasis", name)
-        if key not in memo:
+
+        def make() -> jax.Array:
             values = Spectrum.of(self.features).coordinates
-            memo[key] = device.resident(values, f"the features (eigenbasis) as {name}", dtype)
-        return memo[key]
+            return device.resident(values, f"the features (eigenbasis) as {name}", dtype)
+
+        return memo.once(("device", "eigenbasis", name), make)
 
     def rounded(self) -> bfloat16.Rounded:
         """Z rounded to bfloat16, put on the device once per Features object."""
         if self.basis is None:
             return _rounded_rows(self.features)
-        memo, key = self.features._memo, ("device", "eigenbasis", self.quick, "bfloat16")
-        if key not in memo:
-            memo[key] = bfloat16.rounded(self.resident(np.float32))
-        return memo[key]
+        key = ("device", "eigenbasis", self.quick, "bfloat16")
+        return self.features._memo.once(key, lambda: bfloat16.rounded(self.resident(np.float32)))
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
         """Weights (K, d) of the features from weights a (K, r) in these coordinates."""
@@ -147,11 +142,12 @@ class Coordinates:
     def _turned(self, a: np.ndarray, basis: np.ndarray, *, back: bool) -> np.ndarray:
         # By JAX: the threads of NumPy's BLAS go on spinning after a product, for longer than an
         # iteration takes, on the cores that the iterations need.
-        memo, key = self.features._memo, ("device", "basis", self.quick)
+        key = ("device", "basis", self.quick)
         with device.float64():
-            if key not in memo:
-                memo[key] = device.resident(basis, "the eigenbasis of the features")
-            return np.asarray(_turn_back(a, memo[key]) if back else _turn(a, memo[key]))
+            there = self.features._memo.once(
+                key, lambda: device.resident(basis, "the eigenbasis of the features")
+            )
+            return np.asarray(_turn_back(a, there) if back else _turn(a, there))
 
     def in_span(self, weights: np.ndarray) -> np.ndarray:
         """Weights (K, d) less their parts outside the span of the rows, which do nothing."""
@@ -169,17 +165,15 @@ def fetch(features: Features) -> None:
 
 def rows_on_device(features: Features, dtype: npt.DTypeLike) -> jax.Array:
     """X (N, d) on the device, put there once per Features object and precision."""
-    memo, name = features._memo, np.dtype(dtype).name
-    key = ("device", "rows", name)
-    if key not in memo:
+    name = np.dtype(dtype).name
+
+    def make() -> jax.Array:
         if name == "float64" and features.x.dtype.itemsize < 8:
             # Exact, and quicker than the host.
-            memo[key] = _widened(rows_on_device(features, np.float32))
-        elif name == "float32" and ("device", "rows", "float64") in memo:
-            memo[key] = _narrowed(rows_on_device(features, np.float64))
-        else:
-            memo[key] = device.resident(features.x, f"the features (rows) as {name}", dtype)
-    return memo[key]
+            return _widened(rows_on_device(features, np.float32))
+        return device.resident(features.x, f"the features (rows) as {name}", dtype)
+
+    return features._memo.once(("device", "rows", name), make)
 
 
 @jax.jit
@@ -187,17 +181,11 @@ def _widened(rows: jax.Array) -> jax.Array:
     return rows.astype(jnp.float64)
 
 
-@jax.jit
-def _narrowed(rows: jax.Array) -> jax.Array:
-    return rows.astype(jnp.float32)
-
-
 def row_squares(features: Features) -> np.ndarray:
     """‖x_i‖² (N,) in float32, computed once per Features object."""
-    memo = features._memo
-    if "row squares" not in memo:
-        memo["row squares"] = np.asarray(_row_squares(rows_on_device(features, np.float32)))
-    return memo["row squares"]
+    return features._memo.once(
+        "row squares", lambda: np.asarray(_row_squares(rows_on_device(features, np.float32)))
+    )
 
 
 @jax.jit
@@ -211,36 +199,24 @@ def _quick(features: Features) -> Coordinates | None:
     It is orthonormal to a few units of float32's roundoff, and so is all that is asked of it: the
     step it shapes is applied to float64 weights, whose gradient does not know of it.
     """
-    if "quick basis" not in features._memo:
-        keep_eigenbasis(features, eigenbasis(rows_on_device(features, np.float32)))
-    return _kept_eigenbasis(features)
 
-
-def needs_eigenbasis(features: Features) -> bool:
-    """Whether ``Coordinates.of`` narrow features would have to make one."""
-    memo = features._memo
-    return "spectrum" not in memo and "quick basis" not in memo
-
-
-def keep_eigenbasis(features: Features, found: Eigenbasis) -> None:
-    """So that it is made once per Features object, wherever it was made."""
-    features._memo["quick basis"] = None
-    if found.usable:
+    def make() -> tuple[np.ndarray, np.ndarray, jax.Array] | None:
+        found = _eigenbasis(rows_on_device(features, np.float32))
+        if not found.usable:
+            return None
         # The coordinates themselves are not kept: they know the features, and a circle keeps its
         # arrays for long.
-        arrays = (np.asarray(a, dtype=np.float64) for a in (found.vectors, found.eigenvalues))
-        features._memo["quick basis"] = (*arrays, found.z)
+        vectors, values = (np.asarray(a, np.float64) for a in (found.vectors, found.eigenvalues))
+        return vectors, values, found.z
 
-
-def _kept_eigenbasis(features: Features) -> Coordinates | None:
-    if (kept := features._memo["quick basis"]) is None:
+    if (kept := features._memo.once("quick basis", make)) is None:
         return None
     basis, eigenvalues, _ = kept
     return Coordinates(features, basis, eigenvalues, quick=True)
 
 
-class Eigenbasis(NamedTuple):
-    """What ``eigenbasis`` finds; nothing but ``usable`` is of use where that is False."""
+class _Eigenbasis(NamedTuple):
+    """What ``_eigenbasis`` finds; nothing but ``usable`` is of use where that is False."""
 
     usable: jax.Array
     vectors: jax.Array  # (d, r), of the largest eigenvalue first
@@ -249,7 +225,7 @@ class Eigenbasis(NamedTuple):
 
 
 @jax.jit
-def eigenbasis(rows: jax.Array) -> Eigenbasis:
+def _eigenbasis(rows: jax.Array) -> _Eigenbasis:
     """Of the Gram matrix of ``rows`` (N, d) in float32, where those are in its range.
 
     Eigenvalues are quotients, not the factorization's: they are never negative. Their order, which
@@ -262,35 +238,31 @@ def eigenbasis(rows: jax.Array) -> Eigenbasis:
     gram = jnp.where(usable, gram, jnp.eye(len(gram), dtype=gram.dtype))
     vectors = jnp.linalg.eigh(gram)[1][:, ::-1]
     z = jnp.matmul(rows, vectors, precision="highest")
-    return Eigenbasis(usable, vectors, z, (z * z).sum(axis=0))
+    return _Eigenbasis(usable, vectors, z, (z * z).sum(axis=0))
 
 
 def _trace(features: Features) -> float:
     """‖X‖_F², to float32: it only decides what is worth its price."""
-    memo = features._memo
-    if "trace" not in memo:
-        memo["trace"] = float(row_squares(features).sum(dtype=np.float64))
-    return memo["trace"]
+    return features._memo.once("trace", lambda: float(row_squares(features).sum(dtype=np.float64)))
 
 
 def _leading(features: Features) -> Leading | None:
     """The leading eigenvectors, once per Features object; None out of float32's range."""
-    memo = features._memo
-    if "leading" not in memo:
+
+    def make() -> Leading | None:
         trace, d = _trace(features), features.n_features
         if d <= _NARROW:
-            found = from_some_rows(rows_on_device(features, np.float32), trace)
-        else:
-            found = from_products(_rounded_rows(features), d, trace)
-        memo["leading"] = found
-    return memo["leading"]
+            return from_some_rows(rows_on_device(features, np.float32), trace)
+        return from_products(_rounded_rows(features), d, trace)
+
+    return features._memo.once("leading", make)
 
 
 def _rounded_rows(features: Features) -> bfloat16.Rounded:
-    memo, key = features._memo, ("device", "rows", "bfloat16")
-    if key not in memo:
-        memo[key] = bfloat16.rounded(rows_on_device(features, np.float32))
-    return memo[key]
+    return features._memo.once(
+        ("device", "rows", "bfloat16"),
+        lambda: bfloat16.rounded(rows_on_device(features, np.float32)),
+    )
 
 
 @jax.jit

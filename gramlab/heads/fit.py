@@ -14,7 +14,7 @@ import numpy as np
 from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.heads.objective import softmax_deviations
+from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
 from gramlab.rounding import UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows
@@ -114,8 +114,13 @@ class Fit:
         How it was reached.
     certify
         Computes the certificate of given weights on this fit's own objective.
+    training_logits
+        Computes XW (N, K) of the training rows, in float64.
     linear
         Whether the link is linear, so that predictions can leave [0, 1].
+    loss
+        The regularized cross-entropy on this fit's targets, which ``certify`` is about; None where
+        that is another loss. Rounds of fits that have one are certified through all rounds.
     """
 
     weights: np.ndarray
@@ -125,7 +130,9 @@ class Fit:
     weight_decay: float
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
+    training_logits: Callable[[], np.ndarray] = field(repr=False)
     linear: bool = False
+    loss: SoftmaxObjective | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> np.ndarray:
@@ -145,6 +152,12 @@ class Fit:
         other = copy.copy(self)
         other.__dict__.pop("certificate", None)
         other.__dict__["certify"] = certify
+        return other
+
+    def reported(self, stats: SolveStats) -> Fit:
+        """The same fit, with other words on how it was reached."""
+        other = copy.copy(self)
+        other.__dict__["stats"] = stats
         return other
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -185,15 +198,30 @@ class Fit:
     def as_targets(self, temperature: float = 1.0) -> Targets:
         """The training predictions, read at temperature τ, as the next round's targets.
 
-        The softmax is read as softmax(v/τ); a linear link to first order, deviations over τ.
+        The softmax is read as softmax(v/τ) of the training logits v, which know how far apart two
+        classes are where both probabilities vanish; a linear link to first order, deviations
+        over τ.
+
+        Raises
+        ------
+        InvalidSetting
+            If τ is not above 0, or so small that what is divided by it overflows.
         """
         tau = validation.check_positive("temperature", temperature)
         if tau == 1.0:
             return Targets(self.deviations)
-        if self.linear:
-            return Targets(self.deviations / tau)
-        tiny = np.finfo(np.float64).tiny
-        return Targets(softmax_deviations(np.log(np.maximum(self.probabilities, tiny)) / tau))
+        read = self.deviations if self.linear else self.training_logits()
+        if not self.linear:
+            read = read - read.max(axis=1, keepdims=True)  # no softmax depends on the largest
+        with np.errstate(over="ignore"):
+            scaled = read / tau
+        if not np.isfinite(scaled).all():
+            kind = "deviations" if self.linear else "differences of logits"
+            raise errors.InvalidSetting(
+                f"temperature must be large enough for {kind} of {np.abs(read).max():.3g} divided "
+                f"by it to stay in float64's range, got {tau:.3g}: raise it"
+            )
+        return Targets(scaled if self.linear else softmax_deviations(scaled))
 
 
 class _Objective(Protocol):
@@ -299,28 +327,36 @@ def as_features(
 
 def target_rows(
     targets: Targets | OneHotRows | np.ndarray,
-    features: Features,
+    n_samples: int,
     *,
     signed: bool = False,
 ) -> np.ndarray | OneHotRows:
-    """T − 1/K (N, K), checked; ``OneHotRows`` stay what they are."""
+    """T − 1/K (N, K), checked and made exact; ``OneHotRows`` stay what they are.
+
+    ``signed`` lets entries of T leave [0, 1]. Rows that miss the sum 1 by the rounding of what they
+    came in are divided by it here, for every head alike (``validation.check_targets``).
+
+    Raises
+    ------
+    InvalidTargets
+        If they are no such rows.
+    """
     if isinstance(targets, OneHotRows):
-        validation.check_labels(targets.labels, n_samples=features.n_samples)
+        validation.check_labels(targets.labels, n_samples=n_samples)
         return targets
-    return target_deviations(targets, features, signed=signed)
+    if isinstance(targets, Targets):
+        return validation.check_targets(
+            targets.deviations, n_samples, signed=signed, deviations=True
+        )
+    checked = validation.check_targets(targets, n_samples, signed=signed)
+    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
 
 
 def target_deviations(
-    targets: Targets | np.ndarray, features: Features, *, signed: bool
+    targets: Targets | OneHotRows | np.ndarray, n_samples: int, *, signed: bool = False
 ) -> np.ndarray:
-    """T − 1/K (N, K), checked; ``signed`` lets entries leave [0, 1]."""
-    if isinstance(targets, Targets):
-        if signed:
-            return targets.deviations
-        validation.check_targets(np.asarray(targets), features.n_samples)
-        return targets.deviations
-    checked = validation.check_targets(targets, features.n_samples, signed=signed)
-    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
+    """What ``target_rows`` are, as an array (N, K)."""
+    return target_rows(targets, n_samples, signed=signed)[:]
 
 
 def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> float:

@@ -8,6 +8,8 @@ softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity into a ridge problem with 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gramlab import validation
@@ -74,7 +76,7 @@ class LinearizedHead:
         Equals t rounds of ``fit`` on its own predictions (h(G)^t is the t-fold filter).
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=True)
+        deviations = target_deviations(targets, features.n_samples, signed=True)
         n, k = deviations.shape
         mu = linear_mu(k, n, self.weight_decay)
         spectrum = Spectrum.of(features, mu)
@@ -99,6 +101,7 @@ class LinearizedHead:
         weights = k * slopes
         # The certificate refers to the exact head on this round's own targets h(G)^{t−1} D.
         own = deviations if rounds == 1 else closed_form(rounds - 1)[1]
+        objective = SoftmaxObjective(features, own, self.weight_decay)
         return ClosedFormFit(
             weights=weights,
             deviations=found,
@@ -106,7 +109,9 @@ class LinearizedHead:
             link=_linear_link,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
-            certify=SoftmaxObjective(features, own, self.weight_decay).certificate,
+            certify=objective.certificate,
+            training_logits=partial(objective.logits, weights),
             linear=True,
+            loss=objective,
             bound_error=bound_error,
         )

@@ -22,7 +22,7 @@ from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads import descent, solver
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_deviations
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
 from gramlab.heads.objective import softmax, softmax_deviations
 from gramlab.rounding import gamma
@@ -152,7 +152,7 @@ class GeneralizedCrossEntropyHead:
                 "features must be in memory for the generalized cross entropy, got features "
                 "mapped from a file: open them with gramlab.load_features"
             )
-        deviations = np.asarray(target_rows(targets, features)[:])
+        deviations = target_deviations(targets, features.n_samples)
         k = deviations.shape[1]
         begun = validation.check_start(start, (features.n_features, k))
         # Deviations of one-hot rows carry a rounding of 1/K that would make zeros negative.
@@ -169,6 +169,7 @@ class GeneralizedCrossEntropyHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=refuse_certificate,
+            training_logits=lambda: features.as_float64() @ weights,
             problem=problem,
             begun_at=begun,
         )

@@ -67,7 +67,7 @@ class RidgeHead:
             If a row does not sum to 1, or the shapes do not match.
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=True)
+        deviations = target_deviations(targets, features.n_samples, signed=True)
         mu = features.n_samples * self.weight_decay
         spectrum = Spectrum.of(features, mu)
         z = spectrum.coordinates
@@ -87,6 +87,7 @@ class RidgeHead:
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
             certify=partial(_certificate, features, deviations, self.weight_decay),
+            training_logits=lambda: found,
             linear=True,
             bound_error=bound_error,
         )

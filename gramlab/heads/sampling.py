@@ -62,8 +62,7 @@ class _Sample(NamedTuple):
 
 
 def _sample(features: Features) -> _Sample:
-    memo = features._memo
-    if "sample" not in memo:
+    def make() -> _Sample:
         random = np.random.Generator(stream(0, _STREAM))
         n, d = features.n_samples, features.n_features
         directions = random.standard_normal((_DIRECTIONS, d))
@@ -75,18 +74,18 @@ def _sample(features: Features) -> _Sample:
             moved = _moved(rows_on_device(features, np.float32), directions)
             values = jnp.asarray(features.x[rows], dtype=np.float64)
         shares = until[-1] / (_ROWS * norms[rows])
-        memo["sample"] = _Sample(directions, moved, rows, values, shares)
-    return memo["sample"]
+        return _Sample(directions, moved, rows, values, shares)
+
+    return features._memo.once("sample", make)
 
 
 def _along(coordinates: Coordinates, directions: np.ndarray) -> np.ndarray:
     """The directions (s, r) as the coordinates have them."""
-    memo, key = coordinates.features._memo, ("sample", coordinates.quick)
     if coordinates.basis is None:
         return directions
-    if key not in memo:
-        memo[key] = coordinates.from_weights(directions)
-    return memo[key]
+    return coordinates.features._memo.once(
+        ("sample", coordinates.quick), lambda: coordinates.from_weights(directions)
+    )
 
 
 @jax.jit

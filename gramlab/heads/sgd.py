@@ -23,7 +23,7 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
-from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_rows
+from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_deviations
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
 from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.streams import MAX_SEED, stream
@@ -171,7 +171,7 @@ class PublishedSgdHead:
                 "features must be in memory for stochastic gradient descent, got features mapped "
                 "from a file: open them with gramlab.load_features"
             )
-        deviations = np.asarray(target_rows(targets, features)[:])
+        deviations = target_deviations(targets, features.n_samples)
         k = deviations.shape[1]
         begun = validation.check_start(start, (features.n_features, k))
         watched = _checked_monitor(monitor, features.n_features, k)
@@ -193,6 +193,8 @@ class PublishedSgdHead:
                 weight_decay=self.weight_decay,
                 stats=_stats(epoch),
                 certify=certify,
+                training_logits=lambda: features.as_float64() @ weights,
+                loss=problem if isinstance(problem, SoftmaxObjective) else None,
                 problem=problem,
                 epoch=epoch,
                 **more,

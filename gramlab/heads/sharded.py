@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import device, errors, validation
+from gramlab import device, errors
 from gramlab.certificate import Certificate
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import Targets
+from gramlab.heads.fit import Targets, target_deviations
 from gramlab.heads.objective import Evaluation, SoftmaxObjective
 from gramlab.rounding import gamma
 from gramlab.sharded import ShardedFeatures, together
@@ -48,15 +48,15 @@ class ShardedCoordinates(Coordinates):
 
     def _kept(self, what: str, dtype: npt.DTypeLike) -> jax.Array:
         sharded: Any = self.features
-        key = ("device", what, np.dtype(dtype).name)
-        if key not in sharded._memo:
+        name = np.dtype(dtype).name
+
+        def make() -> jax.Array:
             with device.float64():
-                sharded._memo[key] = (
-                    sharded.x.astype(dtype)
-                    if what == "rows" or self.basis is None
-                    else _rotated(sharded.x, self.basis, np.dtype(dtype).name)
-                )
-        return sharded._memo[key]
+                if what == "rows" or self.basis is None:
+                    return sharded.x.astype(dtype)
+                return _rotated(sharded.x, self.basis, name)
+
+        return sharded._memo.once(("device", what, name), make)
 
     def to_weights(self, a: np.ndarray) -> np.ndarray:
         """Weights (K, d) from weights a (K, r), those of process 0 in all: a collective call."""
@@ -208,14 +208,12 @@ def sharded_objective(
     """
 
     def checked() -> np.ndarray:
-        soft = targets[:] + 1.0 / targets.shape[1] if isinstance(targets, OneHotRows) else targets
-        soft = np.asarray(soft) if isinstance(targets, Targets) else soft
-        soft = validation.check_targets(soft, features.n_local)
-        if soft.shape[1] < 2:
+        deviations = target_deviations(targets, features.n_local)
+        if deviations.shape[1] < 2:
             raise errors.InvalidTargets(
-                f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
+                f"targets must have at least 2 classes (columns), got {deviations.shape[1]}"
             )
-        return targets.deviations if isinstance(targets, Targets) else soft - 1.0 / soft.shape[1]
+        return deviations
 
     check_scale(features)
     deviations = together(checked)

@@ -18,14 +18,7 @@ import numpy as np
 
 from gramlab import device
 from gramlab.heads import points, solver
-from gramlab.heads.coordinates import (
-    Coordinates,
-    Eigenbasis,
-    eigenbasis,
-    keep_eigenbasis,
-    needs_eigenbasis,
-    rows_on_device,
-)
+from gramlab.heads.coordinates import Coordinates, rows_on_device
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.products import backward, forward
 from gramlab.targets import OneHotRows
@@ -53,6 +46,14 @@ class Attempt(NamedTuple):
     reached: bool  # whether the former is as small as was asked
     passes: float
     iterations: int
+
+
+class _Basis(NamedTuple):
+    """The Gram eigenbasis to solve in, of float32 accuracy."""
+
+    vectors: np.ndarray  # (d, r)
+    z: jax.Array  # (N, r) the rows in that basis
+    eigenvalues: np.ndarray  # (r,)
 
 
 class _Numbers(NamedTuple):
@@ -97,18 +98,11 @@ def attempt(
         if isinstance(targets, OneHotRows):
             targets = targets.labels
         asked = targets, begin, numbers, k
-        if needs_eigenbasis(features):
-            made, answer = _solve_anew(x, *asked)
-            keep_eigenbasis(features, made)
-            if not made.usable:
-                return None
-        else:
-            found = Coordinates.of(features, objective.weight_decay, k)
-            if found.basis is None:  # they were not made for small heads
-                return None
-            arrays = found.basis, found.resident(np.float32), found.eigenvalues
-            basis = Eigenbasis(jnp.asarray(True), *map(jnp.asarray, arrays))
-            answer = _solve(x, basis, *asked)
+        found = Coordinates.of(features, objective.weight_decay, k)
+        if found.basis is None or not found.quick:  # out of float32's range
+            return None
+        basis = _Basis(found.basis, found.resident(np.float32), found.eigenvalues)
+        answer = _solve(x, basis, *asked)
         weights, deviations, probabilities, counts = map(np.asarray, answer)
     norm, start_norm, iterations = (float(c) for c in counts)
     if start_norm == 0.0 or not math.isfinite(norm):
@@ -120,18 +114,9 @@ def attempt(
 
 
 @partial(jax.jit, static_argnames="k")
-def _solve_anew(
-    x: jax.Array, targets: jax.Array, start: jax.Array | None, numbers: _Numbers, k: int
-) -> tuple[Eigenbasis, _Answer]:
-    """``_solve`` where the basis has to be made: one way to the device and back instead of two."""
-    made = eigenbasis(x.astype(jnp.float32))
-    return made, _solve(x, made, targets, start, numbers, k)
-
-
-@partial(jax.jit, static_argnames="k")
 def _solve(
     x: jax.Array,
-    basis: Eigenbasis,
+    basis: _Basis,
     targets: jax.Array,
     start: jax.Array | None,
     numbers: _Numbers,

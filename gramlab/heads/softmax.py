@@ -6,6 +6,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -148,7 +149,7 @@ class SoftmaxHead:
                 fetch(features)
             if isinstance(targets, ResidentTargets) and targets.shape[0] == features.n_samples:
                 return SoftmaxObjective(features, targets, self.weight_decay)
-            rows = target_rows(targets, features, signed=self.signed_targets)
+            rows = target_rows(targets, features.n_samples, signed=self.signed_targets)
             return SoftmaxObjective(features, rows, self.weight_decay)
         if self.certified_share is not None:
             raise errors.InvalidSetting(
@@ -167,9 +168,8 @@ class SoftmaxHead:
             return ""
         n, k = objective.n_samples, objective.n_classes
         d = objective.features.n_features
-        known = any(
-            isinstance(key, tuple) and key[0] == "device" for key in objective.features._memo
-        )
+        derived = objective.features._memo.copy()  # others may be adding to it
+        known = any(isinstance(key, tuple) and key[0] == "device" for key in derived)
         per_feature, per_logit = _BYTES_THERE if device.accelerated() else _BYTES_HERE
         needed = per_logit * n * k + (0 if known else per_feature * n * d)
         return device.shortage(needed) or None
@@ -182,31 +182,32 @@ class SoftmaxHead:
             stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
             weights = np.ascontiguousarray(found.weights.T)
             return self._fit(objective, weights, found.deviations, found.probabilities, stats)
-        with device.undisturbed():
-            asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
-            try:
-                begin = start if found is None else found.weights.T
-                solve = Corrections(asked, objective, begin, moment)
-                if found is not None:
-                    solve.passes += found.passes
-                    solve.iterations += found.iterations
-                weights, stats = solve.run()
-            except errors.NotEnoughMemory as shortage:
-                if not device.accelerated():
-                    raise
-                return self._streamed(objective, start, str(shortage))
-            sharded = isinstance(objective, ShardedObjective)
-            if solve.in_blocks:
-                return ResidentFit(objective, weights, stats, solve.coordinates)
-            if solve.estimated:
-                moment = solve.next_moment()
-                return ResidentFit(objective, weights, stats, solve.coordinates, moment)
-            if sharded:
-                deviations = objective.features.own_rows(solve.deviations)
-                probabilities = softmax(objective.features.own_rows(solve.logits))
-            else:
-                deviations, probabilities = solve.predictions()
-        fit = self._fit(objective, weights, deviations, probabilities, stats)
+        asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
+        try:
+            begin = start if found is None else found.weights.T
+            solve = Corrections(asked, objective, begin, moment)
+            if found is not None:
+                solve.passes += found.passes
+                solve.iterations += found.iterations
+            weights, stats = solve.run()
+        except errors.NotEnoughMemory as shortage:
+            if not device.accelerated():
+                raise
+            return self._streamed(objective, start, str(shortage))
+        sharded = isinstance(objective, ShardedObjective)
+        if solve.in_blocks:
+            return ResidentFit(objective, weights, stats, solve.coordinates)
+        if solve.estimated:
+            moment = solve.next_moment()
+            return ResidentFit(objective, weights, stats, solve.coordinates, moment)
+        if sharded:
+            deviations = objective.features.own_rows(solve.deviations)
+            logits = objective.features.own_rows(solve.logits)
+            probabilities = softmax(logits)
+        else:
+            logits = None
+            deviations, probabilities = solve.predictions()
+        fit = self._fit(objective, weights, deviations, probabilities, stats, logits)
         if sharded:
             _ = fit.certificate  # now, in all processes: one that asked alone would wait
         return fit
@@ -231,7 +232,9 @@ class SoftmaxHead:
         deviations: np.ndarray,
         probabilities: np.ndarray,
         stats: SolveStats,
+        logits: np.ndarray | None = None,
     ) -> Fit:
+        compute = partial(objective.logits, weights) if logits is None else lambda: logits
         return Fit(
             weights=weights,
             deviations=deviations,
@@ -240,6 +243,8 @@ class SoftmaxHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            training_logits=compute,
+            loss=objective,
         )
 
     def _streamed(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -64,31 +64,32 @@ class StreamedFit(Fit):
     def __init__(self, objective: SoftmaxObjective, weights: np.ndarray, stats: SolveStats) -> None:
         # Not the dataclass's own: deviations and probabilities are computed, not stored.
         self.__dict__.update(
-            objective=objective,
             weights=weights,
             link=softmax,
             weight_decay=objective.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            training_logits=partial(_training_logits, objective, weights),
+            loss=objective,
         )
 
     @cached_property
     def deviations(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P − 1/K (N, K) on the training rows."""
-        return softmax_deviations(self._logits())
+        return softmax_deviations(self.training_logits())
 
     @cached_property
     def probabilities(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P (N, K) on the training rows."""
-        return softmax(self._logits())
+        return softmax(self.training_logits())
 
-    def _logits(self) -> np.ndarray:
-        objective: SoftmaxObjective = self.__dict__["objective"]
-        n, k = objective.n_samples, objective.n_classes
-        memory.check_memory(
-            3 * 8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"
-        )
-        return objective.logits(self.weights)
+
+def _training_logits(objective: SoftmaxObjective, weights: np.ndarray) -> np.ndarray:
+    n, k = objective.n_samples, objective.n_classes
+    memory.check_memory(
+        3 * 8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"
+    )
+    return objective.logits(weights)
 
 
 class _Point(NamedTuple):

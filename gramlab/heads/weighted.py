@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -90,11 +90,12 @@ class WeightedObjective(SoftmaxObjective):
         """That of √w_i x_i, kept with the features for the next objective on the same weights."""
         if (self.row_weights == 1.0).all():
             return Spectrum.of(self.features)
-        memo, key = self.features._memo, ("weighted spectrum", self.row_weights.tobytes())
-        if key not in memo:
+
+        def make() -> Spectrum:
             scaled = np.sqrt(self.row_weights)[:, None] * self.features.as_float64()
-            memo[key] = Spectrum.of(as_features(scaled, self.targets))
-        return memo[key]
+            return Spectrum.of(as_features(scaled, self.targets))
+
+        return self.features._memo.once(("weighted spectrum", self.row_weights.tobytes()), make)
 
     @cached_property
     def mean_square_norm(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -206,7 +207,7 @@ class WeightedSoftmaxHead:
             If the tolerance was not reached.
         """
         features = as_features(features, targets)
-        deviations = target_deviations(targets, features, signed=self.signed_targets)
+        deviations = target_deviations(targets, features.n_samples, signed=self.signed_targets)
         n = features.n_samples
         given = np.ones(n) if self.sample_weight is None else self.sample_weight
         objective = WeightedObjective(
@@ -224,6 +225,8 @@ class WeightedSoftmaxHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=objective.certificate,
+            training_logits=partial(objective.logits, weights),
+            loss=objective,
         )
 
     def _solved(

@@ -94,10 +94,13 @@ def headline(found: Mapping[str, Any]) -> list[str]:
     n = data["n_samples"]
     least = n - max(round(row["certified"]["undecided"] * n) for row in rounds)
     rows = f"all {n}" if least == n else f"{least} of the {n}"
+    about = "the class that exact rounds from the given labels reach"
+    if settings["certify"] == "round" or len(rounds) == 1:
+        about = "the exact optimum's class"
     sentences.append(
-        f"The exact optimum's class is certified on {rows} training rows."
+        f"{about[0].upper()}{about[1:]} is certified on {rows} training rows."
         if len(rounds) == 1
-        else f"In every round the exact optimum's class is certified on "
+        else f"In every round {about} is certified on "
         f"{'' if least == n else 'at least '}{rows} training rows."
     )
     return sentences
@@ -179,7 +182,7 @@ def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tu
             f"1 and {percent(last['exact']['label_recovery'])} at round {last['round']}; the "
             f"partial-label student reaches {percent(student['label_recovery'])} (K = {k}).",
             "Lines are the theory, dots the exact heads. A bar through a dot is the range that "
-            "the certificate leaves to the exact optimum. PLL is one student trained on the "
+            "is left to what is certified. PLL is one student trained on the "
             "teacher's two largest labels, 1/2 each.",
         ),
     }
@@ -224,6 +227,8 @@ def _command(result: CheckResult) -> str:
         )
         if wanted
     ]
+    if settings.certify != default.certify:
+        words += ["--certify", settings.certify]
     for flag, value, usual in (
         ("--tolerance", settings.tolerance, default.tolerance),
         ("--certified-share", settings.certified_share, default.certified_share),

@@ -129,9 +129,6 @@ def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> di
         ``rows`` and ``work``.
     """
     work = Work(lambda: None) if work is None else work
-    # Heads solve in the eigenbasis if it is at hand, and may do without it if it is not. At hand
-    # from the first cell on, no cell's last digits tell which ones were computed before it.
-    Spectrum.of(features)
     rows = _ROWS[cell.kind](Draw(features, cell, work))
     return {"rows": rows, "work": work.as_dict()}
 
@@ -218,8 +215,8 @@ def _compute(
         if progress is not None:
             progress.cell_done()
 
-    # What is memoized on features lives on one device, so each device has its own, made before
-    # its workers ask for it all at once.
+    # What is memoized on features lives on one device, so each device has its own. The spectrum is
+    # made before its workers share the cores.
     own, x = {0: plan.features}, plan.features
     for number in set(device.workers()[: len(missing)]):
         own.setdefault(number, plan.features.replaced())

@@ -86,10 +86,7 @@ def mixing_weight(features: Features, weight_decay: float) -> float:
     row's own label out of its prediction altogether (theorem ``mixture``). It is finite for every
     weight decay.
     """
-    memo = features._memo
-    if "study_block" not in memo:
-        memo["study_block"] = fit_block_model(features)
-    model = memo["study_block"]
+    model = features._memo.once("study_block", lambda: fit_block_model(features))
     inside = max(model.diagonal - model.within, 0.0)
     mu = linear_mu(features.n_classes, features.n_samples, weight_decay)
     return float(1.0 + np.float64(inside) / mu)

@@ -29,10 +29,9 @@ _SUBSAMPLE = int.from_bytes(b"subsampl", "big")
 def structure_rows(draw: Draw) -> list[dict[str, Any]]:
     """One row per round; method ``structure``. Only the last columns depend on λ and the round."""
     features, weight_decay = draw.features, draw.head().weight_decay
-    memo = features._memo
-    if "study_structure" not in memo:
-        memo["study_structure"] = (_structure(features), fit_block_model(features))
-    measured, model = memo["study_structure"]
+    measured, model = features._memo.once(
+        "study_structure", lambda: (_structure(features), fit_block_model(features))
+    )
     mu = linear_mu(features.n_classes, features.n_samples, weight_decay)
     return [
         draw.empty_row(
@@ -113,12 +112,12 @@ def subsample(features: Features, share: float) -> Features:
     """A share of the training rows, nested in larger shares; the test split stays as it is."""
     if share == 1.0:
         return features
-    key = ("study_share", share)
-    if key not in features._memo:
+
+    def make() -> Features:
         words = stream(0, _SUBSAMPLE).random_raw(features.n_samples)
         count = max(1, round(share * features.n_samples))
         rows = np.sort(np.argsort(words, kind="stable")[:count])
-        part = Features(
+        return Features(
             features.x[rows],
             features.labels[rows],
             test_x=features.test_x,
@@ -126,6 +125,5 @@ def subsample(features: Features, share: float) -> Features:
             n_classes=features.n_classes,
             superclasses=features.superclasses,
         )
-        Spectrum.of(part)  # as the engine does with all rows, and for the same reason
-        features._memo[key] = part
-    return features._memo[key]
+
+    return features._memo.once(("study_share", share), make)

@@ -103,8 +103,8 @@ def _held_out_scores(draw: Draw, grid: list[float]) -> dict[str, list[float]]:
 
 def _remaining(features: Features, held: np.ndarray) -> Features:
     """The rows that are not held out, built once per Features, with what is memoized on them."""
-    if "study_rest" not in features._memo:
-        features._memo["study_rest"] = Features(
-            features.x[~held], features.labels[~held], n_classes=features.n_classes
-        )
-    return features._memo["study_rest"]
+
+    def make() -> Features:
+        return Features(features.x[~held], features.labels[~held], n_classes=features.n_classes)
+
+    return features._memo.once("study_rest", make)

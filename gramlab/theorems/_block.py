@@ -20,6 +20,7 @@ import sympy as sp
 import z3
 from sympy.concrete.delta import deltasummation
 
+from gramlab.theorems._decide_inequality import reals, verdict_of, weakest
 from gramlab.theorems.form import Verdict
 
 __all__ = [
@@ -305,11 +306,6 @@ def draw_block(
 # ---- z3 ------------------------------------------------------------------------------------------
 
 
-def reals(names: str) -> list[Any]:
-    """Real variables for z3, typed loosely: its operators have no usable types."""
-    return list(z3.Reals(names))
-
-
 def entails(hypotheses: Sequence[Any], claim: Any) -> list[Any]:
     """The goal whose unsatisfiability proves that the hypotheses imply the claim."""
     return [*hypotheses, z3.Not(claim)]
@@ -318,23 +314,19 @@ def entails(hypotheses: Sequence[Any], claim: Any) -> list[Any]:
 def decide(
     goals: Mapping[str, Sequence[Any]], timeout: float = 20.0
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Each goal is a negated claim: unsat proves it, a model refutes it, a timeout says nothing."""
-    verdict: Verdict = "proved"
+    """Each goal is a negated claim: a counterexample refutes all, no answer leaves all open."""
+    verdicts: list[Verdict] = []
     lines = []
     for name, goal in goals.items():
         solver = z3.Solver()
         solver.set("timeout", int(timeout * 1000))
         solver.add(*goal)
-        answer = solver.check()
-        if answer == z3.unsat:
-            lines.append(f"{name}: the negation is unsatisfiable")
-        elif answer == z3.sat:
-            verdict = "counterexample"
-            lines.append(f"{name}: counterexample {solver.model()}")
-        else:
-            verdict = "unknown" if verdict == "proved" else verdict
-            lines.append(f"{name}: undecided ({solver.reason_unknown()})")
-    return verdict, tuple(lines)
+        verdict, words = verdict_of(solver)
+        verdicts.append(verdict)
+        lines.append(f"{name}: {words}")
+    if "counterexample" in verdicts:
+        return "counterexample", tuple(lines)
+    return weakest(*verdicts), tuple(lines)
 
 
 # ---- The commutative algebra, sizes symbolic -----------------------------------------------------

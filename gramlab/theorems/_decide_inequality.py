@@ -9,7 +9,7 @@ import z3
 
 from gramlab.theorems.form import Verdict
 
-__all__ = ["decide", "reals", "weakest"]
+__all__ = ["decide", "reals", "verdict_of", "weakest"]
 
 _TIMEOUT = 20_000  # milliseconds
 
@@ -22,23 +22,29 @@ def reals(names: str) -> list[Any]:
 def decide(
     claim: str, given: Sequence[Any], conclusion: Any, timeout: int = _TIMEOUT
 ) -> tuple[Verdict, str]:
-    """Whether ``given`` implies ``conclusion`` over the reals, with one line of evidence.
-
-    The negation is handed to z3: "unsat" is a proof, "sat" a counterexample whose numbers are
-    printed, anything else stays unknown.
-    """
+    """Whether ``given`` implies ``conclusion`` over the reals, with one line of evidence."""
     solver = z3.SolverFor("QF_NRA")
     solver.set("timeout", timeout)
     solver.add(*given)
     solver.add(z3.Not(conclusion))
+    verdict, words = verdict_of(solver)
+    return verdict, f"{claim}: {words}"
+
+
+def verdict_of(solver: z3.Solver) -> tuple[Verdict, str]:
+    """What z3 says of a claim whose negation the solver holds, and in words.
+
+    "unsat" is a proof, "sat" a counterexample whose numbers are told; an answer that is neither,
+    such as a timeout, says nothing.
+    """
     answer = solver.check()
     if answer == z3.unsat:
-        return "proved", f"{claim}: z3 finds the negation unsatisfiable"
+        return "proved", "z3 finds the negation unsatisfiable"
     if answer == z3.sat:
         model = solver.model()
         values: Mapping[str, str] = {str(name): str(model[name]) for name in model}
-        return "counterexample", f"{claim}: fails at {values}"
-    return "unknown", f"{claim}: z3 gives up ({solver.reason_unknown()})"
+        return "counterexample", f"fails at {values}"
+    return "unknown", f"z3 gives up ({solver.reason_unknown()})"
 
 
 def weakest(*verdicts: Verdict) -> Verdict:

@@ -1,0 +1,183 @@
+"""Errors of earlier rounds add up, and no more: a round is firmly nonexpansive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import sympy as sp
+import z3
+
+from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems._dense_head import DenseHead
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+
+
+def _prove() -> Proof:
+    k = 4
+    p, u = sp.symbols(f"p:{k}", positive=True), sp.symbols(f"u:{k}", real=True)
+    mean = sum(a * b for a, b in zip(p, u, strict=True))
+    variance = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
+    pairs = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i in range(k) for j in range(i))
+    convex = sp.expand(sp.sympify(variance - pairs).subs(p[-1], 1 - sum(p[:-1])))
+    # λΔW + ΔM = Δu, entry by entry: every term is a sum over entries, so one stands for all.
+    lam, w, m = sp.symbols("lambda w m", real=True)
+    expansion = sp.expand((lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w)
+    # a = ‖ΔW‖, b = ‖ΔM‖, i = ⟨ΔM, ΔW⟩, v = ‖Δu‖ of one round.
+    decay, a, b, inner, v = reals("lambda a b i v")
+    sizes = [decay > 0, a >= 0, b >= 0, v >= 0, inner >= 0]
+    step, first = decide(
+        "v² = λ²a² + b² + 2λi and i ≥ 0 imply λa ≤ v and b ≤ v",
+        [*sizes, v * v == decay * decay * a * a + b * b + 2 * decay * inner],
+        z3.And(decay * a <= v, b <= v),
+    )
+    # s bounds ‖ũ_t − u_t‖, e = ‖e_t‖, x = |ξ|, q = ‖ũ_{t+1} − u_{t+1}‖.
+    s, e, x, q = reals("s e x q")
+    induction, second = decide(
+        "b ≤ v ≤ e + s, λa ≤ v and q = |ξ|b imply λa ≤ e + s and q ≤ |ξ|(e + s)",
+        [*sizes, e >= 0, s >= 0, x >= 0, v <= e + s, b <= v, decay * a <= v, q == x * b],
+        z3.And(decay * a <= e + s, q <= x * (e + s)),
+    )
+    return Proof(
+        verdict=weakest(step, induction) if (convex, expansion) == (0, 0) else "unknown",
+        method="sympy for the two identities, z3 for the inequalities; the steps named below by "
+        "hand",
+        scope="norms and inner products as scalars: every N, d, K, t, every ξ and every weight "
+        f"decay of each round; Var_p(u) ≥ 0 expanded with all symbols at K = {k} (a sum over pairs "
+        "of classes at every K)",
+        evidence=(
+            f"Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {convex}: lse is convex",
+            "by hand: M is the gradient of the mean of lse(Wᵀx_i), so integrated along a segment "
+            "⟨M(W) − M(W'), W − W'⟩ ≥ 0",
+            f"‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {expansion}, entry by entry",
+            first,
+            "by hand: W̃_t solves the equation of round t with ũ_t + e_t in place of u_t, so "
+            "v ≤ ‖e_t‖ + ‖ũ_t − u_t‖; and ũ_{t+1} − u_{t+1} = ξ(M(W̃_t) − M(W_t))",
+            second,
+            "by hand: induction over t from ũ_1 = u_1, with s = |ξ| S_{t−1}",
+        ),
+    )
+
+
+def _rounds(instance: Instance, weights: list[np.ndarray] | None = None) -> list[DenseHead]:
+    """The objective of each round; targets from the given weights, or from exact rounds."""
+    heads: list[DenseHead] = []
+    y, xi, tau = instance["targets"], instance["mixing"], instance["temperature"]
+    targets = y
+    for t, (x, decay) in enumerate(zip(instance["x"], instance["decays"], strict=True)):
+        heads.append(DenseHead(x, targets, decay))
+        used = heads[-1].minimum() if weights is None else weights[t]
+        targets = xi * DenseHead(x, targets, decay, tau).probabilities(used) + (1 - xi) * y
+    return heads
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    """Early stops of every size; some where errors are passed on nearly whole, in one direction."""
+    n, d, k = int(rng.integers(2, 7)), int(rng.integers(1, 4)), int(rng.integers(2, 4))
+    rounds = int(rng.integers(2, 4))
+    x, targets = rng.standard_normal((n, d)), rng.dirichlet(np.ones(k), n)
+    decays = 10 ** rng.uniform(-2, 1, rounds)
+    mixing = float(rng.choice([1.0, 1.0, rng.uniform(0, 1), rng.uniform(-2, 2)]))
+    shifts = [10 ** rng.uniform(-4, 0) * rng.standard_normal((d, k)) for _ in range(rounds)]
+    if rng.random() < 0.4:
+        # Equal rows and targets: M is as steep as it gets, along differences of two classes.
+        x, targets = np.ones((n, 1)), np.full((n, 2), 0.5)
+        decays = np.r_[np.full(rounds - 1, 1e-3), 1e2]
+        mixing = float(rng.uniform(0.1, 2.0))
+        shifts = [float(rng.uniform(1, 3)) * np.array([[1e-3, -1e-3]]) for _ in range(rounds)]
+        shifts[-1] = shifts[-1] / 1e2
+    instance = {
+        "x": [x] * rounds,
+        "targets": targets,
+        "decays": decays,
+        "mixing": mixing,
+        "temperature": 1.0,
+    }
+    # Weights near the optimum for the targets that the weights before them make.
+    weights: list[np.ndarray] = []
+    for t in range(rounds):
+        part = {**instance, "x": instance["x"][: t + 1], "decays": decays[: t + 1]}
+        head = _rounds(part, [*weights, shifts[t]])[t]
+        weights.append(head.minimum() + shifts[t])
+    return {**instance, "weights": weights}
+
+
+def _without(**changed: object) -> Instance:
+    """Two rounds in one dimension; the first is off, the second is exact."""
+    base = np.array([[1.0], [1.0]])
+    instance: Mapping[str, object] = {
+        "x": [base, base],
+        "targets": np.array([[0.6, 0.4], [0.5, 0.5]]),
+        "decays": np.array([0.1, 0.1]),
+        "mixing": 1.0,
+        "temperature": 1.0,
+        **changed,
+    }
+    first = _rounds(instance)[0].minimum() + np.array([[0.01, -0.01]])
+    second = _rounds(instance, [first, first])[1].minimum()
+    return {**instance, "weights": [first, second]}
+
+
+def _other_rows(rng: np.random.Generator) -> Instance:
+    one = np.array([[1.0], [1.0]])
+    return _without(x=[one, float(rng.uniform(5, 20)) * one], decays=np.array([0.1, 1e3]))
+
+
+def _sharpened(rng: np.random.Generator) -> Instance:
+    return _without(temperature=float(rng.uniform(0.05, 0.2)), decays=np.array([0.1, 1e3]))
+
+
+def _compare(instance: Instance, variant: str = "") -> Check:
+    weights, decays, xi = instance["weights"], instance["decays"], abs(instance["mixing"])
+    true, made = _rounds(instance), _rounds(instance, weights)
+    carried, slack, holds = 0.0, np.inf, True
+    for t, w in enumerate(weights):
+        own = float(np.linalg.norm(made[t].gradient(w)))
+        factor = {"ξ twice": xi, "half": 0.5, "own gradient alone": 0.0}.get(variant, 1.0)
+        limit = (own + factor * carried) / decays[t]
+        if variant == "weight decay of the first round":
+            limit *= decays[t] / decays[0]
+        best = true[t].minimum()
+        rounding = 1e-12 * (1 + float(np.linalg.norm(best))) * (1 + 1 / min(decays))
+        found = bound(float(np.linalg.norm(w - best)), limit, rounding)
+        holds = holds and found.holds
+        slack = min(slack, found.slack) if t else slack  # the first round's own bound is another's
+        carried = xi * (own + carried)
+    return Check(holds, slack)
+
+
+THEOREM = Theorem(
+    name="chain-certificate",
+    title="Distance to the true iterate, through the rounds",
+    source="D",
+    kind="upper bound",
+    hypotheses=(
+        Hypothesis("weight decays", r"\lambda_t > 0,\ \text{one for each round}"),
+        Hypothesis(
+            "same rows",
+            r"M(W) = X^\top \operatorname{softmax}(XW)/N \text{ is the same in all rounds}",
+            _other_rows,
+        ),
+        Hypothesis(
+            "read at temperature 1",
+            r"T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in \mathbb{R}",
+            _sharpened,
+        ),
+    ),
+    statement=r"\lambda_t \lVert \widetilde W_t - W_t \rVert_F \le S_t = \lVert e_t \rVert_F + "
+    r"|\xi| S_{t-1}, \quad S_0 = 0, \quad e_t = \lambda_t \widetilde W_t + M(\widetilde W_t) - "
+    r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y \quad \text{for every } "
+    r"\widetilde W_1, \dots, \widetilde W_t",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "the round's own gradient alone": lambda i: _compare(i, "own gradient alone"),
+        "half of what is carried": lambda i: _compare(i, "half"),
+        "ξ counted twice": lambda i: _compare(i, "ξ twice"),
+        "divided by the first weight decay": lambda i: _compare(
+            i, "weight decay of the first round"
+        ),
+    },
+    tight_within=0.02,
+)
