@@ -245,7 +245,8 @@ def check_targets(
         Accept negative entries, which the linearized iterates produce.
     deviations : bool
         The entries are deviations D = T - 1/K, and so is the result. With row sums e of D the row
-        divided by its sum is (D - e/K)/(1 + e), which keeps the digits of small deviations.
+        divided by its sum is (D - e/K)/(1 + e), which keeps the digits of small deviations. In a
+        dtype narrower than float64 an entry of T is 0 to the rounding of 1/K in that dtype.
     name : str
         Name of the argument, for the message.
 
@@ -276,7 +277,11 @@ def check_targets(
     # Entries are T - base.
     base = 1.0 / array.shape[1] if deviations else 0.0
     least = 0.0 - base
-    if not signed and (below := (result < least) & (result >= least - _NEGATIVE_ROUNDING)).any():
+    # Of deviations in a narrow dtype, 1/K is only known to its rounding.
+    slack = _NEGATIVE_ROUNDING
+    if deviations and array.dtype.kind == "f":
+        slack = max(slack, base * float(np.finfo(array.dtype).eps))
+    if not signed and (below := (result < least) & (result >= least - slack)).any():
         result = np.where(below, least, result)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.einsum("nk->n", result)  # of short rows in a fifth of the time of .sum(axis=1)
@@ -306,7 +311,8 @@ def check_targets(
     if not inexact.size:
         return result
     rows, excess = result[inexact], excess[inexact]
-    tolerance = np.where(_held_in_half(rows, base), _HALF_SUM_TOLERANCE, _SUM_TOLERANCE)
+    half = _held_in_half(rows, base) | (array.dtype == np.float16)
+    tolerance = np.where(half, _HALF_SUM_TOLERANCE, _SUM_TOLERANCE)
     # Where entries are so large that the sum may as well be 0, there is nothing to divide by.
     off = ~(np.abs(excess) <= np.minimum(tolerance * scale[inexact], 0.5))
     if off.any():

@@ -257,6 +257,21 @@ def test_small_deviations_keep_their_digits():
     assert np.abs(rows - 1 / 3 - found).max() > 1e-18
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("k", [3, 10, 100])
+def test_deviations_may_be_held_in_a_narrow_dtype(dtype, k):
+    """There 0 - 1/K and the sum of all are known to the rounding of 1/K."""
+    rows = np.zeros((4, k), dtype)
+    rows[:, 0], rows[2:, 0], rows[2:, 1] = 1.0, 0.75, 0.25
+    found = check_targets(rows - 1.0 / k, 4, deviations=True)
+    unit = float(np.finfo(dtype).eps)
+    assert np.abs(found + 1.0 / k - rows).max() <= 2 * unit
+    assert found.min() >= -1.0 / k
+    assert np.abs(found.sum(axis=1)).max() <= 2 * k * EPS
+    with pytest.raises(InvalidTargets, match="nonnegative"):
+        check_targets((rows - 1.0 / k).astype(np.float64) - 2 * unit, 4, deviations=True)
+
+
 @pytest.mark.parametrize(
     ("error", "dtype", "accepted"),
     [
