@@ -143,6 +143,19 @@ def test_a_temperature_so_small_that_readings_overflow_is_refused(head, tau):
     assert np.isfinite(fit.as_targets(1e-300).deviations).all()
 
 
+def test_a_fit_of_ones_own_needs_logits_for_temperatures_alone():
+    weights = np.array([[1.0, -1.0]])
+    x = np.array([[2.0], [-1.0]])
+    p = np.exp(x @ weights) / np.exp(x @ weights).sum(axis=1, keepdims=True)
+    made = {"weights": weights, "deviations": p - 0.5, "probabilities": p, "link": None}
+    made |= {"weight_decay": 1.0, "stats": gramlab.SolveStats("by hand"), "certify": None}
+    assert np.array_equal(gramlab.Fit(**made).as_targets().deviations, p - 0.5)
+    with pytest.raises(gramlab.errors.InvalidSetting, match="training_logits must be given"):
+        gramlab.Fit(**made).as_targets(2.0)
+    read = np.asarray(gramlab.Fit(**made, training_logits=lambda: x @ weights).as_targets(2.0))
+    assert read[0, 0] == pytest.approx(1 / (1 + np.exp(-2)), rel=1e-14)
+
+
 def test_a_small_temperature_takes_the_largest_class():
     features, targets = problem(20, 5, 3, seed=0)
     fit = SoftmaxHead(0.05).fit(features, targets)

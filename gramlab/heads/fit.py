@@ -114,10 +114,10 @@ class Fit:
         How it was reached.
     certify
         Computes the certificate of given weights on this fit's own objective.
-    training_logits
-        Computes XW (N, K) of the training rows, in float64.
     linear
         Whether the link is linear, so that predictions can leave [0, 1].
+    training_logits
+        Computes XW (N, K) of the training rows, in float64; needed for temperatures alone.
     loss
         The regularized cross-entropy on this fit's targets, which ``certify`` is about; None where
         that is another loss. Rounds of fits that have one are certified through all rounds.
@@ -130,8 +130,8 @@ class Fit:
     weight_decay: float
     stats: SolveStats
     certify: Callable[[np.ndarray], Certificate] = field(repr=False)
-    training_logits: Callable[[], np.ndarray] = field(repr=False)
     linear: bool = False
+    training_logits: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     loss: SoftmaxObjective | None = field(default=None, repr=False)
 
     @property
@@ -195,6 +195,21 @@ class Fit:
         others[rows, labels] = -np.inf
         return self.deviations[rows, labels] - others.max(axis=1)
 
+    def known_logits(self) -> np.ndarray:
+        """XW (N, K) of the training rows.
+
+        Raises
+        ------
+        InvalidSetting
+            If the fit was made without ``training_logits``.
+        """
+        if self.training_logits is None:
+            raise errors.InvalidSetting(
+                "training_logits must be given to a fit that is read at another temperature than "
+                "1, got none: make it with training_logits=lambda: x @ weights"
+            )
+        return self.training_logits()
+
     def as_targets(self, temperature: float = 1.0) -> Targets:
         """The training predictions, read at temperature τ, as the next round's targets.
 
@@ -205,12 +220,13 @@ class Fit:
         Raises
         ------
         InvalidSetting
-            If τ is not above 0, or so small that what is divided by it overflows.
+            If τ is not above 0, or so small that what is divided by it overflows; for τ ≠ 1 also if
+            the fit does not know its logits.
         """
         tau = validation.check_positive("temperature", temperature)
         if tau == 1.0:
             return Targets(self.deviations)
-        read = self.deviations if self.linear else self.training_logits()
+        read = self.deviations if self.linear else self.known_logits()
         if not self.linear:
             read = read - read.max(axis=1, keepdims=True)  # no softmax depends on the largest
         with np.errstate(over="ignore"):

@@ -113,7 +113,7 @@ class ResidentFit(StreamedFit):
         n, k = self.shape
         block = 8 * n * (len(self.weights) + 4 * k)
         if device.shortage(16 * n * k + min(block, _BLOCK_BYTES)):
-            return same(self.training_logits())
+            return same(self.known_logits())
         memory.check_memory(
             8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"
         )

@@ -76,12 +76,12 @@ class StreamedFit(Fit):
     @cached_property
     def deviations(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P − 1/K (N, K) on the training rows."""
-        return softmax_deviations(self.training_logits())
+        return softmax_deviations(self.known_logits())
 
     @cached_property
     def probabilities(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """P (N, K) on the training rows."""
-        return softmax(self.training_logits())
+        return softmax(self.known_logits())
 
 
 def _training_logits(objective: SoftmaxObjective, weights: np.ndarray) -> np.ndarray:
