@@ -2,7 +2,7 @@
 
 The exact head is solved in float64 and, where that leaves a round undecided, refined in longer
 numbers. Whatever weights come out, ball arithmetic says how far they can be from the iterate that
-exact heads would have reached in every round (docs/objective.md, "Certificates through rounds"):
+exact heads would have reached in every round (docs/objective.md, "Through the rounds"):
 
     ‖W̃_t − W_t‖ ≤ (1/λ) Σ_{s≤t} ‖e_s‖,    e_s = λ W̃_s + Xᵀ(softmax(XW̃_s) − softmax(XW̃_{s−1}))/N,
 

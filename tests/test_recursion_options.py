@@ -16,6 +16,7 @@ from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.coordinates import Coordinates
+from gramlab.heads.fit import SolveStats
 from gramlab.heads.linearized import LinearizedHead
 from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
 from gramlab.heads.resident import ResidentFit
@@ -148,9 +149,9 @@ def test_a_fit_of_ones_own_needs_logits_for_temperatures_alone():
     x = np.array([[2.0], [-1.0]])
     p = np.exp(x @ weights) / np.exp(x @ weights).sum(axis=1, keepdims=True)
     made = {"weights": weights, "deviations": p - 0.5, "probabilities": p, "link": None}
-    made |= {"weight_decay": 1.0, "stats": gramlab.SolveStats("by hand"), "certify": None}
+    made |= {"weight_decay": 1.0, "stats": SolveStats("by hand"), "certify": None}
     assert np.array_equal(gramlab.Fit(**made).as_targets().deviations, p - 0.5)
-    with pytest.raises(gramlab.errors.InvalidSetting, match="training_logits must be given"):
+    with pytest.raises(InvalidSetting, match="training_logits must be given"):
         gramlab.Fit(**made).as_targets(2.0)
     read = np.asarray(gramlab.Fit(**made, training_logits=lambda: x @ weights).as_targets(2.0))
     assert read[0, 0] == pytest.approx(1 / (1 + np.exp(-2)), rel=1e-14)
