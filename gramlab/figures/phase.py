@@ -163,19 +163,18 @@ def _legend(axes: Axes, present: list[int]) -> None:
 
 def _title(diagram: PhaseDiagram) -> str:
     known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
-    undecided = int(diagram.undecided.sum())
-    left = f", {undecided} undecided" if undecided else ""
     if not known:
-        return f"100 % accuracy: theory{left}"
+        return "100 % accuracy: theory"
     if not differ:
-        return f"Theory and exact head agree in all {known} cells{left}"
-    return f"Theory and exact head differ in {differ} of {known} cells{left}"
+        return f"Theory and exact head agree in all {known} cells"
+    return f"Theory and exact head differ in {differ} of {known} cells"
 
 
 def _setting(diagram: PhaseDiagram) -> str:
     model, fixed = diagram.model, diagram.fixed_axis
     value = float(diagram.fixed)
+    undecided = int(diagram.undecided.sum())
     return (
         f"{diagram.kind} noise, K = {model.n_classes}, n = {model.samples_per_class:,}, "
-        f"{_SYMBOLS[fixed]} = {value:g}"
+        f"{_SYMBOLS[fixed]} = {value:g}" + (f"; undecided: {undecided} cells" if undecided else "")
     )
