@@ -28,6 +28,7 @@ __all__ = ["Certificate"]
 
 # The formulas below round a few times each; every bound is raised by more than that.
 _UP = 1.0 + gamma(16)
+_LARGEST = float(np.finfo(np.float64).max) / 4.0  # of a sum whose differences stay finite
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,16 @@ class Certificate:
         |(e_a − e_b)ᵀ(W* − W)ᵀx| ≤ √2 ‖x‖ ‖W* − W‖_F for all classes a, b; the rounding of the
         computed logits is added, and what underflows: in two sums of d products, and in the two
         bounds per unit of ‖x‖. A difference of computed logits that is larger has the sign it has
-        at the optimum.
+        at the optimum. Where sums that make a logit could overflow, it is infinite.
         """
+        width = np.shape(x)[1]
+        norms = row_norm_bounds(x)
         moved = math.sqrt(2.0) * self.weights_bound + self.logit_rounding + UNDERFLOW
         with np.errstate(over="ignore", invalid="ignore"):  # of an infinite bound
-            return _UP * row_norm_bounds(x) * moved + 2.0 * np.shape(x)[1] * UNDERFLOW
+            bounds = _UP * norms * moved + 2.0 * width * UNDERFLOW
+            # Partial sums are at most ‖x‖‖W‖, and logit_rounding is at least 2γ_d ‖W‖.
+            finite = norms * self.logit_rounding <= gamma(width) * _LARGEST
+        return np.where(finite, bounds, np.inf)
 
     def as_dict(self) -> dict[str, float]:
         """The certificate as plain numbers, for JSON and tables."""

@@ -336,6 +336,24 @@ def _held_in_half(rows: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.
     return np.minimum(*missed) <= np.finfo(np.float64).eps
 
 
+def check_logits(logits: npt.NDArray[np.float64], name: str = "x") -> npt.NDArray[np.float64]:
+    """Check that logits (n, K) computed from rows of `name` did not overflow.
+
+    Raises
+    ------
+    InvalidFeatures
+        If one did; its row is named.
+    """
+    bad = _first_nonfinite(logits)
+    if bad is not None:
+        raise InvalidFeatures(
+            f"{name} must be small enough for its logits to stay in float64's range, got "
+            f"{logits[bad]} for class {bad[1]} at row {bad[0]}: prepare its rows like those of the "
+            "training features"
+        )
+    return logits
+
+
 def _real(name: str, value: object) -> float:
     """Return a scalar as float; bool, text and arrays are refused."""
     number: Any = value
@@ -516,12 +534,38 @@ def check_start(start: object, shape: tuple[int, int]) -> npt.NDArray[np.float64
     InvalidSetting
         If the shape is another one.
     """
-    if start is None:
-        return None
-    weights = check_features(start, name="start").astype(np.float64)
-    if weights.shape != shape:
+    return None if start is None else check_weights(start, shape, "start")
+
+
+def check_weights(
+    weights: object, shape: tuple[int, int], name: str = "weights"
+) -> npt.NDArray[np.float64]:
+    """Check weights of a head.
+
+    Parameters
+    ----------
+    weights : array-like of shape (d, K)
+        What came.
+    shape : tuple of int
+        (d, K).
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    np.ndarray of shape (d, K), float64
+
+    Raises
+    ------
+    InvalidFeatures
+        If an entry is not a finite real number.
+    InvalidSetting
+        If the shape is another one.
+    """
+    checked = check_features(weights, name=name).astype(np.float64)
+    if checked.shape != shape:
         raise InvalidSetting(
-            f"start must have shape (d, K) = {shape}, got {weights.shape}: pass the weights "
+            f"{name} must have shape (d, K) = {shape}, got {checked.shape}: pass the weights "
             "of a fit on the same features and classes"
         )
-    return weights
+    return checked

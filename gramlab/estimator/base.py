@@ -146,7 +146,9 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         """What classes are ranked by (n, K)."""
-        return self._rows(X) @ self.coef_.T
+        rows = self._rows(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
+            return validation.check_logits(rows @ self.coef_.T, "X")
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores by class (n, K); for two classes, that of the second over the first (n,)."""
@@ -186,8 +188,9 @@ class ExactClassifier(HeadClassifier):
         ‖W − W*‖ and rounding can change (docs/objective.md).
         """
         rows = self._rows(X)
-        top = np.partition(rows @ self.coef_.T, -2, axis=1)[:, -2:]
-        return top[:, 1] - top[:, 0] > self.certificate_.logit_bound(rows)
+        with np.errstate(over="ignore", invalid="ignore"):  # of rows whose bound is infinite
+            top = np.partition(rows @ self.coef_.T, -2, axis=1)[:, -2:]
+            return top[:, 1] - top[:, 0] > self.certificate_.logit_bound(rows)
 
 
 def two_class_form(scores: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from gramlab.heads.fit import SolveStats
 from gramlab.heads.objective import SoftmaxObjective
 from gramlab.heads.resident import Moment, ResidentTargets, block_rows
 from gramlab.heads.sharded import ShardedCoordinates, ShardedObjective
-from gramlab.heads.stopping import stopped, tighter_target
+from gramlab.heads.stopping import relative_gap, stopped, tighter_target
 from gramlab.targets import OneHotRows, labels_of
 
 __all__ = ["SAFETY", "Asked", "Corrections", "rough_products_help"]
@@ -118,7 +118,7 @@ class Corrections:
             if self.start_norm == 0.0:  # in float64: a norm of zero is out of float32's range
                 self._begin_at_zero()
                 # Uniform targets have the optimum W = 0; those that are almost so, an unknown one.
-                outcome = "float64 floor" if self.moment.values.any() else "converged"
+                outcome = "converged" if self._uniform else "float64 floor"
                 return self._weights(), self._stats(outcome, "")
             target = SAFETY * math.sqrt(self.asked.tolerance) * self.start_norm
             outcome = self._descend(target)
@@ -450,9 +450,18 @@ class Corrections:
         if self.asked.progress is not None:
             self.asked.progress(self.passes, norm / self.start_norm if self.start_norm else 0.0)
 
+    @property
+    def _uniform(self) -> bool:
+        """Whether ∇L(0) is 0, and not what a device flushes to 0."""
+        if isinstance(self.objective.target_deviations, np.ndarray) and not self.sharded:
+            return self.objective.start_norm == 0.0
+        return not self.moment.values.any()
+
     def _stats(self, outcome: str, polish: str) -> SolveStats:
-        uniform = not self.moment.values.any()
-        reached = (self.norm / self.start_norm) ** 2 if self.start_norm else float(not uniform)
+        if self.start_norm:
+            reached = relative_gap(self.norm, self.start_norm)
+        else:
+            reached = float(not self._uniform)
         return SolveStats(
             method=_ROUGHLY if self.rough_passes else _PRECISELY,
             result=outcome,

@@ -26,6 +26,7 @@ __all__ = [
     "SolveStats",
     "Targets",
     "as_features",
+    "mend_flushed",
     "stored_rounding",
     "target_deviations",
     "target_rows",
@@ -166,19 +167,24 @@ class Fit:
         Raises
         ------
         InvalidFeatures
-            If x is not finite, not two-dimensional, or has another number of columns.
+            If x is not finite, not two-dimensional, has another number of columns, or entries so
+            large that a logit overflows.
         """
+        return self.link(self._logits(x))
+
+    def _logits(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(validation.check_features(x, name="x"), dtype=np.float64)
         if x.shape[1] != self.weights.shape[0]:
             raise errors.InvalidFeatures(
                 f"x must have {self.weights.shape[0]} columns like the training features, got "
                 f"{x.shape[1]}: apply the same extraction and preparation steps"
             )
-        return self.link(x @ self.weights)
+        with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
+            return validation.check_logits(x @ self.weights)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Predicted classes (n,) for new rows x (n, d)."""
-        return self.predict_proba(x).argmax(axis=1)
+        """Predicted classes (n,) for new rows x (n, d), by logits: probabilities round to ties."""
+        return self._logits(x).argmax(axis=1)
 
     def margins(self, labels: np.ndarray) -> np.ndarray:
         """Probability of ``labels`` (N,) over the best other class, by training row (N,).
@@ -308,6 +314,37 @@ class ClosedFormFit(Fit):
         return self.bound_error()
 
 
+def mend_flushed(
+    features: Features,
+    weights: np.ndarray,
+    values: np.ndarray,
+    link: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Predictions (N, K) from a device, those of rows anew that it took for smaller than they are.
+
+    Devices flush what is below the normal range of a dtype to 0, entries and products. It matters
+    to no fit, and decides the class of rows that hold nothing larger.
+    """
+    sizes = features._memo.once("row sizes", lambda: _row_sizes(features))
+    narrow = np.finfo(features.x.dtype if features.x.dtype.itemsize > 2 else np.float64).tiny
+    tiny = float(np.finfo(np.float64).tiny)
+    least = max(float(narrow), tiny / max(min(norm_bound(weights), 1.0), tiny)) / UNIT_ROUNDOFF
+    rows = np.flatnonzero((sizes > 0.0) & (sizes < least))
+    if not len(rows):
+        return values
+    mended = np.array(values)
+    mended[rows] = link(features.x[rows].astype(np.float64) @ weights)
+    return mended
+
+
+def _row_sizes(features: Features) -> np.ndarray:
+    """Largest entry of each row in absolute value (N,)."""
+    out = np.empty(features.n_samples)
+    for rows, block in features.blocks(dtype=features.x.dtype):
+        out[rows] = np.maximum(block.max(axis=1), -block.min(axis=1))
+    return out
+
+
 def as_features(
     features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
 ) -> Features:
@@ -325,7 +362,10 @@ def as_features(
     if isinstance(features, Features):
         check_scale(features)
         return features
-    soft = targets[:] if isinstance(targets, OneHotRows) else np.asarray(targets)
+    if isinstance(targets, OneHotRows):
+        soft = targets[:]
+    else:
+        soft = validation.as_array(targets, "targets", errors.InvalidTargets)
     if soft.ndim != 2:
         raise errors.InvalidTargets(
             f"targets must be a 2-D array (N, K), got shape {soft.shape}: use "
@@ -361,10 +401,18 @@ def target_rows(
         validation.check_labels(targets.labels, n_samples=n_samples)
         return targets
     if isinstance(targets, Targets):
-        return validation.check_targets(
+        checked = validation.check_targets(
             targets.deviations, n_samples, signed=signed, deviations=True
         )
-    checked = validation.check_targets(targets, n_samples, signed=signed)
+    else:
+        checked = validation.check_targets(targets, n_samples, signed=signed)
+    if checked.shape[1] < 2:
+        raise errors.InvalidTargets(
+            f"targets must have at least 2 classes (columns), got {checked.shape[1]}: pass one "
+            "column per class (gramlab.one_hot turns labels into rows)"
+        )
+    if isinstance(targets, Targets):
+        return checked
     return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
 
 

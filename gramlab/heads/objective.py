@@ -25,6 +25,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.mapped import release
@@ -299,8 +300,14 @@ class SoftmaxObjective:
 
         The Newton decrement is computed when it is first read. Logits off by δ change the Hessian
         by factors of e^{±2δ} at most, and the norm ‖·‖_{H⁻¹} by e^δ.
+
+        Raises
+        ------
+        InvalidFeatures, InvalidSetting
+            If W (d, K) has another shape, or an entry that is not finite.
         """
-        weights = np.asarray(weights, dtype=np.float64)
+        shape = self.features.n_features, self.n_classes
+        weights = validation.check_weights(weights, shape)
         if self.streams:
             gradient = self.evaluate(weights).gradient
             start = frobenius_norm(self._start_gradient())
@@ -309,7 +316,7 @@ class SoftmaxObjective:
             logits = self.logits(weights)
             gradient = self._transpose(softmax_deviations(logits) - self.target_deviations[:])
             gradient += self.weight_decay * weights
-            start = self._start_norm
+            start = self.start_norm
             rounding = self.gradient_rounding(weights, logits)
 
         def decrement() -> float:
@@ -450,7 +457,7 @@ class SoftmaxObjective:
         return out / self.n_samples + self.weight_decay * direction
 
     @cached_property
-    def _start_norm(self) -> float:
+    def start_norm(self) -> float:
         """‖∇L(0)‖_F."""
         return frobenius_norm(self._transpose(-self.target_deviations[:]))
 

@@ -18,7 +18,7 @@ from gramlab import device, memory
 from gramlab.features import Features
 from gramlab.heads import points
 from gramlab.heads.coordinates import Coordinates
-from gramlab.heads.fit import SolveStats, Targets
+from gramlab.heads.fit import SolveStats, Targets, mend_flushed
 from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.streamed import StreamedFit
 
@@ -72,15 +72,23 @@ class ResidentFit(StreamedFit):
     def deviations(self) -> np.ndarray:
         """P − 1/K (N, K) on the training rows."""
         if device.accelerated():
-            return self._on_host(points.centred_softmax, softmax_deviations)
-        return self._of_logits(points.centred_softmax)
+            found = self._on_host(points.centred_softmax, softmax_deviations)
+        else:
+            found = self._of_logits(points.centred_softmax)
+        return mend_flushed(self._features, self.weights, found, softmax_deviations)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
         """P (N, K) on the training rows."""
         if device.accelerated():
-            return self._on_host(points.softmax, softmax)
-        return self._of_logits(points.softmax)
+            found = self._on_host(points.softmax, softmax)
+        else:
+            found = self._of_logits(points.softmax)
+        return mend_flushed(self._features, self.weights, found, softmax)
+
+    @property
+    def _features(self) -> Features:
+        return self.__dict__["coordinates"].features
 
     def _of_logits(self, link: Callable[[jax.Array], jax.Array]) -> np.ndarray:
         """``link`` of the logits (N, K), which are kept, where the host is the device."""

@@ -15,12 +15,19 @@ from gramlab.features import Features
 from gramlab.heads import tiles
 from gramlab.heads.coordinates import fetch
 from gramlab.heads.corrections import SAFETY, Asked, Corrections, rough_products_help
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_rows
-from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.fit import (
+    Fit,
+    SolveStats,
+    Targets,
+    as_features,
+    mend_flushed,
+    target_rows,
+)
+from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.resident import Moment, ResidentFit, ResidentTargets, TaughtTargets
 from gramlab.heads.sharded import ShardedObjective, sharded_objective
 from gramlab.heads.small import ONE_CALL, Attempt, attempt, is_small
-from gramlab.heads.stopping import stopped, tighter_target
+from gramlab.heads.stopping import relative_gap, stopped, tighter_target
 from gramlab.heads.streamed import StreamedFit, minimize_streamed
 from gramlab.rounding import frobenius_norm
 from gramlab.sharded import ShardedFeatures
@@ -235,6 +242,10 @@ class SoftmaxHead:
         logits: np.ndarray | None = None,
     ) -> Fit:
         compute = partial(objective.logits, weights) if logits is None else lambda: logits
+        if logits is None:
+            features = objective.features
+            deviations = mend_flushed(features, weights, deviations, softmax_deviations)
+            probabilities = mend_flushed(features, weights, probabilities, softmax)
         return Fit(
             weights=weights,
             deviations=deviations,
@@ -270,9 +281,14 @@ class SoftmaxHead:
                 self.progress(passes, norm / start_norm)
 
         target = SAFETY * math.sqrt(self.tolerance) * start_norm
+        looked = 2.0
+        if start is not None:
+            looked += 1.0
+            if not frobenius_norm(objective.gradient(start)) < start_norm:
+                start = None
         found = minimize_streamed(objective, start, target, self.max_passes, report)
         weights, outcome, polish = found.weights, found.outcome, ""
-        passes, iterations = found.passes + 2.0, found.iterations
+        passes, iterations = found.passes + looked, found.iterations
         norm = frobenius_norm(objective.gradient(weights))
         while share is not None and outcome == "converged":
             logits = objective.logits(weights)
@@ -294,7 +310,7 @@ class SoftmaxHead:
             if found.outcome != "converged":
                 polish = found.outcome
                 break
-        message = stopped(outcome, (norm / start_norm) ** 2, passes, self.max_passes)
+        message = stopped(outcome, relative_gap(norm, start_norm), passes, self.max_passes)
         stats = SolveStats(method, outcome, message, passes, iterations, polish)
         return StreamedFit(objective, weights, stats)
 

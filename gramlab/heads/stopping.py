@@ -8,7 +8,13 @@ import numpy as np
 
 from gramlab.heads.objective import SoftmaxObjective
 
-__all__ = ["stopped", "tighter_target"]
+__all__ = ["relative_gap", "stopped", "tighter_target"]
+
+
+def relative_gap(norm: float, start_norm: float) -> float:
+    """‖g(W)‖²/‖g(0)‖², infinite where it overflows."""
+    share = norm / start_norm
+    return share * share
 
 
 def tighter_target(

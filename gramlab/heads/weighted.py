@@ -26,6 +26,7 @@ from gramlab.heads.objective import (
     softmax,
     softmax_deviations,
 )
+from gramlab.heads.stopping import relative_gap
 from gramlab.heads.streamed import minimize_streamed
 from gramlab.rounding import frobenius_norm, gamma
 from gramlab.spectrum import Spectrum
@@ -234,7 +235,7 @@ class WeightedSoftmaxHead:
     ) -> tuple[np.ndarray, SolveStats]:
         method = "Gram-metric L-BFGS, float64"
         zero = np.zeros((objective.features.n_features, objective.n_classes))
-        norm = objective._start_norm
+        norm = objective.start_norm
         if norm == 0.0:  # uniform targets: the optimum is W = 0
             return zero, SolveStats(method)
         if start is not None and not frobenius_norm(objective.gradient(start)) < norm:
@@ -246,7 +247,7 @@ class WeightedSoftmaxHead:
             target, limit = math.sqrt(self.polish) * norm, max(_POLISH_PASSES, int(passes))
             found = minimize_streamed(objective, found.weights, target, limit)
             passes, iterations = passes + found.passes, iterations + found.iterations
-        gap = (frobenius_norm(objective.gradient(found.weights)) / norm) ** 2
+        gap = relative_gap(frobenius_norm(objective.gradient(found.weights)), norm)
         if gap <= self.tolerance:
             outcome = "converged"
         message = _message(outcome, gap, passes)
