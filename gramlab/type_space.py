@@ -206,7 +206,6 @@ class Types:
         """
         corruption, k = self.corruption, self.model.n_classes
         group = self.model.superclasses
-        one = Fraction(1)
         overall = corruption.mean(slice(None))
         of_group = {s: corruption.mean(group == s) for s in np.unique(group[self.true])}
         a, b, c, d = factors
@@ -219,7 +218,7 @@ class Types:
                     [
                         b * self.number(own - near)
                         + c * self.number(near - every)
-                        + d * self.number(every - one / k)
+                        + d * self.number(every - Fraction(1, k))
                         - a * self.number(own)
                         for own, near, every in parts
                     ],
@@ -237,6 +236,8 @@ class TransitiveTypes(Types):
     renamed with the classes: class k's mean is class 0's, renamed.
     """
 
+    renamings: np.ndarray
+
     def __init__(
         self,
         model: BlockModel,
@@ -248,15 +249,14 @@ class TransitiveTypes(Types):
     ) -> None:
         self.renamings = renamings
         near = np.flatnonzero(model.superclasses == model.superclasses[0])
-        self._near = np.argsort(
-            renamings[near], axis=1
-        )  # where an entry of class k's mean comes from
+        # Where each entry of the mean of a class of the same superclass comes from.
+        self._near = np.argsort(renamings[near], axis=1)
         super().__init__(model, corruption, number, dtype)
 
     def using(self, number: Callable[[Fraction], Any], dtype: type) -> Types:
         """The same types in another kind of numbers."""
-        assert self.renamings is not None
-        return TransitiveTypes(self.model, self.corruption, number, dtype, renamings=self.renamings)
+        known = self.renamings
+        return TransitiveTypes(self.model, self.corruption, number, dtype, renamings=known)
 
     def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         given = np.flatnonzero(positive[0])

@@ -121,9 +121,7 @@ def test_undecided_rounds_are_told(capsys, monkeypatch):
     assert result["undecided"] == {"linearized": [], "exact": list(range(1, 9))}
     assert result["exact_certificate"]["undecided"] is True
     assert cli.main(["population", *SMALL]) == 0
-    assert "Undecided before it: round 1, 2, 3, 4, 5 and 3 more." in " ".join(
-        capsys.readouterr().out.split()
-    )
+    assert "Undecided: round 1, 2, 3, 4, 5 and 3 more." in " ".join(capsys.readouterr().out.split())
 
 
 def test_noise_that_is_not_balanced_still_has_its_rounds(capsys):

@@ -323,7 +323,7 @@ def _round_words(found: dict[str, Any]) -> str:
         for t in (found["first_perfect_round"][kind] for kind in ("linearized", "exact"))
     )
     open_rounds = found["undecided"]["exact"]
-    left = f" Undecided before it: round {_listed(open_rounds)}." if open_rounds else ""
+    left = f" Undecided: round {_listed(open_rounds)}." if open_rounds else ""
     return (
         f"First perfect round: linear {linear}, exact {exact} (least margin in logits at round "
         f"{proof['round']}: {proof['least_margin']:.3g}, certified to within "
