@@ -201,7 +201,8 @@ def cell(features, kind: str, rate: float, seed: int) -> dict:
     suspects = found.suspects
     flagged = np.zeros(len(given), dtype=bool)
     flagged[suspects.rows] = True
-    votes = (given[nearest_rows(features, NEIGHBOURS)] == given[:, None]).mean(axis=1)
+    near = nearest_rows(features, min(MOST_NEIGHBOURS, len(given) - 1))[:, :NEIGHBOURS]
+    votes = (given[near] == given[:, None]).mean(axis=1)
     same = out_of_fold(features, found.estimate.weight_decay, seed)
     peers = {
         "gramlab": judged(flagged, -suspects.quality, wrong),

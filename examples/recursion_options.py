@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import gramlab
-from gramlab.heads.ridge import RidgeHead
+from gramlab.heads.closed_form import RidgeHead
 from gramlab.storage import atomic_write, output_folder, to_json
 
 OPTIONS = {

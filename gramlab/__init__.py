@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.distilled import SelfDistillationClassifier
     from gramlab.estimator.logistic import SoftLabelLogisticRegression
-    from gramlab.heads.fit import Fit, Targets
-    from gramlab.heads.linearized import LinearizedHead
-    from gramlab.heads.partial import GeneralizedCrossEntropyHead, LocalFit
+    from gramlab.heads.closed_form import LinearizedHead
+    from gramlab.heads.fit import Fit
+    from gramlab.heads.generalized import GeneralizedCrossEntropyHead, LocalFit
     from gramlab.heads.sgd import PublishedSgdHead, SgdFit
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.population import ClassBlockModel
     from gramlab.sharded import ShardedFeatures, shard_features, shard_local_rows
+    from gramlab.targets import Targets
 
 __version__ = "0.1.0"
 
@@ -38,10 +39,10 @@ _LAZY = {
     "ClassBlockModel": "gramlab.population",
     "Comparison": "gramlab.comparison",
     "Fit": "gramlab.heads.fit",
-    "GeneralizedCrossEntropyHead": "gramlab.heads.partial",
+    "GeneralizedCrossEntropyHead": "gramlab.heads.generalized",
     "LabelAveragingClassifier": "gramlab.estimator.averaging",
-    "LinearizedHead": "gramlab.heads.linearized",
-    "LocalFit": "gramlab.heads.partial",
+    "LinearizedHead": "gramlab.heads.closed_form",
+    "LocalFit": "gramlab.heads.generalized",
     "PublishedSgdHead": "gramlab.heads.sgd",
     "Rounds": "gramlab.distillation",
     "SgdFit": "gramlab.heads.sgd",
@@ -49,7 +50,7 @@ _LAZY = {
     "SelfDistillationClassifier": "gramlab.estimator.distilled",
     "SoftLabelLogisticRegression": "gramlab.estimator.logistic",
     "SoftmaxHead": "gramlab.heads.softmax",
-    "Targets": "gramlab.heads.fit",
+    "Targets": "gramlab.targets",
     "compare": "gramlab.comparison",
     "distill": "gramlab.distillation",
     "shard_features": "gramlab.sharded",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
-from gramlab import device
+from gramlab import hardware
 
 __all__ = ["in_batches"]
 
@@ -24,7 +25,7 @@ def in_batches(
     items: Iterable[Item],
     *,
     stop: threading.Event | None = None,
-    busy: bool = False,
+    on_devices: bool = True,
 ) -> list[Result]:
     """``[task(item, device number) for item in items]``, several items at once.
 
@@ -38,9 +39,8 @@ def in_batches(
     stop
         Set once a task has failed or this thread is interrupted, for tasks in hand to look at.
         Nothing is begun after that.
-    busy
-        Whether one item keeps all cores of a CPU busy (``heads.softmax.keeps_cores_busy``): then
-        a second one in hand there would only be in its way.
+    on_devices
+        Whether the task computes with JAX. If not, JAX is not loaded, and all places are 0.
 
     Raises
     ------
@@ -49,8 +49,15 @@ def in_batches(
     """
     stop = threading.Event() if stop is None else stop
     numbered = list(enumerate(items))
-    places = device.workers()[: len(numbered)]
-    places = sorted(set(places)) if busy else places
+    if on_devices:
+        from gramlab import device
+
+        workers, at = device.workers(), device.on_device
+        alone = nullcontext() if device.accelerated() else hardware.one_blas_thread()
+    else:
+        workers, at = [0] * min(2, hardware.cores()), nullcontext
+        alone = hardware.one_blas_thread()
+    places = workers[: len(numbered)]
     waiting, turn = iter(numbered), threading.Lock()
     results: dict[int, Result] = {}
     failures: list[BaseException] = []
@@ -64,7 +71,7 @@ def in_batches(
             yield found
 
     def worker(place: int) -> None:
-        with device.on_device(place):
+        with at(place):
             for position, item in left():
                 try:
                     results[position] = task(item, place)
@@ -72,7 +79,7 @@ def in_batches(
                     failures.append(failure)
                     stop.set()
 
-    with device.undisturbed():
+    with alone:
         if len(places) <= 1:
             return [task(item, place) for _, item in numbered for place in places]
         with ThreadPoolExecutor(len(places)) as pool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
+import scipy
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from gramlab import validation

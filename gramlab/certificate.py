@@ -10,7 +10,7 @@ gradient g at any W bounds the distance to it (derived for this project; proofs 
   r = −ln(1 − cν) bounds the change of every logit difference on the training rows and
   ‖W − W*‖_F ≤ ‖W − W*‖_H/√λ ≤ ν r/((1 − e^{−r}) √λ).
 
-This room holds the numbers and the formulas; ``gramlab.heads.objective`` computes g and ν.
+This room holds the numbers and the formulas; ``gramlab.heads.referee`` computes g and ν.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Certificate:
     weight_decay
         λ of the objective.
     max_row_norm
-        max_i ‖x_i‖ over the training rows.
+        max_i ‖x_i‖ over the training rows of positive weight.
     logit_rounding
         Bound on the rounding error of a computed logit difference, per unit of ‖x‖.
     """

@@ -22,8 +22,9 @@ import numpy as np
 
 from gramlab.certificate import Certificate
 from gramlab.heads.fit import Fit
-from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
+from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.rounding import gamma
+from gramlab.row_weights import equal_weights
 
 __all__ = ["certify_chain"]
 
@@ -116,13 +117,16 @@ def _targets(
 def _same_rows(a: SoftmaxObjective, b: SoftmaxObjective) -> bool:
     """Whether M is the same function in both."""
     same = a.features is b.features or a.features.fingerprint == b.features.fingerprint
-    return same and bool(np.all(getattr(a, "row_weights", 1.0) == getattr(b, "row_weights", 1.0)))
+    return same and equal_weights(a.row_weights, b.row_weights)
 
 
 def _top_two(
     objective: SoftmaxObjective, weights: np.ndarray, certificate: Certificate
 ) -> np.ndarray | None:
-    """1/2 on the two largest classes of the true iterate, as deviations; None if not certified."""
+    """1/2 on the two largest classes of the true iterate, as deviations; None if not certified.
+
+    A row of weight 0 need not be: its targets take no part.
+    """
     k = objective.n_classes
     deviations = np.full((objective.n_samples, k), -1.0 / k)
     for rows, block in objective.features.blocks():
@@ -130,7 +134,10 @@ def _top_two(
         order = np.argsort(logits, axis=1)
         if k > 2:
             second, third = np.take_along_axis(logits, order[:, [-2, -3]], axis=1).T
-            if not (second - third > certificate.logit_bound(block)).all():
+            decided = second - third > certificate.logit_bound(block)
+            if objective.row_weights is not None:
+                decided |= objective.row_weights[rows] == 0.0
+            if not decided.all():
                 return None
         np.put_along_axis(deviations[rows], order[:, -2:], 0.5 - 1.0 / k, axis=1)
     return deviations
@@ -146,7 +153,7 @@ def _mixed(
     given, last = losses[0].target_deviations[:], losses[-1]
     sizes = abs(mixing) * np.linalg.norm(deviations, axis=1)
     sizes += abs(1.0 - mixing) * (1.0 + np.linalg.norm(given, axis=1))
-    rows = last.row_norms * getattr(last, "row_weights", 1.0)
+    rows = last.row_norms if last.row_weights is None else last.row_norms * last.row_weights
     rounding = gamma(8) * float(rows @ sizes) / last.n_samples
     return mixing * deviations + (1.0 - mixing) * given, rounding
 

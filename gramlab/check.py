@@ -15,18 +15,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gramlab import device, errors, validation
+from gramlab import errors, hardware, validation
 from gramlab.certificate import Certificate
 from gramlab.comparison import Certified, Comparison, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.filters import class_averaging_weights, linear_mu
-from gramlab.heads.fit import Fit, SolveStats, Targets
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.spectrum import ClassCorrelations, Spectrum, class_correlations
-from gramlab.targets import one_hot, partial_labels
+from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["CheckResult", "CheckSettings", "Dynamics", "ProgressReport", "run_check"]
 
@@ -418,7 +418,6 @@ def _both(first: SolveStats, then: SolveStats) -> SolveStats:
         first,
         passes=first.passes + then.passes,
         iterations=first.iterations + then.iterations,
-        bfloat16_passes=first.bfloat16_passes + then.bfloat16_passes,
     )
 
 
@@ -471,7 +470,7 @@ def _provenance(features: Features, settings: CheckSettings) -> dict[str, Any]:
         "data_sha256": features.fingerprint,
         "seed": settings.seed,
         "dtype": "float64",
-        "device": device.describe(),
+        "device": hardware.describe(),
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("gramlab", "numpy", "scipy", "jax")},

@@ -7,6 +7,7 @@ E_t = P^(t) − P_lin^(t) obeys (derived for this project; docs/objective.md)
 
 where g_t is the gradient left in round t's head, 0 at the exact optimum. With it the identity holds
 for any weights whose class columns sum to zero, and ``compare`` verifies it on the run itself.
+With weights on rows H = X(XᵀΩX + μ)⁻¹XᵀΩ stands for h(G), and I − H for (I + G/μ)^{-1}.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from gramlab.distillation import Rounds
 from gramlab.features import Features
 from gramlab.filters import apply_filter, linear_mu
 from gramlab.heads.fit import Fit
-from gramlab.heads.objective import SoftmaxObjective, softmax_remainder
+from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
 from gramlab.rounding import gamma
+from gramlab.row_weights import equal_weights
 from gramlab.spectrum import Spectrum
 
 __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", "compare"]
@@ -168,8 +170,9 @@ def compare(
     Raises
     ------
     InvalidSetting
-        If the two did not start from the same features, targets or weight decay, or a weight decay
-        changes from round to round; if ``certify`` is another word, or there is no chain.
+        If the two did not start from the same features, targets, weight decay and row weights, or
+        one of the last two changes from round to round; if ``certify`` is another word, or there is
+        no chain.
     """
     certificates = _certificates(exact_rounds, certify)
     features = exact_rounds.features
@@ -183,7 +186,7 @@ def compare(
         raise errors.InvalidSetting(
             "compare needs both Rounds from the same first targets, got different ones"
         )
-    weight_decay = exact_rounds[0].weight_decay
+    weight_decay, row_weights = exact_rounds[0].weight_decay, exact_rounds[0].row_weights
     for rounds, name in ((linearized_rounds, "linearized"), (exact_rounds, "exact")):
         others = [fit.weight_decay for fit in rounds if fit.weight_decay != weight_decay]
         if others:
@@ -191,16 +194,22 @@ def compare(
                 f"compare needs one weight decay, got {others[0]} ({name}) and {weight_decay} "
                 "(exact, round 1)"
             )
+        if not all(equal_weights(fit.row_weights, row_weights) for fit in rounds):
+            raise errors.InvalidSetting(
+                "compare needs one weight for each row throughout, got others in the "
+                f"{name} rounds than in exact round 1: give every head the same sample_weight"
+            )
     if truth is not None:
         truth = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
-    spectrum = Spectrum.of(features)
+    spectrum = Spectrum.of(features, row_weights=row_weights)
     k = first.shape[1]
     mu = linear_mu(k, features.n_samples, weight_decay)
     previous = np.zeros(first.shape)
     out = []
     for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False), 1):
         error = exact.deviations - linear.deviations
-        objective = SoftmaxObjective(features, exact_rounds.targets[t - 1].deviations, weight_decay)
+        given = exact_rounds.targets[t - 1].deviations
+        objective = SoftmaxObjective(features, given, weight_decay, row_weights)
         logits = objective.logits(exact.weights)
         source = softmax_remainder(logits)
         source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
@@ -253,20 +262,24 @@ def _recursion_tolerance(
 ) -> float:
     """Rounding allowed in the error recursion, largest over its entries.
 
-    Each filtered matrix B passes through Z diag(1/(s + μ)) Zᵀ: its inner products cost at most
-    γ max‖x_i‖ Σ_n ‖x_n‖ max|B_n|/μ, and the eigenvalue error ε of the spectrum at most
-    ε ‖B‖_F/(4μ), because σ/(s + μ) ≤ 1/(2√μ). The gradient enters as X g/(λK), so its rounding
-    counts max‖x‖/(λK) times.
+    Each filtered matrix B passes through Z diag(1/(s + μ)) ZᵀΩ: its inner products cost at most
+    γ max‖x_i‖ Σ_n ω_n ‖x_n‖ max|B_n|/μ, and the eigenvalue error ε of the spectrum at most
+    ε ‖√ΩB‖_F/(2√μ) times the largest ‖x_iᵀ(XᵀΩX + μ)⁻¹‖. That is ‖x_i‖/√(μ(μ + ω_i‖x_i‖²)) at
+    most, and without weights 1/(2√μ), because σ/(s + μ) is. The gradient enters as X g/(λK), so
+    its rounding counts max‖x‖/(λK) times.
     """
-    norms, top = objective.row_norms, objective.max_row_norm
+    norms, top, weights = objective.row_norms, objective.max_row_norm, spectrum.row_weights
     length = objective.n_samples + 2 * objective.features.n_features
     certificate, k = exact.certificate, objective.n_classes
     tolerance = certificate.gradient_rounding * top / (exact.weight_decay * k)
     tolerance += top * certificate.logit_rounding + gamma(2 * k + 16)
+    reach, error = 1.0 / (2.0 * np.sqrt(mu)), spectrum.certificate.eigenvalue_error
+    if weights is not None:
+        length += 8  # weights and their products
+        reach = float((norms / np.sqrt(mu * (mu + weights * norms**2))).max())
     for values in filtered:
-        rows = np.abs(values).max(axis=1)
-        tolerance += gamma(length) * top * float(norms @ rows) / mu
-        tolerance += (
-            spectrum.certificate.eigenvalue_error * float(np.linalg.norm(values)) / (4 * mu)
-        )
+        given = spectrum.weighted(values)
+        tolerance += gamma(length) * top * float(norms @ np.abs(given).max(axis=1)) / mu
+        heard = float(np.sqrt(max(float(np.vdot(values, given)), 0.0)))
+        tolerance += error * reach * heard / (2.0 * np.sqrt(mu))
     return tolerance

@@ -7,53 +7,56 @@ gets does not depend on what others do, as long as no choice depends on what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import os
+from collections.abc import Callable
 from functools import cached_property
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 __all__ = ["Derived", "shared_property"]
 
+Source = TypeVar("Source")
 Made = TypeVar("Made")
+Args = TypeVarTuple("Args")
 
 
-class Derived(dict[Any, Any]):
-    """Finished data by name, kept with the object they are derived from.
+class Derived:
+    """Finished data by the function that made them and its arguments."""
 
-    Attributes
-    ----------
-    lock : threading.RLock
-        Held while something is made; by one thread, for one thing that needs another.
-    """
+    def __init__(self) -> None:
+        self._made: dict[tuple[Any, ...], Any] = {}
+        # By process: a child forked while another thread held the lock would wait for it for ever.
+        self._locks: dict[int, RLock] = {}
 
-    def __init__(self, **known: object) -> None:
-        super().__init__(known)
-        self.lock = RLock()
+    def once(self, source: Source, make: Callable[[Source, *Args], Made], *args: *Args) -> Made:
+        """What ``make(source, *args)`` returned the first time; a failure leaves nothing.
 
-    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
-        """What ``make()`` returned under that name, the first time; a failure leaves nothing."""
-        if name not in self:
-            with self.lock:
-                if name not in self:
-                    self[name] = make()
-        return self[name]
+        One thread makes one thing at a time, for which it may need others.
+        """
+        key = (make, *args)
+        if key not in self._made:
+            with self._locks.setdefault(os.getpid(), RLock()):
+                if key not in self._made:
+                    self._made[key] = make(source, *args)
+        return self._made[key]
+
+    def has(self, make: Callable[..., Any], *args: Any) -> bool:
+        """Whether that is there: to ask for memory, and for nothing that results depend on."""
+        return (make, *args) in self._made
 
     def __reduce__(self) -> tuple[type[Derived], tuple[()]]:
         return type(self), ()  # a copy derives its own
 
 
 class shared_property(cached_property[Made]):
-    """A ``cached_property`` of what belongs to ``features``, made under the lock of these.
+    """A ``cached_property`` without a lock: what is finished first is kept, and given to all.
 
-    The one of Python 3.11 has a lock of its own for all instances, so that two threads would wait
-    for each other if its function needs the features, and later ones have none.
+    The one of Python 3.11 has a lock for all instances. Who holds it and needs features would wait
+    for a thread that holds the lock of these and needs the property.
     """
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         if instance is None:
             return self
         known, name = instance.__dict__, self.attrname
-        with instance.features._memo.lock:
-            if name not in known:
-                known[name] = self.func(instance)
-            return known[name]
+        return known[name] if name in known else known.setdefault(name, self.func(instance))

@@ -1,43 +1,37 @@
 """JAX's place: float64 by context, arrays resident on the device, memory asked before it is taken.
 
-This is the only room besides ``heads`` that imports JAX. Nothing here changes global state: float64
-is switched on by context, so importing gramlab never alters the precision of the caller's code.
+The caller's settings of JAX stay as they are: float64, and what a caller may have made stricter,
+are set by context. Only the folder of compiled code is the process's (``gramlab.compilation``).
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import threadpoolctl
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gramlab import errors, memory
+from gramlab import errors, hardware, memory
+from gramlab.compilation import keep_compiled
 
 __all__ = [
     "accelerated",
     "agreed",
     "bytes_free",
-    "cores",
     "count",
     "describe",
     "float64",
     "gathered",
     "gram_action",
     "gram_matrix",
-    "has_tiles",
     "in_rows",
-    "multiplies_bfloat16",
     "on_device",
     "own_rows",
     "process",
@@ -45,28 +39,75 @@ __all__ = [
     "row_mesh",
     "row_sums",
     "shortage",
-    "undisturbed",
     "workers",
 ]
 
 
-_CPU_FACTS = Path("/proc/cpuinfo")
-_BFLOAT16_CAPABILITY = 8  # CUDA's number of the first tensor cores for bfloat16
+_process: int | None = None  # in which JAX was started
 
 
-def float64() -> AbstractContextManager:
-    """Return a context in which JAX arrays and products are float64."""
-    return jax.enable_x64(True)
+def _started() -> list[Any]:
+    """Devices of this process, JAX being started where it was not: the way to all of them.
+
+    Raises
+    ------
+    DeviceError
+        In a process forked after JAX was started, where it would wait for ever for threads that
+        stayed behind; or if a platform that was asked for is not there.
+    """
+    global _process
+    if _process not in (None, os.getpid()):
+        raise errors.DeviceError(
+            f"expected a process that starts JAX itself, but this one (process {os.getpid()}) was "
+            f"forked from one that had started it (process {_process}): use "
+            "multiprocessing.get_context('spawn'), or fork before the first fit"
+        )
+    if _process is None:
+        keep_compiled()
+    try:
+        devices = jax.local_devices()
+    except RuntimeError as problem:
+        raise errors.DeviceError(
+            f"expected a platform that JAX can start, but: {problem}; set JAX_PLATFORMS to one "
+            "that this machine has, such as JAX_PLATFORMS=cpu"
+        ) from problem
+    if _process is None:
+        _process = os.getpid()
+        hardware.record_device(devices[0].platform, devices[0].device_kind)
+    return devices
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """Context of this thread, in which all of gramlab's JAX code runs: float64, JAX's own manners.
+
+    Type promotion, broadcasting, transfers and nan are as JAX has them by default, however strict
+    the caller is elsewhere.
+
+    Raises
+    ------
+    DeviceError
+        If JAX cannot be used in this process.
+    """
+    _started()
+    with ExitStack() as settings:
+        settings.enter_context(jax.enable_x64(True))
+        settings.enter_context(jax.numpy_dtype_promotion("standard"))
+        settings.enter_context(jax.numpy_rank_promotion("allow"))
+        settings.enter_context(jax.transfer_guard("allow"))
+        settings.enter_context(jax.debug_nans(False))
+        settings.enter_context(jax.debug_infs(False))
+        yield
 
 
 def accelerated() -> bool:
     """Whether the default device is an accelerator: fast products, memory of its own."""
-    return jax.default_backend() != "cpu"
+    return _started()[0].platform != "cpu"
 
 
 def bytes_free() -> int | None:
     """Bytes free on the default accelerator; ``None`` on a CPU, whose memory the system reports."""
-    device = jax.local_devices()[0]
+    device = _started()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if not stats or "bytes_limit" not in stats:
         return None
@@ -81,7 +122,7 @@ def shortage(bytes_needed: int) -> str:
     if bytes_needed <= free:
         return ""
     needed, left = memory.format_bytes(bytes_needed), memory.format_bytes(free)
-    return f"{needed} needed on {jax.local_devices()[0]}, {left} free"
+    return f"{needed} needed on {_started()[0]}, {left} free"
 
 
 def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:
@@ -99,8 +140,7 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
         memory.check_memory(needed, what, alternative)
     elif needed > free:
         raise errors.NotEnoughMemory(
-            f"{what} needs {needed} bytes on {jax.local_devices()[0]}, {free} bytes are free: "
-            f"{alternative}"
+            f"{what} needs {needed} bytes on {_started()[0]}, {free} bytes are free: {alternative}"
         )
     kind = np.dtype(dtype)
     if free is None and not memory.is_aligned(array) and array.dtype in (np.float32, np.float64):
@@ -114,9 +154,24 @@ def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) ->
         return jax.device_put(array).astype(kind)
 
 
+def put_rows(array: np.ndarray, length: int, dtype: Any = None) -> jax.Array:
+    """Put rows on the device as ``dtype``, zero rows behind them up to ``length`` rows.
+
+    Whoever calls has asked whether they fit (``shortage``).
+    """
+    kind = array.dtype if dtype is None else np.dtype(dtype)
+    if len(array) == length and kind == array.dtype and memory.is_aligned(array):
+        return jax.device_put(array)
+    filled = memory.aligned((length, *array.shape[1:]), kind)
+    with np.errstate(over="ignore"):
+        np.copyto(filled[: len(array)], array, casting="same_kind")
+    filled[len(array) :] = 0
+    return jax.device_put(filled)
+
+
 def count() -> int:
     """Number of devices of this process."""
-    return jax.local_device_count()
+    return len(_started())
 
 
 def workers() -> list[int]:
@@ -125,73 +180,21 @@ def workers() -> list[int]:
     A CPU that is a single device has two, where this process may use two cores: what a head does
     between its products keeps one core at most busy.
     """
-    devices = jax.local_devices()
-    if len(devices) == 1 and devices[0].platform == "cpu" and cores() > 1:
+    devices = _started()
+    if len(devices) == 1 and devices[0].platform == "cpu" and hardware.cores() > 1:
         return [0, 0]
     return list(range(len(devices)))
 
 
-def cores() -> int:
-    """Cores that this process may use, which can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def on_device(number: int) -> AbstractContextManager:
     """Return a context, of this thread, in which new JAX arrays live on that local device."""
-    return jax.default_device(jax.local_devices()[number])
-
-
-@cache
-def multiplies_bfloat16() -> bool:
-    """Whether products of bfloat16 numbers are several times as fast as those of float32 here.
-
-    So it is on CPUs with matrix units (AMX) and on GPUs with tensor cores, see docs/benchmarks.md.
-    Instructions of AVX-512 alone gain too little.
-    """
-    if accelerated():
-        capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))
-        major = capability.partition(".")[0]  # other makers' are words
-        return major.isdecimal() and int(major) >= _BFLOAT16_CAPABILITY
-    return has_tiles()
-
-
-def has_tiles() -> bool:
-    """Whether the processor has tile registers that multiply bfloat16 numbers (AMX)."""
-    try:
-        facts = _CPU_FACTS.read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
-    return "amx_bf16" in facts.split()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep NumPy's and SciPy's BLAS to one thread while JAX computes.
-
-    Threads of a BLAS go on spinning for a while after each product, so as to be there for the next,
-    and take the cores from JAX's own threads. The limit is the process's, so only its main thread
-    sets it; elsewhere, and beside an accelerator, this does nothing. The last digits of a product
-    depend on the number of threads: this is for whole batches, not for a part of what one thread
-    computes beside others.
-    """
-    if accelerated() or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with _blas().limit(limits=1):
-        yield
-
-
-@cache
-def _blas() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return jax.default_device(_started()[number])
 
 
 def describe() -> dict[str, str]:
     """Name the device and JAX version, for provenance."""
-    device = jax.devices()[0]
-    return {"platform": device.platform, "device": device.device_kind, "jax": jax.__version__}
+    _started()
+    return hardware.describe()
 
 
 # ---- Rows over devices and processes -------------------------------------------------------------
@@ -199,6 +202,7 @@ def describe() -> dict[str, str]:
 
 def process() -> tuple[int, int]:
     """Number of this process, and of all processes of the run (``jax.distributed``)."""
+    _started()
     return jax.process_index(), jax.process_count()
 
 
@@ -210,6 +214,7 @@ def row_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     InvalidSetting
         If there is no device, or one that is named twice.
     """
+    _started()
     chosen = list(jax.devices() if devices is None else devices)
     if not chosen or len(set(chosen)) != len(chosen):
         raise errors.InvalidSetting(
@@ -257,7 +262,7 @@ def in_rows(
         memory.check_memory(needed * len(mesh.local_devices), what, alternative)
     elif needed > free:
         raise errors.NotEnoughMemory(
-            f"a shard of {what} needs {needed} bytes on {jax.local_devices()[0]}, {free} bytes "
+            f"a shard of {what} needs {needed} bytes on {_started()[0]}, {free} bytes "
             f"are free: {alternative}"
         )
     places = [device.process_index for device in mesh.devices]
@@ -284,13 +289,14 @@ def own_rows(array: jax.Array, count: int) -> np.ndarray:
     Those are its own rows without the zero rows that fill up its shards.
     """
     shards = {(shard.index[0].start or 0): shard for shard in array.addressable_shards}
-    return np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)])[:count]
+    with float64():
+        return np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)])[:count]
 
 
 def gathered(values: npt.ArrayLike) -> np.ndarray:
     """``values`` (float64, one shape) of every process, stacked in front: a collective call."""
     values = np.asarray(values, dtype=np.float64)
-    if jax.process_count() == 1:
+    if process()[1] == 1:
         return values[None]
     with float64():
         return np.asarray(multihost_utils.process_allgather(values)).reshape(-1, *values.shape)
@@ -301,7 +307,7 @@ def agreed(values: np.ndarray) -> np.ndarray:
 
     What hosts compute each for themselves may differ in the last bit.
     """
-    if jax.process_count() == 1:
+    if process()[1] == 1:
         return values
     with float64():
         return np.asarray(multihost_utils.broadcast_one_to_all(values))

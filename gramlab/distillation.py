@@ -19,8 +19,8 @@ from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.chain import certify_chain
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, SolveStats, Targets, as_features, target_deviations
-from gramlab.targets import OneHotRows, partial_labels
+from gramlab.heads.fit import Fit, SolveStats, as_features
+from gramlab.targets import OneHotRows, Targets, partial_labels, target_deviations
 
 __all__ = ["Head", "Rounds", "distill"]
 

@@ -70,6 +70,10 @@ class NotEnoughMemory(GramlabError, MemoryError):
     """A request that would need more memory than is free."""
 
 
+class DeviceError(GramlabError, RuntimeError):
+    """JAX cannot compute here: a platform that is not there, or a process forked too late."""
+
+
 class NoCertificate(GramlabError, AttributeError):
     """A certificate was asked of a fit whose objective has none."""
 

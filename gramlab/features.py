@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,19 @@ _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the fea
 _MAPPED_BLOCK_BYTES = 8_000_000  # of mapped features, whose blocks bound the memory of a pass
 _BYTES_PER_CLASS_NAME = 64
 
+Made = TypeVar("Made")
+Args = TypeVarTuple("Args")
+
 
 def _frozen(array: np.ndarray) -> np.ndarray:
     """Return a read-only view; the caller's own array stays writable."""
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _float64_copy(features: Features) -> np.ndarray:
+    return _frozen(features.x.astype(np.float64))
 
 
 class Features:
@@ -93,7 +100,7 @@ class Features:
     class_names: tuple[str, ...]
     superclasses: npt.NDArray[np.int64] | None
     _provenance: dict[str, Any]
-    _memo: Derived
+    _derived: Derived
 
     def __init__(
         self,
@@ -145,7 +152,7 @@ class Features:
             class_names=names,
             superclasses=None if groups is None else _frozen(groups),
             _provenance=_check_provenance(provenance, train.dtype),
-            _memo=Derived(),
+            _derived=Derived(),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -232,8 +239,37 @@ class Features:
         keep = not mapped and 8 * self.x.size <= _KEPT_BYTES
         if keep and kind == np.float64 and kind != self.x.dtype:
             # Solvers pass over the rows hundreds of times, and converting costs like a product.
-            source = self._memo.once("float64", lambda: _frozen(self.x.astype(np.float64)))
+            source = self.derived(_float64_copy)
         return _blocks(source, step, kind)
+
+    def derived(self, make: Callable[[Features, *Args], Made], *args: *Args) -> Made:
+        """``make(self, *args)``, made once and kept with the rows.
+
+        Parameters
+        ----------
+        make : callable
+            A function of the rows x, the test rows and the number of classes, and of nothing else:
+            features with other labels share what it returned (:meth:`replaced`). It is looked up by
+            what it is, so it has to be defined once, not where it is used.
+        *args
+            Further arguments, hashable. What depends on labels needs them, or a hash of them, here.
+
+        Returns
+        -------
+        object
+            What `make` returned to the first who asked, to be changed by nobody. Threads that ask
+            meanwhile wait; copies and pickles make their own.
+
+        Raises
+        ------
+        Exception
+            What `make` raises; then nothing is kept, and who asks next tries again.
+        """
+        return self._derived.once(self, make, *args)
+
+    def has_derived(self, make: Callable[..., object], *args: object) -> bool:
+        """Whether ``derived`` would find it: to ask for memory, and for no result."""
+        return self._derived.has(make, *args)
 
     def as_float64(self) -> npt.NDArray[np.float64]:
         """Return all of x as float64, without a copy when it is stored so.
@@ -259,11 +295,13 @@ class Features:
     def replaced(self, **changes: object) -> Features:
         """The same features with other labels or superclasses; rows are shared, not copied.
 
+        What is :meth:`derived` from the rows is shared too, whoever made it, then or later.
+
         Parameters
         ----------
         **changes
-            ``labels`` (N,) or ``superclasses`` (K,) or both; nothing gives a twin that has not
-            computed anything yet.
+            ``labels`` (N,) or ``superclasses`` (K,) or both; nothing gives equal features that
+            derive everything anew, for another device.
 
         Raises
         ------
@@ -276,7 +314,7 @@ class Features:
             raise TypeError(
                 f"replaced takes labels and superclasses, got {', '.join(sorted(other))}"
             )
-        return Features(
+        twin = Features(
             self.x,
             changes.get("labels", self.labels),
             test_x=self.test_x,
@@ -285,6 +323,9 @@ class Features:
             superclasses=changes.get("superclasses", self.superclasses),
             provenance=self.provenance,
         )
+        if changes:
+            twin.__dict__["_derived"] = self._derived
+        return twin
 
     def centered(self, *, dtype: npt.DTypeLike = np.float64) -> Features:
         """Subtract the training mean from the training and test rows.

@@ -45,16 +45,20 @@ def filter_over_eigenvalue(eigenvalues: np.ndarray, mu: float, rounds: int = 1) 
 
 
 def apply_filter(spectrum: Spectrum, values: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:
-    """h(G)^t B for B (N, k), without forming G: Z diag(s^{t−1}/(s+μ)^t) Zᵀ B."""
+    """h(G)^t B for B (N, k), without forming G: Z diag(s^{t−1}/(s+μ)^t) Zᵀ B.
+
+    Of a spectrum with weights Ω on rows it is H^t B, H = X(XᵀΩX + μ)⁻¹XᵀΩ: Zᵀ Ω B takes the place
+    of Zᵀ B (docs/objective.md).
+    """
     z = spectrum.coordinates
     scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
-    return z @ (scale[:, None] * (z.T @ values))
+    return z @ (scale[:, None] * (z.T @ spectrum.weighted(values)))
 
 
 def label_averaging_weights(
     spectrum: Spectrum, rows: np.ndarray | list[int] | int, mu: float, rounds: int = 1
 ) -> np.ndarray:
-    """Rows of h(G)^t: how much every given label contributes to the prediction of each row.
+    """Rows of h(G)^t, or H^t: how much every given label contributes to each prediction.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def label_averaging_weights(
     """
     z = spectrum.coordinates
     scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
-    return (z[np.atleast_1d(np.asarray(rows))] * scale) @ z.T
+    return (z[np.atleast_1d(np.asarray(rows))] * scale) @ spectrum.weighted(z).T
 
 
 def class_averaging_weights(
@@ -102,6 +106,7 @@ def class_averaging_weights(
     labels = validation.check_labels(labels, n_samples=spectrum.n_samples)
     z = spectrum.coordinates
     scaled = z * filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
+    given = spectrum.weighted(z)
     sums = np.zeros((int(labels.max()) + 1, z.shape[1]))
-    np.add.at(sums, labels, z)
-    return np.einsum("ij,ij->i", scaled, z), scaled @ sums.T
+    np.add.at(sums, labels, given)
+    return np.einsum("ij,ij->i", scaled, given), scaled @ sums.T

@@ -12,11 +12,11 @@ Whatever takes ``ShardedFeatures`` is then a collective call: every process has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from gramlab.derived import Derived
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
@@ -29,6 +29,8 @@ from gramlab.validation import check_features, check_labels
 __all__ = ["ShardedFeatures", "shard_features", "shard_local_rows"]
 
 Checked = TypeVar("Checked")
+Made = TypeVar("Made")
+Args = TypeVarTuple("Args")
 
 
 class ShardedFeatures:
@@ -53,6 +55,8 @@ class ShardedFeatures:
         Rows of a shard, with the zero rows.
     max_row_norm : float
         max_i ‖x_i‖, over all processes.
+    square_norm, largest_entry : float
+        ‖X‖_F² and max_ij |x_ij|, over all processes.
     """
 
     x: Any
@@ -61,8 +65,10 @@ class ShardedFeatures:
     n_local: int
     rows_per_device: int
     max_row_norm: float
+    square_norm: float
+    largest_entry: float
     _mesh: Any
-    _memo: Derived
+    _derived: Derived
 
     def __init__(
         self, x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
@@ -95,7 +101,9 @@ class ShardedFeatures:
             n_local=len(x),
             rows_per_device=per_device,
             max_row_norm=longest,
-            _memo=Derived(**{"trace": square_norm, "largest entry": largest}),
+            square_norm=square_norm,
+            largest_entry=largest,
+            _derived=Derived(),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -124,6 +132,10 @@ class ShardedFeatures:
     def is_mapped(self) -> bool:
         """Never: the shards are on the devices."""
         return False
+
+    def derived(self, make: Callable[[ShardedFeatures, *Args], Made], *args: *Args) -> Made:
+        """``make(self, *args)``, made once, as :meth:`gramlab.Features.derived` does."""
+        return self._derived.once(self, make, *args)
 
     def put(self, values: np.ndarray, what: str) -> Any:
         """Spread float64 ``values`` (n_local, k) over the devices like the rows of x.
@@ -171,11 +183,10 @@ class ShardedFeatures:
         residual = float(np.linalg.norm(product - vectors * eigenvalues))
         orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(d)))
         # As in gramlab.spectrum: no order of summation over N rows has a larger bound than γ_N.
-        square_norm = self._memo["trace"]
         gammas = gamma(self.n_samples) + gamma(d)
-        rounding = float(2.0 * gammas * square_norm * np.sqrt(d))
+        rounding = float(2.0 * gammas * self.square_norm * np.sqrt(d))
         skew = orthogonality + 2.0 * gamma(d) * d
-        error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+        error = residual + rounding + skew * (self.square_norm + float(eigenvalues.max()))
         error *= 1.0 + gamma(self.n_samples * d + 16)
         for array in (eigenvalues, vectors):
             array.setflags(write=False)

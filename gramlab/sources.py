@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 import os
 import zipfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,23 +115,61 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
 
 
 def _load_digits() -> Features:
-    """scikit-learn's digits with a fixed stratified split."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    images, labels = load_digits(return_X_y=True)
-    x, test_x, y, test_y = train_test_split(
-        images, labels, test_size=0.2, stratify=labels, random_state=42
-    )
+    """scikit-learn's digits, fixed stratified split; read from its file, it takes 1 s to import."""
+    place = find_spec("sklearn")
+    if place is None or place.origin is None:
+        raise UnreadableSource("source 'digits' comes with scikit-learn: install scikit-learn")
+    path = Path(place.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        table = np.loadtxt(file, delimiter=",")
+    images, labels = np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
+    train, test = _stratified_split(labels, 0.2, seed=42)
     split = {"test_size": 0.2, "stratified": True, "random_state": 42}
     return Features(
-        x,
-        y,
-        test_x=test_x,
-        test_labels=test_y,
+        images[train],
+        labels[train],
+        test_x=images[test],
+        test_labels=labels[test],
         n_classes=10,
         provenance={"source": "digits", "split": split},
     )
+
+
+def _stratified_split(
+    labels: np.ndarray, test_size: float, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train and to test on, those of ``sklearn.model_selection.train_test_split``."""
+    random = np.random.RandomState(seed)
+    counts = np.bincount(labels)
+    n_test = math.ceil(test_size * len(labels))
+
+    def dealt(left: np.ndarray, total: int) -> np.ndarray:
+        """``total`` rows over classes in proportion; the largest remainders get one more."""
+        shares = left / left.sum() * total
+        given = np.floor(shares)
+        missing = int(total - given.sum())
+        for remainder in np.unique(shares - given)[::-1]:
+            if missing == 0:
+                break
+            tied = np.flatnonzero(shares - np.floor(shares) == remainder)
+            chosen = random.choice(tied, size=min(len(tied), missing), replace=False)
+            given[chosen] += 1
+            missing -= len(chosen)
+        return given.astype(int)
+
+    n_train = dealt(counts, len(labels) - n_test)
+    n_rest = dealt(counts - n_train, n_test)
+    train, test = [], []
+    for rows, first, rest in zip(
+        np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1]),
+        n_train,
+        n_rest,
+        strict=True,
+    ):
+        shuffled = rows[random.permutation(len(rows))]
+        train.extend(shuffled[:first])
+        test.extend(shuffled[first : first + rest])
+    return random.permutation(train), random.permutation(test)
 
 
 def _load_npz(path: Path) -> Features:

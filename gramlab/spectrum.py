@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from gramlab import errors, memory, validation
-from gramlab.derived import shared_property
 from gramlab.features import Features
 from gramlab.mapped import release
 from gramlab.rounding import gamma, row_norms
@@ -60,16 +59,10 @@ def check_scale(features: Features | ShardedFeatures) -> None:
         If the largest entry is not between 1e-75 and 1e75, or is float32 and below 1e-20.
     """
     low, high = _SCALES[features.x.dtype.itemsize]
-
-    def find() -> float:  # of shards it is known from the start
-        largest = 0.0
-        for _, block in features.blocks(dtype=features.x.dtype):
-            largest = max(largest, float(block.max()), -float(block.min()))
-            if largest >= low and high == np.inf:
-                break
-        return largest
-
-    largest = features._memo.once("largest entry", find)
+    if isinstance(features, ShardedFeatures):
+        largest = features.largest_entry
+    else:
+        largest = features.derived(_largest_entry)
     if largest != 0.0 and not low <= largest <= high:
         size = "large" if largest < low else "small"
         raise errors.InvalidFeatures(
@@ -77,6 +70,16 @@ def check_scale(features: Features | ShardedFeatures) -> None:
             f"entry of {largest:.3g}, which as {features.x.dtype} must be between {low:g} and "
             f"{high:g}: divide the features by their scale"
         )
+
+
+def _largest_entry(features: Features) -> float:
+    low, high = _SCALES[features.x.dtype.itemsize]
+    largest = 0.0
+    for _, block in features.blocks(dtype=features.x.dtype):
+        largest = max(largest, float(block.max()), -float(block.min()))
+        if largest >= low and high == np.inf:
+            break
+    return largest
 
 
 @dataclass(frozen=True)
@@ -108,25 +111,37 @@ class SpectrumCertificate:
 class Spectrum:
     """Eigenvalues of G and an orthonormal basis of the feature space.
 
+    With weights ω on rows, Ω = diag(ω), G is the Gram matrix √Ω X Xᵀ √Ω of the rows √ω_i x_i, and
+    XᵀΩX stands for XᵀX.
+
     Attributes
     ----------
     eigenvalues : (r,)
         Descending, r = min(N, d), each ≥ 0; the other N − r eigenvalues of G are exactly 0.
     basis : (d, r)
-        V, orthonormal columns whose span contains every feature row.
+        V, orthonormal columns whose span contains every feature row of positive weight.
     features
         The features it was computed from.
     vectors : (r, r)
         Orthonormal eigenvectors Q of the small Gram matrix, of XᵀX if d < N, else of XXᵀ.
+    row_weights : (N,), optional
+        ω; None where all are 1.
     """
 
     eigenvalues: np.ndarray
     basis: np.ndarray
     features: Features
     vectors: np.ndarray = field(repr=False)
+    row_weights: np.ndarray | None = field(default=None, repr=False)
+    _rotated: np.ndarray | None = field(default=None, repr=False)  # the coordinates, where known
 
     @classmethod
-    def of(cls, features: Features | ShardedFeatures, beside: float | None = None) -> Spectrum:
+    def of(
+        cls,
+        features: Features | ShardedFeatures,
+        beside: float | None = None,
+        row_weights: np.ndarray | None = None,
+    ) -> Spectrum:
         """Decompose ``features``; computed once per Features object and kept with it.
 
         Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
@@ -138,6 +153,8 @@ class Spectrum:
         beside
             A μ that eigenvalues are compared with. Where it is below 1e-6 times the largest one,
             the decomposition avoids squares, at several times the price.
+        row_weights : (N,), optional
+            ω ≥ 0, of mean 1, of the rows of ``Features``.
 
         Raises
         ------
@@ -147,36 +164,32 @@ class Spectrum:
             If the factorization would not fit.
         """
         check_scale(features)
-        memo = features._memo
-        if beside is not None and isinstance(features, Features):
-            if cls.of(features).eigenvalues[0] > _SQUARED * beside:
-                return memo.once(
-                    "unsquared spectrum", lambda: _decompose(features, _unsquared_vectors)
-                )
-        return memo.once("spectrum", lambda: _made(features))
+        if isinstance(features, ShardedFeatures):
+            return features.derived(_of_shards)
+        key = None if row_weights is None else row_weights.tobytes()
+        spectrum = features.derived(_decompose, _gram_vectors, key)
+        if beside is not None and spectrum.eigenvalues[0] > _SQUARED * beside:
+            return features.derived(_decompose, _unsquared_vectors, key)
+        return spectrum
 
     @property
     def n_samples(self) -> int:
         """N, the size of G."""
         return self.features.n_samples
 
-    @shared_property
+    @property
     def certificate(self) -> SpectrumCertificate:
         """Backward error and the bound on the error of every eigenvalue; one more pass."""
-        return _certify(self.features, self.vectors, self.eigenvalues)
+        return self.features.derived(_certify, self)
 
-    @shared_property
+    @property
     def coordinates(self) -> np.ndarray:
-        """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, Z = U σ."""
-        n, r = self.n_samples, self.basis.shape[1]
-        memory.check_memory(
-            8 * n * r, f"the eigenbasis coordinates ({n} x {r} float64)", "use fewer rows"
-        )
-        z = np.empty((n, r))
-        for rows, block in self.features.blocks():
-            np.matmul(block, self.basis, out=z[rows])
-        z.setflags(write=False)
-        return z
+        """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, √Ω Z = U σ."""
+        return self.features.derived(_coordinates, self) if self._rotated is None else self._rotated
+
+    def weighted(self, values: np.ndarray) -> np.ndarray:
+        """ΩB (N, k) for B (N, k), which is B itself where all weights are 1."""
+        return values if self.row_weights is None else self.row_weights[:, None] * values
 
     def eigenvalue(self, k: int) -> float:
         """s_k of G, k = 1 … N; exactly 0 past r."""
@@ -206,10 +219,12 @@ class Spectrum:
         """
         labels = validation.check_labels(labels, n_samples=self.n_samples)
         z = self.coordinates[:, :k]
+        if self.row_weights is not None:
+            z = np.sqrt(self.row_weights)[:, None] * z
         present, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
         sums = np.zeros((len(present), z.shape[1]))
         np.add.at(sums, index, z)
-        # Z = U σ: dividing by σ gives the eigenvectors; directions with σ = 0 span nothing.
+        # √Ω Z = U σ: dividing by σ gives the eigenvectors; directions with σ = 0 span nothing.
         sigma = np.sqrt(self.eigenvalues[:k])
         keep = sigma > np.sqrt(self.certificate.eigenvalue_error)
         overlap = sums[:, keep] / sigma[keep] / np.sqrt(counts)[:, None]
@@ -217,14 +232,10 @@ class Spectrum:
         return np.arccos(cosines)
 
 
-def _made(features: Features | ShardedFeatures) -> Spectrum:
-    if not isinstance(features, ShardedFeatures):
-        return _decompose(features, _gram_vectors)
+def _of_shards(features: ShardedFeatures) -> Spectrum:
+    eigenvalues, vectors, _ = features.derived(ShardedFeatures.decomposed)
     of_shards: Any = features  # for what reads no rows on the host
-    eigenvalues, vectors, error = features.decomposed()
-    spectrum = Spectrum(eigenvalues, vectors, of_shards, vectors)
-    spectrum.__dict__["certificate"] = SpectrumCertificate(*error)
-    return spectrum
+    return Spectrum(eigenvalues, vectors, of_shards, vectors)
 
 
 def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
@@ -244,8 +255,11 @@ def _unsquared_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
 
 
 def _decompose(
-    features: Features, eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray]
+    features: Features,
+    eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray],
+    weights: bytes | None,
 ) -> Spectrum:
+    row_weights = None if weights is None else np.frombuffer(weights)
     n, d = features.n_samples, features.n_features
     small = min(n, d)
     memory.check_memory(
@@ -254,12 +268,13 @@ def _decompose(
         "use fewer rows or fewer features",
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
-    vectors = eigenvectors(_small_side_blocks(features, by_rows), small)
+    vectors = eigenvectors(_small_side_blocks(features, by_rows, row_weights), small)
     # With d < N the rotated rows are the coordinates that solvers ask for next.
     keep = by_rows and not features.is_mapped and 8 * n * small <= _KEPT_BYTES
+    keep = keep and row_weights is None
     kept = np.empty((n, small)) if keep else None
     eigenvalues, start = np.zeros(small), 0
-    for block in _small_side_blocks(features, by_rows):
+    for block in _small_side_blocks(features, by_rows, row_weights):
         rotated = block @ vectors if kept is None else kept[start : start + len(block)]
         if kept is not None:
             np.matmul(block, vectors, out=rotated)
@@ -271,24 +286,39 @@ def _decompose(
         eigenvalues, vectors = eigenvalues[order], vectors[:, order]
         kept = None if kept is None else kept[:, order]
     vectors = np.ascontiguousarray(vectors)
-    basis = vectors if by_rows else np.ascontiguousarray(_row_space_basis(features, vectors))
+    basis = vectors
+    if not by_rows:
+        basis = np.ascontiguousarray(_row_space_basis(features, vectors, row_weights))
     for array in (eigenvalues, vectors, basis):
         array.setflags(write=False)
-    spectrum = Spectrum(eigenvalues, basis, features, vectors)
     if kept is not None:
         kept.setflags(write=False)
-        spectrum.__dict__["coordinates"] = kept
-    return spectrum
+    return Spectrum(eigenvalues, basis, features, vectors, row_weights, kept)
 
 
-def _certify(
-    features: Features, vectors: np.ndarray, eigenvalues: np.ndarray
-) -> SpectrumCertificate:
-    """Backward error of ``vectors`` and ``eigenvalues``, against the features themselves."""
+def _coordinates(features: Features, spectrum: Spectrum) -> np.ndarray:
+    n, r = features.n_samples, spectrum.basis.shape[1]
+    memory.check_memory(
+        8 * n * r, f"the eigenbasis coordinates ({n} x {r} float64)", "use fewer rows"
+    )
+    z = np.empty((n, r))
+    for rows, block in features.blocks():
+        np.matmul(block, spectrum.basis, out=z[rows])
+    z.setflags(write=False)
+    return z
+
+
+def _certify(features: Features | ShardedFeatures, spectrum: Spectrum) -> SpectrumCertificate:
+    """Backward error of the eigenvectors, against the features themselves."""
+    if isinstance(features, ShardedFeatures):
+        return SpectrumCertificate(*features.derived(ShardedFeatures.decomposed)[2])
+    vectors, eigenvalues = spectrum.vectors, spectrum.eigenvalues
+    row_weights = spectrum.row_weights
     small = vectors.shape[0]
     product = np.zeros((small, small))
     square_norm = 0.0
-    for block in _small_side_blocks(features, features.n_features < features.n_samples):
+    by_rows = features.n_features < features.n_samples
+    for block in _small_side_blocks(features, by_rows, row_weights):
         product += block.T @ (block @ vectors)
         square_norm += float(np.vdot(block, block))
     residual = float(np.linalg.norm(product - vectors * eigenvalues))
@@ -296,6 +326,8 @@ def _certify(
     # |fl(BᵀBQ) − BᵀBQ| ≤ (γ_n + γ_d)|B|ᵀ|B||Q| to first order, and ‖|B|ᵀ|B||Q|‖_F ≤ ‖B‖_F² √small
     # up to orthogonality; the factor 2 covers second order and the subtraction of QΛ.
     gammas = gamma(features.n_samples) + gamma(features.n_features)
+    # Weights within 6 units, of which a root is taken and multiplied.
+    gammas += 0.0 if row_weights is None else gamma(16)
     rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
     # QᵀQ is itself known to γ_small |Q|ᵀ|Q| only, of norm at most ‖Q‖_F² = small.
     skew = orthogonality + 2.0 * gamma(small) * small
@@ -304,26 +336,34 @@ def _certify(
     return SpectrumCertificate(residual, orthogonality, rounding, error)
 
 
-def _small_side_blocks(features: Features, by_rows: bool) -> Iterator[np.ndarray]:
-    """Blocks B with C = Σ BᵀB: rows of X when C = XᵀX, transposed column blocks when C = XXᵀ."""
+def _small_side_blocks(
+    features: Features, by_rows: bool, row_weights: np.ndarray | None
+) -> Iterator[np.ndarray]:
+    """Blocks B with C = Σ BᵀB: rows of √ΩX when C = XᵀΩX, else transposed blocks of its columns."""
+    root = None if row_weights is None else np.sqrt(row_weights)
     if by_rows:
-        for _, block in features.blocks():
-            yield block
+        for rows, block in features.blocks():
+            yield block if root is None else root[rows, None] * block
         return
     width = max(1, (32 << 20) // (8 * features.n_samples))
     for start in range(0, features.n_features, width):
         columns = features.x[:, start : start + width]
-        yield np.ascontiguousarray(columns.T, dtype=np.float64)
+        block = np.ascontiguousarray(columns.T, dtype=np.float64)
+        yield block if root is None else root * block
         release(columns)
 
 
-def _row_space_basis(features: Features, vectors: np.ndarray) -> np.ndarray:
-    """V (d, N) from the eigenvectors U of XXᵀ: the Q factor of XᵀU.
+def _row_space_basis(
+    features: Features, vectors: np.ndarray, row_weights: np.ndarray | None
+) -> np.ndarray:
+    """V (d, N) from the eigenvectors U of the Gram matrix: the Q factor of Xᵀ√ΩU.
 
-    XᵀU = Vσ in exact arithmetic; QR keeps V orthonormal where σ is 0 or lost in rounding, without
+    Xᵀ√ΩU = Vσ in exact arithmetic; QR keeps V orthonormal where σ is 0 or lost in rounding, without
     dividing by it, and its span always contains the rows of X.
     """
     rotated = np.zeros((features.n_features, vectors.shape[1]))
+    if row_weights is not None:
+        vectors = np.sqrt(row_weights)[:, None] * vectors
     for rows, block in features.blocks():
         rotated += block.T @ vectors[rows]
     return np.linalg.qr(rotated)[0]

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-from scipy.cluster import hierarchy
+import scipy
 
 from gramlab import memory, validation
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
@@ -128,21 +127,21 @@ def find_superclasses(
     # A mean of cosines can exceed 1 by its rounding, and a distance cannot be negative.
     pairs = np.maximum(1.0 - correlations[np.triu_indices(k, 1)], 0.0)
     if method == "condensed":
-        tree = hierarchy.linkage(pairs, "complete")
+        tree = scipy.cluster.hierarchy.linkage(pairs, "complete")
     else:
         square = np.zeros((k, k))
         square[np.triu_indices(k, 1)] = pairs
         square += square.T
         with warnings.catch_warnings():
             # SciPy sees that distances came where points belong: that is the published call.
-            warnings.simplefilter("ignore", hierarchy.ClusterWarning)
-            tree = hierarchy.linkage(square, "complete")
+            warnings.simplefilter("ignore", scipy.cluster.hierarchy.ClusterWarning)
+            tree = scipy.cluster.hierarchy.linkage(square, "complete")
     threshold = share * float(tree[-1, 2])
-    raw = hierarchy.fcluster(tree, threshold, "distance")
+    raw = scipy.cluster.hierarchy.fcluster(tree, threshold, "distance")
     first, index = np.unique(raw, return_index=True, return_inverse=True)[1:]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
-    order = hierarchy.leaves_list(tree).astype(np.int64)
+    order = scipy.cluster.hierarchy.leaves_list(tree).astype(np.int64)
     return Superclasses(rank[index], tree, order, threshold, method)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting, InvalidTargets
+from gramlab.memory import aligned
+from gramlab.rounding import UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.streams import MAX_SEED, stream
 from gramlab.validation import (
     as_array,
@@ -202,3 +206,73 @@ def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.
     b = check_targets(second, a.shape[0], a.shape[1], signed=True, name="second")
     share = check_finite("weight", weight)
     return share * a + (1.0 - share) * b
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Soft targets carried as deviations T − 1/K (N, K), so that small signals are not lost.
+
+    ``np.asarray(targets)`` is T = 1/K + deviations, with 0 where the sum of a vanishing
+    probability's deviation and 1/K rounds below 0; anything more negative stays as it is. A fit's
+    ``as_targets()`` makes the next round's targets.
+    """
+
+    deviations: np.ndarray
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """T = 1/K + deviations."""
+        values = self.deviations + 1.0 / self.deviations.shape[1]
+        values[(values < 0.0) & (values >= -4.0 * UNIT_ROUNDOFF)] = 0.0
+        return values if dtype is None else values.astype(dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, K)."""
+        return self.deviations.shape
+
+
+def target_rows(
+    targets: Targets | OneHotRows | np.ndarray,
+    n_samples: int,
+    *,
+    signed: bool = False,
+) -> np.ndarray | OneHotRows:
+    """T − 1/K (N, K), checked and made exact; ``OneHotRows`` stay what they are.
+
+    ``signed`` lets entries of T leave [0, 1]. Rows that miss the sum 1 by the rounding of what they
+    came in are divided by it here, for every head alike (``check_targets``).
+
+    Raises
+    ------
+    InvalidTargets
+        If they are no such rows.
+    """
+    if isinstance(targets, OneHotRows):
+        check_labels(targets.labels, n_samples=n_samples)
+        return targets
+    if isinstance(targets, Targets):
+        checked = check_targets(targets.deviations, n_samples, signed=signed, deviations=True)
+    else:
+        checked = check_targets(targets, n_samples, signed=signed)
+    if checked.shape[1] < 2:
+        raise InvalidTargets(
+            f"targets must have at least 2 classes (columns), got {checked.shape[1]}: pass one "
+            "column per class (gramlab.one_hot turns labels into rows)"
+        )
+    if isinstance(targets, Targets):
+        return checked
+    return np.subtract(checked, 1.0 / checked.shape[1], out=aligned(checked.shape, float))
+
+
+def target_deviations(
+    targets: Targets | OneHotRows | np.ndarray, n_samples: int, *, signed: bool = False
+) -> np.ndarray:
+    """What ``target_rows`` are, as an array (N, K)."""
+    return target_rows(targets, n_samples, signed=signed)[:]
+
+
+def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> float:
+    """Bound, in Frobenius norm, on the rounding of 1/K and of T − 1/K; 0 for ``Targets``."""
+    if isinstance(targets, Targets):
+        return 0.0
+    return gamma(4) * norm_bound(np.abs(deviations) + 1.0 / deviations.shape[1])

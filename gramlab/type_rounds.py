@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from flint import arb, ctx, fmpq
 
-from gramlab.heads.objective import softmax, softmax_deviations
+from gramlab.heads.referee import softmax, softmax_deviations
 from gramlab.type_space import TypePredictions, Types
 
 __all__ = ["BITS", "ExactRounds", "closed_form"]

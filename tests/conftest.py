@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,12 @@ settings.register_profile("thorough", max_examples=2000, deadline=None)
 _EVERY_RUN = settings().max_examples
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+# What the tests compile is kept for the processes of this session, and not in anybody's home.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHES = tempfile.TemporaryDirectory(prefix="gramlab-tests-")
+    os.environ["XDG_CACHE_HOME"] = _CACHES.name
+    atexit.register(_CACHES.cleanup)
 
 
 def examples(count: int) -> settings:

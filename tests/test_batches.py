@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -34,18 +36,6 @@ def test_as_many_at_once_as_there_are_workers(workers):
     assert (
         in_batches(lambda item, _: barrier.wait(10) is not None, range(workers)) == [True] * workers
     )
-
-
-def test_one_at_a_time_where_each_keeps_the_cores_busy(workers):
-    inside = threading.Semaphore(1)
-
-    def alone(item: int, place: int) -> int:
-        assert inside.acquire(blocking=False)
-        time.sleep(0.002)
-        inside.release()
-        return item
-
-    assert in_batches(alone, range(6), busy=True) == list(range(6))
 
 
 def test_a_failure_is_raised_and_nothing_is_begun_after_it(workers):
@@ -91,3 +81,17 @@ def test_heads_are_the_same_to_the_last_bit_alone_and_in_a_batch(workers):
     alone = [task(seed, 0) for seed in range(6)]
     for one, other in zip(in_batches(task, range(6)), alone, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_work_without_jax_does_not_load_it():
+    """And still is done by two threads, where there are two cores."""
+    program = (
+        "import sys, threading\n"
+        "from gramlab import hardware\n"
+        "from gramlab.batches import in_batches\n"
+        "barrier = threading.Barrier(min(2, hardware.cores()))\n"
+        "print(in_batches(lambda item, place: (item, place, barrier.wait(10) >= 0), range(4),"
+        " on_devices=False), 'jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == f"{[(item, 0, True) for item in range(4)]} False", done.stderr

@@ -20,17 +20,16 @@ from gramlab import errors
 from gramlab.certificate import Certificate
 from gramlab.comparison import certify_predictions
 from gramlab.features import Features
-from gramlab.heads.fit import Targets
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective, ridge_gradient, softmax_deviations
-from gramlab.heads.partial import GeneralizedCrossEntropyHead
-from gramlab.heads.ridge import RidgeHead
+from gramlab.heads.closed_form import LinearizedHead, RidgeHead, ridge_gradient
+from gramlab.heads.generalized import GeneralizedCrossEntropyHead
+from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.heads.sgd import PublishedSgdHead
 from gramlab.heads.sharded import sharded_objective
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.heads.weighted import WeightedObjective, WeightedSoftmaxHead, relative_weights
 from gramlab.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound, row_norm_bounds
+from gramlab.row_weights import relative_weights
 from gramlab.spectrum import Spectrum, check_scale
+from gramlab.targets import Targets
 
 DIGITS = 120
 CLASSES = np.eye(2)[np.arange(8) % 2]  # one shape for all compiled heads
@@ -119,7 +118,7 @@ def test_the_gradient_is_bounded_where_logits_cancel(scale, kind):
             objective = sharded_objective(gramlab.shard_features(x), targets, 1e-3)
         elif kind == "weighted":
             rows = relative_weights(rng.uniform(0.1, 1, 4), 4)
-            objective = WeightedObjective(
+            objective = SoftmaxObjective(
                 objective.features, objective.target_deviations, 1e-3, rows
             )
         found = objective.certificate(weights)
@@ -310,7 +309,7 @@ def test_rows_whose_squares_underflow_are_certified_like_their_multiples(scale):
     x = np.r_[rows, scale * rows[:60]]
     features = Features(x, np.r_[y, y[:60]])
     targets = np.eye(3)[features.labels]
-    fit = WeightedSoftmaxHead(1e-2, tolerance=1e-5).fit(features, targets)
+    fit = SoftmaxHead(1e-2, tolerance=1e-5).fit(features, targets)
     _, decided = certify_predictions(fit, features, None)
     assert np.array_equal(decided[:60], decided[90:])
     assert 0 < decided[90:].sum() < 60
@@ -332,7 +331,7 @@ def test_shares_are_certified_of_rows_whose_squares_underflow():
 
 HEADS = {
     "softmax": lambda x, t: SoftmaxHead(1e-2).fit(x, t),
-    "weighted": lambda x, t: WeightedSoftmaxHead(1e-2).fit(x, t),
+    "weighted": lambda x, t: SoftmaxHead(1e-2, sample_weight=1.0 + np.arange(len(x))).fit(x, t),
     "linearized": lambda x, t: LinearizedHead(1e-2).fit(x, t),
     "ridge": lambda x, t: RidgeHead(1e-2).fit(x, t),
     "partial": lambda x, t: GeneralizedCrossEntropyHead(1e-2, tolerance=1e-2).fit(x, t),
@@ -400,17 +399,18 @@ def test_fits_at_the_ends_of_the_scale_are_those_in_the_middle(scale, relative):
         assert off <= scale * certificate.weights_bound * (1 + 1e-9) + 1e-13
 
 
-@pytest.mark.parametrize("head", [SoftmaxHead, WeightedSoftmaxHead])
-def test_targets_almost_uniform_are_no_success(head):
+@pytest.mark.parametrize("weights", [None, 1.0 + np.arange(8)])
+def test_targets_almost_uniform_are_no_success(weights):
     """Gradients whose squares underflow: W = 0 is not near the optimum, and no one says so."""
     x = np.random.default_rng(1).standard_normal((8, 3))
     signs = np.array([[0.5, -0.5], [-0.5, 0.5]])[np.arange(8) % 2]
-    assert head(1e-2).fit(x, Targets(0 * signs)).stats.converged
+    head = SoftmaxHead(1e-2, sample_weight=weights)
+    assert head.fit(x, Targets(0 * signs)).stats.converged
     with pytest.warns(errors.NotConvergedWarning, match="floor"):
-        found = head(1e-2).fit(x, Targets(1e-200 * signs))
+        found = head.fit(x, Targets(1e-200 * signs))
     assert found.certificate.start_gradient_norm > 0
     assert found.certificate.relative_gap == 1.0
-    assert head(1e-2).fit(x, Targets(1e-100 * signs)).certificate.relative_gap <= 1e-8
+    assert head.fit(x, Targets(1e-100 * signs)).certificate.relative_gap <= 1e-8
 
 
 def test_certificates_of_huge_and_tiny_numbers_stay_numbers():

@@ -16,12 +16,12 @@ from gramlab.comparison import certify_predictions
 from gramlab.distillation import Rounds, distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, SolveStats, Targets
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.heads.ridge import RidgeHead
-from gramlab.heads.weighted import WeightedObjective, WeightedSoftmaxHead, relative_weights
-from gramlab.targets import one_hot
+from gramlab.heads.closed_form import LinearizedHead, RidgeHead
+from gramlab.heads.fit import Fit, SolveStats
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.row_weights import relative_weights
+from gramlab.targets import Targets, one_hot
 
 DIGITS = 50
 
@@ -132,7 +132,7 @@ class Fixed:
         loss = SoftmaxObjective(features, targets.deviations, self.weight_decay)
         if self.row_weights is not None:
             shares = relative_weights(self.row_weights, features.n_samples)
-            loss = WeightedObjective(features, targets.deviations, self.weight_decay, shares)
+            loss = SoftmaxObjective(features, targets.deviations, self.weight_decay, shares)
         w = np.asarray(self.weights.pop(0), dtype=float)
         v = features.x @ w
         return Fit(
@@ -162,10 +162,7 @@ def problems(draw):
 
 def rough(decays, **options):
     """Heads stopped early: at a tenth of the gradient they began with."""
-    return [
-        WeightedSoftmaxHead(decay, tolerance=1e-2, signed_targets=True, **options)
-        for decay in decays
-    ]
+    return [SoftmaxHead(decay, tolerance=1e-2, signed_targets=True, **options) for decay in decays]
 
 
 # Where the gradient is rounding from the start, a head says that it missed its tolerance.
@@ -284,9 +281,7 @@ def test_late_rounds_near_the_floor():
         np.array([[1.0, 0.2], [0.9, -0.3], [-0.8, 0.5], [-1.0, 0.1]]),
         np.eye(2)[[0, 0, 1, 0]],
     )
-    found = distill(
-        WeightedSoftmaxHead(0.01, tolerance=1e-8, polish=1e-30), features_of(x, 2), targets, 12
-    )
+    found = distill(SoftmaxHead(0.01, tolerance=1e-30), features_of(x, 2), targets, 12)
     for fit, certificate, best in zip(
         found, found.chain, Twin(x).rounds(targets, [0.01] * 12), strict=True
     ):
@@ -299,7 +294,7 @@ def test_late_rounds_near_the_floor():
 def test_stored_targets_do_not_matter():
     """Round 2 was given other targets than it should have been: its chain says so."""
     x, targets = np.array([[1.0, 0.2], [0.9, -0.3], [-0.8, 0.5]]), np.eye(2)[[0, 1, 1]]
-    features, head = features_of(x, 2), WeightedSoftmaxHead(0.05, tolerance=1e-20)
+    features, head = features_of(x, 2), SoftmaxHead(0.05, tolerance=1e-20)
     teacher = head.fit(features, targets)
     off = teacher.probabilities + np.array([0.05, -0.05])
     student = head.fit(features, off)
@@ -330,10 +325,10 @@ def test_rows_with_weights():
         assert norm(exact(fit.weights) - best) <= certificate.weights_bound
     # Planted: without weights the same numbers are no bound.
     plain = Twin(x).rounds(targets, [0.01, 0.1])[0]
-    exactly = WeightedSoftmaxHead(0.01, weights, tolerance=1e-20).fit(features, targets)
+    exactly = SoftmaxHead(0.01, sample_weight=weights, tolerance=1e-20).fit(features, targets)
     assert norm(exact(exactly.weights) - plain) > exactly.certificate.weights_bound
     # Rounds with different weights have no chain: M is not one function.
-    heads = [WeightedSoftmaxHead(0.1, weights), WeightedSoftmaxHead(0.1)]
+    heads = [SoftmaxHead(0.1, sample_weight=weights), SoftmaxHead(0.1)]
     found = distill(heads, features, targets, 2)
     assert found.chain[0] is not None
     assert found.chain[1] is None
@@ -350,7 +345,7 @@ SOFT = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.1, 0.6, 0.3], [0.3, 0.1, 0
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_a_top_two_student_is_exact_where_the_top_two_are_certified(mixing, temperature):
     """The teacher's error is forgotten: targets are the true ones, at every temperature."""
-    heads = [WeightedSoftmaxHead(0.01, tolerance=1e-4), WeightedSoftmaxHead(0.01, tolerance=1e-20)]
+    heads = [SoftmaxHead(0.01, tolerance=1e-4), SoftmaxHead(0.01, tolerance=1e-20)]
     found = distill(
         heads, features_of(FAR, 3), SOFT, 2, refine="top2", mixing=mixing, temperature=temperature
     )
@@ -365,7 +360,7 @@ def test_nothing_is_claimed_where_the_top_two_are_undecided():
     """A teacher far off has other top twos than the true one: no claim, and rightly."""
     best = Twin(FAR).rounds(SOFT, [0.01, 0.01], 1.0, top_two)
     far = -np.array(best[0].tolist(), dtype=float)
-    student = WeightedSoftmaxHead(0.01, tolerance=1e-20)
+    student = SoftmaxHead(0.01, tolerance=1e-20)
     found = distill([Fixed(0.01, far), student], features_of(FAR, 3), SOFT, 2, refine="top2")
     assert found.chain[0] is not None
     assert found.chain[1] is None
@@ -379,7 +374,7 @@ def test_nothing_is_claimed_where_the_top_two_are_undecided():
 
 def test_with_two_classes_the_two_largest_are_all():
     found = distill(
-        WeightedSoftmaxHead(0.1), features_of(FAR, 2), np.eye(2)[[0, 1, 1, 0]], 2, refine="top2"
+        SoftmaxHead(0.1), features_of(FAR, 2), np.eye(2)[[0, 1, 1, 0]], 2, refine="top2"
     )
     assert found.chain[1].weights_bound < 1e-12  # targets 1/2: the optimum is 0
 
@@ -392,7 +387,7 @@ def test_with_two_classes_the_two_largest_are_all():
     [({"temperature": 2.0}, "temperature 2"), ({"refine": lambda p: p}, "function")],
 )
 def test_no_claim_past_the_teacher(options, said):
-    found = distill(WeightedSoftmaxHead(0.1), features_of(FAR, 3), SOFT, 3, **options)
+    found = distill(SoftmaxHead(0.1), features_of(FAR, 3), SOFT, 3, **options)
     assert isinstance(found.chain[0], Certificate)
     assert found.chain[1:] == (None, None)
     assert said in found.chain_ends
@@ -401,10 +396,10 @@ def test_no_claim_past_the_teacher(options, said):
 def test_no_claim_for_another_loss_or_other_rows():
     features = features_of(FAR, 3)
     assert distill(RidgeHead(0.1), features, SOFT, 2).chain == (None, None)
-    mixed = distill([WeightedSoftmaxHead(0.1), RidgeHead(0.1)], features, SOFT, 2)
+    mixed = distill([SoftmaxHead(0.1), RidgeHead(0.1)], features, SOFT, 2)
     assert mixed.chain[1] is None
     assert "another loss" in mixed.chain_ends
-    head = WeightedSoftmaxHead(0.1)
+    head = SoftmaxHead(0.1)
     fits = (head.fit(features, SOFT), head.fit(features_of(2 * FAR, 3), SOFT))
     other = Rounds(fits, features, (Targets(SOFT - 1 / 3),) * 2)
     assert other.chain[1] is None
@@ -413,7 +408,7 @@ def test_no_claim_for_another_loss_or_other_rows():
 
 def test_one_head_for_each_round_or_one_for_all():
     with pytest.raises(InvalidSetting, match="each of 3 rounds, got 2"):
-        distill([WeightedSoftmaxHead(0.1)] * 2, features_of(FAR, 3), SOFT, 3)
+        distill([SoftmaxHead(0.1)] * 2, features_of(FAR, 3), SOFT, 3)
 
 
 # ---- What is decided through the rounds ----------------------------------------------------------
@@ -425,7 +420,7 @@ def test_predictions_decided_through_the_rounds_are_those_of_the_true_iterate():
     labels = (x[:, 0] > 0.2).astype(int)
     features = Features(x, labels, n_classes=2)
     targets = one_hot(np.where(rng.random(16) < 0.3, 1 - labels, labels), 2)
-    found = distill(WeightedSoftmaxHead(0.01, tolerance=1e-3), features, targets, 3)
+    found = distill(SoftmaxHead(0.01, tolerance=1e-3), features, targets, 3)
     lost = kept = 0
     for fit, certificate, true in zip(
         found, found.chain, Twin(x).rounds(targets, [0.01] * 3), strict=True
@@ -465,7 +460,7 @@ def test_rows_that_stay_in_their_file(tmp_path):
 
 def test_row_weights_are_those_of_the_objective():
     weights = [1.0, 2.0, 4.0, 1.0]
-    fit = WeightedSoftmaxHead(0.1, weights).fit(features_of(FAR, 3), SOFT)
+    fit = SoftmaxHead(0.1, sample_weight=weights).fit(features_of(FAR, 3), SOFT)
     assert np.array_equal(fit.loss.row_weights, relative_weights(weights, 4))
     again = replace(fit.loss, target_deviations=SOFT - 1 / 3)
     assert np.array_equal(again.gradient(fit.weights), fit.loss.gradient(fit.weights))

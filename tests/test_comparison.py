@@ -13,11 +13,10 @@ from gramlab.comparison import certify_predictions, compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.heads.fit import Fit, SolveStats
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.heads.ridge import RidgeHead
-from gramlab.heads.weighted import WeightedSoftmaxHead
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.softmax import SoftmaxHead
 
 
 def fit_at(features: Features, targets: np.ndarray, decay: float, weights: np.ndarray) -> Fit:
@@ -103,7 +102,7 @@ def test_only_decided_rows_are_certified_to_disagree():
     features, _ = problem(24, 6, 3, seed=1)
     targets = np.eye(3)[np.random.default_rng(1).integers(0, 3, 24)]
     linear = distill(LinearizedHead(1e-2), features, targets, 3)
-    exact = distill(WeightedSoftmaxHead(1e-2, tolerance=1e-5), features, targets, 3)
+    exact = distill(SoftmaxHead(1e-2, tolerance=1e-5), features, targets, 3)
     partly = False
     for kind in ("round", "chain"):
         found = compare(linear, exact, truth=features.labels, certify=kind)
@@ -121,13 +120,13 @@ def test_only_decided_rows_are_certified_to_disagree():
 def test_what_compare_refuses():
     features, targets = problem(12, 3, 2, seed=1)
     linear = distill(LinearizedHead(0.1), features, targets, 2)
-    head = WeightedSoftmaxHead(0.1)
+    head = SoftmaxHead(0.1)
     exact = distill(head, features, targets, 2)
     with pytest.raises(InvalidSetting, match="got 'both'"):
         compare(linear, exact, certify="both")
     ridge = distill(RidgeHead(0.1), features, targets, 2)
     with pytest.raises(InvalidSetting, match="another loss"):
         compare(linear, ridge, certify="chain")
-    two = distill([head, WeightedSoftmaxHead(0.2)], features, targets, 2)
+    two = distill([head, SoftmaxHead(0.2)], features, targets, 2)
     with pytest.raises(InvalidSetting, match=r"one weight decay, got 0\.2 \(exact\) and 0\.1"):
         compare(linear, two)

@@ -53,15 +53,15 @@ ONE_THREAD = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
-    features, _ = problem(360, 60, 5, 3)
+    features, _ = problem(1000, 100, 5, 3)
     path = tmp_path_factory.mktemp("source") / "a.npz"
     x, y = features.x, features.labels
     np.savez(
         path,
-        train_features=x[:300],
-        train_labels=y[:300],
-        test_features=x[300:],
-        test_labels=y[300:],
+        train_features=x[:900],
+        train_labels=y[:900],
+        test_features=x[900:],
+        test_labels=y[900:],
     )
     return path
 

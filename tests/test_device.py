@@ -7,9 +7,10 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  its BLAS must be there before threads are counted
 import threadpoolctl
 
-from gramlab import SoftmaxHead, device, memory
+from gramlab import SoftmaxHead, device, hardware, memory
 
 
 def blas_threads() -> set[int]:
@@ -26,8 +27,8 @@ def two_threads():
 
 
 def test_nested_contexts_give_back_what_was(two_threads):
-    with device.undisturbed():
-        with device.undisturbed():
+    with hardware.one_blas_thread():
+        with hardware.one_blas_thread():
             assert blas_threads() == {1}
         assert blas_threads() == {1}
     assert blas_threads() == {2}
@@ -39,13 +40,13 @@ def test_other_threads_leave_the_process_as_it_is(two_threads):
     seen: list[set[int]] = []
 
     def second() -> None:
-        with device.undisturbed():
+        with hardware.one_blas_thread():
             entered.set()
             left.wait(10)
             seen.append(blas_threads())
 
     other = threading.Thread(target=second)
-    with device.undisturbed():
+    with hardware.one_blas_thread():
         other.start()
         entered.wait(10)
         assert blas_threads() == {1}
@@ -56,7 +57,7 @@ def test_other_threads_leave_the_process_as_it_is(two_threads):
 
 
 def test_a_failure_gives_back_what_was(two_threads):
-    @device.undisturbed()
+    @hardware.one_blas_thread()
     def interrupted() -> None:
         assert blas_threads() == {1}
         raise KeyboardInterrupt
@@ -69,13 +70,10 @@ def test_a_failure_gives_back_what_was(two_threads):
 def test_a_fit_leaves_the_threads_of_blas_to_others(two_threads):
     """They are the process's, and on their number hang the last digits of what others multiply."""
     seen = []
-    x = np.random.default_rng(0).standard_normal((30, 4))
-    targets = np.eye(3)[np.arange(30) % 3]
-    for tolerance in (1e-8, 1e-14):  # in one call, and by corrections
-        head = SoftmaxHead(
-            1e-3, tolerance=tolerance, progress=lambda passes, norm: seen.append(blas_threads())
-        )
-        head.fit(x, targets)
+    for n, d in ((30, 4), (600, 250)):  # by NumPy, and on the device
+        x = np.random.default_rng(0).standard_normal((n, d))
+        head = SoftmaxHead(1e-3, progress=lambda passes, norm: seen.append(blas_threads()))
+        head.fit(x, np.eye(3)[np.arange(n) % 3])
         assert seen.pop() == {2}
 
 

@@ -14,7 +14,7 @@ from gramlab.comparison import certify_predictions, compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.features import Features
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.targets import mix_targets, partial_labels
 

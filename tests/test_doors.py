@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab.errors import InvalidTargets
-from gramlab.heads.fit import Targets, target_deviations
-from gramlab.heads.ridge import RidgeHead
-from gramlab.heads.weighted import WeightedSoftmaxHead
+from gramlab.heads.closed_form import RidgeHead
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.targets import Targets, target_deviations
 
 N, K = 45, 3
 RNG = np.random.default_rng(3)
@@ -50,7 +50,9 @@ WAYS = {
     "softmax, sharded": lambda rows, folder: (
         gramlab.SoftmaxHead(1e-2, tolerance=TOLERANCE).fit(gramlab.shard_features(X), rows).weights
     ),
-    "softmax, weighted": fitted(WeightedSoftmaxHead(1e-2, 1.0 + np.arange(N), tolerance=TOLERANCE)),
+    "softmax, weighted": fitted(
+        SoftmaxHead(1e-2, sample_weight=1.0 + np.arange(N), tolerance=TOLERANCE)
+    ),
     "linearized": fitted(gramlab.LinearizedHead(1e-2)),
     "ridge": fitted(RidgeHead(1e-2)),
     "generalized cross entropy": fitted(gramlab.GeneralizedCrossEntropyHead(1e-2)),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gramlab.certificate import Certificate
-from gramlab.heads.objective import (
+from gramlab.heads.referee import (
     SoftmaxObjective,
     softmax,
     softmax_deviations,

@@ -283,7 +283,7 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
 @pytest.mark.parametrize("weight_decay", [1e-5, 1e-3, 1.0])
 def test_partial_labels_verdict_equals_a_student_on_samples(kind, weight_decay):
     """The top-two student of the linear teacher, on the whole population (n C whole)."""
-    from gramlab.heads.linearized import LinearizedHead
+    from gramlab.heads.closed_form import LinearizedHead
     from gramlab.targets import partial_labels
 
     model = ClassBlockModel(4, 240, 0.4, 0.1)

@@ -11,7 +11,7 @@ from twins import linear_probabilities
 
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corruption_matrix
 from gramlab.population import ClassBlockModel

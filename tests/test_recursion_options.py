@@ -15,14 +15,10 @@ import gramlab
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.heads.coordinates import Coordinates
+from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.heads.fit import SolveStats
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
-from gramlab.heads.resident import ResidentFit
-from gramlab.heads.ridge import RidgeHead
+from gramlab.heads.referee import softmax_deviations
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.heads.weighted import WeightedSoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.population import ClassBlockModel
 from gramlab.rounding import gamma
@@ -87,21 +83,14 @@ def saved(x, labels, folder):
     return Features(np.load(folder / "x.npy", mmap_mode="r"), labels)
 
 
-def resident(x, labels, folder):
-    features, head = Features(x, labels), SoftmaxHead(1e-6)
-    fit = head.fit(features, one_hot(labels, 3))
-    objective = SoftmaxObjective(features, np.asarray(fit.as_targets()) - 1 / 3, 1e-6)
-    coordinates = Coordinates(features, None, np.ones(4))
-    return ResidentFit(objective, fit.weights, fit.stats, coordinates)
-
-
 FITS = {
-    "in one call": lambda x, y, _: SoftmaxHead(1e-6).fit(x, one_hot(y, 3)),
+    "small": lambda x, y, _: SoftmaxHead(1e-6).fit(x, one_hot(y, 3)),
     "in memory": lambda x, y, _: SoftmaxHead(1e-6, tolerance=1e-14).fit(x, one_hot(y, 3)),
     "mapped": lambda x, y, to: SoftmaxHead(1e-6).fit(saved(x, y, to), one_hot(y, 3)),
     "sharded": lambda x, y, _: SoftmaxHead(1e-6).fit(gramlab.shard_features(x), one_hot(y, 3)),
-    "resident": resident,
-    "weighted": lambda x, y, _: WeightedSoftmaxHead(1e-6).fit(x, one_hot(y, 3)),
+    "weighted": lambda x, y, _: SoftmaxHead(1e-6, sample_weight=1.0 + np.arange(12)).fit(
+        x, one_hot(y, 3)
+    ),
     "descent": lambda x, y, _: gramlab.PublishedSgdHead(1e-6, epochs=3).fit(x, one_hot(y, 3)),
     "generalized": lambda x, y, _: gramlab.GeneralizedCrossEntropyHead(1e-3, max_passes=400).fit(
         x, one_hot(y, 3)

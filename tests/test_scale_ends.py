@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gramlab
 from gramlab.comparison import certify_predictions
 from gramlab.errors import InvalidFeatures, InvalidSetting, InvalidTargets
-from gramlab.heads.ridge import RidgeHead
+from gramlab.heads.closed_form import RidgeHead
 
 
 def clusters(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from conftest import problem
 
 from gramlab import errors
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.sgd import PublishedSgdHead, batches, linear_layer_weights
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.targets import one_hot

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from gramlab.cache import FORMAT_VERSION, header_checksum, save_features
 from gramlab.errors import (
@@ -76,6 +77,10 @@ def test_digits_are_scikit_learns_with_a_fixed_split():
         "439ad6f46603c2ec81b028c16162093e2ad747dd25cb177031ddf75f2c57733c"
     )
     images, labels = load_digits(return_X_y=True)
+    split = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=42)
+    found = (features.x, features.test_x, features.labels, features.test_labels)
+    for ours, theirs in zip(found, split, strict=True):
+        assert np.array_equal(ours, theirs)
     rows = sorted(map(tuple, np.column_stack([images, labels])))
     x = np.concatenate([features.x, features.test_x])
     y = np.concatenate([features.labels, features.test_labels])

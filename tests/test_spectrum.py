@@ -12,7 +12,6 @@ import pytest
 import scipy.linalg
 from conftest import orthonormal, problem, with_spectrum
 
-from gramlab import spectrum as spectrum_room
 from gramlab.errors import InvalidSetting, NotEnoughMemory
 from gramlab.features import Features
 from gramlab.rounding import UNIT_ROUNDOFF
@@ -50,7 +49,7 @@ def test_a_wrong_answer_is_caught_by_the_certificate():
 
     def certify(basis):
         quotients = np.square(features.as_float64() @ basis).sum(axis=0)
-        return spectrum_room._certify(features, basis, quotients)
+        return Spectrum(quotients, basis, features, basis).certificate
 
     wrong = certify(orthonormal(6, 6, rng))
     assert wrong.orthogonality < 1e-13

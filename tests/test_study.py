@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ import gramlab
 from gramlab.comparison import certify_predictions
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.partial import GeneralizedCrossEntropyHead
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, linear_layer_weights
 from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.study.cells import Cell, canonical_json
@@ -428,14 +429,17 @@ def test_two_settings_never_share_a_key(a, b):
 
 @settings(deadline=None)
 @given(CELLS)
-def test_the_key_depends_on_features_and_versions(cell):
+def test_the_key_depends_on_features_versions_and_what_a_cell_means(cell):
+    with mock.patch("gramlab.study.cells.FORMAT", 1):
+        earlier = cell.key("f", VERSIONS)
     keys = {
+        earlier,  # of the engine before
         cell.key("f", VERSIONS),
         cell.key("g", VERSIONS),
         cell.key("f", {"jax": "0.10.3"}),
         cell.key("f", VERSIONS | {"numpy": "2.4"}),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
     again = Cell(**{f.name: getattr(cell, f.name) for f in dataclasses.fields(cell)})
     assert again.key("f", VERSIONS) == cell.key("f", VERSIONS)
 

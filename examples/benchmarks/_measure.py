@@ -1,19 +1,20 @@
 """What every benchmark measures with: one clock, one referee, one description of the machine.
 
-The referee is `gramlab.heads.objective.SoftmaxObjective` in float64. It computes the relative
+The referee is `gramlab.heads.referee.SoftmaxObjective` in float64. It computes the relative
 duality gap ‖∇L(W)‖²/‖∇L(0)‖² from the weights alone, so it does not matter who made them.
+
+A benchmark yields tables: dicts of the problem's name, text, rows (dicts of columns) and ratios.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import signal
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import metadata
@@ -21,44 +22,45 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 import psutil
 import threadpoolctl
 
 import gramlab
-from gramlab import device
-from gramlab.heads import bfloat16, tiles
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab import device, hardware
+from gramlab.heads.referee import SoftmaxObjective
 
-PACKAGES = ("gramlab", "numpy", "scipy", "jax", "scikit-learn", "numba", "torch", "cyanure")
+PACKAGES = ("gramlab", "numpy", "scipy", "jax", "scikit-learn", "torch", "cyanure")
+WEIGHT_DECAY = 5e-4  # of the paper's Caltech-101
+
+Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Settings:
     """What one call of run.py asks of every benchmark."""
 
-    sources: tuple[str, ...] = ("digits",)
+    sources: Sequence[str] = ("digits",)
     target: float = 1e-10  # relative duality gap
     repeats: int = 3
-    problem: str = ""  # only problems whose name holds this
     cap: float = 60.0  # seconds that one run of a peer may take
     quick: bool = False
+    problem: str = ""  # only problems whose name holds this
     peers: str = ""  # only peers whose name holds this
-
-
-# ---- Problems ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Noisy one-hot labels on one feature matrix at one weight decay, with its referee."""
+    """Noisy labels on one feature matrix at one weight decay, with its referee."""
 
     name: str
     features: gramlab.Features
     given: np.ndarray
     weight_decay: float
+
+    @property
+    def labels(self) -> gramlab.OneHotRows:
+        return gramlab.OneHotRows(self.given, self.features.n_classes)
 
     @cached_property
     def targets(self) -> np.ndarray:
@@ -67,79 +69,66 @@ class Problem:
     @cached_property
     def objective(self) -> SoftmaxObjective:
         # Of its own Features object: what the referee keeps there must not help a timed fit.
-        deviations = self.targets - 1 / self.features.n_classes
-        return SoftmaxObjective(fresh(self.features), deviations, self.weight_decay)
-
-    @cached_property
-    def start_norm(self) -> float:
-        """‖∇L(0)‖."""
-        zero = np.zeros((self.features.n_features, self.features.n_classes))
-        return float(np.linalg.norm(self.objective.gradient(zero)))
-
-    def gradient(self, weights: np.ndarray) -> np.ndarray:
-        return self.objective.gradient(np.asarray(weights, dtype=np.float64))
+        return SoftmaxObjective(fresh(self.features), self.labels, self.weight_decay)
 
     def relative_gap(self, weights: np.ndarray) -> float:
         """‖∇L(W)‖²/‖∇L(0)‖²."""
-        return float((np.linalg.norm(self.gradient(weights)) / self.start_norm) ** 2)
+        gradient = self.objective.gradient(np.asarray(weights, dtype=np.float64))
+        return float(np.linalg.norm(gradient) / self.objective.start_norm) ** 2
 
 
-def noisy(name: str, features, weight_decay: float, rate: float = 0.5, seed: int = 0) -> Problem:
+def noisy(name: str, features: Any, weight_decay=WEIGHT_DECAY, rate=0.5, seed=0) -> Problem:
+    """The problem with symmetric noise."""
     matrix = gramlab.corruption_matrix("symmetric", features.n_classes, rate)
     given = gramlab.corrupt_labels(features.labels, matrix, seed=seed).labels
-    return Problem(name, features, given, weight_decay)
+    return Problem(f"{name}, λ={weight_decay:g}", features, given, weight_decay)
 
 
-def fresh(features: gramlab.Features, dtype: npt.DTypeLike = None) -> gramlab.Features:
+def fresh(features: gramlab.Features, dtype: Any = None) -> gramlab.Features:
     """The same rows in a new object, which remembers nothing that was computed before."""
     x = features.x if dtype is None else features.x.astype(dtype, copy=False)
     return gramlab.Features(x, features.labels, n_classes=features.n_classes)
 
 
 def prepared(source: str) -> dict[str, gramlab.Features]:
-    """A source as it came, and with the paper's preparation; in float32, as extractors give it."""
+    """A source as it came, and with the paper's preparation; in float32, as extractors give it.
+
+    Of a source only its stem is shown, because folders are nobody's business.
+    """
     raw = gramlab.load_features(source)
-    steps = raw.centered().unit_norm(dtype=np.float32)
-    return {"raw": fresh(raw, np.float32), "centred, unit norm": fresh(steps)}
+    unit = raw.centered().unit_norm(dtype=np.float32)
+    found = {"raw": fresh(raw, np.float32), "centred, unit norm": fresh(unit)}
+    return {named(f"{Path(source).stem} ({steps})", f): f for steps, f in found.items()}
 
 
-def named(source: str, steps: str, features: gramlab.Features) -> str:
-    """Shown in tables: the stem only, because folders are nobody's business."""
-    return (
-        f"{Path(source).stem} ({steps}), N={features.n_samples}, d={features.n_features}, "
-        f"K={features.n_classes}"
-    )
+def problems(sources: Iterable[str], weight_decays: Iterable[float]) -> Iterator[Problem]:
+    for source in sources:
+        for name, features in prepared(source).items():
+            yield from (noisy(name, features, weight_decay) for weight_decay in weight_decays)
 
 
-# ---- Time -------------------------------------------------------------------------------------
-
-
-class TimeLimit(Exception):
-    """A run took longer than it was given."""
+def named(what: str, features: gramlab.Features) -> str:
+    return f"{what}, N={features.n_samples}, d={features.n_features}, K={features.n_classes}"
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the block after ``seconds``, where the system has alarms.
-
-    The alarm is seen at the next Python instruction, so compiled code runs to its end first; the
-    caller has to look at the clock as well.
-    """
-    can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if not can:
-        yield
-        return
+    """Raise TimeoutError in the block after ``seconds``; compiled code runs to its end first."""
 
     def ring(*_: Any) -> None:
-        raise TimeLimit
+        raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    median = statistics.median(values)
+    return {"min": min(values), "median": median, "max": max(values), "runs": len(values)}
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -150,150 +139,88 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def repeat(
     work: Callable[[Any], Any], repeats: int, prepare: Callable[[], Any] = lambda: None
-) -> tuple[list[float], Any]:
-    """Seconds of each run and the last result; ``prepare`` is run before each, untimed."""
-    seconds = []
+) -> tuple[dict[str, float], Any]:
+    """Seconds of the runs and the last result; ``prepare`` is run before each, untimed."""
+    seconds, result = [], None
     for _ in range(repeats):
         ready = prepare()
         spent, result = timed(lambda ready=ready: work(ready))
         seconds.append(spent)
-    return seconds, result
+    return spread(seconds), result
 
 
-def spread(seconds: list[float]) -> dict[str, float | int]:
-    return {
-        "min": min(seconds),
-        "median": statistics.median(seconds),
-        "max": max(seconds),
-        "runs": len(seconds),
-    }
-
-
-# ---- The machine ------------------------------------------------------------------------------
-
-
-def cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, str]:
     """What a reader needs to judge the seconds. No host name, no paths."""
-    versions = {}
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        cpu = models[0] if models else cpu
+    versions = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    pools = {
-        f"{pool['internal_api']} {pool.get('version') or ''}".strip() + f" x{pool['num_threads']}"
-        for pool in threadpoolctl.threadpool_info()
-    }
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            versions.append(f"{name} {metadata.version(name)}")
+    pools = {f"{p['internal_api']} x{p['num_threads']}" for p in threadpoolctl.threadpool_info()}
     return {
-        "cpu": cpu_model(),
-        "cores": usable,
-        "device": device.describe()["device"],
-        "python": platform.python_version(),
-        "threads": sorted(pools),
-        "versions": versions,
+        "machine": f"{cpu}, {hardware.cores()} cores, {device.describe()['device']}",
+        "versions": ", ".join(versions),
+        "threads": ", ".join(sorted(pools)),
     }
 
 
-def machine_words(facts: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    threads = ", ".join(facts["threads"])
-    return (
-        f"{facts['cpu']}, {facts['cores']} cores, JAX on {facts['device']}, Python "
-        f"{facts['python']}, {versions}; threads: {threads}"
-    )
+def core_seconds() -> np.ndarray:
+    """Of all cores; busy ones; those spent by this process and its children."""
+    times = psutil.cpu_times()._asdict()
+    total = sum(spent for name, spent in times.items() if not name.startswith("guest"))
+    busy = total - times["idle"] - times.get("iowait", 0.0)
+    return np.array([total, busy, sum(psutil.Process().cpu_times()[:4])])
 
 
-class Others:
-    """What other programs took of the cores since this was made.
+def share_of_others(since: np.ndarray) -> float:
+    """What other programs took of the cores, 0 to 1; stolen time is counted as theirs.
 
     Threaded products wait for their slowest thread, so one busy core can slow a solver tenfold,
     and not all solvers alike: ratios from a busy machine are no good either.
     """
-
-    def __init__(self) -> None:
-        self._before = self._now()
-
-    def share(self) -> float:
-        """0 to 1; time stolen by a hypervisor is counted as theirs."""
-        total, busy, own = (b - a for a, b in zip(self._before, self._now(), strict=True))
-        return min(max((busy - own) / total, 0.0), 1.0) if total > 0.0 else 0.0
-
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
-        times = psutil.cpu_times()._asdict()
-        total = sum(spent for name, spent in times.items() if not name.startswith("guest"))
-        own = psutil.Process().cpu_times()
-        return total, total - times["idle"] - times.get("iowait", 0.0), own.user + own.system
+    total, busy, own = core_seconds() - since
+    return min(max((busy - own) / total, 0.0), 1.0) if total > 0.0 else 0.0
 
 
 @lru_cache
-def pass_seconds(n: int, r: int, k: int, dtype: str) -> dict[str, float]:
-    """The two products of one pass, X·(r, K) and Xᵀ·(n, K), by JAX, NumPy or in tiles.
-
-    The best of several batches: the fastest the machine was seen to do, hence the hardest floor.
-    """
+def pass_seconds(n: int, r: int, k: int, dtype: str) -> float:
+    """Of the products X·(r, K) and Xᵀ·(n, K) of a pass, the best seen of JAX and NumPy."""
     rng = np.random.default_rng(0)
-    found = {}
-    x, w, p = (rng.standard_normal(s) for s in ((n, r), (r, k), (n, k)))
-    if dtype == "bfloat16":  # NumPy has none; as the solver lays them out, without its rounding
-        z = jnp.asarray(x, jnp.float32)
-        w, p = (jnp.asarray(a, jnp.bfloat16) for a in (w.T, p))
-        both = jax.jit(
-            lambda low, w, p: (bfloat16.times_rows(low, w), bfloat16.times_columns(low, p))
-        )
-        lows = {"jax": bfloat16.plain(z)}
-        if tiles.available():
-            lows["tiles"] = tiles.pack(z)
-        for name, low in lows.items():
-            found[name] = _best(lambda low=low: jax.block_until_ready(both(low, w, p)))
-        return found
-    x, w, p = (a.astype(dtype) for a in (x, w, p))
-
-    def by_numpy() -> None:
-        x @ w
-        x.T @ p
-
-    found["numpy"] = _best(by_numpy)
+    x, w, p = (rng.standard_normal(s).astype(dtype) for s in ((n, r), (r, k), (n, k)))
+    best = _best(lambda: (x @ w, x.T @ p))
     with device.float64():
-        on_device = [jax.device_put(array) for array in (x, w, p)]
+        arrays = [jax.device_put(array) for array in (x, w, p)]
         both = jax.jit(lambda x, w, p: (x @ w, x.T @ p))
-        found["jax"] = _best(lambda: jax.block_until_ready(both(*on_device)))
-    return found
+        return min(best, _best(lambda: jax.block_until_ready(both(*arrays))))
 
 
 def _best(work: Callable[[], Any]) -> float:
-    once = min(timed(work)[0] for _ in range(2))  # the first run warms caches, and compiles
-    count = max(1, min(200, int(0.05 / max(once, 1e-9))))
-    best = once
+    best = min(timed(work)[0] for _ in range(2))  # the first run warms caches, and compiles
+    count = max(1, min(200, int(0.05 / max(best, 1e-9))))
     for _ in range(5):
-        best = min(best, timed(lambda: [work() for _ in range(count)])[0] / count)
+        spent, _ = timed(lambda: deque((work() for _ in range(count)), maxlen=0))
+        best = min(best, spent / count)
     return best
 
 
-# ---- Words ------------------------------------------------------------------------------------
-
-
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table, with an empty line after it."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
-
-
-def seconds_words(found: dict[str, float] | None) -> str:
-    """The median, and the range where there was more than one run."""
-    if found is None:
+def words(value: Any) -> str:
+    """A cell of a table; of several runs the median, and the range behind it."""
+    if value is None:
         return "–"
-    if found["runs"] == 1:
-        return f"{found['median']:.3g}"
-    return f"{found['median']:.3g} ({found['min']:.3g} to {found['max']:.3g})"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if not isinstance(value, dict):
+        return str(value)
+    around = f" ({value['min']:.3g} to {value['max']:.3g})" if value["runs"] > 1 else ""
+    return f"{value['median']:.3g}{around}"
 
 
-def ratio_words(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}×"
+def markdown_table(rows: list[dict[str, Any]]) -> list[str]:
+    """A Markdown table, with an empty line after it."""
+    head = list(rows[0]) if rows else []
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(map(words, row.values())) + " |" for row in rows] + [""]

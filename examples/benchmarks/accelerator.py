@@ -1,305 +1,122 @@
 """Large heads on an accelerator: seconds, and how near they come to what it can multiply.
 
-Features are synthetic, because sets of these sizes are not shipped: class means and what is around
-them have eigenvalues that fall like (j + 4)^-1.25, a third of all squares is the common mean, and
-40 % of the rest lies between classes, near to what the shared MobileNet features show. Labels carry
-50 % symmetric noise. Everything is made from a seed.
-
-Each head is timed cold (a new Features object, so the features' way to the device is in it) and
-warm. The study is 24 heads of other labels, five rounds each, on features that stay there.
-
-Without an accelerator the part is skipped, but for --quick, which tries it on what there is.
+Features are synthetic: class means and what is around them have eigenvalues that fall like
+(j + 4)^-1.25, a third of all squares is the common mean, and 40 % of the rest lies between classes,
+near to what MobileNet features show. Each head is timed cold (with the features' way to the device)
+and warm; then 24 draws of labels with five rounds each. Without an accelerator the part is skipped,
+but for --quick.
 """
 
 from __future__ import annotations
 
-import os
-import time
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _measure import Settings, fresh, repeat, seconds_words, spread, table
-from threadpoolctl import threadpool_limits
+from _measure import WEIGHT_DECAY, Settings, Table, fresh, noisy, repeat, timed
 
 import gramlab
 from gramlab import device
 from gramlab.batches import in_batches
-from gramlab.heads.objective import SoftmaxObjective
 
 DECAY, OFFSET = 1.25, 4.0  # eigenvalue j of the covariance: (j + OFFSET)^-DECAY
 MEAN, BETWEEN = 1 / 3, 0.4  # shares: of the mean in all squares, of class means in the rest
 SQUARES = 0.5  # mean square of a feature
-NOISE, SEED = 0.5, 0
-WEIGHT_DECAY = 5e-4
-RATES, SEEDS, ROUNDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (0, 1, 2), 5
-SQUARE = {"bfloat16": 8192, "float32": 4096, "float64": 4096}  # products that set the ceiling
-QUICK_SQUARE = 256
-ROWS_FROM = 100_000_000
-
-
-@dataclass(frozen=True)
-class Size:
-    name: str
-    samples: int
-    features: int
-    classes: int
-    target: float  # relative duality gap
-    decays: tuple[float, ...] = (WEIGHT_DECAY,)
-    runs: int | None = None  # default: those asked for
-
-    def words(self) -> str:
-        return f"{self.name}, N={self.samples}, d={self.features}, K={self.classes}"
-
-
-# What matters most comes first, for runs that are cut short.
+RATES, SEEDS, ROUNDS = np.arange(8) / 10, range(3), 5
+SOFT = 100_000_000  # N K up to which the host has room for targets as an array, and for a study
+# Name, N, d, K, relative gap and weight decays; what matters most first, for runs cut short.
 SIZES = (
-    Size("CIFAR-100-sized", 50_000, 512, 100, 1e-10, (WEIGHT_DECAY, 5e-3)),
-    Size("ImageNet-sized", 1_281_167, 2048, 1000, 1e-8, runs=1),
-    Size("CIFAR-100-sized", 50_000, 512, 100, 1e-10, (5e-5,)),
-    Size("ImageNet-sized", 1_281_167, 768, 1000, 1e-8, runs=1),
+    ("CIFAR-100-sized", 50_000, 512, 100, 1e-10, (5e-4, 5e-3, 5e-5)),
+    ("ImageNet-sized", 1_281_167, 2048, 1000, 1e-8, (5e-4,)),
+    ("ImageNet-sized", 1_281_167, 768, 1000, 1e-8, (5e-4,)),
 )
-QUICK_SIZES = (Size("tiny", 600, 24, 6, 1e-10), Size("small", 900, 32, 8, 1e-8))
+QUICK_SIZES = (("tiny", 600, 24, 6, 1e-10, (5e-4,)), ("small", 900, 32, 8, 1e-8, (5e-4,)))
 
 
-# ---- Problems ---------------------------------------------------------------------------------
-
-
-def synthetic(size: Size) -> gramlab.Features:
+def synthetic(n: int, d: int, k: int) -> gramlab.Features:
     """Features of that size in float32, made on the device and brought to the host."""
-    d, k = size.features, size.classes
-    labels = np.random.default_rng(SEED).integers(0, k, size.samples)
-    rows, means, middle = (jax.random.key(SEED + i) for i in range(3))
+    labels = np.random.default_rng(0).integers(0, k, n)
+    rows, means, middle, axes = (jax.random.key(seed) for seed in range(4))
     eigenvalues = (jnp.arange(1, d + 1) + OFFSET) ** -DECAY
     scales = jnp.sqrt(SQUARES * d * (1 - MEAN) * eigenvalues / eigenvalues.sum())
     centres = jnp.sqrt(BETWEEN) * scales * jax.random.normal(means, (k, d))
     common = jax.random.normal(middle, (d,))
     common *= jnp.sqrt(SQUARES * d * MEAN) / jnp.linalg.norm(common)
-    turn = jnp.linalg.qr(jax.random.normal(jax.random.key(SEED + 3), (d, d)))[0]
+    turn = jnp.linalg.qr(jax.random.normal(axes, (d, d)))[0]
 
     @jax.jit
     def made(classes: jax.Array) -> jax.Array:
-        around = jnp.sqrt(1 - BETWEEN) * scales * jax.random.normal(rows, (size.samples, d))
+        around = jnp.sqrt(1 - BETWEEN) * scales * jax.random.normal(rows, (n, d))
         return (around + centres[classes]) @ turn + common
 
     return gramlab.Features(np.asarray(made(labels)), labels, n_classes=k)
 
 
-def noisy_labels(features: gramlab.Features, rate: float, seed: int) -> np.ndarray:
-    matrix = gramlab.corruption_matrix("symmetric", features.n_classes, rate)
-    return gramlab.corrupt_labels(features.labels, matrix, seed=seed).labels
+def ceiling(size: int) -> float:
+    """FLOP/s of a large square product in float32 by JAX; the best of several."""
+    a = jax.random.normal(jax.random.key(0), (size, size), "float32")
+    times = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
+    times(a).block_until_ready()
+    some = (timed(lambda: jax.block_until_ready([times(a) for _ in range(5)]))[0] for _ in range(5))
+    return 2.0 * size**3 / (min(some) / 5)
 
 
-def relative_gap(
-    features: gramlab.Features, given: np.ndarray, weight_decay: float, weights: np.ndarray
-) -> float:
-    """‖∇L(W)‖²/‖∇L(0)‖² by the referee, in float64 on the host, a slice of rows for each core."""
-    k = features.n_classes
-    cuts = np.linspace(0, features.n_samples, (os.cpu_count() or 1) + 1, dtype=int)
-
-    def sums(of: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """This slice's part of the gradients at W and at 0, without weight decay."""
-        first, last = of
-        some = gramlab.Features(features.x[first:last], features.labels[first:last], n_classes=k)
-        objective = SoftmaxObjective(some, gramlab.OneHotRows(given[first:last], k), weight_decay)
-        at, zero = objective.evaluate(weights).gradient, objective._start_gradient()
-        return (last - first) * (at - weight_decay * weights), (last - first) * zero
-
-    with ThreadPoolExecutor(len(cuts) - 1) as pool, threadpool_limits(1, "blas"):
-        at, zero = (sum(parts) for parts in zip(*pool.map(sums, pairwise(cuts)), strict=True))
-    gradient = at / features.n_samples + weight_decay * weights
-    return float(np.linalg.norm(gradient) / np.linalg.norm(zero / features.n_samples)) ** 2
-
-
-# ---- Measures ---------------------------------------------------------------------------------
-
-
-def ceilings(quick: bool) -> dict[str, float]:
-    """FLOP/s of a large square product by JAX, in each precision; the best of several."""
-    found = {}
-    with device.float64():
-        for dtype in SQUARE:
-            size = QUICK_SQUARE if quick else SQUARE[dtype]
-            a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
-            times = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
-            times(a).block_until_ready()
-            best = float("inf")
-            for _ in range(5):
-                began = time.perf_counter()
-                out = [times(a) for _ in range(5)]
-                jax.block_until_ready(out)
-                best = min(best, (time.perf_counter() - began) / 5)
-            found[dtype] = 2.0 * size**3 / best
-    return found
-
-
-def one_head(
-    size: Size, features: gramlab.Features, weight_decay: float, settings: Settings
-) -> dict[str, Any]:
-    given = noisy_labels(features, NOISE, SEED)
-    head = gramlab.SoftmaxHead(weight_decay, tolerance=size.target)
-    # Rows, where a float64 array of all targets would fill the host.
-    rows = size.samples * size.classes > ROWS_FROM
-    targets = (gramlab.OneHotRows if rows else gramlab.one_hot)(given, size.classes)
-    runs = size.runs or settings.repeats
-
-    def fit(on: gramlab.Features) -> gramlab.Fit:
-        return head.fit(on, targets)
-
-    began = time.perf_counter()
-    fit(fresh(features))
-    first = time.perf_counter() - began
-    kept: list[gramlab.Features] = []
+def one_head(features: gramlab.Features, weight_decay: float, target: float, runs: int) -> tuple:
+    """What, seconds cold and warm, the measured gap, and passes."""
+    problem = noisy("", features, weight_decay)
+    head = gramlab.SoftmaxHead(weight_decay, tolerance=target)
+    large = features.n_samples * features.n_classes > SOFT
+    targets, runs = (problem.labels, 1) if large else (problem.targets, runs)
+    last = [fresh(features)]
+    head.fit(last[0], targets)  # compiles
 
     def another() -> gramlab.Features:
-        kept[:] = [fresh(features)]
-        return kept[0]
+        last[:] = [fresh(features)]  # the one before leaves the device
+        return last[0]
 
-    cold, _ = repeat(fit, runs, another)
-    warm, found = repeat(fit, runs, lambda: kept[0])
-    flops = 4.0 * size.samples * min(size.samples, size.features) * size.classes
-    low = found.stats.bfloat16_passes
-    peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    gap = relative_gap(features, given, weight_decay, found.weights)
-    record = {
-        "problem": f"{size.words()}, λ={weight_decay:g}",
-        "target": size.target,
-        "first": first,
-        "cold": spread(cold),
-        "warm": spread(warm),
-        "gap": gap,
-        "passes": found.stats.passes,
-        "bfloat16_passes": low,
-        "method": found.stats.method,
-        "flops": flops * found.stats.passes,
-        "flops_bfloat16": flops * low,
-        "peak_bytes": peak,  # since the process began
-    }
-    print(
-        f"    {record['problem']}: cold {seconds_words(record['cold'])} s, warm "
-        f"{seconds_words(record['warm'])} s, gap {gap:.1e}, {found.stats.passes:.0f} passes, "
-        f"{low:.0f} in bfloat16; {first:.3g} s with compilation; peak {peak} bytes",
-        flush=True,
-    )
-    return record
+    cold, _ = repeat(lambda new: head.fit(new, targets), runs, another)
+    warm, found = repeat(lambda _: head.fit(last[0], targets), runs)
+    gap = problem.relative_gap(found.weights)
+    return f"λ={weight_decay:g}", cold, warm, gap, found.stats.passes
 
 
-def study(size: Size, features: gramlab.Features, settings: Settings) -> dict[str, Any]:
-    head = gramlab.SoftmaxHead(WEIGHT_DECAY, tolerance=size.target)
-    keys = [(rate, seed) for rate in RATES for seed in SEEDS][: 2 if settings.quick else None]
-    targets = {key: gramlab.one_hot(noisy_labels(features, *key), size.classes) for key in keys}
+def study(features: gramlab.Features, target: float, quick: bool, runs: int) -> tuple:
+    """What, None for cold, seconds of all heads, the largest certified gap, and passes."""
+    head = gramlab.SoftmaxHead(WEIGHT_DECAY, tolerance=target)
+    keys = [(rate, seed) for rate in RATES for seed in SEEDS][: 2 if quick else None]
+    draws = [noisy("", features, rate=rate, seed=seed).targets for rate, seed in keys]
 
-    def draw(key: tuple[float, int], _: int) -> gramlab.Rounds:
-        return gramlab.distill(head, again, targets[key], ROUNDS)
+    def draw(targets: np.ndarray, _: int) -> gramlab.Rounds:
+        return gramlab.distill(head, features, targets, ROUNDS)
 
-    again = fresh(features)
-    in_batches(draw, keys[:1])
-    seconds = []
-    found: list[gramlab.Rounds] = []
-    for _ in range(settings.repeats):
-        found = []
-        began = time.perf_counter()
-        found = in_batches(draw, keys)
-        seconds.append(time.perf_counter() - began)
-    began = time.perf_counter()
-    with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(1, "blas"):
-        fits = [fit for rounds in found for fit in rounds]
-        gaps = list(pool.map(lambda fit: fit.certificate.relative_gap, fits))
-    record = {
-        "problem": f"{size.words()}, λ={head.weight_decay:g}",
-        "target": size.target,
-        "heads": len(fits),
-        "solving": spread(seconds),
-        "certifying": time.perf_counter() - began,
-        "largest_gap": max(gaps),
-        "passes": sum(fit.stats.passes for fit in fits),
-    }
-    print(f"    {record['heads']} heads: {seconds_words(record['solving'])} s", flush=True)
-    return record
+    in_batches(draw, draws[:1])
+    warm, found = repeat(lambda _: in_batches(draw, draws), runs)
+    fits = [fit for rounds in found for fit in rounds]
+    gap = max(fit.certificate.relative_gap for fit in fits)
+    return f"{len(fits)} heads", None, warm, gap, sum(fit.stats.passes for fit in fits)
 
 
-def run(settings: Settings) -> Iterator[dict[str, Any]]:
+def run(settings: Settings) -> Iterator[Table]:
     if not (device.accelerated() or settings.quick):
         yield {"skipped": "no accelerator: JAX finds none, or is not built for it"}
         return
-    record: dict[str, Any] = {
-        "device": device.describe()["device"],
-        "ceilings": ceilings(settings.quick),
-        "heads": [],
-        "study": None,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", gramlab.NotConvergedWarning)  # the gap says so
-        for size in QUICK_SIZES if settings.quick else SIZES:
-            if settings.problem not in size.words():
-                continue
-            features = synthetic(size)
-            for weight_decay in size.decays:
-                record["heads"].append(one_head(size, features, weight_decay, settings))
-                yield record
-            if record["study"] is None and size.samples * size.classes <= ROWS_FROM:
-                record["study"] = study(size, features, settings)
-                yield record
-
-
-# ---- Words ------------------------------------------------------------------------------------
-
-
-def ideal_seconds(head: dict[str, Any], ceiling: dict[str, float]) -> float:
-    """Of the products alone, at the ceilings; those not in bfloat16 as if all were float32."""
-    low = head["flops_bfloat16"]
-    return low / ceiling["bfloat16"] + (head["flops"] - low) / ceiling["float32"]
-
-
-def headline(record: dict[str, Any]) -> dict[str, float]:
-    """None: there is no peer in the same run."""
-    return {}
-
-
-def markdown(record: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    if "skipped" in record:
-        return [f"Skipped: {record['skipped']}.", ""]
-    ceiling = record["ceilings"]
-    words = ", ".join(f"{rate / 1e12:.3g} in {dtype}" for dtype, rate in ceiling.items())
-    lines = [
-        f"{record['device']}; features in float32, weights and measured gaps in float64. Square "
-        f"products reach, in TFLOP/s: {words}.",
-        "",
-    ]
-    rows = []
-    for head in sorted(
-        record["heads"], key=lambda head: (head["flops"] / head["passes"], head["problem"])
-    ):
-        warm = head["warm"]["median"]
-        reached = head["gap"] <= head["target"]
-        rows.append(
-            [
-                head["problem"],
-                seconds_words(head["cold"]),
-                seconds_words(head["warm"]),
-                f"{head['gap']:.1e}" + ("" if reached else f" (**missed {head['target']:g}**)"),
-                f"{head['passes']:.0f}, {head['bfloat16_passes']:.0f} in bfloat16",
-                f"{head['flops'] / warm / 1e12:.3g}",
-                f"{100 * ideal_seconds(head, ceiling) / warm:.2g} %",
-            ]
-        )
-    names = ["head", "cold, s", "warm, s", "gap", "passes", "TFLOP/s, warm", "of the ceiling"]
-    lines += table(names, rows)
-    if peak := max((head["peak_bytes"] or 0 for head in record["heads"]), default=0):
-        lines += [f"Peak of the device's memory: {peak / 1e9:.3g} GB.", ""]
-    found = record["study"]
-    if found:
-        lines += [
-            f"{found['heads']} heads ({found['heads'] // ROUNDS} draws of labels, {ROUNDS} rounds) "
-            f"on {found['problem']}: {seconds_words(found['solving'])} s to solve, features on the "
-            f"device; {found['certifying']:.3g} s to certify on the host; largest relative gap "
-            f"{found['largest_gap']:.1e}, {found['passes']:.0f} passes.",
-            "",
-        ]
-    return lines
+    peak = ceiling(256 if settings.quick else 4096)
+    for name, n, d, k, target, decays in QUICK_SIZES if settings.quick else SIZES:
+        problem = f"{name}, N={n}, d={d}, K={k}"
+        if settings.problem not in problem:
+            continue
+        features, rows = synthetic(n, d, k), []
+        text = f"Square products in float32 reach {peak / 1e12:.3g} TFLOP/s."
+        for weight_decay in [*decays, None] if n * k <= SOFT else decays:
+            if weight_decay is None:
+                found = study(features, target, settings.quick, settings.repeats)
+            else:
+                found = one_head(features, weight_decay, target, settings.repeats)
+            what, cold, warm, gap, passes = found
+            rate = 4.0 * n * min(n, d) * k * passes / warm["median"]
+            row = {"what": what, "cold, s": cold, "warm, s": warm, "largest gap": gap}
+            row |= {f"at most {target:g}": "yes" if gap <= target else "**no**"}
+            row |= {"passes": round(passes), "TFLOP/s, warm": rate / 1e12}
+            rows.append(row | {"of the ceiling": rate / peak})
+            yield {"problem": problem, "text": text, "rows": rows, "ratios": {}}

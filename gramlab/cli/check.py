@@ -142,11 +142,12 @@ def _write(folder: Path, result: CheckResult, text: str, stage: Callable[[str], 
             f"expected to replace {str(folder / 'results.json')!r}, but: {problem.strerror}; "
             "remove it or choose another folder"
         ) from problem
+    pngs = {}
     for stem, figure in figures.items():
         with atomic_path(folder / f"{stem}.png") as temporary:
-            save_figure(figure, temporary)
+            pngs[stem] = save_figure(figure, temporary).read_bytes()
     stage("report")
-    atomic_write(folder / "report.html", check_report(result, figures))
+    atomic_write(folder / "report.html", check_report(result, figures, pngs))
     atomic_write(folder / "results.json", text)
     return [f"results.json, report.html and {len(figures)} figures to {folder}"]
 

@@ -128,7 +128,6 @@ def _found(source: str, center: bool, method: str, cut: float | None, stage) -> 
     found_ones = features.replaced(superclasses=groups.labels)
     stage("spectrum")
     spectrum = Spectrum.of(features)
-    found_ones._memo["spectrum"] = spectrum  # of the same rows
     angles = None
     try:
         angles = class_subspace_angles(features)

@@ -147,9 +147,10 @@ def _write(folder: Path, result: Diagnosis, text: str, stage: Callable[[str], No
             f"expected to replace {str(folder / 'results.json')!r}, but: {problem.strerror}; "
             "remove it or choose another folder"
         ) from problem
+    pngs = {}
     for stem, figure in figures.items():
         with atomic_path(folder / f"{stem}.png") as temporary:
-            save_figure(figure, temporary)
+            pngs[stem] = save_figure(figure, temporary).read_bytes()
     stage("tables")
     tables = {"suspects": suspect_columns(result), "labels": label_columns(result)}
     kinds = "csv"
@@ -159,7 +160,7 @@ def _write(folder: Path, result: Diagnosis, text: str, stage: Callable[[str], No
             write_parquet(folder / f"{stem}.parquet", columns)
             kinds = "csv and .parquet"
     stage("report")
-    atomic_write(folder / "report.html", diagnosis_report(result, figures))
+    atomic_write(folder / "report.html", diagnosis_report(result, figures, pngs))
     atomic_write(folder / "results.json", text)
     return [
         f"results.json, report.html, suspects and labels as .{kinds} and {len(figures)} figures "

@@ -183,7 +183,7 @@ def summary(found: dict[str, Any], name: str, written: Sequence[str]) -> str:
         "PLL: student of the teacher's two largest labels."
     )
     for method in sorted({row["exact"]["solver"]["method"] for row in found["rounds"]}):
-        if method.startswith("streamed"):
+        if "read in blocks" in method:
             paragraph(f"Rows were read in blocks, none kept on the device: {method}.")
     paragraph(_certified_sentence(found))
     paragraph(_polish_sentence(found))

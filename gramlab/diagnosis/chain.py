@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from gramlab.diagnosis.advice import advise
 from gramlab.diagnosis.diagnosis import Diagnosis
@@ -34,7 +33,6 @@ from gramlab.transition import estimate_transition, fold_numbers
 __all__ = ["diagnose"]
 
 _NEIGHBOURS = 50
-_OF_ROWS = ("float64", "spectrum", "neighbours")  # kept with features, whatever their labels
 
 
 def diagnose(
@@ -78,7 +76,7 @@ def diagnose(
             asked.noise, features.n_classes, asked.rate, features.superclasses
         )
         planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
-        features = _relabelled(features, planted.labels)
+        features = features.replaced(labels=planted.labels)
     _check_classes(features)
     say("preparing features")
     if asked.center:
@@ -160,14 +158,6 @@ def _check_classes(features: Features) -> None:
             f"every class must have at least 2 rows, got {int(counts[few[0]])} of class {names}"
             f"{more}: nothing can be held out of it; leave such classes out or merge them"
         )
-
-
-def _relabelled(features: Features, labels: npt.NDArray[np.int64]) -> Features:
-    """The same features with other training labels, and what is known of the rows alone."""
-    again = features.replaced(labels=labels)
-    known = features._memo.copy()  # others may be adding to it
-    again._memo.update({key: known[key] for key in known if key in _OF_ROWS or key[0] in _OF_ROWS})
-    return again
 
 
 def _fitted(features: Features, setting: Setting, k: int, asked: DiagnosisSettings) -> Fit:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import device
+from gramlab import hardware
 from gramlab.diagnosis.accuracy import expected_accuracy
 from gramlab.diagnosis.advice import Advice
 from gramlab.diagnosis.explanation import Explanation
@@ -169,7 +169,7 @@ class Diagnosis:
                 "data_sha256": features.fingerprint,
                 "seed": self.settings.seed,
                 "dtype": "float64",
-                "device": device.describe(),
+                "device": hardware.describe(),
                 "versions": {
                     "python": platform.python_version(),
                     **{n: metadata.version(n) for n in ("gramlab", "numpy", "scipy", "jax")},

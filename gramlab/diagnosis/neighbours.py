@@ -40,13 +40,8 @@ def nearest_rows(features: Features, count: int) -> npt.NDArray[np.int64]:
     NotEnoughMemory
         If N × count indices would not fit.
     """
-    n = features.n_samples
-    check_integer("count", count, 1, n - 1)
-    memo = features._memo
-    with memo.lock:
-        if "neighbours" not in memo or memo["neighbours"].shape[1] < count:
-            memo["neighbours"] = _nearest(features, count)  # they do not depend on labels
-        return memo["neighbours"][:, :count]
+    count = check_integer("count", count, 1, features.n_samples - 1)
+    return features.derived(_nearest, count)
 
 
 def _nearest(features: Features, count: int) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
+import scipy
 
 from gramlab.diagnosis.folds import Folds
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior
@@ -133,7 +133,7 @@ def isotonic_map(scores: Array, wrong: npt.NDArray[np.bool_], at: Array) -> Arra
     x = np.concatenate([[-np.inf], scores[order], [np.inf]])
     y = np.concatenate([[1.0], wrong[order].astype(np.float64), [0.0]])
     weights = np.concatenate([[_PRIOR], np.ones(len(order)), [_PRIOR]])
-    values = isotonic_regression(y, weights=weights).x
+    values = scipy.optimize.isotonic_regression(y, weights=weights).x
     if not len(order):
         return np.full(len(at), 0.5)
     return np.interp(at, x[1:-1], values[1:-1])

@@ -27,10 +27,10 @@ from gramlab.diagnosis.folds import Folds
 from gramlab.diagnosis.trial import Setting, Trial
 from gramlab.features import Features
 from gramlab.filters import filter_over_eigenvalue, linear_mu
-from gramlab.heads.fit import Fit, Targets
+from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.spectrum import Spectrum
-from gramlab.targets import OneHotRows, one_hot, partial_labels
+from gramlab.targets import OneHotRows, Targets, one_hot, partial_labels
 
 __all__ = ["decay_grid", "try_settings"]
 

@@ -48,7 +48,7 @@ class DiagnosisSettings:
     seed: int = 0
     center: bool = True
     unit_norm: bool = True
-    tolerance: float = 1e-5
+    tolerance: float = 1e-8
     recorrupt: bool = True
     explained: int = 500
     voters: int = 5

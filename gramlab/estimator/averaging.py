@@ -8,9 +8,7 @@ import numpy as np
 
 from gramlab import validation
 from gramlab.estimator.base import HeadClassifier, settled, two_class_form
-from gramlab.heads.fit import Targets, as_features
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.weighted import WeightedObjective, relative_weights
+from gramlab.heads.closed_form import LinearizedHead
 
 __all__ = ["LabelAveragingClassifier", "simplex_projection"]
 
@@ -98,23 +96,11 @@ class LabelAveragingClassifier(HeadClassifier):
         """
         rounds = validation.check_integer("rounds", self.rounds, 1)
         data = self._read(X, y, sample_weight)
-        n, k = data.targets.shape
-        w = np.ones(n) if data.weights is None else relative_weights(data.weights, n)
-        deviations = data.targets - 1.0 / k
-        # Stationarity with weights is that without, for the rows √w x and the deviations √w D.
-        root = np.sqrt(w)[:, None]
-        scaled = data.features
-        if data.weights is not None:
-            scaled = as_features(root * data.features.as_float64(), data.targets)
-        head = LinearizedHead(self.weight_decay)
-        weights = head.rounds_at_once(scaled, Targets(root * deviations), rounds).weights
-        if rounds > 1:  # the targets of the last round
-            before = head.rounds_at_once(scaled, Targets(root * deviations), rounds - 1)
-            deviations = before.deviations / root
-        objective = WeightedObjective(data.features, deviations, head.weight_decay, w)
+        head = LinearizedHead(self.weight_decay, sample_weight=data.weights)
+        found = head.rounds_at_once(data.features, data.targets, rounds)
         self.classes_ = data.classes
-        self.coef_ = np.ascontiguousarray(weights.T)
-        self.certificate_ = settled(objective.certificate(weights))
+        self.coef_ = np.ascontiguousarray(found.weights.T)
+        self.certificate_ = settled(found.certificate)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

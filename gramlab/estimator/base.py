@@ -18,16 +18,16 @@ from sklearn.utils.validation import (
 from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.heads.fit import as_features
-from gramlab.heads.objective import softmax
-from gramlab.heads.weighted import WeightedSoftmaxHead
+from gramlab.heads.carriers import is_small
+from gramlab.heads.fit import Fit, as_features
+from gramlab.heads.referee import SoftmaxObjective, softmax
+from gramlab.heads.softmax import SoftmaxHead
 from gramlab.targets import one_hot
 
 __all__ = ["ExactClassifier", "HeadClassifier", "TrainingData", "exact_head", "settled"]
 
-# Up to this N·min(N, d)·K a head costs less on the host than compiling it costs elsewhere.
-_HOST_WORK = 2_000_000
-_HOST_GAP = 1e-24  # and is then solved far beyond the tolerance: equal problems get equal answers
+_POLISHED_GAP = 1e-24
+_POLISH_PASSES = 50  # at least; to miss the gap is no failure
 
 
 class TrainingData(NamedTuple):
@@ -59,25 +59,40 @@ def exact_head(
     *,
     polish: bool,
     signed: bool = False,
-) -> Any:
-    """The exact head for one problem: on the host if small or weighted, else compiled."""
-    n, d = data.features.n_samples, data.features.n_features
-    small = n * min(n, d) * len(data.classes) <= _HOST_WORK
-    if small or data.weights is not None:
-        gap = _HOST_GAP if small and polish else None
-        return WeightedSoftmaxHead(
-            weight_decay,
-            data.weights,
-            tolerance=tolerance,
-            polish=gap,
-            max_passes=max_passes,
-            signed_targets=signed,
-        )
-    from gramlab.heads.softmax import SoftmaxHead  # brings in JAX, which small problems do without
-
-    return SoftmaxHead(
-        weight_decay, tolerance=tolerance, max_passes=max_passes, signed_targets=signed
+) -> SoftmaxHead:
+    """The exact head for one problem; ``polish`` solves small ones far beyond the tolerance."""
+    small = is_small(data.features, len(data.classes))
+    return (_PolishedHead if small and polish else SoftmaxHead)(
+        weight_decay,
+        sample_weight=data.weights,
+        tolerance=tolerance,
+        max_passes=max_passes,
+        signed_targets=signed,
     )
+
+
+class _PolishedHead(SoftmaxHead):
+    """A head that goes on from the tolerance as far as is easily had: equal problems get equal
+    answers, however they were posed.
+    """
+
+    def minimize(self, objective: SoftmaxObjective, start: np.ndarray | None = None) -> Fit:
+        """Minimize twice, if the tolerance was met at first."""
+        first = super().minimize(objective, start)
+        if not first.stats.converged:
+            return first
+        further = SoftmaxHead(
+            self.weight_decay,
+            tolerance=_POLISHED_GAP,
+            max_passes=max(_POLISH_PASSES, int(first.stats.passes)),
+        )
+        then = further.minimize(objective, first.weights)
+        stats = replace(
+            first.stats,
+            passes=first.stats.passes + then.stats.passes,
+            iterations=first.stats.iterations + then.stats.iterations,
+        )
+        return then.reported(stats)
 
 
 def settled(certificate: Certificate) -> Certificate:

@@ -14,7 +14,7 @@ from gramlab.certificate import Certificate
 from gramlab.distillation import distill
 from gramlab.estimator.base import ExactClassifier, exact_head, settled
 from gramlab.estimator.selection import choose, validated
-from gramlab.heads.objective import softmax
+from gramlab.heads.referee import softmax
 
 __all__ = ["FittedRound", "SelfDistillationClassifier"]
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.batches import in_batches
 from gramlab.distillation import distill
 from gramlab.estimator.base import TrainingData, exact_head
+from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import as_features
 from gramlab.streams import MAX_SEED
 from gramlab.targets import partial_labels
@@ -88,9 +90,8 @@ def validated(
                 row += 1
             tell()
 
-    from gramlab.batches import in_batches  # brings JAX, which a single small fit does without
-
-    in_batches(fold_hits, range(parts))
+    compiled = not is_small(data.features, len(data.classes))
+    in_batches(fold_hits, range(parts), on_devices=compiled)
     return _table(candidates, hits, data.weights)
 
 

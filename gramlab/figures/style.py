@@ -74,8 +74,9 @@ def drawing(height: float, width: float = WIDTH) -> Iterator[Figure]:
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
         yield figure
-        for _ in range(2):  # the first pass does not know yet where equal aspects end
-            layout.execute(figure)
+        layout.execute(figure)
+        if any(axes.get_aspect() != "auto" for axes in figure.axes):
+            layout.execute(figure)  # the first time it does not know where fixed aspects end
         figure.set_layout_engine("none")
 
 

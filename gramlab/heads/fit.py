@@ -7,53 +7,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from gramlab import errors, memory, validation
+from gramlab import errors, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
-from gramlab.rounding import UNIT_ROUNDOFF, gamma, norm_bound
+from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.spectrum import check_scale
-from gramlab.targets import OneHotRows
+from gramlab.targets import OneHotRows, Targets
 
 __all__ = [
     "ClosedFormFit",
     "Fit",
     "MeasuredFit",
     "SolveStats",
-    "Targets",
     "as_features",
-    "mend_flushed",
-    "stored_rounding",
-    "target_deviations",
-    "target_rows",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """Soft targets carried as deviations T − 1/K (N, K), so that small signals are not lost.
-
-    ``np.asarray(targets)`` is T = 1/K + deviations, with 0 where the sum of a vanishing
-    probability's deviation and 1/K rounds below 0; anything more negative stays as it is. A fit's
-    ``as_targets()`` makes the next round's targets.
-    """
-
-    deviations: np.ndarray
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        """T = 1/K + deviations."""
-        values = self.deviations + 1.0 / self.deviations.shape[1]
-        values[(values < 0.0) & (values >= -4.0 * UNIT_ROUNDOFF)] = 0.0
-        return values if dtype is None else values.astype(dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, K)."""
-        return self.deviations.shape
 
 
 @dataclass(frozen=True)
@@ -73,9 +44,6 @@ class SolveStats:
         Passes over the features; one pass is two matrix products, X·(d, K) and Xᵀ·(N, K).
     iterations
         Steps taken.
-    bfloat16_passes
-        Of the passes, those whose products were of bfloat16 numbers: several times as fast, and
-        used for steps alone.
     polish
         Where a share of certified predictions was asked for beyond the tolerance: ``"share
         reached"``, ``"float64 floor"`` or ``"pass limit"``; else empty.
@@ -87,7 +55,6 @@ class SolveStats:
     passes: float = 0.0
     iterations: int = 0
     polish: str = ""
-    bfloat16_passes: float = 0.0
 
     @property
     def converged(self) -> bool:
@@ -98,6 +65,9 @@ class SolveStats:
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A fitted head on N rows, d features, K classes.
+
+    ``deviations`` and ``probabilities`` may be given as functions that make them: they are called
+    when they are first read, and once.
 
     Attributes
     ----------
@@ -122,6 +92,8 @@ class Fit:
     loss
         The regularized cross-entropy on this fit's targets, which ``certify`` is about; None where
         that is another loss. Rounds of fits that have one are certified through all rounds.
+    row_weights : (N,), optional
+        Relative weights of the rows it was fitted with, of mean 1; None where all are equal.
     """
 
     weights: np.ndarray
@@ -134,6 +106,7 @@ class Fit:
     linear: bool = False
     training_logits: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     loss: SoftmaxObjective | None = field(default=None, repr=False)
+    row_weights: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> np.ndarray:
@@ -246,6 +219,26 @@ class Fit:
         return Targets(scaled if self.linear else softmax_deviations(scaled))
 
 
+class _MadeOnce:
+    """A field that is an array, or a function that makes it when it is first read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        value = instance.__dict__[self.name]
+        if callable(value):
+            value = instance.__dict__[self.name] = value()
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = value
+
+
+for _name in ("deviations", "probabilities"):
+    setattr(Fit, _name, _MadeOnce(_name))
+
+
 class _Objective(Protocol):
     def value(self, weights: np.ndarray) -> float:
         """The objective at W (d, K)."""
@@ -314,37 +307,6 @@ class ClosedFormFit(Fit):
         return self.bound_error()
 
 
-def mend_flushed(
-    features: Features,
-    weights: np.ndarray,
-    values: np.ndarray,
-    link: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Predictions (N, K) from a device, those of rows anew that it took for smaller than they are.
-
-    Devices flush what is below the normal range of a dtype to 0, entries and products. It matters
-    to no fit, and decides the class of rows that hold nothing larger.
-    """
-    sizes = features._memo.once("row sizes", lambda: _row_sizes(features))
-    narrow = np.finfo(features.x.dtype if features.x.dtype.itemsize > 2 else np.float64).tiny
-    tiny = float(np.finfo(np.float64).tiny)
-    least = max(float(narrow), tiny / max(min(norm_bound(weights), 1.0), tiny)) / UNIT_ROUNDOFF
-    rows = np.flatnonzero((sizes > 0.0) & (sizes < least))
-    if not len(rows):
-        return values
-    mended = np.array(values)
-    mended[rows] = link(features.x[rows].astype(np.float64) @ weights)
-    return mended
-
-
-def _row_sizes(features: Features) -> np.ndarray:
-    """Largest entry of each row in absolute value (N,)."""
-    out = np.empty(features.n_samples)
-    for rows, block in features.blocks(dtype=features.x.dtype):
-        out[rows] = np.maximum(block.max(axis=1), -block.min(axis=1))
-    return out
-
-
 def as_features(
     features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
 ) -> Features:
@@ -379,52 +341,3 @@ def as_features(
     wrapped = Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
     check_scale(wrapped)
     return wrapped
-
-
-def target_rows(
-    targets: Targets | OneHotRows | np.ndarray,
-    n_samples: int,
-    *,
-    signed: bool = False,
-) -> np.ndarray | OneHotRows:
-    """T − 1/K (N, K), checked and made exact; ``OneHotRows`` stay what they are.
-
-    ``signed`` lets entries of T leave [0, 1]. Rows that miss the sum 1 by the rounding of what they
-    came in are divided by it here, for every head alike (``validation.check_targets``).
-
-    Raises
-    ------
-    InvalidTargets
-        If they are no such rows.
-    """
-    if isinstance(targets, OneHotRows):
-        validation.check_labels(targets.labels, n_samples=n_samples)
-        return targets
-    if isinstance(targets, Targets):
-        checked = validation.check_targets(
-            targets.deviations, n_samples, signed=signed, deviations=True
-        )
-    else:
-        checked = validation.check_targets(targets, n_samples, signed=signed)
-    if checked.shape[1] < 2:
-        raise errors.InvalidTargets(
-            f"targets must have at least 2 classes (columns), got {checked.shape[1]}: pass one "
-            "column per class (gramlab.one_hot turns labels into rows)"
-        )
-    if isinstance(targets, Targets):
-        return checked
-    return np.subtract(checked, 1.0 / checked.shape[1], out=memory.aligned(checked.shape, float))
-
-
-def target_deviations(
-    targets: Targets | OneHotRows | np.ndarray, n_samples: int, *, signed: bool = False
-) -> np.ndarray:
-    """What ``target_rows`` are, as an array (N, K)."""
-    return target_rows(targets, n_samples, signed=signed)[:]
-
-
-def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> float:
-    """Bound, in Frobenius norm, on the rounding of 1/K and of T − 1/K; 0 for ``Targets``."""
-    if isinstance(targets, Targets):
-        return 0.0
-    return gamma(4) * norm_bound(np.abs(deviations) + 1.0 / deviations.shape[1])

@@ -1,4 +1,4 @@
-"""Generalized cross entropy, and what can be said of weights that are only a local optimum.
+"""The partial-label head as published: generalized cross entropy, solved to a local optimum.
 
     L_q(W; T) = (1/N) Σ_i Σ_l T_il (1 − p_il^q)/q + (λ/2) ‖W‖_F²,   P = softmax(XW), 0 < q ≤ 1
 
@@ -7,27 +7,41 @@ labels). q → 0 is the cross entropy, q = 1 half the mean absolute error. With 
 
     ∂/∂v_im = p_im c_i − T_im p_im^q,   ∇L_q = (1/N) Xᵀ(P ∘ c − T ∘ P^q) + λW,
 
-which has no negative power of a probability. Rows of the residual sum to 0, as those of the cross
-entropy do. The loss is not convex in the logits, so that a vanishing gradient proves a stationary
-point and no more: there is no certificate.
-
-Everything here is NumPy in float64 and independent of the solver: it is the referee.
+which has no negative power of a probability. The loss is not convex in the logits, so that a
+vanishing gradient proves a stationary point and no more: there is no certificate. What comes out
+depends on where the iteration began, so a ``LocalFit`` says where that was, how far the objective
+fell from there, and how small its gradient is now, all recomputed from the weights in NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NoReturn
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NoReturn
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.heads.carriers import HostRows, is_small
+from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
+from gramlab.heads.loss import GeneralizedCrossEntropy as _Loss
+from gramlab.heads.referee import softmax, softmax_deviations
+from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
+from gramlab.rounding import gamma
+from gramlab.targets import OneHotRows, Targets, target_deviations
 
-__all__ = ["GeneralizedCrossEntropy", "check_exponent", "refuse_certificate"]
-
-_BLOCK_BYTES = 8_000_000  # of a block's features, and of its logits
+__all__ = [
+    "GeneralizedCrossEntropy",
+    "GeneralizedCrossEntropyHead",
+    "LocalFit",
+    "check_exponent",
+    "refuse_certificate",
+]
 
 
 def check_exponent(q: object) -> float:
@@ -70,8 +84,8 @@ class GeneralizedCrossEntropy:
     ----------
     features
         Training rows x (N, d).
-    targets : (N, K)
-        T, rows on the simplex.
+    target_deviations : (N, K)
+        T − 1/K.
     weight_decay
         λ > 0.
     q
@@ -79,34 +93,227 @@ class GeneralizedCrossEntropy:
     """
 
     features: Features
-    targets: np.ndarray
+    target_deviations: np.ndarray
     weight_decay: float
     q: float
+
+    row_weights = None
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.features.n_samples
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.target_deviations.shape[1]
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """T (N, K); deviations of one-hot rows carry a rounding that would make zeros negative."""
+        return np.maximum(self.target_deviations + 1.0 / self.n_classes, 0.0)
+
+    def logits(self, weights: np.ndarray) -> np.ndarray:
+        """XW (N, K)."""
+        return self.features.as_float64() @ weights
 
     def value(self, weights: np.ndarray) -> float:
         """L_q(W; T)."""
         total = 0.0
-        for _, _, targets, logs in self._blocks(weights):
+        for _, targets, logs in self._blocks(weights):
             # (1 − p^q)/q without cancellation, down to the cross entropy's −log p at q → 0.
             total -= float(np.vdot(targets, np.expm1(self.q * logs))) / self.q
         square = float(np.vdot(weights, weights))
-        return total / self.features.n_samples + 0.5 * self.weight_decay * square
+        return total / self.n_samples + 0.5 * self.weight_decay * square
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
         """∇L_q(W) (d, K)."""
         out = np.zeros(weights.shape)
-        for _, block, targets, logs in self._blocks(weights):
+        for block, targets, logs in self._blocks(weights):
             pulls = targets * np.exp(self.q * logs)
             out += block.T @ (np.exp(logs) * pulls.sum(axis=1, keepdims=True) - pulls)
-        return out / self.features.n_samples + self.weight_decay * weights
+        return out / self.n_samples + self.weight_decay * weights
 
-    def _blocks(
-        self, weights: np.ndarray
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
-        """Rows, x (n, d), T (n, K) and log P (n, K), block by block."""
-        widest = max(self.features.n_features, self.targets.shape[1])
-        for rows, block in self.features.blocks(max(1, _BLOCK_BYTES // (8 * widest))):
+    def _blocks(self, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """X (n, d), T (n, K) and log P (n, K), block by block."""
+        for rows, block in self.features.blocks():
             shifted = block @ weights
             shifted -= shifted.max(axis=1, keepdims=True)
             shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-            yield rows, block, self.targets[rows], shifted
+            yield block, self.targets[rows], shifted
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFit(MeasuredFit):
+    """A fit to a non-convex objective: a stationary point that belongs to its start.
+
+    Attributes
+    ----------
+    begun_at : (d, K) or None
+        Weights the iteration started from; None is W = 0.
+    """
+
+    begun_at: np.ndarray | None = field(kw_only=True, repr=False, default=None)
+
+    @property
+    def certificate(self) -> Certificate:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """There is none.
+
+        Raises
+        ------
+        NoCertificate
+            Always, with the reason.
+        """
+        refuse_certificate(self.weights)
+
+    @property
+    def start(self) -> str:
+        """``"zero"`` or ``"given weights"``."""
+        return "zero" if self.begun_at is None else "given weights"
+
+    @cached_property
+    def start_objective(self) -> float:
+        """L_q at the start; never below ``objective``."""
+        begun = np.zeros_like(self.weights) if self.begun_at is None else self.begun_at
+        return self.problem.value(begun)
+
+
+@dataclass(frozen=True)
+class _AtLogits:
+    """Makes the loss, with its residual, at logits (N, K); compiled once for each q."""
+
+    q: float
+
+    def __call__(self, logits: Any, deviations: Any) -> tuple[Any, _Loss]:
+        return _Loss.at(logits, deviations, self.q)
+
+
+class GeneralizedCrossEntropyHead:
+    """Softmax head with the generalized cross entropy, no intercept; a local optimum.
+
+    Parameters
+    ----------
+    weight_decay
+        λ > 0.
+    q
+        Exponent in (0, 1]; 0.7 is the paper's.
+    tolerance
+        ‖∇L_q(W)‖²/‖∇L_q(0)‖² to reach, the square of the relative gradient norm, as for the exact
+        head; 1e-6 is a gradient norm of 1e-3 of that at W = 0.
+    max_passes
+        Evaluations of the objective (two matrix products each) after which the solver gives up,
+        with a ``NotConvergedWarning`` and a fit whose ``stats`` hold the reason and the remedy.
+    progress
+        Called now and then with (passes so far, relative gradient norm).
+
+    Raises
+    ------
+    InvalidSetting
+        If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        weight_decay: float,
+        *,
+        q: float = 0.7,
+        tolerance: float = 1e-6,
+        max_passes: int = 5_000,
+        progress: Callable[[float, float], None] | None = None,
+    ) -> None:
+        self.weight_decay = validation.check_weight_decay(weight_decay)
+        self.q = check_exponent(q)
+        self.tolerance = validation.check_positive("tolerance", tolerance)
+        self.max_passes = validation.check_integer("max_passes", max_passes, 1)
+        self.progress = progress
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        return (
+            f"GeneralizedCrossEntropyHead(weight_decay={self.weight_decay!r}, q={self.q!r}, "
+            f"tolerance={self.tolerance!r})"
+        )
+
+    def fit(
+        self,
+        features: Features | np.ndarray,
+        targets: Targets | OneHotRows | np.ndarray,
+        start: np.ndarray | None = None,
+    ) -> LocalFit:
+        """Descend from ``start`` to a stationary point.
+
+        Parameters
+        ----------
+        features
+            Features in memory, or a bare array x (N, d).
+        targets
+            T (N, K) with rows on the simplex; ½ on each of two labels gives the mean over both.
+        start
+            Weights (d, K) to start from; None is W = 0. The objective never rises on the way, so
+            that the optimum belongs to the start.
+
+        Raises
+        ------
+        InvalidTargets, InvalidFeatures, InvalidSetting, NotEnoughMemory
+            On bad input, before any work is done.
+
+        Warns
+        -----
+        NotConvergedWarning
+            If the tolerance was not reached.
+        """
+        features = as_features(features, targets)
+        if features.is_mapped:
+            raise errors.InvalidSetting(
+                "features must be in memory for the generalized cross entropy, got features "
+                "mapped from a file: open them with gramlab.load_features"
+            )
+        deviations = target_deviations(targets, features.n_samples)
+        begun = validation.check_start(start, (features.n_features, deviations.shape[1]))
+        problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, self.q)
+        weights, stats = self._solved(problem, begun)
+        logits = problem.logits(weights)
+        fit = LocalFit(
+            weights=weights,
+            deviations=softmax_deviations(logits),
+            probabilities=softmax(logits),
+            link=softmax,
+            weight_decay=self.weight_decay,
+            stats=stats,
+            certify=refuse_certificate,
+            training_logits=lambda: problem.logits(weights),
+            problem=problem,
+            begun_at=begun,
+        )
+        if not stats.converged and fit.relative_gradient_norm**2 > self.tolerance:
+            warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
+        return fit
+
+    def _solved(
+        self, problem: GeneralizedCrossEntropy, begun: np.ndarray | None
+    ) -> tuple[np.ndarray, SolveStats]:
+        kind: Any = HostRows
+        if not is_small(problem.features, problem.n_classes):
+            from gramlab.heads.resident import ResidentRows as kind
+        options = SolverOptions(self.tolerance, self.max_passes, self.progress)
+        with kind.context():
+            rows = kind(problem, _AtLogits(self.q))
+            run = Refinement(rows, options, None if begun is None else begun.T)
+            # Targets that pull nowhere leave rounding alone at W = 0, and no share of it to reach.
+            mean_square = float(rows.rows.eigenvalues.sum())
+            floor = gamma(problem.n_classes + 8) * math.sqrt(mean_square)
+            target = max(SAFETY * math.sqrt(self.tolerance) * run.start_norm, floor)
+            outcome = run.to(target)
+            weights = np.ascontiguousarray(run.weights.T)
+        reached = run.norm / run.start_norm if run.start_norm else run.norm
+        where = f"relative gradient norm {reached:.1e} after {run.passes:.0f} passes"
+        message = {
+            "converged": "",
+            "pass limit": f"stopped at max_passes={self.max_passes} with {where}: raise "
+            "max_passes, loosen tolerance, or raise weight_decay",
+            "float64 floor": f"no step lowers the objective in float64 any more at {where}: "
+            "loosen tolerance, or raise weight_decay",
+        }[outcome]
+        method = "L-BFGS descent"
+        return weights, SolveStats(method, outcome, message, run.passes, run.iterations)

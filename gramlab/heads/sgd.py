@@ -23,19 +23,17 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
-from gramlab.heads.fit import MeasuredFit, SolveStats, Targets, as_features, target_deviations
+from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
-from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.streams import MAX_SEED, stream
-from gramlab.targets import OneHotRows
+from gramlab.targets import OneHotRows, Targets, target_deviations
 
 __all__ = ["PublishedSgdHead", "SgdFit", "batches", "linear_layer_weights"]
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
 _BATCH_STREAM = int.from_bytes(b"batches1", "big")
 _START_STREAM = int.from_bytes(b"linear_1", "big")
-_LOSSES = ("ce", "gce")
-_PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +117,12 @@ class PublishedSgdHead:
         self.batch_size = validation.check_integer("batch_size", batch_size, 1)
         self.epochs = validation.check_integer("epochs", epochs, 1)
         self.decay = validation.check_positive("decay", decay)
-        for name, value, known in (("loss", loss, _LOSSES), ("precision", precision, _PRECISIONS)):
+        for name, value, *known in (
+            ("loss", loss, "ce", "gce"),
+            ("precision", precision, "float32", "float64"),
+        ):
             if value not in known:
-                raise errors.InvalidSetting(f"{name} must be one of {known}, got {value!r}")
+                raise errors.InvalidSetting(f"{name} must be one of {tuple(known)}, got {value!r}")
         self.loss, self.precision = loss, precision
         self.q = check_exponent(q)
         self.seed = validation.check_integer("seed", seed, 0, MAX_SEED)
@@ -179,8 +180,7 @@ class PublishedSgdHead:
             problem = SoftmaxObjective(features, deviations, self.weight_decay)
             certify = problem.certificate
         else:
-            soft = np.maximum(deviations + 1.0 / k, 0.0)
-            problem = GeneralizedCrossEntropy(features, soft, self.weight_decay, self.q)
+            problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, self.q)
             certify = refuse_certificate
 
         def fit_of(weights: np.ndarray, epoch: int, **more) -> SgdFit:

@@ -6,50 +6,37 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
-from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
-from gramlab import device, errors, validation
+from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.heads import tiles
-from gramlab.heads.coordinates import fetch
-from gramlab.heads.corrections import SAFETY, Asked, Corrections, rough_products_help
-from gramlab.heads.fit import (
-    Fit,
-    SolveStats,
-    Targets,
-    as_features,
-    mend_flushed,
-    target_rows,
-)
-from gramlab.heads.objective import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.heads.resident import Moment, ResidentFit, ResidentTargets, TaughtTargets
-from gramlab.heads.sharded import ShardedObjective, sharded_objective
-from gramlab.heads.small import ONE_CALL, Attempt, attempt, is_small
-from gramlab.heads.stopping import relative_gap, stopped, tighter_target
-from gramlab.heads.streamed import StreamedFit, minimize_streamed
-from gramlab.rounding import frobenius_norm
+from gramlab.heads.carriers import FileRows, HostRows, is_small
+from gramlab.heads.fit import Fit, SolveStats, as_features
+from gramlab.heads.loss import CrossEntropy
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
+from gramlab.row_weights import relative_weights
 from gramlab.sharded import ShardedFeatures
-from gramlab.targets import OneHotRows
+from gramlab.targets import OneHotRows, Targets, target_rows
 
-__all__ = ["SoftmaxHead", "keeps_cores_busy"]
+__all__ = ["SoftmaxHead"]
 
-# Of each feature and each logit. Features in float64 and float32, coordinates also in bfloat16,
-# twice; targets, logits, predictions and their changes in either.
-_BYTES_HERE = 28, 80
-_BYTES_THERE = 14, 40  # on an accelerator: once, and of float64 targets alone
-_BUSY_WORK = 2e9  # operations of a pass whose products in tiles leave little between them
-_STREAMED = "streamed Gram-metric L-BFGS"
+_METHOD = "L-BFGS corrections"
+_READ = f"{_METHOD}, rows read in blocks"
 
 
 class SoftmaxHead:
-    """Exact softmax head: argmin_W L(W; T), no intercept (see ``gramlab.heads.objective``).
+    """Exact softmax head: argmin_W L(W; T), no intercept (see ``gramlab.heads.referee``).
 
     Parameters
     ----------
     weight_decay
         λ > 0.
+    sample_weight : (N,), optional
+        Weights w ≥ 0 of the rows of every fit; only their ratios matter, whole numbers count
+        repeated rows, and a row of weight 0 takes no part. By default all are equal.
     tolerance
         Relative duality gap ‖g‖²/‖g(0)‖² to reach; 1e-8 is a gradient norm of 1e-4 of the start.
     certified_share
@@ -76,6 +63,7 @@ class SoftmaxHead:
         self,
         weight_decay: float,
         *,
+        sample_weight: object = None,
         tolerance: float = 1e-8,
         certified_share: float | None = None,
         max_passes: int = 20_000,
@@ -83,6 +71,7 @@ class SoftmaxHead:
         signed_targets: bool = False,
     ) -> None:
         self.weight_decay = validation.check_weight_decay(weight_decay)
+        self.sample_weight = sample_weight
         self.tolerance = validation.check_positive("tolerance", tolerance)
         if certified_share is not None and not 0.0 < certified_share <= 1.0:
             raise errors.InvalidSetting(
@@ -109,9 +98,9 @@ class SoftmaxHead:
         Parameters
         ----------
         features
-            Features, a bare array x (N, d), or ``ShardedFeatures``. With the last, targets and
-            predictions are those of this process's rows, the settings and ``start`` are the same
-            in all processes, and all of them call.
+            Features, a bare array x (N, d), or ``ShardedFeatures``. With the last, targets, weights
+            and predictions are those of this process's rows, the settings and ``start`` are the
+            same in all processes, and all of them call.
         targets
             T (N, K), or ``Targets`` from a previous fit, or ``OneHotRows``.
         start
@@ -128,23 +117,17 @@ class SoftmaxHead:
         NotConvergedWarning
             If the tolerance was not reached.
         """
-        objective = self._objective(features, targets, start)
-        start = validation.check_start(start, (objective.features.n_features, objective.n_classes))
-        shortage = self._shortage(objective)
-        if shortage is None:
-            taught = isinstance(targets, TaughtTargets)
-            moment = targets.moment(objective.features) if taught else None
-            fit = self._solved(objective, start, moment)
-        else:
-            fit = self._streamed(objective, start, shortage)
-        stats = fit.stats
-        if not stats.converged:
-            # The float64 referee decides whether the tolerance itself was missed.
-            if fit.certificate.relative_gap > self.tolerance:
-                warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
+        referee = self._referee(features, targets, start)
+        start = validation.check_start(start, (referee.features.n_features, referee.n_classes))
+        fit = self.minimize(referee, start)
+        if isinstance(referee.features, ShardedFeatures):
+            _ = fit.certificate  # now, in all processes: one that asked alone would wait
+        # The referee decides whether the tolerance itself was missed.
+        if not fit.stats.converged and fit.certificate.relative_gap > self.tolerance:
+            warnings.warn(fit.stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
 
-    def _objective(
+    def _referee(
         self,
         features: Features | ShardedFeatures | np.ndarray,
         targets: Targets | OneHotRows | np.ndarray,
@@ -152,12 +135,12 @@ class SoftmaxHead:
     ) -> SoftmaxObjective:
         if not isinstance(features, ShardedFeatures):
             features = as_features(features, targets)
-            if device.accelerated():
-                fetch(features)
-            if isinstance(targets, ResidentTargets) and targets.shape[0] == features.n_samples:
-                return SoftmaxObjective(features, targets, self.weight_decay)
-            rows = target_rows(targets, features.n_samples, signed=self.signed_targets)
-            return SoftmaxObjective(features, rows, self.weight_decay)
+            n = features.n_samples
+            rows = target_rows(targets, n, signed=self.signed_targets)
+            weights = relative_weights(self.sample_weight, n)
+            return SoftmaxObjective(features, rows, self.weight_decay, weights)
+        from gramlab.heads.sharded import sharded_objective
+
         if self.certified_share is not None:
             raise errors.InvalidSetting(
                 f"certified_share must be None for sharded features, got {self.certified_share}: "
@@ -165,160 +148,144 @@ class SoftmaxHead:
             )
         begin = 0 if start is None else zlib.crc32(np.array(start, dtype=np.float64).tobytes())
         settings = (self.tolerance, self.max_passes, begin)
-        return sharded_objective(features, targets, self.weight_decay, settings)
+        return sharded_objective(
+            features,
+            targets,
+            self.weight_decay,
+            settings,
+            self.sample_weight,
+            signed=self.signed_targets,
+        )
 
-    def _shortage(self, objective: SoftmaxObjective) -> str | None:
-        """Why to read the features in blocks, in words; None where they can be on the device."""
-        if isinstance(objective, ShardedObjective):
-            return None
-        if objective.features.is_mapped:
-            return ""
-        n, k = objective.n_samples, objective.n_classes
-        d = objective.features.n_features
-        derived = objective.features._memo.copy()  # others may be adding to it
-        known = any(isinstance(key, tuple) and key[0] == "device" for key in derived)
-        per_feature, per_logit = _BYTES_THERE if device.accelerated() else _BYTES_HERE
-        needed = per_logit * n * k + (0 if known else per_feature * n * d)
-        return device.shortage(needed) or None
+    def minimize(self, referee: SoftmaxObjective, start: np.ndarray | None = None) -> Fit:
+        """Minimize an objective that is made already; whoever calls looks at ``Fit.stats``.
 
-    def _solved(
-        self, objective: SoftmaxObjective, start: np.ndarray | None, moment: Moment | None
-    ) -> Fit:
-        found = self._attempt(objective, start)
-        if found is not None and found.reached and self.certified_share is None:
-            stats = SolveStats(ONE_CALL, passes=found.passes, iterations=found.iterations)
-            weights = np.ascontiguousarray(found.weights.T)
-            return self._fit(objective, weights, found.deviations, found.probabilities, stats)
-        asked = Asked(self.tolerance, self.certified_share, self.max_passes, self.progress)
+        Raises
+        ------
+        InvalidSetting, NotEnoughMemory
+            If a share of certified predictions is asked for that cannot be had, or nothing fits.
+        """
+        share = self.certified_share
+        if share is not None and referee.features.is_mapped:
+            raise errors.InvalidSetting(
+                f"certified_share must be None for features mapped from a file, got {share}: it "
+                "needs all logits in memory; ask for a smaller tolerance instead"
+            )
+        kind, method = _carrier(referee)
         try:
-            begin = start if found is None else found.weights.T
-            solve = Corrections(asked, objective, begin, moment)
-            if found is not None:
-                solve.passes += found.passes
-                solve.iterations += found.iterations
-            weights, stats = solve.run()
+            return self._solved_by(kind, method, referee, start)
         except errors.NotEnoughMemory as shortage:
-            if not device.accelerated():
+            if kind is FileRows:
                 raise
-            return self._streamed(objective, start, str(shortage))
-        sharded = isinstance(objective, ShardedObjective)
-        if solve.in_blocks:
-            return ResidentFit(objective, weights, stats, solve.coordinates)
-        if solve.estimated:
-            moment = solve.next_moment()
-            return ResidentFit(objective, weights, stats, solve.coordinates, moment)
-        if sharded:
-            deviations = objective.features.own_rows(solve.deviations)
-            logits = objective.features.own_rows(solve.logits)
-            probabilities = softmax(logits)
-        else:
-            logits = None
-            deviations, probabilities = solve.predictions()
-        fit = self._fit(objective, weights, deviations, probabilities, stats, logits)
-        if sharded:
-            _ = fit.certificate  # now, in all processes: one that asked alone would wait
-        return fit
+            return self._solved_by(FileRows, f"{_READ} ({shortage})", referee, start)
 
-    def _attempt(self, objective: SoftmaxObjective, start: np.ndarray | None) -> Attempt | None:
-        """A small head in one call; None where it is not small, or nothing came of it."""
-        n, d, k = objective.n_samples, objective.features.n_features, objective.n_classes
-        if isinstance(objective, ShardedObjective) or device.accelerated():
-            return None
-        if rough_products_help(n, d, k) or not is_small(n, d, k):
-            return None
-        fall = SAFETY * math.sqrt(self.tolerance)
-        found = attempt(objective, start, fall, self.max_passes)
-        if found is not None and self.progress is not None:
-            self.progress(found.passes, found.norm / found.start_norm)
-        return found
-
-    def _fit(
-        self,
-        objective: SoftmaxObjective,
-        weights: np.ndarray,
-        deviations: np.ndarray,
-        probabilities: np.ndarray,
-        stats: SolveStats,
-        logits: np.ndarray | None = None,
+    def _solved_by(
+        self, kind: Any, method: str, referee: SoftmaxObjective, start: np.ndarray | None
     ) -> Fit:
-        compute = partial(objective.logits, weights) if logits is None else lambda: logits
-        if logits is None:
-            features = objective.features
-            deviations = mend_flushed(features, weights, deviations, softmax_deviations)
-            probabilities = mend_flushed(features, weights, probabilities, softmax)
+        options = SolverOptions(self.tolerance, self.max_passes, self.progress)
+        with kind.context():
+            rows = kind(referee, CrossEntropy.at)
+            run = Refinement(rows, options, None if start is None else start.T)
+            if run.start_norm > 0.0:
+                outcome = run.to(SAFETY * math.sqrt(self.tolerance) * run.start_norm)
+                polish = self._polish(referee, run) if outcome == "converged" else ""
+                gap = relative_gap(run.norm, run.start_norm)
+            else:
+                # Uniform targets have the optimum W = 0; those that are almost so, an unknown one.
+                uniform, polish = referee.start_norm == 0.0, ""
+                outcome, gap = ("converged", 0.0) if uniform else ("float64 floor", 1.0)
+            weights = np.ascontiguousarray(run.weights.T)
+            logits = rows.logits(weights)
+        stats = SolveStats(
+            method=method,
+            result=outcome,
+            message=stopped(outcome, gap, run.passes, self.max_passes),
+            passes=run.passes,
+            iterations=run.iterations,
+            polish=polish,
+        )
         return Fit(
             weights=weights,
-            deviations=deviations,
-            probabilities=probabilities,
+            deviations=cast("Any", lambda: softmax_deviations(logits())),
+            probabilities=cast("Any", lambda: softmax(logits())),
             link=softmax,
             weight_decay=self.weight_decay,
             stats=stats,
-            certify=objective.certificate,
-            training_logits=compute,
-            loss=objective,
+            certify=referee.certificate,
+            training_logits=logits,
+            loss=referee,
+            row_weights=referee.row_weights,
         )
 
-    def _streamed(
-        self, objective: SoftmaxObjective, start: np.ndarray | None, shortage: str
-    ) -> Fit:
-        """Fit in passes over blocks of rows, putting nothing of size (N, d) on the device."""
-        share = self.certified_share
-        if share is not None and objective.features.is_mapped:
-            raise errors.InvalidSetting(
-                "certified_share must be None for features mapped from a file, got "
-                f"{share}: it needs all logits in memory; ask for a smaller "
-                "tolerance instead"
-            )
-        shape = (objective.features.n_features, objective.n_classes)
-        start_norm = frobenius_norm(objective.gradient(np.zeros(shape)))
-        method = f"{_STREAMED} ({shortage})" if shortage else _STREAMED
-        if start_norm == 0.0:
-            stats = SolveStats(method, passes=1.0)
-            return StreamedFit(objective, np.zeros(shape), stats)
-
-        def report(passes: float, norm: float) -> None:
-            if self.progress is not None:
-                self.progress(passes, norm / start_norm)
-
-        target = SAFETY * math.sqrt(self.tolerance) * start_norm
-        looked = 2.0
-        if start is not None:
-            looked += 1.0
-            if not frobenius_norm(objective.gradient(start)) < start_norm:
-                start = None
-        found = minimize_streamed(objective, start, target, self.max_passes, report)
-        weights, outcome, polish = found.weights, found.outcome, ""
-        passes, iterations = found.passes + looked, found.iterations
-        norm = frobenius_norm(objective.gradient(weights))
-        while share is not None and outcome == "converged":
-            logits = objective.logits(weights)
-            tighter = tighter_target(objective, weights, logits, norm, share)
-            passes += 0.5
-            if tighter is None:
-                polish = "share reached"
-                break
-            if norm <= objective.gradient_rounding(weights, logits):
-                polish = "float64 floor"
-                break
-            left = int(self.max_passes - passes)
-            if left < 1:
-                polish = "pass limit"
-                break
-            found = minimize_streamed(objective, weights, tighter, left, report)
-            passes, iterations = passes + found.passes, iterations + found.iterations
-            weights, norm = found.weights, frobenius_norm(objective.gradient(found.weights))
-            if found.outcome != "converged":
-                polish = found.outcome
-                break
-        message = stopped(outcome, relative_gap(norm, start_norm), passes, self.max_passes)
-        stats = SolveStats(method, outcome, message, passes, iterations, polish)
-        return StreamedFit(objective, weights, stats)
+    def _polish(self, referee: SoftmaxObjective, run: Refinement) -> str:
+        """Go on until the asked share of predictions is certified; the outcome in words."""
+        if self.certified_share is None:
+            return ""
+        while True:
+            weights = run.weights.T
+            logits = referee.logits(weights)
+            rounding = referee.gradient_rounding(weights, logits)
+            target = tighter_target(referee, logits, run.norm, rounding, self.certified_share)
+            if target is None:
+                return "share reached"
+            if run.norm <= rounding:
+                return "float64 floor"
+            outcome = run.to(target)
+            if outcome != "converged":
+                return outcome
 
 
-def keeps_cores_busy(n: int, d: int, k: int) -> bool:
-    """Whether a head on N × d features and K classes leaves no core idle: products in large tiles.
+def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
+    """Where to solve, and the method in words."""
+    features, k = referee.features, referee.n_classes
+    if isinstance(features, ShardedFeatures):
+        from gramlab.heads.shards import ShardedRows
 
-    Then a second head at the same time takes longer than one after the other.
+        return ShardedRows, f"{_METHOD} on shards"
+    if features.is_mapped:
+        return FileRows, _READ
+    if is_small(features, k):
+        return HostRows, f"{_METHOD} by NumPy"
+    from gramlab import device  # and JAX with it
+    from gramlab.heads.resident import ResidentRows, bytes_needed
+
+    if shortage := device.shortage(bytes_needed(features, k)):
+        return FileRows, f"{_READ} ({shortage})"
+    return ResidentRows, _METHOD
+
+
+def relative_gap(norm: float, start_norm: float) -> float:
+    """‖g(W)‖²/‖g(0)‖², infinite where it overflows."""
+    share = norm / start_norm
+    return share * share
+
+
+def tighter_target(
+    referee: SoftmaxObjective, logits: np.ndarray, norm: float, rounding: float, share: float
+) -> float | None:
+    """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
+
+    It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
+    passes to compute as going on until the global one suffices.
     """
-    large = 4.0 * n * min(n, d) * k >= _BUSY_WORK
-    return large and rough_products_help(n, d, k) and tiles.available()
+    top = np.partition(logits, -2, axis=1)[:, -2:]
+    # A zero row has zero logits at every W: its tie is real and never certified.
+    norms = np.where(referee.row_norms > 0.0, referee.row_norms, np.inf)
+    ratios = np.sort((top[:, 1] - top[:, 0]) / (math.sqrt(2.0) * norms))
+    worst = float(ratios[min(int((1.0 - share) * len(ratios)), len(ratios) - 1)])
+    needed = referee.weight_decay * worst
+    if norm + rounding < needed:
+        return None
+    return max(0.5 * (needed - rounding), 0.5 * rounding)
+
+
+def stopped(outcome: str, reached: float, passes: float, max_passes: int) -> str:
+    """Why it did not converge and what to do; empty if it did."""
+    found = f"relative gap {reached:.1e} after {passes:.0f} passes"
+    return {
+        "converged": "",
+        "pass limit": f"stopped at max_passes={max_passes} with {found}: raise "
+        "max_passes, loosen tolerance, or raise weight_decay",
+        "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
+        "can be computed here; loosen tolerance, or raise weight_decay",
+    }[outcome]

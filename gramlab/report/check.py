@@ -23,7 +23,11 @@ __all__ = ["check_report", "headline"]
 _NAMED_CLASSES = 25
 
 
-def check_report(result: CheckResult, figures: Mapping[str, Figure] | None = None) -> str:
+def check_report(
+    result: CheckResult,
+    figures: Mapping[str, Figure] | None = None,
+    pngs: Mapping[str, bytes] | None = None,
+) -> str:
     """Write the report of ``gramlab check`` as one HTML page.
 
     Parameters
@@ -32,6 +36,8 @@ def check_report(result: CheckResult, figures: Mapping[str, Figure] | None = Non
         What was found.
     figures
         ``check_figures(result)``, if drawn already.
+    pngs
+        What ``figure_png`` makes of them, if made already: that takes longer than all else here.
 
     Returns
     -------
@@ -41,7 +47,10 @@ def check_report(result: CheckResult, figures: Mapping[str, Figure] | None = Non
     found = result.as_dict()
     drawn = check_figures(result) if figures is None else figures
     texts = _figure_texts(result, found)
-    pictures = [picture(figure, stem, *texts[stem]) for stem, figure in drawn.items()]
+    made = pngs or {}
+    pictures = [
+        picture(figure, made.get(stem), stem, *texts[stem]) for stem, figure in drawn.items()
+    ]
     return render(
         "check.html.j2",
         found=found,

@@ -29,7 +29,11 @@ _PAIRS = 10
 _SETTINGS = 12
 
 
-def diagnosis_report(diagnosis: Diagnosis, figures: Mapping[str, Figure] | None = None) -> str:
+def diagnosis_report(
+    diagnosis: Diagnosis,
+    figures: Mapping[str, Figure] | None = None,
+    pngs: Mapping[str, bytes] | None = None,
+) -> str:
     """Write the report of ``gramlab diagnose`` as one HTML page.
 
     Parameters
@@ -38,6 +42,8 @@ def diagnosis_report(diagnosis: Diagnosis, figures: Mapping[str, Figure] | None 
         What was found.
     figures
         ``diagnosis_figures(diagnosis)``, if drawn already.
+    pngs
+        What ``figure_png`` makes of them, if made already: that takes longer than all else here.
 
     Returns
     -------
@@ -46,7 +52,7 @@ def diagnosis_report(diagnosis: Diagnosis, figures: Mapping[str, Figure] | None 
     """
     found = diagnosis.as_dict()
     drawn = diagnosis_figures(diagnosis) if figures is None else figures
-    texts = _figure_texts(found)
+    made, texts = pngs or {}, _figure_texts(found)
     script = resources.files("gramlab.report").joinpath("sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
     exact = [one for one in found["tried"] if one["head"] == "exact"]
@@ -58,7 +64,7 @@ def diagnosis_report(diagnosis: Diagnosis, figures: Mapping[str, Figure] | None 
         headline=diagnosis_headline(found),
         names=diagnosis.features.class_names,
         source=str(found["provenance"]["features"]["source"]),
-        figures={stem: picture(drawn[stem], stem, *texts[stem]) for stem in drawn},
+        figures={stem: picture(drawn[stem], made.get(stem), stem, *texts[stem]) for stem in drawn},
         settings=[
             {"exact": one, "theory": theory.get(_key(one)), "roles": _roles(one, found["advice"])}
             for one in exact[:_SETTINGS]

@@ -46,11 +46,14 @@ def _source(name: str) -> str:
     return resources.files("gramlab.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def picture(figure: Figure, stem: str, heading: str, alt: str, caption: str) -> dict[str, Any]:
+def picture(
+    figure: Figure, png: bytes | None, stem: str, heading: str, alt: str, caption: str
+) -> dict[str, Any]:
     """A figure as the template wants it: an inline PNG with its size, finding and caption."""
+    drawn = figure_png(figure) if png is None else png
     return {
         "stem": stem,
-        "source": "data:image/png;base64," + base64.b64encode(figure_png(figure)).decode(),
+        "source": "data:image/png;base64," + base64.b64encode(drawn).decode(),
         "width": round(96 * figure.get_figwidth()),
         "height": round(96 * figure.get_figheight()),
         "heading": heading,

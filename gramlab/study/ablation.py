@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from gramlab.errors import InvalidSetting
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.partial import GeneralizedCrossEntropyHead
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, SgdFit, linear_layer_weights
 from gramlab.study.draws import Draw
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from gramlab.errors import InvalidSetting
 from gramlab.study.rows import PLL, TEACHER, Column, Group, Row, groups
@@ -178,7 +178,7 @@ def paired_difference(
     mean, low, high = statistics.fmean(gaps), None, None
     if len(gaps) > 1 and rate > 0.0:  # without noise all seeds are one draw
         error = statistics.stdev(gaps) / math.sqrt(len(gaps))
-        reach = float(stats.t.ppf(0.5 + 0.5 * confidence, len(gaps) - 1)) * error
+        reach = float(stdtrit(len(gaps) - 1, 0.5 + 0.5 * confidence)) * error
         low, high = mean - reach, mean + reach
     verdict = "not separated"
     if low is not None and high is not None:

@@ -18,7 +18,7 @@ from gramlab.storage import sha256
 
 __all__ = ["COLUMNS", "FORMAT", "Cell", "canonical_json", "row"]
 
-FORMAT = 1
+FORMAT = 2
 """Number of what a cell's content means; raised when its numbers come to mean something else."""
 
 _EMPTY: dict[str, Any] = {

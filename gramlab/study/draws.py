@@ -15,12 +15,12 @@ from gramlab.certificate import Certificate
 from gramlab.comparison import Certified, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, Targets
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.study.cells import Cell, row
-from gramlab.targets import one_hot, partial_labels
+from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["Draw", "Work"]
 

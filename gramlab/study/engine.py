@@ -16,11 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from gramlab import device
 from gramlab.batches import in_batches
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads.softmax import keeps_cores_busy
 from gramlab.spectrum import Spectrum
 from gramlab.study.ablation import ablation_rows, published_rows
 from gramlab.study.cells import Cell
@@ -101,6 +99,8 @@ class StudyResult:
 
 def versions() -> dict[str, str]:
     """What the numbers of a cell depend on besides its settings: packages, kind of device."""
+    from gramlab import device
+
     names = ("gramlab", "numpy", "scipy", "jax")
     found = {name: metadata.version(name) for name in names}
     return found | {"platform": device.describe()["platform"]}
@@ -199,6 +199,8 @@ def _compute(
     progress: StudyProgress | None,
 ) -> None:
     """Compute the missing cells, several at once: a batch is one cell for each worker."""
+    from gramlab import device
+
     stop = threading.Event()
 
     def head() -> None:
@@ -217,7 +219,7 @@ def _compute(
 
     # What is memoized on features lives on one device, so each device has its own. The spectrum is
     # made before its workers share the cores.
-    own, x = {0: plan.features}, plan.features
+    own = {0: plan.features}
     for number in set(device.workers()[: len(missing)]):
         own.setdefault(number, plan.features.replaced())
         with device.on_device(number):
@@ -225,8 +227,7 @@ def _compute(
     with warnings.catch_warnings():
         # A miss is counted, and told in its row. Filters are of the process, not of a thread.
         warnings.simplefilter("ignore", NotConvergedWarning)
-        busy = keeps_cores_busy(x.n_samples, x.n_features, x.n_classes)
-        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop, busy=busy)
+        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop)
 
 
 class _Stopping(Exception):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.heads.corrections import rough_products_help
 from gramlab.study.cells import Cell
 from gramlab.study.plan import Plan
 from gramlab.study.store import CellStore
@@ -18,7 +17,6 @@ __all__ = ["Estimate", "estimate_study"]
 _PASSES = 80.0  # per head, where no cell is kept from which to read it
 _CERTIFYING = 24.0  # passes worth of comparing and certifying a head, which is done in float64
 _VECTOR_WORK = 2.0  # a pass with the vector work around it, in units of its two products
-_ROUGH_WORK = 0.5  # ... where most passes take products of bfloat16 numbers
 _BATCH_WORK = 4.0  # an epoch in batches, in units of one pass over all rows at once
 _SECONDS_PER_HEAD = 0.02  # whatever its size
 _SECONDS_TO_START = 4.0  # compiling
@@ -81,19 +79,18 @@ def estimate_study(plan: Plan, store: CellStore | None) -> Estimate:
         passes_per_head=per_head,
         measured=done > 0,
         seconds_per_pass=seconds,
-        seconds=_seconds(missing, per_head, seconds, rough_products_help(n, d, k)),
+        seconds=_seconds(missing, per_head, seconds),
         memory_bytes=_BYTES_PER_FEATURE * n * d
         + (_BYTES_PER_LOGIT + _BYTES_PER_HEAD * per_cell) * n * k
         + 8 * d * k * per_cell,
     )
 
 
-def _seconds(missing: list[Cell], per_head: float, per_pass: float, rough: bool) -> float:
+def _seconds(missing: list[Cell], per_head: float, per_pass: float) -> float:
     total = _SECONDS_TO_START if missing else 0.0
-    work = _ROUGH_WORK if rough else _VECTOR_WORK
     for cell in missing:
         in_batches = _BATCH_WORK * _VECTOR_WORK * cell.options.get("epochs", 0)
-        own = in_batches if cell.kind == "published" else per_head * work
+        own = in_batches if cell.kind == "published" else per_head * _VECTOR_WORK
         total += cell.heads * (_SECONDS_PER_HEAD + (own + _CERTIFYING * _VECTOR_WORK) * per_pass)
     return total
 

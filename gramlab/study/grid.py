@@ -11,10 +11,11 @@ from gramlab.block_fit import fit_block_model
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
 from gramlab.filters import linear_mu
-from gramlab.heads.fit import Fit, Targets
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.partial import GeneralizedCrossEntropyHead
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.fit import Fit
+from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.study.draws import Draw
+from gramlab.targets import Targets
 
 __all__ = ["grid_rows", "mixing_weight"]
 
@@ -86,7 +87,7 @@ def mixing_weight(features: Features, weight_decay: float) -> float:
     row's own label out of its prediction altogether (theorem ``mixture``). It is finite for every
     weight decay.
     """
-    model = features._memo.once("study_block", lambda: fit_block_model(features))
+    model = fit_block_model(features)
     inside = max(model.diagonal - model.within, 0.0)
     mu = linear_mu(features.n_classes, features.n_samples, weight_decay)
     return float(1.0 + np.float64(inside) / mu)

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.block_fit import fit_block_model
+from gramlab.block_fit import BlockFit, fit_block_model
 from gramlab.comparison import RoundComparison
 from gramlab.features import Features
 from gramlab.filters import linear_mu
 from gramlab.heads.fit import Fit
 from gramlab.spectrum import Spectrum, class_correlations
+from gramlab.storage import sha256
 from gramlab.streams import stream
 from gramlab.study.draws import Draw
 
@@ -29,9 +30,7 @@ _SUBSAMPLE = int.from_bytes(b"subsampl", "big")
 def structure_rows(draw: Draw) -> list[dict[str, Any]]:
     """One row per round; method ``structure``. Only the last columns depend on λ and the round."""
     features, weight_decay = draw.features, draw.head().weight_decay
-    measured, model = features._memo.once(
-        "study_structure", lambda: (_structure(features), fit_block_model(features))
-    )
+    measured, model = features.derived(_structure, _labelling(features))
     mu = linear_mu(features.n_classes, features.n_samples, weight_decay)
     return [
         draw.empty_row(
@@ -46,7 +45,12 @@ def structure_rows(draw: Draw) -> list[dict[str, Any]]:
     ]
 
 
-def _structure(features: Features) -> dict[str, Any]:
+def _labelling(features: Features) -> str:
+    """What tells apart features of the same rows, who share what is derived from these."""
+    return sha256(features.labels, features.superclasses)
+
+
+def _structure(features: Features, labelling: str) -> tuple[dict[str, Any], BlockFit]:
     found, model = class_correlations(features), fit_block_model(features)
     spectrum, n, k = Spectrum.of(features), features.n_samples, features.n_classes
     values = np.zeros(n)
@@ -79,7 +83,7 @@ def _structure(features: Features) -> dict[str, Any]:
     ):
         out[f"eigenvalue_{name}"] = float(part.mean()) if part.size else None
         out[f"eigenvalue_{name}_block"] = float(predicted) if part.size else None
-    return out
+    return out, model
 
 
 def approximation_rows(draw: Draw) -> list[dict[str, Any]]:
@@ -112,18 +116,18 @@ def subsample(features: Features, share: float) -> Features:
     """A share of the training rows, nested in larger shares; the test split stays as it is."""
     if share == 1.0:
         return features
+    return features.derived(_subsample, share, _labelling(features))
 
-    def make() -> Features:
-        words = stream(0, _SUBSAMPLE).random_raw(features.n_samples)
-        count = max(1, round(share * features.n_samples))
-        rows = np.sort(np.argsort(words, kind="stable")[:count])
-        return Features(
-            features.x[rows],
-            features.labels[rows],
-            test_x=features.test_x,
-            test_labels=features.test_labels,
-            n_classes=features.n_classes,
-            superclasses=features.superclasses,
-        )
 
-    return features._memo.once(("study_share", share), make)
+def _subsample(features: Features, share: float, labelling: str) -> Features:
+    words = stream(0, _SUBSAMPLE).random_raw(features.n_samples)
+    count = max(1, round(share * features.n_samples))
+    rows = np.sort(np.argsort(words, kind="stable")[:count])
+    return Features(
+        features.x[rows],
+        features.labels[rows],
+        test_x=features.test_x,
+        test_labels=features.test_labels,
+        n_classes=features.n_classes,
+        superclasses=features.superclasses,
+    )

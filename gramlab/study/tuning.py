@@ -17,7 +17,7 @@ import numpy as np
 
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.streams import stream
 from gramlab.study.draws import Draw
@@ -81,7 +81,7 @@ def tuned_rows(draw: Draw) -> list[dict[str, Any]]:
 def _held_out_scores(draw: Draw, grid: list[float]) -> dict[str, list[float]]:
     features, k = draw.features, draw.features.n_classes
     held = held_out_rows(features.n_samples)
-    rest = _remaining(features, held)
+    rest = features.derived(_remaining)
     targets = one_hot(draw.given.labels[~held], k)
     x = np.asarray(features.x[held], dtype=np.float64)
     scores: dict[str, list[float]] = {selection: [] for selection in SELECTIONS}
@@ -101,10 +101,7 @@ def _held_out_scores(draw: Draw, grid: list[float]) -> dict[str, list[float]]:
     return scores
 
 
-def _remaining(features: Features, held: np.ndarray) -> Features:
-    """The rows that are not held out, built once per Features, with what is memoized on them."""
-
-    def make() -> Features:
-        return Features(features.x[~held], features.labels[~held], n_classes=features.n_classes)
-
-    return features._memo.once("study_rest", make)
+def _remaining(features: Features) -> Features:
+    """The rows that are not held out; heads read targets, so their labels are placeholders."""
+    x, k = features.x[~held_out_rows(features.n_samples)], features.n_classes
+    return Features(x, np.arange(len(x)) % k, n_classes=k)

@@ -6,7 +6,7 @@ import flint
 import numpy as np
 import sympy as sp
 
-from gramlab.heads.objective import softmax_remainder
+from gramlab.heads.referee import softmax_remainder
 from gramlab.theorems.form import Check, Instance, bound
 
 __all__ = ["compare", "draw", "path_derivatives_hold"]

@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.features import Features
-from gramlab.heads.objective import SoftmaxObjective, softmax
+from gramlab.heads.referee import SoftmaxObjective, softmax
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 
 

@@ -7,8 +7,8 @@ import sympy as sp
 
 from gramlab.features import Features
 from gramlab.filters import linear_mu
-from gramlab.heads.linearized import LinearizedHead
-from gramlab.heads.objective import SoftmaxObjective, softmax_deviations
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 
 _LEADING_ROUNDS = 6

@@ -18,10 +18,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import scipy
 import sympy as sp
 import z3
 from scipy.special import betaincinv
-from scipy.stats import binom
 
 from gramlab.theorems._decide_inequality import decide, reals, weakest
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, Verdict
@@ -184,7 +184,9 @@ def _failure(instance: Instance) -> float:
         signs = np.where(np.hstack([given[first], given[second]]), 1.0, -1.0)
         margins = signs @ h * np.where(truth == 0, 1.0, -1.0)
         trials = 1 if copies else n
-        chances = [binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption]
+        chances = [
+            scipy.stats.binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption
+        ]
         return float((chances[0][first] * chances[1][second])[margins.min(axis=1) <= 0].sum())
     rng = np.random.default_rng(instance["seed"])
     runs, draws = instance["runs"], size if copies else size * n

@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.features import Features
-from gramlab.heads.objective import SoftmaxObjective
+from gramlab.heads.referee import SoftmaxObjective
 from gramlab.theorems._decide_inequality import decide, reals, weakest
 from gramlab.theorems._dense_head import DenseHead
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound

@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.features import Features
-from gramlab.heads.linearized import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 
 

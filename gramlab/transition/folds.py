@@ -10,14 +10,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import device
 from gramlab.batches import in_batches
 from gramlab.features import Features
-from gramlab.heads.fit import Targets
+from gramlab.heads.carriers import is_small
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.memory import check_memory
 from gramlab.streams import stream
-from gramlab.targets import OneHotRows
+from gramlab.targets import OneHotRows, Targets
 from gramlab.transition.mixture import Mixture, fit_mixture, softmax
 
 __all__ = ["FoldRows", "FoldedHeads", "Folds", "choose_decay", "fold_numbers", "run_rounds"]
@@ -102,9 +101,17 @@ class FoldRows:
 
     def at_once(self, task: Callable[[int], T]) -> list[T]:
         """``[task(part) for each fold]``, several folds at once where they share a device."""
-        if device.count() > 1:  # what a fold's features keep lives on one of them
+        compiled = not is_small(self.parts[0], self.n_classes)
+        if compiled and _many_devices():  # what a fold's features keep lives on one of them
             return [task(part) for part in range(len(self))]
-        return in_batches(lambda part, place: task(part), range(len(self)))
+        parts = range(len(self))
+        return in_batches(lambda part, place: task(part), parts, on_devices=compiled)
+
+
+def _many_devices() -> bool:
+    from gramlab import device  # and JAX with it
+
+    return device.count() > 1
 
 
 class FoldedHeads(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaincinv
 
 from gramlab.transition.mixture import softmax
 
@@ -157,9 +157,7 @@ def clopper_pearson(
     tail = 0.5 * (1.0 - confidence)
     some, all_ = x > 0.0, x >= n
     low = np.where(
-        some, beta_distribution.ppf(tail, np.where(some, x, 1.0), np.maximum(n - x, 0.0) + 1.0), 0.0
+        some, betaincinv(np.where(some, x, 1.0), np.maximum(n - x, 0.0) + 1.0, tail), 0.0
     )
-    high = np.where(
-        all_, 1.0, beta_distribution.ppf(1.0 - tail, x + 1.0, np.where(all_, 1.0, n - x))
-    )
+    high = np.where(all_, 1.0, betaincinv(x + 1.0, np.where(all_, 1.0, n - x), 1.0 - tail))
     return low, high

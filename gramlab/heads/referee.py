@@ -1,0 +1,480 @@
+"""The softmax objective: conventions written once, and the certificates computed from W alone.
+
+    L(W; T) = (1/N) Σ_i ω_i CE(T_i, softmax(Wᵀx_i)) + (λ/2) ‖W‖_F²       no intercept
+
+    x (N, d) features, T (N, K) targets with rows on the simplex, W (d, K) weights, λ weight decay;
+    ω_i = N w_i/Σw relative weights of the rows, of mean 1, Ω = diag(ω), by default all 1;
+    P = softmax(XW);  ∇L = (1/N) XᵀΩ(P − T) + λW;  stationarity W = (1/(Nλ)) XᵀΩ(T − P);
+    rows of T − P sum to 0, so the optimum has zero-sum logits;  μ = K N λ in the linearized theory.
+
+SGD weight decay λ with a mean cross-entropy is this objective (paper and the authors' code);
+scikit-learn's is C = 1/(N λ) with ``fit_intercept=False``. An unpenalized intercept would void the
+certificates, so there is none.
+
+Everything here is NumPy in float64 and independent of the solver: it is the referee. All sums over
+rows are made block by block, so that features mapped from a file, or targets made row by row, need
+nothing of size (N, d) or (N, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from gramlab import validation
+from gramlab.certificate import Certificate
+from gramlab.features import Features
+from gramlab.mapped import release
+from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound, row_norm_bounds
+from gramlab.spectrum import Spectrum
+
+__all__ = [
+    "Evaluation",
+    "RowTargets",
+    "SoftmaxObjective",
+    "row_norms",
+    "softmax",
+    "softmax_deviations",
+    "softmax_remainder",
+]
+
+_CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
+_DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
+_STREAM_BYTES = 8_000_000  # of a block's features, and of its logits
+_LEAST_EXPONENT = 746  # e^{−s} is 0 in float64 from there on: s is known to s u, so e^{−s} to 746 u
+
+
+class RowTargets(Protocol):
+    """Target deviations T − 1/K (N, K) read by slices of rows; an array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, K)."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Deviations (n, K) of a slice of rows."""
+        ...
+
+
+class Evaluation(NamedTuple):
+    """What one pass over the features tells about weights W.
+
+    Attributes
+    ----------
+    value
+        L(W; T) − log K, which is 0 at W = 0: near there it keeps digits that L itself loses.
+    gradient : (d, K)
+        ∇L(W).
+    curvature
+        Mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors, over rows by weight; 1/K at W = 0.
+    gradient_rounding
+        As ``SoftmaxObjective.gradient_rounding``.
+    """
+
+    value: float
+    gradient: np.ndarray
+    curvature: float
+    gradient_rounding: float
+
+
+def softmax_deviations(logits: np.ndarray) -> np.ndarray:
+    """softmax(v) − 1/K by rows of ``logits`` (n, K), accurate however small the logits are."""
+    return _normalized(np.expm1(logits - logits.max(axis=1, keepdims=True)))
+
+
+def _normalized(changes: np.ndarray) -> np.ndarray:
+    """softmax(s) − 1/K (n, K), in place of eˢ − 1."""
+    partition = (changes + 1.0).sum(axis=1, keepdims=True)
+    changes -= changes.mean(axis=1, keepdims=True)
+    changes /= partition
+    return changes
+
+
+def _losses(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CE(T, softmax(v)) − log K (n,) and softmax(v) − 1/K (n, K), for T − 1/K (n, K)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    # log(Σ eˢ/K) − s̄ − Σ (T − 1/K) s: every part is small where the logits are.
+    losses = -shifted.mean(axis=1)
+    losses -= np.einsum("ij,ij->i", targets, shifted)
+    np.expm1(shifted, out=shifted)
+    losses += np.log1p(shifted.mean(axis=1))
+    return losses, _normalized(shifted)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax by rows of ``logits`` (n, K)."""
+    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponential / exponential.sum(axis=1, keepdims=True)
+
+
+def softmax_remainder(logits: np.ndarray) -> np.ndarray:
+    """softmax(v) − 1/K − (v − v̄)/K by rows (n, K).
+
+    Its 1-norm is at most osc(v)²/4, and even osc(v)²/(6√3) (docs/objective.md).
+    """
+    k = logits.shape[1]
+    return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
+
+
+def row_norms(features: Features) -> np.ndarray:
+    """‖x_i‖ (N,), rounded up, once per Features object; 0 for zero rows alone."""
+    return features.derived(_row_norms)
+
+
+def _row_norms(features: Features) -> np.ndarray:
+    return np.concatenate([row_norm_bounds(block) for _, block in features.blocks()])
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxObjective:
+    """L(·; T) on one feature matrix, with the quantities its certificates need.
+
+    Attributes
+    ----------
+    features
+        Training rows x (N, d).
+    target_deviations : (N, K)
+        T − 1/K. Deviations, because after many rounds the signal drowns next to 1/K. An array, or
+        rows made when they are asked for (``gramlab.targets.OneHotRows``).
+    weight_decay
+        λ > 0.
+    row_weights : (N,), optional
+        ω, of mean 1, as ``gramlab.row_weights.relative_weights`` gives them; None where all are 1.
+    """
+
+    features: Features
+    target_deviations: np.ndarray | RowTargets
+    weight_decay: float
+    row_weights: np.ndarray | None = None
+
+    exponential_units: ClassVar[int] = 8  # of roundoff, granted to exp and expm1
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.features.n_samples
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.target_deviations.shape[1]
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """Of √ω x: a basis and curvatures along it, which precondition and affect speed only."""
+        return Spectrum.of(self.features, row_weights=self.row_weights)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """T (N, K), in memory."""
+        return self.target_deviations[:] + 1.0 / self.n_classes
+
+    @property
+    def row_norms(self) -> np.ndarray:
+        """‖x_i‖ (N,), rounded up; 0 for zero rows alone."""
+        return row_norms(self.features)
+
+    @cached_property
+    def max_row_norm(self) -> float:
+        """max_i ‖x_i‖ over all rows, those of weight 0 too, rounded up."""
+        return float(self.row_norms.max())
+
+    @cached_property
+    def counted_row_norm(self) -> float:
+        """max_i ‖x_i‖ over the rows of positive weight, rounded up."""
+        weights = self.row_weights
+        return self.max_row_norm if weights is None else float(self.row_norms[weights > 0.0].max())
+
+    @cached_property
+    def mean_square_norm(self) -> float:
+        """Σ_i ω_i ‖x_i‖²/N, rounded up."""
+        squares = self._weighted(slice(None), np.square(self.row_norms))
+        return float(squares.mean()) * (1.0 + gamma(self.n_samples + 16))
+
+    def logits(self, weights: np.ndarray) -> np.ndarray:
+        """XW (N, K)."""
+        out = np.empty((len(self.row_norms), weights.shape[1]))
+        for rows, block in self._blocks():
+            np.matmul(block, weights, out=out[rows])
+        return out
+
+    def value(self, weights: np.ndarray) -> float:
+        """L(W; T)."""
+        return self.evaluate(weights).value + float(np.log(self.n_classes))
+
+    def dual(self, probabilities: np.ndarray) -> float:
+        """(1/N) Σ ω_i H(q_i) − (λ/2) ‖XᵀΩ(T − Q)/(Nλ)‖²; at most L(W) for every W and Q."""
+        logs = np.log(np.where(probabilities > 0.0, probabilities, 1.0))  # 0 log 0 = 0
+        entropies = -np.einsum("ij,ij->i", probabilities, logs)
+        moment = self._transpose(lambda rows: self.targets[rows] - probabilities[rows])
+        fit = float(self._weighted(slice(None), entropies).sum()) / self.n_samples
+        return fit - 0.5 * float(np.vdot(moment, moment)) / self.weight_decay
+
+    def gradient(self, weights: np.ndarray) -> np.ndarray:
+        """∇L(W) (d, K)."""
+        return self.evaluate(weights).gradient
+
+    def gradient_at_zero(self) -> np.ndarray:
+        """∇L(0) (d, K)."""
+        return -self._transpose(lambda rows: self.target_deviations[rows])
+
+    @cached_property
+    def start_norm(self) -> float:
+        """‖∇L(0)‖_F."""
+        return frobenius_norm(self.gradient_at_zero())
+
+    def evaluate(self, weights: np.ndarray) -> Evaluation:
+        """Value, gradient with its rounding, and mean curvature at W (d, K), in one pass."""
+        n, k = self.n_samples, self.n_classes
+        sums, moment = self._sums(weights)
+        losses, squares, rounding = sums.tolist()
+        return Evaluation(
+            losses / n + 0.5 * self.weight_decay * float(np.vdot(weights, weights)),
+            moment / n + self.weight_decay * weights,
+            (1.0 - 1.0 / k - squares / n) / (k - 1),
+            self._rounding_of(rounding, weights),
+        )
+
+    def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray | None = None) -> float:
+        """Bound ‖computed ∇L(W) − ∇L(W)‖_F by the standard model of rounding.
+
+        With R = P − T the parts are, summed over rows i and each times ω_i:
+
+        * the inner products of XᵀΩR, length N, with R and T − 1/K rounded:  γ_{N+4} ‖x_i‖ ‖R_i‖,
+          and for weights, their rounding and that of their products, γ_8 ‖x_i‖ ‖R_i‖;
+        * logits, off by ‖δv_i‖ ≤ δ_i = γ_d ‖x_i‖ ‖W‖_F and underflow, through the softmax:
+          ‖x_i‖ min(√2, J_i δ_i), where J_i = min(½, 2 max_k p_k(1 − p_k) e^{2δ_i}) is the largest
+          norm of the softmax's Jacobian within δ_i of the computed logits (docs/objective.md);
+        * the softmax itself, errors of γ_K over the partition function 1/p_max in each class, and
+          of T − 1/K what is not small beside R, γ_2:  ‖x_i‖ γ_{K+8} (√K p_max + 2);
+
+        divided by N; γ_4 λ ‖W‖_F for the regularizer and the final sum; and underflow.
+
+        ``logits`` (N, K), where they are known, save half of the pass.
+        """
+        return self._rounding_of(float(self._sums(weights, logits)[0][2]), weights)
+
+    def hessian_product(self, probabilities: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """∇²L(W) applied to D (d, K), given P = softmax(XW) (N, K)."""
+        return self._curved(lambda rows, block: probabilities[rows], direction)
+
+    def certificate(self, weights: np.ndarray) -> Certificate:
+        """Certify W: gradient, rounding and Newton decrement in float64 from the weights alone.
+
+        The Newton decrement is computed when it is first read. Logits off by δ change the Hessian
+        by factors of e^{±2δ} at most, and the norm ‖·‖_{H⁻¹} by e^δ.
+
+        Raises
+        ------
+        InvalidFeatures, InvalidSetting
+            If W (d, K) has another shape, or an entry that is not finite.
+        """
+        shape = self.features.n_features, self.n_classes
+        weights = validation.check_weights(weights, shape)
+        _, gradient, curvature, rounding = self.evaluate(weights)
+
+        def decrement() -> float:
+            moved = float(self._logit_errors(self.counted_row_norm, weights))
+            if not moved < 1.0:  # no Hessian is known, and no local bound
+                return float("inf")
+            bound = self._newton_decrement(gradient, self._hessian(weights), curvature)
+            return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
+
+        size = frobenius_norm(gradient)
+        return Certificate(
+            gradient_norm=size,
+            gradient_rounding=rounding + 2.0 * gamma(gradient.size + 8) * size,
+            start_gradient_norm=self.start_norm,
+            decrement=decrement,
+            weight_decay=self.weight_decay,
+            max_row_norm=self.counted_row_norm,
+            logit_rounding=2.0 * gamma(self.features.n_features) * norm_bound(weights),
+        )
+
+    @property
+    def _block_length(self) -> int:
+        """Rows few enough for their x and logits to be small."""
+        return max(1, _STREAM_BYTES // (8 * max(self.features.n_features, self.n_classes)))
+
+    def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows and x (n, d)."""
+        return self.features.blocks(self._block_length)
+
+    def _added(self, sums: np.ndarray) -> np.ndarray:
+        """Sums over the rows of all processes, from those over the rows at hand, here all."""
+        return sums
+
+    def _weighted(self, rows: slice, values: np.ndarray) -> np.ndarray:
+        """ω_i times each of ``values`` (n, …)."""
+        if self.row_weights is None:
+            return values
+        return self.row_weights[rows].reshape(-1, *[1] * (values.ndim - 1)) * values
+
+    def _transpose(self, values: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """XᵀΩB/N (d, k) for B (N, k), read by slices of rows."""
+        out = np.zeros((self.features.n_features, self.n_classes))
+        for rows, block in self._blocks():
+            part = values(rows)
+            out += block.T @ self._weighted(rows, part)
+            release(part)
+        return self._added(out) / self.n_samples
+
+    def _sums(
+        self, weights: np.ndarray, logits: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over rows times ω: of CE − log K, ‖P_i − 1/K‖² and what rounding adds (3,), and
+        XᵀΩ(P − T) (d, K).
+        """
+        k, of_softmax = self.n_classes, gamma(self.n_classes + self.exponential_units)
+        total, moment = np.zeros(3), np.zeros((self.features.n_features, k))
+        for rows, block in self._blocks():
+            targets, norms = self.target_deviations[rows], self.row_norms[rows]
+            losses, deviations = _losses(
+                block @ weights if logits is None else logits[rows], targets
+            )
+            squares, top = np.einsum("ij,ij->i", deviations, deviations), deviations.max(axis=1)
+            top += 1.0 / k
+            deviations -= targets
+            release(targets)
+            residuals = np.sqrt(np.einsum("ij,ij->i", deviations, deviations))
+            errors = self._logit_errors(norms, weights)
+            # p(1 − p) is largest for the largest p, and 1 − p is known to γ_{K+8} only.
+            with np.errstate(over="ignore"):
+                jacobian = 2.0 * (top * (1.0 - top) + of_softmax) * np.exp(2.0 * errors)
+                moved = np.minimum(np.sqrt(2.0), np.minimum(0.5, jacobian) * errors)
+            rounding = self._of_rows * residuals + of_softmax * (np.sqrt(k) * top + 2.0) + moved
+            parts = losses, squares, norms * rounding
+            total += [self._weighted(rows, part).sum() for part in parts]
+            moment += block.T @ self._weighted(rows, deviations)
+        return self._added(total), self._added(moment)
+
+    def _rounding_of(self, total: float, weights: np.ndarray) -> float:
+        """``gradient_rounding`` from the sum over rows of what they add."""
+        rows = (1.0 + gamma(self.n_samples + self.n_classes + 48)) * total / self.n_samples
+        bound = rows + gamma(4) * self.weight_decay * norm_bound(weights) + self._underflow
+        return bound if np.isfinite(bound) else float("inf")
+
+    @property
+    def _of_rows(self) -> float:
+        """γ_{N+4} of a sum over rows; weights are within 6 units, and multiplied once: γ_8."""
+        return gamma(self.n_samples + 4) + (0.0 if self.row_weights is None else gamma(8))
+
+    @property
+    def _underflow(self) -> float:
+        """What underflow adds, in norm, to XᵀΩ(J(XW) or (P − T))/N + λW: a product in each of d K
+        entries and N sums; and, which enter with ‖x_i‖, d products in each logit, a row weight,
+        and its product with each class.
+        """
+        d, k = self.features.n_features, self.n_classes
+        return UNDERFLOW * d * float(np.sqrt(k)) * (4.0 + 3.0 * self.max_row_norm)
+
+    def _logit_errors(self, norms: np.ndarray | float, weights: np.ndarray) -> np.ndarray:
+        """δ: how far, in Euclidean norm, computed logits of rows with these norms may be off."""
+        d, k = self.features.n_features, self.n_classes
+        with np.errstate(over="ignore"):
+            return gamma(d) * norms * norm_bound(weights) + UNDERFLOW * d * np.sqrt(k)
+
+    def _curved(
+        self, predictions: Callable[[slice, np.ndarray], np.ndarray], direction: np.ndarray
+    ) -> np.ndarray:
+        """∇²L applied to D (d, K), where ``predictions`` of rows with these x are P (n, K)."""
+        out = np.zeros_like(direction)
+        for rows, block in self._blocks():
+            probabilities, change = predictions(rows, block), block @ direction
+            change -= np.einsum("ij,ij->i", probabilities, change)[:, None]
+            change *= probabilities
+            out += block.T @ self._weighted(rows, change)
+        return self._added(out) / self.n_samples + self.weight_decay * direction
+
+    def _hessian(self, weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Products with ∇²L(W); P is kept where targets of its size are, else computed again."""
+        if not self.features.is_mapped and isinstance(self.target_deviations, np.ndarray):
+            probabilities = softmax(self.logits(weights))
+            return lambda direction: self.hessian_product(probabilities, direction)
+        return lambda direction: self._curved(
+            lambda rows, block: softmax(block @ weights), direction
+        )
+
+    def _newton_decrement(
+        self,
+        gradient: np.ndarray,
+        product: Callable[[np.ndarray], np.ndarray],
+        curvature: float,
+    ) -> float:
+        """Bound ‖g‖_{H⁻¹}, H at the computed logits; ``curvature`` affects speed only.
+
+        Conjugate gradients make a direction D; for any D and its residual ρ = g − HD
+        ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, evaluated with one more product.
+        """
+        lam, longest = self.weight_decay, self.counted_row_norm
+        useful = np.sqrt(lam) / (np.sqrt(2.0) * longest) if longest else np.inf
+        precondition = self._preconditioner(curvature)
+        direction = np.zeros_like(gradient)
+        residual = gradient.copy()
+        scaled = precondition(residual)
+        search = scaled
+        rho = float(np.vdot(residual, scaled))
+        at_zero = best = norm_bound(gradient) / float(np.sqrt(lam))  # D = 0
+        kept = None
+        for _ in range(_CERTIFICATE_PRODUCTS):
+            curved = product(search)
+            along = float(np.vdot(search, curved))
+            if not along > 0.0 or rho == 0.0:
+                break
+            step = rho / along
+            direction += step * search
+            residual -= step * curved
+            lower = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
+            upper = np.sqrt(max(lower, 0.0) + float(np.vdot(residual, residual)) / lam)
+            if upper < best:
+                best, kept = float(upper), direction.copy()
+            # ``lower`` ≤ ν² grows with every product: past ``useful`` no local bound exists.
+            if lower >= useful**2:
+                return float("inf")
+            if best <= _DECREMENT_TIGHTNESS * np.sqrt(max(lower, 0.0)):
+                break
+            scaled = precondition(residual)
+            previous, rho = rho, float(np.vdot(residual, scaled))
+            search = scaled + (rho / previous) * search
+        if kept is None:
+            return at_zero
+        return min(at_zero, self._decrement_along(gradient, kept, product(kept)))
+
+    def _decrement_along(
+        self, gradient: np.ndarray, direction: np.ndarray, curved: np.ndarray
+    ) -> float:
+        """Bound ν by the direction D and the computed HD, whose rounding counts as residual.
+
+        Of HD = XᵀΩC/N + λD with rows C_i = J_i Dᵀx_i, ‖J_i‖ ≤ ½, the sum over rows costs γ_{N+4},
+        weights γ_8, Dᵀx_i γ_d; and p_k, known to γ_{K+8+746} of itself, J_i four times that
+        (docs/objective.md).
+        """
+        d, k = self.features.n_features, self.n_classes
+        units = 4.0 * gamma(k + self.exponential_units + _LEAST_EXPONENT)
+        units += self._of_rows + gamma(d)
+        size = norm_bound(direction)
+        error = (self.mean_square_norm * units + gamma(4) * self.weight_decay) * size
+        error += self._underflow
+        residual = gradient - curved
+        rest = norm_bound(residual)
+        square = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
+        square += gamma(d * k + 4) * (norm_bound(gradient) + rest) * size + d * k * UNDERFLOW
+        square += error * size
+        rest = (rest + error) / float(np.sqrt(self.weight_decay))
+        return (1.0 + gamma(16)) * float(np.sqrt(max(square, 0.0) + rest * rest))
+
+    def _preconditioner(self, curvature: float) -> Callable[[np.ndarray], np.ndarray]:
+        """(a XᵀΩX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
+        basis = self.spectrum.basis
+        scale = curvature * self.spectrum.eigenvalues / self.n_samples + self.weight_decay
+        correction = (1.0 / scale - 1.0 / self.weight_decay)[:, None]
+
+        def apply(residual: np.ndarray) -> np.ndarray:
+            return residual / self.weight_decay + basis @ (correction * (basis.T @ residual))
+
+        return apply
