@@ -8,7 +8,8 @@ steps, for gradients at base points are those of the features themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from gramlab.heads.rows import Rows
 from gramlab.rounding import frobenius_norm
 from gramlab.spectrum import Spectrum
 
-__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "made_once", "relative_shares"]
+__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "TrainingLogits", "relative_shares"]
 
 _HOST_WORK = 400_000  # N min(N, d) K; a pass of it takes less than a millisecond
 
@@ -43,18 +44,25 @@ def relative_shares(referee: SoftmaxObjective) -> np.ndarray:
     return weights[:, None] / n
 
 
-def made_once(referee: SoftmaxObjective, weights: np.ndarray) -> Callable[[], np.ndarray]:
-    """A function that makes XW (N, K), when it is first called."""
+@dataclass(eq=False)
+class TrainingLogits:
+    """XW (N, K), made when it is first called; a copy or a pickle takes along what is made."""
 
-    @cache
-    def logits() -> np.ndarray:
-        n, k = referee.n_samples, referee.n_classes
-        memory.check_memory(
-            3 * 8 * n * k, f"the predictions ({n} x {k} float64)", "predict blocks of rows instead"
-        )
-        return referee.logits(weights)
+    referee: SoftmaxObjective
+    weights: np.ndarray
+    made: np.ndarray | None = None
 
-    return logits
+    def __call__(self) -> np.ndarray:
+        """The logits."""
+        if self.made is None:
+            n, k = self.referee.n_samples, self.referee.n_classes
+            memory.check_memory(
+                3 * 8 * n * k,
+                f"the predictions ({n} x {k} float64)",
+                "predict blocks of rows instead",
+            )
+            self.made = self.referee.logits(self.weights)
+        return self.made
 
 
 class HostRows:
@@ -103,10 +111,6 @@ class HostRows:
     def outside(self, step: Array) -> np.ndarray:
         """Weights (K, d) from weights (K, r) in the coordinates."""
         return np.asarray(step, dtype=np.float64) @ self.basis.T
-
-    def logits(self, weights: np.ndarray) -> Callable[[], np.ndarray]:
-        """Makes XW (N, K) at ``weights`` (d, K), once, when it is first called."""
-        return made_once(self.referee, weights)
 
     def put(self, step: np.ndarray) -> np.ndarray:
         """A step (K, r) as the solver takes it."""

@@ -21,6 +21,7 @@ __all__ = ["SAFETY", "Refinement", "SolverOptions"]
 SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
 _FALL = 0.67  # of the gradient norm, that counts as progress
 _STALLED = 48  # float32 iterations without such a fall before the base point moves
+_DEEP = 1e-4  # share of the base point's norm below which float32 that stands still is at its floor
 _PATIENCE = 200  # the same in float64, which moves it only to see whether it is at its floor
 _SETTLED = 2e-2  # gradient norm, of the start, from which predictions change slowly
 _AGAIN = 0.1  # fall of the norm since a class metric was made, from which it is made anew
@@ -150,6 +151,8 @@ class Refinement:
         while True:
             norm = float(self.state.norm)
             self._report(norm)
+            if narrow and norm < _DEEP * self.norm:
+                patience = 1
             left = min(self.rows.chunk, int(self.options.max_passes - self.passes - 1.0))
             if norm <= goal or since >= patience or left < 1 or bool(self.state.halted):
                 return

@@ -14,7 +14,7 @@ import numpy as np
 from gramlab import device, errors
 from gramlab.features import Features
 from gramlab.heads.arrays import Array
-from gramlab.heads.carriers import MakeLoss, made_once, relative_shares
+from gramlab.heads.carriers import MakeLoss, relative_shares
 from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.objective import Objective
 from gramlab.heads.preconditioner import metric_bytes
@@ -139,10 +139,6 @@ class ResidentRows:
     def put(self, step: Array) -> jax.Array:
         """A step (K, r) as the solver takes it."""
         return jnp.asarray(step, self.dtype)
-
-    def logits(self, weights: np.ndarray) -> Callable[[], np.ndarray]:
-        """Makes XW (N, K) at ``weights`` (d, K), once, when it is first called."""
-        return made_once(self.referee, weights)
 
     # ---- Where rows, shares and targets are ------------------------------------------------------
 

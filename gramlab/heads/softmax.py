@@ -6,13 +6,14 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.heads.carriers import FileRows, HostRows, is_small
+from gramlab.heads.carriers import FileRows, HostRows, TrainingLogits, is_small
 from gramlab.heads.fit import Fit, SolveStats, as_features
 from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
@@ -195,7 +196,6 @@ class SoftmaxHead:
                 uniform, polish = referee.start_norm == 0.0, ""
                 outcome, gap = ("converged", 0.0) if uniform else ("float64 floor", 1.0)
             weights = np.ascontiguousarray(run.weights.T)
-            logits = rows.logits(weights)
         stats = SolveStats(
             method=method,
             result=outcome,
@@ -204,10 +204,11 @@ class SoftmaxHead:
             iterations=run.iterations,
             polish=polish,
         )
+        logits = TrainingLogits(referee, weights)
         return Fit(
             weights=weights,
-            deviations=cast("Any", lambda: softmax_deviations(logits())),
-            probabilities=cast("Any", lambda: softmax(logits())),
+            deviations=cast("Any", partial(_made, softmax_deviations, logits)),
+            probabilities=cast("Any", partial(_made, softmax, logits)),
             link=softmax,
             weight_decay=self.weight_decay,
             stats=stats,
@@ -233,6 +234,10 @@ class SoftmaxHead:
             outcome = run.to(target)
             if outcome != "converged":
                 return outcome
+
+
+def _made(link: Callable[[np.ndarray], np.ndarray], logits: TrainingLogits) -> np.ndarray:
+    return link(logits())
 
 
 def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
