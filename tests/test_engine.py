@@ -6,6 +6,8 @@ their bounds. Every identity has its planted wrong: the same change, done to one
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 import gramlab
 from gramlab import device
+from gramlab.errors import NotConvergedWarning
 from gramlab.heads import carriers
 from gramlab.heads.loss import CrossEntropy, GeneralizedCrossEntropy
 from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
@@ -433,3 +436,50 @@ def test_the_other_loss_is_its_gradient(q):
     assert np.abs(loss.change(v, 1) + loss.residuals(0 * v, 1) - slopes).max() <= 1e-14
     other = loss._replace(q=loss.q * 0.9).residuals(v, 1)  # planted: another exponent
     assert np.abs(other - slopes).max() > 1e-4
+
+
+@pytest.mark.parametrize("apart", [1e-12, 1e-10, 1e-8])
+def test_a_gradient_that_cancels_is_known_in_float64(apart):
+    """Rows repeated under every label: float32 sees rounding where the first gradient should be."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.standard_normal((1500, 50)), 4, axis=0)
+    x += apart * rng.standard_normal(x.shape)
+    labels = np.arange(6000) % 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotConvergedWarning)
+        fit = gramlab.SoftmaxHead(10.0).fit(x, gramlab.one_hot(labels, 4))
+    assert not fit.stats.converged or fit.certificate.relative_gap <= 1e-8
+    assert apart < 1e-11 or fit.stats.converged
+    moments = x.astype(np.float32).T @ (gramlab.one_hot(labels, 4) - 0.25).astype(np.float32)
+    known = fit.certificate.start_gradient_norm  # planted: float32's own
+    assert np.linalg.norm(moments) / 6000 > 1.5 * known or apart > 1e-9
+
+
+def test_a_line_search_does_not_go_in_a_circle():
+    """Newton's steps between two lengths alone once came back to where they were, to the end."""
+    x = np.random.default_rng(15).normal(size=(64, 100))
+    weights = np.r_[1e8, np.ones(63)]
+    head = gramlab.SoftmaxHead(1e-5, tolerance=1e-12, sample_weight=weights)
+    fit = head.fit(x, gramlab.one_hot(np.arange(64) % 4, 4))
+    assert fit.stats.converged
+    assert fit.certificate.relative_gap <= 1e-12
+
+
+def test_base_probabilities_keep_the_digits_of_rare_classes():
+    v = np.array([[0.0, -30.0, -45.0, -100.0]])
+    _, loss = CrossEntropy.at(v, 0.0 * v)
+    exact = np.exp(v) / np.exp(v).sum()
+    assert np.abs(loss.probabilities / exact - 1).max() <= 1e-14
+    planted = softmax_deviations(v) + 0.25
+    assert np.abs(planted / exact - 1).max() > 0.9
+    takes_over = loss.change(np.array([[0.0, 0.0, 0.0, 200.0]]), 1)
+    assert np.abs(takes_over - (np.array([[0.0, 0.0, 0.0, 1.0]]) - exact)).max() <= 1e-14
+
+
+def test_a_fit_is_the_same_after_a_pickle():
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    fit = gramlab.SoftmaxHead(1e-3).fit(x, gramlab.one_hot(np.arange(30) % 2, 2))
+    bound = fit.certificate.weights_bound
+    again = pickle.loads(pickle.dumps(fit))
+    assert np.array_equal(again.probabilities, fit.probabilities)
+    assert again.certificate.weights_bound == bound

@@ -78,6 +78,7 @@ class HostRows:
 
     dtype: Any = np.float64
     class_metric = False
+    cancelled = False
     context = staticmethod(partial(np.errstate, all="ignore"))  # what overflows is seen as too long
     one_call = True  # of the solver, which then makes its metrics itself
     chunk = 200  # iterations between two looks at progress

@@ -226,6 +226,8 @@ class _MadeOnce:
         self.name = name
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
         value = instance.__dict__[self.name]
         if callable(value):
             value = instance.__dict__[self.name] = value()

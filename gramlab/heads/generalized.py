@@ -19,7 +19,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -121,10 +121,11 @@ class GeneralizedCrossEntropy:
     def value(self, weights: np.ndarray) -> float:
         """L_q(W; T)."""
         total = 0.0
-        for _, targets, logs in self._blocks(weights):
-            # (1 − p^q)/q without cancellation, down to the cross entropy's −log p at q → 0.
-            total -= float(np.vdot(targets, np.expm1(self.q * logs))) / self.q
-        square = float(np.vdot(weights, weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # weights whose loss overflows
+            for _, targets, logs in self._blocks(weights):
+                # (1 − p^q)/q without cancellation, down to the cross entropy's −log p at q → 0.
+                total -= float(np.vdot(targets, np.expm1(self.q * logs))) / self.q
+            square = float(np.vdot(weights, weights))
         return total / self.n_samples + 0.5 * self.weight_decay * square
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
@@ -282,7 +283,7 @@ class GeneralizedCrossEntropyHead:
             weight_decay=self.weight_decay,
             stats=stats,
             certify=refuse_certificate,
-            training_logits=lambda: problem.logits(weights),
+            training_logits=partial(problem.logits, weights),
             problem=problem,
             begun_at=begun,
         )

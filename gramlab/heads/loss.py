@@ -34,14 +34,15 @@ class CrossEntropy(NamedTuple):
     @classmethod
     def at(cls, logits: Array, deviations: Array) -> tuple[Array, CrossEntropy]:
         """Residual (N, K) and loss at base logits, for targets T − 1/K (N, K)."""
-        p = softmax_deviations(logits)
-        return p - deviations, cls(p + 1.0 / p.shape[1])
+        e = namespace(logits).exp(logits - logits.max(axis=1, keepdims=True))
+        # Deviations have lost the digits of small probabilities.
+        return softmax_deviations(logits) - deviations, cls(e / e.sum(axis=1, keepdims=True))
 
     def change(self, u: Array, axis: int) -> Array:
         """ρ(v₀ + u) − ρ(v₀), with small relative error however small u is."""
         xp, p = namespace(u), self.probabilities
-        e = xp.expm1(u - u.max(axis=axis, keepdims=True))
-        factor = e + 1.0
+        shifted = u - u.max(axis=axis, keepdims=True)
+        e, factor = xp.expm1(shifted), xp.exp(shifted)  # each without the other's lost digits
         partition = (p * factor).sum(axis=axis, keepdims=True)
         mean = (p * e).sum(axis=axis, keepdims=True)
         # Where a class that was nearly impossible takes over, the change is as large as P itself
@@ -62,6 +63,7 @@ class GeneralizedCrossEntropy(NamedTuple):
     q: Array  # one for each row
 
     convex = False
+    decrease = 1e-4  # of the slope, that a step has to realize (Armijo)
     slope_ratio = 0.9
     float32_fall = 2e-4  # differences of residuals lose digits
 

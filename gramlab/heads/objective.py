@@ -22,8 +22,6 @@ from gramlab.heads.rows import Rows
 
 __all__ = ["Look", "Objective", "Ray", "StreamedObjective"]
 
-_DECREASE = 1e-4  # of the slope that a step has to realize where the loss is not convex (Armijo)
-
 
 class Look(NamedTuple):
     """What a line search sees at one step length τ."""
@@ -113,7 +111,7 @@ class Objective(NamedTuple):
                 long = ~(found <= -loss.slope_ratio * slope)
             else:
                 slack = 8.0 * np.finfo(np.float64).eps * abs(begun)
-                long = ~(value(tau, u) <= begun + slack + _DECREASE * tau * slope)
+                long = ~(value(tau, u) <= begun + slack + loss.decrease * tau * slope)
             return Look(found, long, change)
 
         def curvature(tau: Array, look: Look) -> Array:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -278,13 +278,7 @@ class SoftmaxObjective:
         weights = validation.check_weights(weights, shape)
         _, gradient, curvature, rounding = self.evaluate(weights)
 
-        def decrement() -> float:
-            moved = float(self._logit_errors(self.counted_row_norm, weights))
-            if not moved < 1.0:  # no Hessian is known, and no local bound
-                return float("inf")
-            bound = self._newton_decrement(gradient, self._hessian(weights), curvature)
-            return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
-
+        decrement = partial(self._decrement, weights, gradient, curvature, rounding)
         size = frobenius_norm(gradient)
         return Certificate(
             gradient_norm=size,
@@ -295,6 +289,16 @@ class SoftmaxObjective:
             max_row_norm=self.counted_row_norm,
             logit_rounding=2.0 * gamma(self.features.n_features) * norm_bound(weights),
         )
+
+    def _decrement(
+        self, weights: np.ndarray, gradient: np.ndarray, curvature: float, rounding: float
+    ) -> float:
+        """Bound on ‖g‖_{H⁻¹} at W, of the true gradient and Hessian."""
+        moved = float(self._logit_errors(self.counted_row_norm, weights))
+        if not moved < 1.0:  # no Hessian is known, and no local bound
+            return float("inf")
+        bound = self._newton_decrement(gradient, self._hessian(weights), curvature)
+        return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
 
     @property
     def _block_length(self) -> int:

@@ -26,7 +26,6 @@ _PATIENCE = 200  # the same in float64, which moves it only to see whether it is
 _SETTLED = 2e-2  # gradient norm, of the start, from which predictions change slowly
 _AGAIN = 0.1  # fall of the norm since a class metric was made, from which it is made anew
 _PRICE = 120.0  # passes that a class metric costs, times its rows of a class over N
-_RANGE = 1e-25, 1e25  # of a gradient norm that float32 can hold with room to spare
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ class Refinement:
         self.passes, self.iterations = 0.5, 0
         self.weights = np.zeros(rows.shape)
         self.norm, around = rows.at_zero()
-        if rows.dtype == np.float32 and not _RANGE[0] < self.norm < _RANGE[1]:
+        narrow = np.finfo(np.float32)
+        roomy = 1e12 * narrow.tiny < self.norm < 1e-12 * narrow.max
+        if rows.dtype == np.float32 and not roomy:
             rows.widen()
             self.norm, around = rows.at_zero()
         self.start_norm = self.norm

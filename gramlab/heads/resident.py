@@ -26,6 +26,7 @@ from gramlab.targets import OneHotRows
 __all__ = ["Basis", "ResidentRows", "bytes_needed", "padded", "rotated"]
 
 _BYTES = 16, 60  # of each feature and each logit, what is made on the way included
+_CANCELLED = 1e-3  # of the features' scale: a gradient below it needs float64
 _BLOCK_BYTES = 64_000_000  # of the float64 arrays of rows that are evaluated at once
 _SAVED = 2.5  # passes that an eigenbasis saves, times the root of mean‖x‖²/(Kλ)
 _RANGE = 1e-12, 1e12  # of the largest feature: float32 squares and sums stay in range
@@ -71,6 +72,7 @@ class ResidentRows:
     """
 
     class_metric = True  # where it pays
+    cancelled = False  # whether the gradient at W = 0 is small beside what it sums up
     context = staticmethod(device.float64)  # to solve in
 
     def __init__(self, referee: SoftmaxObjective, loss: MakeLoss) -> None:
@@ -83,6 +85,7 @@ class ResidentRows:
         self.one_call = 4.0 * len(self.x) * d * k <= _SMALL_WORK
         self.chunk = 200 if self.one_call else 8
         largest, trace = map(float, _sizes(self._narrow(), self.share))
+        self.scale = math.sqrt(trace)
         usable = _RANGE[0] < largest < _RANGE[1] and self.weight_decay > 1e-25
         self.dtype: Any = np.float32 if usable else np.float64
         # An eigenbasis is a Gram matrix, its factors and a rotation, in units of a pass of 4NdK.
@@ -114,7 +117,11 @@ class ResidentRows:
         if self.dtype == np.float64 or self.loss != CrossEntropy.at:
             return self.at(np.zeros(self.shape))
         given = self._narrow(), self.share, self.targets
-        return self._around(*_at_zero(*given, k=self.shape[0], axis=self.rows.axis))
+        found = _at_zero(*given, k=self.shape[0], axis=self.rows.axis)
+        if float(found[1]) < _CANCELLED * self.scale:  # rounding, for all that float32 knows
+            self.cancelled = True
+            return self.referee.start_norm, self.at(np.zeros(self.shape))[1]
+        return self._around(*found)
 
     def _form(self) -> dict[str, Any]:
         return {"dtype": np.dtype(self.dtype).name, "axis": self.rows.axis}
@@ -138,7 +145,8 @@ class ResidentRows:
 
     def put(self, step: Array) -> jax.Array:
         """A step (K, r) as the solver takes it."""
-        return jnp.asarray(step, self.dtype)
+        with np.errstate(over="ignore"):  # infinite steps are seen as too long
+            return jnp.asarray(step, self.dtype)
 
     # ---- Where rows, shares and targets are ------------------------------------------------------
 

@@ -18,6 +18,7 @@ from gramlab.heads.fit import Fit, SolveStats, as_features
 from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
+from gramlab.rounding import frobenius_norm
 from gramlab.row_weights import relative_weights
 from gramlab.sharded import ShardedFeatures
 from gramlab.targets import OneHotRows, Targets, target_rows
@@ -191,6 +192,10 @@ class SoftmaxHead:
                 outcome = run.to(SAFETY * math.sqrt(self.tolerance) * run.start_norm)
                 polish = self._polish(referee, run) if outcome == "converged" else ""
                 gap = relative_gap(run.norm, run.start_norm)
+                if rows.cancelled and outcome == "converged":  # within rounding of the referee's
+                    norm = frobenius_norm(referee.gradient(run.weights.T))
+                    gap = relative_gap(norm, run.start_norm)
+                    outcome = "converged" if gap <= self.tolerance else "float64 floor"
             else:
                 # Uniform targets have the optimum W = 0; those that are almost so, an unknown one.
                 uniform, polish = referee.start_norm == 0.0, ""

@@ -17,8 +17,6 @@ from gramlab.heads.preconditioner import Preconditioner, scalar
 
 __all__ = ["State", "advance", "begin", "line_search", "move", "rebase"]
 
-_LOOKS = 25  # at most along one ray
-
 
 class State(NamedTuple):
     """Where the iteration stands, relative to the base point."""
@@ -31,7 +29,7 @@ class State(NamedTuple):
     differences: Array  # (pairs, K, r) past changes of the gradient
     inverses: Array  # (pairs,) 1/⟨step, difference⟩; 0 marks an empty slot
     iterations: Array  # pairs ever stored; slot = iterations mod pairs
-    halted: Array  # whether the last ray led nowhere
+    halted: Array  # whether the last line search did not end by itself
 
 
 def begin(objective: Objective | StreamedObjective, pairs: int) -> State:
@@ -68,17 +66,18 @@ def rebase(objective: Objective | StreamedObjective, state: State) -> State:
     )
 
 
-def line_search(ray: Any, ratio: float, xp: Any) -> tuple[Array, Any]:
+def line_search(ray: Any, ratio: float, xp: Any, looks: int = 25) -> tuple[Array, Any, Array]:
     """A step length τ > 0 at which the slope has fallen to ``ratio`` of its start, and its look.
 
-    Newton's method between lengths known to be too short and too long; 0 where all looks were too
-    long.
+    Newton's method between lengths known to be too short and too long, and every third time their
+    middle: Newton's steps alone can go in a circle. After ``looks`` of them it is the longest one
+    known to be too short, 0 where there is none, and the third value says so.
     """
     short = ratio * ray.slope  # negative
 
     def unfinished(carry):
         _, _, _, look, count = carry
-        return (look.long | (look.slope < short)) & (count < _LOOKS)
+        return (look.long | (look.slope < short)) & (count < looks)
 
     def refine(carry):
         tau, low, high, look, count = carry
@@ -86,13 +85,15 @@ def line_search(ray: Any, ratio: float, xp: Any) -> tuple[Array, Any]:
         high = xp.where(look.long, tau, high)
         newton = tau - look.slope / ray.curvature(tau, look)
         middle = xp.where(xp.isfinite(high), 0.5 * (low + high), 2.0 * tau)
-        tau = xp.where((newton > low) & (newton < high), newton, middle)
+        good = (newton > low) & (newton < high) & (count % 3 < 2)
+        tau = xp.where(good, newton, middle)
+        tau = xp.where(count + 1 < looks, tau, low)
         return tau, low, high, ray.look(tau), count + 1
 
     one = xp.ones((), ray.slope.dtype)
     carry = (one, 0.0 * one, np.inf * one, ray.look(one), 0)
-    tau, _, _, look, _ = while_loop(unfinished, refine, carry, xp)
-    return tau, look
+    tau, _, _, look, count = while_loop(unfinished, refine, carry, xp)
+    return tau, look, count >= looks
 
 
 def move(objective: Objective | StreamedObjective, state: State, direction: Array) -> State:
@@ -103,14 +104,14 @@ def move(objective: Objective | StreamedObjective, state: State, direction: Arra
 def _move(objective: Any, state: State, direction: Array) -> State:
     xp = namespace(direction)
     ray = objective.along(state.seen, state.step, state.gradient, direction)
-    tau, look = line_search(ray, objective.slope_ratio, xp)
+    tau, look, halted = line_search(ray, objective.slope_ratio, xp)
     seen, gradient = ray.land(tau, look)
     return state._replace(
         step=state.step + tau * direction,
         seen=seen,
         gradient=gradient,
         norm=xp.linalg.norm(gradient),
-        halted=look.long,
+        halted=halted,
     )
 
 
