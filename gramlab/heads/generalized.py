@@ -297,7 +297,7 @@ class GeneralizedCrossEntropyHead:
         kind: Any = HostRows
         if not is_small(problem.features, problem.n_classes):
             from gramlab.heads.resident import ResidentRows as kind
-        options = SolverOptions(self.tolerance, self.max_passes, self.progress)
+        options = SolverOptions(self.max_passes, self.progress)
         with kind.context():
             rows = kind(problem, _AtLogits(self.q))
             run = Refinement(rows, options, None if begun is None else begun.T)

@@ -34,8 +34,6 @@ class SolverOptions:
 
     Attributes
     ----------
-    tolerance
-        ‖g‖²/‖g(0)‖² to reach.
     max_passes
         Passes over the rows after which to give up.
     progress
@@ -44,7 +42,6 @@ class SolverOptions:
         Of the quasi-Newton memory.
     """
 
-    tolerance: float = 1e-8
     max_passes: int = 20_000
     progress: Callable[[float, float], None] | None = None
     pairs: int = 10

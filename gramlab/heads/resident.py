@@ -1,4 +1,8 @@
-"""Rows on a device, or spread over devices and processes (JAX)."""
+"""Rows on a device (JAX): in float64 at base points, in float32 between them while that helps.
+
+Where weight decay dominates the features' curvature, no eigenbasis pays its price, and the
+coordinates are the features as they are.
+"""
 
 from __future__ import annotations
 
@@ -101,8 +105,8 @@ class ResidentRows:
         NotEnoughMemory
             If what that takes beside the rest does not fit.
         """
-        (k, d), n = self.shape, len(self.x)
-        if shortage := device.shortage(8 * n * (min(n, d) + 8 * k)):
+        (k, d), n = self.shape, len(self.x) // self.x.sharding.num_devices
+        if shortage := device.shortage(8 * n * (min(len(self.x), d) + 8 * k)):
             raise errors.NotEnoughMemory(f"corrections in float64: {shortage}")
         self.dtype = np.float64
         self.rows, self.basis = self._coordinates(easy=False)

@@ -1,9 +1,4 @@
-"""Where the rows are: their two products in the solver, and what is evaluated in float64.
-
-Coordinates z with X = Z Vᵀ make the linearized Hessian diagonal. Where weight decay dominates the
-features' curvature, the features as they are do as well and nothing is factorized. The basis only
-shapes steps: gradients at base points are those of the features themselves, in float64.
-"""
+"""The two products of a pass, Z·D and Zᵀ·B, laid out for what they are computed on."""
 
 from __future__ import annotations
 

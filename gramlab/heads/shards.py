@@ -27,6 +27,10 @@ class ShardedRows(ResidentRows):
     features: Any
     class_metric = False  # any shard may hold the largest curvatures: all would have to be gathered
 
+    def widen(self) -> None:
+        """Go on in float64, in all processes or in none."""
+        together(super().widen)
+
     def _rows(self) -> tuple[jax.Array, int]:
         return self.features.x, 1
 

@@ -177,14 +177,14 @@ class SoftmaxHead:
         try:
             return self._solved_by(kind, method, referee, start)
         except errors.NotEnoughMemory as shortage:
-            if kind is FileRows:
+            if kind is FileRows or isinstance(referee.features, ShardedFeatures):
                 raise
             return self._solved_by(FileRows, f"{_READ} ({shortage})", referee, start)
 
     def _solved_by(
         self, kind: Any, method: str, referee: SoftmaxObjective, start: np.ndarray | None
     ) -> Fit:
-        options = SolverOptions(self.tolerance, self.max_passes, self.progress)
+        options = SolverOptions(self.max_passes, self.progress)
         with kind.context():
             rows = kind(referee, CrossEntropy.at)
             run = Refinement(rows, options, None if start is None else start.T)
