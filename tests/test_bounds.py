@@ -22,6 +22,7 @@ from gramlab.comparison import certify_predictions
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead, ridge_gradient
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
+from gramlab.heads.newton_decrement import bound_along
 from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.heads.sgd import PublishedSgdHead
 from gramlab.heads.sharded import sharded_objective
@@ -185,7 +186,7 @@ def test_rounding_of_a_hessian_product_counts_as_residual():
     granted = gamma(2 + 4) + gamma(2) + 4 * gamma(2 + 754) + gamma(4) * lam
     gradient = (lam + 0.9 * granted) * direction
     truth = np.linalg.norm(gradient) / math.sqrt(lam)
-    said = objective._decrement_along(gradient, direction, curved=gradient)
+    said = bound_along(objective, gradient, direction, curved=gradient)
     assert truth <= said <= 1.1 * truth
 
 

@@ -91,7 +91,7 @@ def solve(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "compiled":
             patch.setattr(carriers, "_HOST_WORK", 0)
-        patch.setattr("gramlab.heads.referee._STREAM_BYTES", 2000)
+        patch.setattr("gramlab.heads.problem._STREAM_BYTES", 2000)
         yield fit
 
 

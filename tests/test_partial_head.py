@@ -48,7 +48,7 @@ def complex_step(function, weights):
 
 def loss(features, targets, weight_decay=1e-2, q=0.7):
     deviations = targets - 1.0 / targets.shape[1]
-    return GeneralizedCrossEntropy(features, deviations, weight_decay, q)
+    return GeneralizedCrossEntropy(features, deviations, weight_decay, q=q)
 
 
 def sizes(features, weights):
@@ -129,7 +129,7 @@ def test_a_fit_is_stationary_and_below_its_start(seed, weight_decay, warm):
     start = np.random.default_rng(seed).standard_normal((5, 3)) if warm else None
     fit = GeneralizedCrossEntropyHead(weight_decay, tolerance=1e-10).fit(features, targets, start)
     assert np.abs(fit.problem.targets - targets).max() <= gamma(4)
-    referee = GeneralizedCrossEntropy(features, fit.problem.target_deviations, weight_decay, 0.7)
+    referee = GeneralizedCrossEntropy(features, fit.problem.target_deviations, weight_decay, q=0.7)
     assert fit.stats.converged
     assert fit.start == ("given weights" if warm else "zero")
     assert fit.gradient_norm == np.linalg.norm(referee.gradient(fit.weights))

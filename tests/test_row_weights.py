@@ -34,6 +34,7 @@ from gramlab.heads.closed_form import (
     closed_form_error,
     ridge_gradient,
 )
+from gramlab.heads.newton_decrement import bound_along
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.sharded import sharded_objective
 from gramlab.heads.softmax import SoftmaxHead
@@ -170,7 +171,7 @@ def test_blocks_of_rows_add_up_to_the_whole(kind, weighted, tmp_path, monkeypatc
     whole = SoftmaxObjective(features, given, 1e-3, rows)
     expected, certificate = whole.evaluate(w), whole.certificate(w / 100)
     _ = certificate.newton_decrement
-    monkeypatch.setattr("gramlab.heads.referee._STREAM_BYTES", 1000)
+    monkeypatch.setattr("gramlab.heads.problem._STREAM_BYTES", 1000)
     for blockwise in (whole, SoftmaxObjective(mapped, given, 1e-3, rows)):
         found = blockwise.evaluate(w)
         assert found.value == pytest.approx(expected.value, rel=1e-13)
@@ -335,10 +336,10 @@ def test_rounding_of_a_hessian_product_counts_by_weight():
     units = gamma(2 + 4) + gamma(7) + gamma(2) + 4 * gamma(2 + 754)
     gradient = (lam + mean_square * units + gamma(4) * lam) * direction
     truth = np.linalg.norm(gradient) / math.sqrt(lam)
-    assert truth <= own._decrement_along(gradient, direction, curved=gradient) <= 1.1 * truth
+    assert truth <= bound_along(own, gradient, direction, curved=gradient) <= 1.1 * truth
     # Planted: equal weights, or weights that are exact, do not cover it.
     plain = replace(own, row_weights=None)
-    assert plain._decrement_along(gradient, direction, curved=gradient) < truth
+    assert bound_along(plain, gradient, direction, curved=gradient) < truth
 
 
 # ---- the closed forms

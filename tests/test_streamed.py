@@ -40,7 +40,7 @@ def some_features(n=300, d=12, k=4, dtype=np.float32, test=True) -> Features:
 def small_blocks(monkeypatch):
     monkeypatch.setattr(features_module, "_MAPPED_BLOCK_BYTES", 1000)
     monkeypatch.setattr("gramlab.validation._MAPPED_BLOCK_ELEMENTS", 50)
-    monkeypatch.setattr("gramlab.heads.referee._STREAM_BYTES", 1000)
+    monkeypatch.setattr("gramlab.heads.problem._STREAM_BYTES", 1000)
     monkeypatch.setattr(cache, "_WRITE_BYTES", 100)
 
 

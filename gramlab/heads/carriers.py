@@ -8,13 +8,11 @@ steps, for gradients at base points are those of the features themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gramlab import memory
 from gramlab.features import Features
 from gramlab.heads.arrays import Array
 from gramlab.heads.loss import Loss
@@ -24,7 +22,7 @@ from gramlab.heads.rows import Rows
 from gramlab.rounding import frobenius_norm
 from gramlab.spectrum import Spectrum
 
-__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "TrainingLogits", "relative_shares"]
+__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "relative_shares"]
 
 _HOST_WORK = 400_000  # N min(N, d) K; a pass of it takes less than a millisecond
 
@@ -42,27 +40,6 @@ def relative_shares(referee: SoftmaxObjective) -> np.ndarray:
     n = referee.n_samples
     weights = np.ones(n) if referee.row_weights is None else referee.row_weights
     return weights[:, None] / n
-
-
-@dataclass(eq=False)
-class TrainingLogits:
-    """XW (N, K), made when it is first called; a copy or a pickle takes along what is made."""
-
-    referee: SoftmaxObjective
-    weights: np.ndarray
-    made: np.ndarray | None = None
-
-    def __call__(self) -> np.ndarray:
-        """The logits."""
-        if self.made is None:
-            n, k = self.referee.n_samples, self.referee.n_classes
-            memory.check_memory(
-                3 * 8 * n * k,
-                f"the predictions ({n} x {k} float64)",
-                "predict blocks of rows instead",
-            )
-            self.made = self.referee.logits(self.weights)
-        return self.made
 
 
 class HostRows:

@@ -6,15 +6,16 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from gramlab import errors, validation
+from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
+from gramlab.heads.problem import Problem
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows, Targets
 
@@ -62,6 +63,31 @@ class SolveStats:
         return self.result == "converged"
 
 
+@dataclass(eq=False)
+class _TrainingLogits:
+    """XW (N, K), made when it is first called; a copy or a pickle takes along what is made."""
+
+    problem: Problem
+    weights: np.ndarray
+    made: np.ndarray | None = None
+
+    def __call__(self) -> np.ndarray:
+        """The logits."""
+        if self.made is None:
+            n, k = self.problem.n_samples, self.problem.n_classes
+            memory.check_memory(
+                3 * 8 * n * k,
+                f"the predictions ({n} x {k} float64)",
+                "predict blocks of rows instead",
+            )
+            self.made = self.problem.logits(self.weights)
+        return self.made
+
+
+def _made(link: Callable[[np.ndarray], np.ndarray], logits: _TrainingLogits) -> np.ndarray:
+    return link(logits())
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A fitted head on N rows, d features, K classes.
@@ -107,6 +133,28 @@ class Fit:
     training_logits: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     loss: SoftmaxObjective | None = field(default=None, repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, problem: Any, weights: np.ndarray, stats: SolveStats, /, **more: Any) -> Self:
+        """Softmax fit at W (d, K) on the rows of a ``Problem`` that can certify weights, or refuse.
+
+        Predictions are made when they are first read; ``more`` are fields of subclasses.
+        """
+        logits: Any = _TrainingLogits(problem, weights)
+        made: Any = [partial(_made, link, logits) for link in (softmax_deviations, softmax)]
+        return cls(
+            weights=weights,
+            deviations=made[0],
+            probabilities=made[1],
+            link=softmax,
+            weight_decay=problem.weight_decay,
+            stats=stats,
+            certify=problem.certificate,
+            training_logits=logits,
+            loss=problem if isinstance(problem, SoftmaxObjective) else None,
+            row_weights=problem.row_weights,
+            **more,
+        )
 
     @property
     def labels(self) -> np.ndarray:

@@ -19,18 +19,17 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.carriers import HostRows, is_small
 from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
 from gramlab.heads.loss import GeneralizedCrossEntropy as _Loss
-from gramlab.heads.referee import softmax, softmax_deviations
+from gramlab.heads.problem import Problem
 from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
 from gramlab.rounding import gamma
 from gramlab.targets import OneHotRows, Targets, target_deviations
@@ -40,7 +39,6 @@ __all__ = [
     "GeneralizedCrossEntropyHead",
     "LocalFit",
     "check_exponent",
-    "refuse_certificate",
 ]
 
 
@@ -61,88 +59,54 @@ def check_exponent(q: object) -> float:
     return number
 
 
-def refuse_certificate(weights: np.ndarray) -> NoReturn:
-    """Say why weights of a non-convex objective have no certificate.
-
-    Raises
-    ------
-    NoCertificate
-        Always.
-    """
-    raise errors.NoCertificate(
-        "there is no certificate: the generalized cross entropy is not convex, so its gradient "
-        "bounds no distance to a global optimum; read gradient_norm, relative_gradient_norm, "
-        "objective and start instead, or fit the same targets with SoftmaxHead"
-    )
-
-
 @dataclass(frozen=True, eq=False)
-class GeneralizedCrossEntropy:
-    """L_q(·; T) on one feature matrix.
+class GeneralizedCrossEntropy(Problem):
+    """L_q(·; T) on one feature matrix (see ``Problem``).
 
     Attributes
     ----------
-    features
-        Training rows x (N, d).
-    target_deviations : (N, K)
-        T − 1/K.
-    weight_decay
-        λ > 0.
     q
         Exponent in (0, 1].
     """
 
-    features: Features
-    target_deviations: np.ndarray
-    weight_decay: float
-    q: float
-
-    row_weights = None
-
-    @property
-    def n_samples(self) -> int:
-        """N."""
-        return self.features.n_samples
-
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        return self.target_deviations.shape[1]
-
-    @cached_property
-    def targets(self) -> np.ndarray:
-        """T (N, K); deviations of one-hot rows carry a rounding that would make zeros negative."""
-        return np.maximum(self.target_deviations + 1.0 / self.n_classes, 0.0)
-
-    def logits(self, weights: np.ndarray) -> np.ndarray:
-        """XW (N, K)."""
-        return self.features.as_float64() @ weights
+    q: float = field(kw_only=True)
 
     def value(self, weights: np.ndarray) -> float:
         """L_q(W; T)."""
-        total = 0.0
         with np.errstate(over="ignore", invalid="ignore"):  # weights whose loss overflows
-            for _, targets, logs in self._blocks(weights):
-                # (1 − p^q)/q without cancellation, down to the cross entropy's −log p at q → 0.
-                total -= float(np.vdot(targets, np.expm1(self.q * logs))) / self.q
+            total = sum(float(values.sum()) for _, _, values in self._evaluated(weights))
             square = float(np.vdot(weights, weights))
         return total / self.n_samples + 0.5 * self.weight_decay * square
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
         """∇L_q(W) (d, K)."""
         out = np.zeros(weights.shape)
-        for block, targets, logs in self._blocks(weights):
-            pulls = targets * np.exp(self.q * logs)
-            out += block.T @ (np.exp(logs) * pulls.sum(axis=1, keepdims=True) - pulls)
+        for block, residual, _ in self._evaluated(weights):
+            out += block.T @ residual
         return out / self.n_samples + self.weight_decay * weights
 
-    def _blocks(self, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """X (n, d), T (n, K) and log P (n, K), block by block."""
-        for rows, block in self.features.blocks():
-            shifted = block @ weights
-            shifted -= shifted.max(axis=1, keepdims=True)
-            shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-            yield block, self.targets[rows], shifted
+    def certificate(self, weights: np.ndarray) -> NoReturn:
+        """Say why weights of a non-convex objective have no certificate.
+
+        Raises
+        ------
+        NoCertificate
+            Always.
+        """
+        raise errors.NoCertificate(
+            "there is no certificate: the generalized cross entropy is not convex, so its gradient "
+            "bounds no distance to a global optimum; read gradient_norm, relative_gradient_norm, "
+            "objective and start instead, or fit the same targets with SoftmaxHead"
+        )
+
+    def _evaluated(
+        self, weights: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """X (n, d), residuals (n, K) and losses (n,), block by block."""
+        for rows, block in self.blocks():
+            logits = block @ weights
+            residual, loss = _Loss.at(logits, self.target_deviations[rows], self.q)
+            yield block, residual, loss.values(0.0 * logits, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,17 +120,6 @@ class LocalFit(MeasuredFit):
     """
 
     begun_at: np.ndarray | None = field(kw_only=True, repr=False, default=None)
-
-    @property
-    def certificate(self) -> Certificate:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """There is none.
-
-        Raises
-        ------
-        NoCertificate
-            Always, with the reason.
-        """
-        refuse_certificate(self.weights)
 
     @property
     def start(self) -> str:
@@ -272,21 +225,9 @@ class GeneralizedCrossEntropyHead:
             )
         deviations = target_deviations(targets, features.n_samples)
         begun = validation.check_start(start, (features.n_features, deviations.shape[1]))
-        problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, self.q)
+        problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, q=self.q)
         weights, stats = self._solved(problem, begun)
-        logits = problem.logits(weights)
-        fit = LocalFit(
-            weights=weights,
-            deviations=softmax_deviations(logits),
-            probabilities=softmax(logits),
-            link=softmax,
-            weight_decay=self.weight_decay,
-            stats=stats,
-            certify=refuse_certificate,
-            training_logits=partial(problem.logits, weights),
-            problem=problem,
-            begun_at=begun,
-        )
+        fit = LocalFit.at(problem, weights, stats, problem=problem, begun_at=begun)
         if not stats.converged and fit.relative_gradient_norm**2 > self.tolerance:
             warnings.warn(stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
@@ -308,13 +249,5 @@ class GeneralizedCrossEntropyHead:
             outcome = run.to(target)
             weights = np.ascontiguousarray(run.weights.T)
         reached = run.norm / run.start_norm if run.start_norm else run.norm
-        where = f"relative gradient norm {reached:.1e} after {run.passes:.0f} passes"
-        message = {
-            "converged": "",
-            "pass limit": f"stopped at max_passes={self.max_passes} with {where}: raise "
-            "max_passes, loosen tolerance, or raise weight_decay",
-            "float64 floor": f"no step lowers the objective in float64 any more at {where}: "
-            "loosen tolerance, or raise weight_decay",
-        }[outcome]
-        method = "L-BFGS descent"
-        return weights, SolveStats(method, outcome, message, run.passes, run.iterations)
+        told = f"relative gradient norm {reached:.1e}"
+        return weights, run.stats("L-BFGS descent", outcome, told)

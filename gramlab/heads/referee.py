@@ -18,47 +18,30 @@ nothing of size (N, d) or (N, K).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
+from gramlab.heads import newton_decrement
+from gramlab.heads.problem import Problem
 from gramlab.mapped import release
 from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum
 
 __all__ = [
     "Evaluation",
-    "RowTargets",
     "SoftmaxObjective",
     "row_norms",
     "softmax",
     "softmax_deviations",
     "softmax_remainder",
 ]
-
-_CERTIFICATE_PRODUCTS = 40  # Hessian products spent at most on the Newton decrement
-_DECREMENT_TIGHTNESS = 1.1  # stop earlier once ν is known within this factor
-_STREAM_BYTES = 8_000_000  # of a block's features, and of its logits
-_LEAST_EXPONENT = 746  # e^{−s} is 0 in float64 from there on: s is known to s u, so e^{−s} to 746 u
-
-
-class RowTargets(Protocol):
-    """Target deviations T − 1/K (N, K) read by slices of rows; an array is one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, K)."""
-        ...
-
-    def __getitem__(self, rows: Any, /) -> Any:
-        """Deviations (n, K) of a slice of rows."""
-        ...
 
 
 class Evaluation(NamedTuple):
@@ -131,48 +114,15 @@ def _row_norms(features: Features) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class SoftmaxObjective:
-    """L(·; T) on one feature matrix, with the quantities its certificates need.
-
-    Attributes
-    ----------
-    features
-        Training rows x (N, d).
-    target_deviations : (N, K)
-        T − 1/K. Deviations, because after many rounds the signal drowns next to 1/K. An array, or
-        rows made when they are asked for (``gramlab.targets.OneHotRows``).
-    weight_decay
-        λ > 0.
-    row_weights : (N,), optional
-        ω, of mean 1, as ``gramlab.row_weights.relative_weights`` gives them; None where all are 1.
-    """
-
-    features: Features
-    target_deviations: np.ndarray | RowTargets
-    weight_decay: float
-    row_weights: np.ndarray | None = None
+class SoftmaxObjective(Problem):
+    """L(·; T) on one feature matrix, with the quantities its certificates need; see ``Problem``."""
 
     exponential_units: ClassVar[int] = 8  # of roundoff, granted to exp and expm1
-
-    @property
-    def n_samples(self) -> int:
-        """N."""
-        return self.features.n_samples
-
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        return self.target_deviations.shape[1]
 
     @property
     def spectrum(self) -> Spectrum:
         """Of √ω x: a basis and curvatures along it, which precondition and affect speed only."""
         return Spectrum.of(self.features, row_weights=self.row_weights)
-
-    @cached_property
-    def targets(self) -> np.ndarray:
-        """T (N, K), in memory."""
-        return self.target_deviations[:] + 1.0 / self.n_classes
 
     @property
     def row_norms(self) -> np.ndarray:
@@ -193,15 +143,8 @@ class SoftmaxObjective:
     @cached_property
     def mean_square_norm(self) -> float:
         """Σ_i ω_i ‖x_i‖²/N, rounded up."""
-        squares = self._weighted(slice(None), np.square(self.row_norms))
+        squares = self.weighted(slice(None), np.square(self.row_norms))
         return float(squares.mean()) * (1.0 + gamma(self.n_samples + 16))
-
-    def logits(self, weights: np.ndarray) -> np.ndarray:
-        """XW (N, K)."""
-        out = np.empty((len(self.row_norms), weights.shape[1]))
-        for rows, block in self._blocks():
-            np.matmul(block, weights, out=out[rows])
-        return out
 
     def value(self, weights: np.ndarray) -> float:
         """L(W; T)."""
@@ -212,7 +155,7 @@ class SoftmaxObjective:
         logs = np.log(np.where(probabilities > 0.0, probabilities, 1.0))  # 0 log 0 = 0
         entropies = -np.einsum("ij,ij->i", probabilities, logs)
         moment = self._transpose(lambda rows: self.targets[rows] - probabilities[rows])
-        fit = float(self._weighted(slice(None), entropies).sum()) / self.n_samples
+        fit = float(self.weighted(slice(None), entropies).sum()) / self.n_samples
         return fit - 0.5 * float(np.vdot(moment, moment)) / self.weight_decay
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
@@ -297,34 +240,19 @@ class SoftmaxObjective:
         moved = float(self._logit_errors(self.counted_row_norm, weights))
         if not moved < 1.0:  # no Hessian is known, and no local bound
             return float("inf")
-        bound = self._newton_decrement(gradient, self._hessian(weights), curvature)
+        bound = self.newton_decrement(gradient, self._hessian(weights), curvature)
         return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
-
-    @property
-    def _block_length(self) -> int:
-        """Rows few enough for their x and logits to be small."""
-        return max(1, _STREAM_BYTES // (8 * max(self.features.n_features, self.n_classes)))
-
-    def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows and x (n, d)."""
-        return self.features.blocks(self._block_length)
 
     def _added(self, sums: np.ndarray) -> np.ndarray:
         """Sums over the rows of all processes, from those over the rows at hand, here all."""
         return sums
 
-    def _weighted(self, rows: slice, values: np.ndarray) -> np.ndarray:
-        """ω_i times each of ``values`` (n, …)."""
-        if self.row_weights is None:
-            return values
-        return self.row_weights[rows].reshape(-1, *[1] * (values.ndim - 1)) * values
-
     def _transpose(self, values: Callable[[slice], np.ndarray]) -> np.ndarray:
         """XᵀΩB/N (d, k) for B (N, k), read by slices of rows."""
         out = np.zeros((self.features.n_features, self.n_classes))
-        for rows, block in self._blocks():
+        for rows, block in self.blocks():
             part = values(rows)
-            out += block.T @ self._weighted(rows, part)
+            out += block.T @ self.weighted(rows, part)
             release(part)
         return self._added(out) / self.n_samples
 
@@ -336,7 +264,7 @@ class SoftmaxObjective:
         """
         k, of_softmax = self.n_classes, gamma(self.n_classes + self.exponential_units)
         total, moment = np.zeros(3), np.zeros((self.features.n_features, k))
-        for rows, block in self._blocks():
+        for rows, block in self.blocks():
             targets, norms = self.target_deviations[rows], self.row_norms[rows]
             losses, deviations = _losses(
                 block @ weights if logits is None else logits[rows], targets
@@ -351,25 +279,25 @@ class SoftmaxObjective:
             with np.errstate(over="ignore"):
                 jacobian = 2.0 * (top * (1.0 - top) + of_softmax) * np.exp(2.0 * errors)
                 moved = np.minimum(np.sqrt(2.0), np.minimum(0.5, jacobian) * errors)
-            rounding = self._of_rows * residuals + of_softmax * (np.sqrt(k) * top + 2.0) + moved
+            rounding = self.sum_rounding * residuals + of_softmax * (np.sqrt(k) * top + 2.0) + moved
             parts = losses, squares, norms * rounding
-            total += [self._weighted(rows, part).sum() for part in parts]
-            moment += block.T @ self._weighted(rows, deviations)
+            total += [self.weighted(rows, part).sum() for part in parts]
+            moment += block.T @ self.weighted(rows, deviations)
         return self._added(total), self._added(moment)
 
     def _rounding_of(self, total: float, weights: np.ndarray) -> float:
         """``gradient_rounding`` from the sum over rows of what they add."""
         rows = (1.0 + gamma(self.n_samples + self.n_classes + 48)) * total / self.n_samples
-        bound = rows + gamma(4) * self.weight_decay * norm_bound(weights) + self._underflow
+        bound = rows + gamma(4) * self.weight_decay * norm_bound(weights) + self.underflow
         return bound if np.isfinite(bound) else float("inf")
 
     @property
-    def _of_rows(self) -> float:
+    def sum_rounding(self) -> float:
         """γ_{N+4} of a sum over rows; weights are within 6 units, and multiplied once: γ_8."""
         return gamma(self.n_samples + 4) + (0.0 if self.row_weights is None else gamma(8))
 
     @property
-    def _underflow(self) -> float:
+    def underflow(self) -> float:
         """What underflow adds, in norm, to XᵀΩ(J(XW) or (P − T))/N + λW: a product in each of d K
         entries and N sums; and, which enter with ‖x_i‖, d products in each logit, a row weight,
         and its product with each class.
@@ -388,11 +316,11 @@ class SoftmaxObjective:
     ) -> np.ndarray:
         """∇²L applied to D (d, K), where ``predictions`` of rows with these x are P (n, K)."""
         out = np.zeros_like(direction)
-        for rows, block in self._blocks():
+        for rows, block in self.blocks():
             probabilities, change = predictions(rows, block), block @ direction
             change -= np.einsum("ij,ij->i", probabilities, change)[:, None]
             change *= probabilities
-            out += block.T @ self._weighted(rows, change)
+            out += block.T @ self.weighted(rows, change)
         return self._added(out) / self.n_samples + self.weight_decay * direction
 
     def _hessian(self, weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -404,81 +332,11 @@ class SoftmaxObjective:
             lambda rows, block: softmax(block @ weights), direction
         )
 
-    def _newton_decrement(
+    def newton_decrement(
         self,
         gradient: np.ndarray,
         product: Callable[[np.ndarray], np.ndarray],
         curvature: float,
     ) -> float:
-        """Bound ‖g‖_{H⁻¹}, H at the computed logits; ``curvature`` affects speed only.
-
-        Conjugate gradients make a direction D; for any D and its residual ρ = g − HD
-        ν² = gᵀD + ρᵀD + ‖ρ‖²_{H⁻¹} ≤ gᵀD + ρᵀD + ‖ρ‖²/λ, evaluated with one more product.
-        """
-        lam, longest = self.weight_decay, self.counted_row_norm
-        useful = np.sqrt(lam) / (np.sqrt(2.0) * longest) if longest else np.inf
-        precondition = self._preconditioner(curvature)
-        direction = np.zeros_like(gradient)
-        residual = gradient.copy()
-        scaled = precondition(residual)
-        search = scaled
-        rho = float(np.vdot(residual, scaled))
-        at_zero = best = norm_bound(gradient) / float(np.sqrt(lam))  # D = 0
-        kept = None
-        for _ in range(_CERTIFICATE_PRODUCTS):
-            curved = product(search)
-            along = float(np.vdot(search, curved))
-            if not along > 0.0 or rho == 0.0:
-                break
-            step = rho / along
-            direction += step * search
-            residual -= step * curved
-            lower = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
-            upper = np.sqrt(max(lower, 0.0) + float(np.vdot(residual, residual)) / lam)
-            if upper < best:
-                best, kept = float(upper), direction.copy()
-            # ``lower`` ≤ ν² grows with every product: past ``useful`` no local bound exists.
-            if lower >= useful**2:
-                return float("inf")
-            if best <= _DECREMENT_TIGHTNESS * np.sqrt(max(lower, 0.0)):
-                break
-            scaled = precondition(residual)
-            previous, rho = rho, float(np.vdot(residual, scaled))
-            search = scaled + (rho / previous) * search
-        if kept is None:
-            return at_zero
-        return min(at_zero, self._decrement_along(gradient, kept, product(kept)))
-
-    def _decrement_along(
-        self, gradient: np.ndarray, direction: np.ndarray, curved: np.ndarray
-    ) -> float:
-        """Bound ν by the direction D and the computed HD, whose rounding counts as residual.
-
-        Of HD = XᵀΩC/N + λD with rows C_i = J_i Dᵀx_i, ‖J_i‖ ≤ ½, the sum over rows costs γ_{N+4},
-        weights γ_8, Dᵀx_i γ_d; and p_k, known to γ_{K+8+746} of itself, J_i four times that
-        (docs/objective.md).
-        """
-        d, k = self.features.n_features, self.n_classes
-        units = 4.0 * gamma(k + self.exponential_units + _LEAST_EXPONENT)
-        units += self._of_rows + gamma(d)
-        size = norm_bound(direction)
-        error = (self.mean_square_norm * units + gamma(4) * self.weight_decay) * size
-        error += self._underflow
-        residual = gradient - curved
-        rest = norm_bound(residual)
-        square = float(np.vdot(gradient, direction) + np.vdot(residual, direction))
-        square += gamma(d * k + 4) * (norm_bound(gradient) + rest) * size + d * k * UNDERFLOW
-        square += error * size
-        rest = (rest + error) / float(np.sqrt(self.weight_decay))
-        return (1.0 + gamma(16)) * float(np.sqrt(max(square, 0.0) + rest * rest))
-
-    def _preconditioner(self, curvature: float) -> Callable[[np.ndarray], np.ndarray]:
-        """(a XᵀΩX/N + λ)⁻¹ with a the mean curvature of the softmax; it affects speed only."""
-        basis = self.spectrum.basis
-        scale = curvature * self.spectrum.eigenvalues / self.n_samples + self.weight_decay
-        correction = (1.0 / scale - 1.0 / self.weight_decay)[:, None]
-
-        def apply(residual: np.ndarray) -> np.ndarray:
-            return residual / self.weight_decay + basis @ (correction * (basis.T @ residual))
-
-        return apply
+        """Bound on ‖g‖_{H⁻¹} for products with H, by ``gramlab.heads.newton_decrement``."""
+        return newton_decrement.bound(self, gradient, product, curvature)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from gramlab.heads import preconditioner, solver
+from gramlab.heads.fit import SolveStats
 from gramlab.heads.preconditioner import Preconditioner
 
-__all__ = ["SAFETY", "Refinement", "SolverOptions"]
+__all__ = ["SAFETY", "Refinement", "SolverOptions", "relative_gap"]
 
 SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
 _FALL = 0.67  # of the gradient norm, that counts as progress
@@ -26,6 +27,12 @@ _PATIENCE = 200  # the same in float64, which moves it only to see whether it is
 _SETTLED = 2e-2  # gradient norm, of the start, from which predictions change slowly
 _AGAIN = 0.1  # fall of the norm since a class metric was made, from which it is made anew
 _PRICE = 120.0  # passes that a class metric costs, times its rows of a class over N
+
+
+def relative_gap(norm: float, start_norm: float) -> float:
+    """‖g(W)‖²/‖g(0)‖², infinite where it overflows."""
+    share = norm / start_norm
+    return share * share
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,19 @@ class Refinement:
                     return "float64 floor"
                 self._begin_anew()
         return "converged"
+
+    def stats(self, method: str, outcome: str, reached: str, polish: str = "") -> SolveStats:
+        """How it went: after which ``outcome`` of ``to``, and what was ``reached``, in words."""
+        limit = self.options.max_passes
+        reached = f"{reached} after {self.passes:.0f} passes"
+        message = {
+            "converged": "",
+            "pass limit": f"stopped at max_passes={limit} with {reached}: raise max_passes, loosen "
+            "tolerance, or raise weight_decay",
+            "float64 floor": f"reached the rounding floor of float64 at {reached}: no smaller one "
+            "can be computed here; loosen tolerance, or raise weight_decay",
+        }[outcome]
+        return SolveStats(method, outcome, message, self.passes, self.iterations, polish)
 
     def _begin(self, around: Callable[[], Any]) -> None:
         self.objective = around()

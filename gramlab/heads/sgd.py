@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +25,8 @@ import numpy as np
 from gramlab import device, errors, validation
 from gramlab.features import Features
 from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
-from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent, refuse_certificate
-from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent
+from gramlab.heads.referee import SoftmaxObjective
 from gramlab.streams import MAX_SEED, stream
 from gramlab.targets import OneHotRows, Targets, target_deviations
 
@@ -178,27 +179,11 @@ class PublishedSgdHead:
         watched = _checked_monitor(monitor, features.n_features, k)
         if self.loss == "ce":
             problem = SoftmaxObjective(features, deviations, self.weight_decay)
-            certify = problem.certificate
         else:
-            problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, self.q)
-            certify = refuse_certificate
+            problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, q=self.q)
 
-        def fit_of(weights: np.ndarray, epoch: int, **more) -> SgdFit:
-            logits = features.as_float64() @ weights
-            return SgdFit(
-                weights=weights,
-                deviations=softmax_deviations(logits),
-                probabilities=softmax(logits),
-                link=softmax,
-                weight_decay=self.weight_decay,
-                stats=_stats(epoch),
-                certify=certify,
-                training_logits=lambda: features.as_float64() @ weights,
-                loss=problem if isinstance(problem, SoftmaxObjective) else None,
-                problem=problem,
-                epoch=epoch,
-                **more,
-            )
+        def fit_of(weights: np.ndarray, epoch: int, **more: Any) -> SgdFit:
+            return SgdFit.at(problem, weights, _stats(epoch), problem=problem, epoch=epoch, **more)
 
         accuracies: list[float] = []
         weights, best_weights = np.zeros((0, 0)), np.zeros((0, 0))

@@ -71,7 +71,7 @@ class ShardedObjective(SoftmaxObjective):
     @cached_property
     def mean_square_norm(self) -> float:
         """Σ_i ω_i ‖x_i‖²/N, rounded up."""
-        squares = self._weighted(slice(None), np.square(self.row_norms)).sum()
+        squares = self.weighted(slice(None), np.square(self.row_norms)).sum()
         return float(self._added(squares)) / self.n_samples * (1.0 + gamma(self.n_samples + 16))
 
     def certificate(self, weights: np.ndarray) -> Certificate:
@@ -83,14 +83,15 @@ class ShardedObjective(SoftmaxObjective):
     def _added(self, sums: np.ndarray) -> np.ndarray:
         return device.gathered(sums).sum(axis=0)
 
-    def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows of this process, and x (n, d)."""
         rows = self.features.derived(_own_rows)
-        step = self._block_length
+        step = self.block_length
         for first in range(0, len(rows), step):
             part = slice(first, min(first + step, len(rows)))
             yield part, rows[part].astype(np.float64, copy=False)
 
-    def _newton_decrement(
+    def newton_decrement(
         self,
         gradient: np.ndarray,
         product: Callable[[np.ndarray], np.ndarray],
@@ -100,7 +101,7 @@ class ShardedObjective(SoftmaxObjective):
         _ = self.spectrum, self.counted_row_norm, self.mean_square_norm  # collective calls at first
         index, count = device.process()
         if count == 1:
-            return super()._newton_decrement(gradient, product, curvature)
+            return super().newton_decrement(gradient, product, curvature)
         shape = gradient.shape
 
         def tell(word: float, values: np.ndarray | None = None) -> np.ndarray:
@@ -116,7 +117,7 @@ class ShardedObjective(SoftmaxObjective):
                 tell(-1.0, direction)
                 return product(direction)
 
-            return float(tell(super()._newton_decrement(gradient, asked, curvature))[0])
+            return float(tell(super().newton_decrement(gradient, asked, curvature))[0])
         while (message := tell(0.0))[0] < 0.0:
             product(message[1:].reshape(shape))
         return float(message[0])

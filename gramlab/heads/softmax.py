@@ -6,18 +6,17 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.heads.carriers import FileRows, HostRows, TrainingLogits, is_small
-from gramlab.heads.fit import Fit, SolveStats, as_features
+from gramlab.heads.carriers import FileRows, HostRows, is_small
+from gramlab.heads.fit import Fit, as_features
 from gramlab.heads.loss import CrossEntropy
-from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
+from gramlab.heads.referee import SoftmaxObjective
+from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions, relative_gap
 from gramlab.rounding import frobenius_norm
 from gramlab.row_weights import relative_weights
 from gramlab.sharded import ShardedFeatures
@@ -201,27 +200,8 @@ class SoftmaxHead:
                 uniform, polish = referee.start_norm == 0.0, ""
                 outcome, gap = ("converged", 0.0) if uniform else ("float64 floor", 1.0)
             weights = np.ascontiguousarray(run.weights.T)
-        stats = SolveStats(
-            method=method,
-            result=outcome,
-            message=stopped(outcome, gap, run.passes, self.max_passes),
-            passes=run.passes,
-            iterations=run.iterations,
-            polish=polish,
-        )
-        logits = TrainingLogits(referee, weights)
-        return Fit(
-            weights=weights,
-            deviations=cast("Any", partial(_made, softmax_deviations, logits)),
-            probabilities=cast("Any", partial(_made, softmax, logits)),
-            link=softmax,
-            weight_decay=self.weight_decay,
-            stats=stats,
-            certify=referee.certificate,
-            training_logits=logits,
-            loss=referee,
-            row_weights=referee.row_weights,
-        )
+        stats = run.stats(method, outcome, f"relative gap {gap:.1e}", polish)
+        return Fit.at(referee, weights, stats)
 
     def _polish(self, referee: SoftmaxObjective, run: Refinement) -> str:
         """Go on until the asked share of predictions is certified; the outcome in words."""
@@ -239,10 +219,6 @@ class SoftmaxHead:
             outcome = run.to(target)
             if outcome != "converged":
                 return outcome
-
-
-def _made(link: Callable[[np.ndarray], np.ndarray], logits: TrainingLogits) -> np.ndarray:
-    return link(logits())
 
 
 def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
@@ -264,12 +240,6 @@ def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
     return ResidentRows, _METHOD
 
 
-def relative_gap(norm: float, start_norm: float) -> float:
-    """‖g(W)‖²/‖g(0)‖², infinite where it overflows."""
-    share = norm / start_norm
-    return share * share
-
-
 def tighter_target(
     referee: SoftmaxObjective, logits: np.ndarray, norm: float, rounding: float, share: float
 ) -> float | None:
@@ -287,15 +257,3 @@ def tighter_target(
     if norm + rounding < needed:
         return None
     return max(0.5 * (needed - rounding), 0.5 * rounding)
-
-
-def stopped(outcome: str, reached: float, passes: float, max_passes: int) -> str:
-    """Why it did not converge and what to do; empty if it did."""
-    found = f"relative gap {reached:.1e} after {passes:.0f} passes"
-    return {
-        "converged": "",
-        "pass limit": f"stopped at max_passes={max_passes} with {found}: raise "
-        "max_passes, loosen tolerance, or raise weight_decay",
-        "float64 floor": f"reached the rounding floor of float64 at {found}: no smaller gap "
-        "can be computed here; loosen tolerance, or raise weight_decay",
-    }[outcome]
