@@ -3,11 +3,16 @@
 import re
 import shutil
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
-from sphinx.errors import ConfigError
+import typer.main
+from docutils import nodes
+from sphinx.errors import ConfigError, ExtensionError
+from typer.testing import CliRunner
 
-from gramlab.cli.theorems import slack_words, source_words, verdict_words
+from gramlab.cli import app as command_line
+from gramlab.cli.theorems import format_slack, format_source, format_verdict
 from gramlab.theorems import registry, run
 from gramlab.theorems.catalogue import dropped, refuted
 
@@ -22,8 +27,8 @@ copyright = f"2026, {author}"
 
 extensions = [
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas show without a network
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "myst_nb",
@@ -52,15 +57,17 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
+# Without the extra "extract" the one notebook that needs it is shown as it is stored.
+if find_spec("torch") is None or find_spec("transformers") is None:
+    nb_execution_excludepatterns = ["notebooks/images_to_check.ipynb"]
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 bibtex_reference_style = "author_year"
 
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autosummary_generate = False
-autosummary_ignore_module_all = False
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = False
@@ -99,14 +106,14 @@ def write_theorems() -> None:
     for name, theorem in sorted(registry.items()):
         report = run(theorem, INSTANCES, SEED)
         if not report.ok:
-            failing.append(f"{name}: {verdict_words(report)}, {report.failures} failures")
+            failing.append(f"{name}: {format_verdict(report)}, {report.failures} failures")
         cells = [
             f"[{plain(theorem.title)}](generated-theorems/{name}.md)",
             theorem.kind,
             plain(theorem.source),
-            verdict_words(report),
+            format_verdict(report),
             f"{report.failures} of {INSTANCES}",
-            slack_words(report.tightest_slack),
+            format_slack(report.tightest_slack),
         ]
         rows.append(f"| {' | '.join(cells)} |")
         (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")
@@ -122,8 +129,8 @@ def theorem_page(report) -> str:
     lines = [
         f"# {plain(theorem.title)}",
         "",
-        f"**{verdict_words(report).capitalize()}** · {theorem.kind} · source: "
-        f"{plain(source_words(theorem.source))} · `gramlab theorems {theorem.name}`",
+        f"**{format_verdict(report).capitalize()}** · {theorem.kind} · source: "
+        f"{plain(format_source(theorem.source))} · `gramlab theorems {theorem.name}`",
         "",
         "## Statement",
         "",
@@ -156,7 +163,7 @@ def theorem_page(report) -> str:
         "## Check",
         "",
         f"{INSTANCES} instances drawn from seed {SEED}: {report.failures} failures, tightest slack "
-        f"{slack_words(report.tightest_slack)}.",
+        f"{format_slack(report.tightest_slack)}.",
     ]
     if theorem.expected == "counterexample":
         lines.append("Failures are as they should be here: the statement is false.")
@@ -193,6 +200,29 @@ def display(statement: str) -> str:
     return "\n".join([r"\begin{gathered}", " \\\\\n".join(lines), r"\end{gathered}"])
 
 
+def command_help(*words: str) -> str:
+    """What ``gramlab WORDS --help`` prints."""
+    shown = CliRunner().invoke(command_line, [*words, "--help"], prog_name="gramlab")
+    if shown.exit_code:
+        raise ConfigError(f"gramlab {' '.join(words)} --help: exit code {shown.exit_code}")
+    return f"```text\n{shown.output.strip()}\n```\n"
+
+
+def every_help() -> str:
+    """A section for each verb, with what it prints when asked for help."""
+    parts = []
+
+    def verb(command, *words: str) -> None:
+        below = getattr(command, "commands", {})
+        if not below:
+            parts.append(f"## gramlab {' '.join(words)}\n\n{command_help(*words)}")
+        for name, one in below.items():
+            verb(one, *words, name)
+
+    verb(typer.main.get_command(command_line))
+    return "\n".join(parts)
+
+
 def take_in_generated(app, name, source) -> None:
     """Replace ``<!-- generated: NAME -->`` by docs/generated/NAME, or say that it is not there."""
 
@@ -203,20 +233,42 @@ def take_in_generated(app, name, source) -> None:
         return f"*Not in this copy: `docs/generated/{match[1]}` is made by a command of its own.*"
 
     source[0] = re.sub(r"<!-- generated: ([\w.-]+) -->", fragment, source[0])
+    if name == "reference/command_line":
+        text = source[0].replace("<!-- help -->", command_help())
+        source[0] = text.replace("<!-- help of every verb -->", every_help())
 
 
-def keep_absolute_values(app, what, name, obj, options, lines) -> None:
-    """Escape the bars of |x| in docstrings, which reStructuredText takes for a substitution."""
+def prepare_docstring(app, what, name, obj, options, lines) -> None:
+    """Escape what reStructuredText takes for its own: the bars of |x|, the last mark of ``coef_``.
+
+    What a module says of itself is for those who change it; the pages say it for readers.
+    """
+    if what == "module":
+        lines.clear()
     for number, line in enumerate(lines):
         pieces = re.split(r"(``.*?``)", line)  # literals stay as they are
         pieces[::2] = [re.sub(r"(?<!\\)\|", r"\\|", piece) for piece in pieces[::2]]
-        lines[number] = "".join(pieces)
+        lines[number] = re.sub(r"^:(ivar|vartype) (\w+)_:", r":\1 \2\\_:", "".join(pieces))
 
 
-copy_notebooks()
-write_theorems()
+def refuse_pictures_as_text(app, doctree, name) -> None:
+    """A cell that shows ``<Figure size ...>`` instead of its picture fails the build."""
+    for block in doctree.findall(nodes.literal_block):
+        if "<Figure size" in block.astext():
+            raise ExtensionError(
+                f"{name}: a cell shows {block.astext()[:60]!r} instead of a picture; "
+                "end it with the figure itself, or with IPython.display.Image(figure_png(figure))"
+            )
+
+
+def write_pages(app) -> None:
+    """Pages that are made anew at every build."""
+    copy_notebooks()
+    write_theorems()
 
 
 def setup(app) -> None:
+    app.connect("builder-inited", write_pages)
     app.connect("source-read", take_in_generated)
-    app.connect("autodoc-process-docstring", keep_absolute_values)
+    app.connect("autodoc-process-docstring", prepare_docstring)
+    app.connect("doctree-resolved", refuse_pictures_as_text)

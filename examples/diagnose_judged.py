@@ -2,8 +2,8 @@
 
     python examples/diagnose_judged.py FEATURES.npz ... --out docs/generated
 
-Training labels are spoilt with a known matrix and diagnosed from features (centred, unit norm) and
-spoilt labels alone. Then, with the truth:
+Training labels are corrupted with a known matrix and diagnosed from features (centred, unit norm)
+and corrupted labels alone. Then, with the truth:
 
 * regret: clean test accuracy of the best exact head over weight decays (half decades) x rounds
   1..5 and the top-2 student, by brute force on the test rows themselves, less that of the advice;
@@ -19,15 +19,15 @@ just as well from classes that have traded names (theorem ``traded-names``), and
 without a true label. The share of rows in such classes is ``tied``; goals are reported for all
 cells and for those where it is 0.
 
-Writes diagnose_judged.json and diagnose_judged.md. Finished cells are kept in --out/cells, so that
-an interrupted run continues where it stopped, and narrowed runs (--noise, --rates, --seeds) add up.
+Writes diagnose_judged.csv, one draw of noise a line, and from all of its lines diagnose_judged.md.
+Lines that are there are not computed again, so that an interrupted run continues where it stopped,
+and narrowed runs (--noise, --rates, --seeds) add up.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import time
 import warnings
@@ -38,20 +38,21 @@ from pathlib import Path
 import numpy as np
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
+from kept_rows import KeptRows
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 import gramlab
-from gramlab.batches import in_batches
 from gramlab.diagnosis import DiagnosisSettings, diagnose
-from gramlab.diagnosis.neighbours import nearest_rows
+from gramlab.diagnosis.posterior import nearest_rows
 from gramlab.diagnosis.trial import Setting
 from gramlab.errors import GramlabError
+from gramlab.files.whole import atomic_write, output_folder
+from gramlab.runner import Run, folds, parallel_map
 from gramlab.spectrum import Spectrum
-from gramlab.storage import atomic_write, output_folder, to_json
 from gramlab.study.plan import study_superclasses
-from gramlab.transition import FoldRows, fold_numbers
 
 KINDS = ("symmetric", "asymmetric", "superclass")
 RATES = (0.1, 0.3, 0.5, 0.7)
@@ -101,23 +102,15 @@ def brute_force(features, tried: set[float], seed: int) -> dict[Setting, float]:
             for one, fit in fits.items()
         }
 
-    return {one: value for part in in_batches(at, decays) for one, value in part.items()}
+    return {one: value for part in parallel_map(at, decays) for one, value in part.items()}
 
 
 def out_of_fold(features, weight_decay: float, seed: int) -> np.ndarray:
     """Probabilities (N, K) of exact heads that did not see the row."""
     given, k = features.labels, features.n_classes
-    rows = FoldRows(features.x, given, k, fold_numbers(given, 5, seed))
-    head = gramlab.SoftmaxHead(weight_decay, tolerance=TOLERANCE)
-    p = np.empty((len(given), k))
-
-    def part(number: int) -> np.ndarray:
-        fit = head.fit(rows.parts[number], gramlab.one_hot(given[rows.train[number]], k))
-        return fit.predict_proba(rows.tests[number])
-
-    for held, found in zip(rows.held, rows.at_once(part), strict=True):
-        p[held] = found
-    return p
+    run = Run(features.x, k, folds(given, 5, seed), given)
+    fits = run.fit(gramlab.SoftmaxHead(weight_decay, tolerance=TOLERANCE), run.one_hot(given))
+    return softmax(run.held_out([fit.weights for fit in fits]), axis=1)
 
 
 def logistic_out_of_fold(features) -> np.ndarray:
@@ -130,7 +123,7 @@ def logistic_out_of_fold(features) -> np.ndarray:
         model = LogisticRegression(max_iter=400).fit(x[rows[0]], given[rows[0]])
         p[np.ix_(rows[1], model.classes_)] = model.predict_proba(x[rows[1]])
 
-    in_batches(fold, StratifiedKFold(5, shuffle=True, random_state=0).split(x, given))
+    parallel_map(fold, StratifiedKFold(5, shuffle=True, random_state=0).split(x, given))
     return p / p.sum(axis=1, keepdims=True)
 
 
@@ -150,12 +143,12 @@ def judged(flagged: np.ndarray | None, suspicion: np.ndarray, wrong: np.ndarray)
     return out
 
 
-def cleanlab_peer(given: np.ndarray, p: np.ndarray, wrong: np.ndarray) -> dict | None:
+def cleanlab_peer(given: np.ndarray, p: np.ndarray, wrong: np.ndarray) -> dict:
     try:
         flagged = find_label_issues(given, p, n_jobs=1)
         quality = get_label_quality_scores(given, p)
     except (ValueError, AssertionError):
-        return None  # it refuses, e.g. where a class has no confident row
+        return dict.fromkeys(("auc", "precision", "recall"))  # it refuses: no confident row
     return judged(flagged, -quality, wrong)
 
 
@@ -253,17 +246,16 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def auc(one: dict, who: str) -> float | None:
-    found = one["suspects"].get(who)
-    return None if found is None else found["auc"]
-
-
-def lead(cells: list[dict], who: str) -> float | None:
-    """Mean AUC less that of a peer, over the cells in which the peer has one."""
-    return mean(auc(c, "gramlab") - auc(c, who) for c in cells if auc(c, who) is not None)
+    return one["suspects"][who]["auc"]
 
 
 def leads(cells: list[dict]) -> dict[str, float | None]:
-    return {who: lead(cells, who) for who in PEERS if who != "gramlab"}
+    """Mean AUC less that of each peer, over the cells in which the peer has one."""
+    return {
+        who: mean(auc(c, "gramlab") - auc(c, who) for c in cells if auc(c, who) is not None)
+        for who in PEERS
+        if who != "gramlab"
+    }
 
 
 def gaps(cells: list[dict]) -> list[float]:
@@ -329,10 +321,7 @@ def regret_rows(cells: list[dict]) -> Iterable[list[str]]:
 
 def suspect_rows(cells: list[dict]) -> Iterable[list[str]]:
     def both(some: list[dict], who: str) -> str:
-        shares = (
-            mean(c["suspects"][who][name] for c in some if c["suspects"].get(who))
-            for name in ("precision", "recall")
-        )
+        shares = (mean(c["suspects"][who][name] for c in some) for name in ("precision", "recall"))
         return ", ".join(percent(share) for share in shares)
 
     for noise, some in [*of_noise(cells).items(), ("all", cells)]:
@@ -390,11 +379,11 @@ def markdown(tables: dict[str, list[dict]]) -> str:
         (
             row
             for name, cells in tables.items()
-            for row in verdict_rows(name, [c for c in cells if "refused" not in c])
+            for row in verdict_rows(name, [c for c in cells if not c.get("refused")])
         ),
     )
     for name, every in tables.items():
-        cells = [c for c in every if "refused" not in c]
+        cells = [c for c in every if not c.get("refused")]
         seeds = len({c["seed"] for c in cells})
         lines += [
             f"**{name}** ({cells[0]['test_rows']} test rows; means of up to {seeds} seeds; "
@@ -426,7 +415,7 @@ def markdown(tables: dict[str, list[dict]]) -> str:
             ],
             suspect_rows(cells),
         )
-        refused = [c for c in every if "refused" in c]
+        refused = [c for c in every if c.get("refused")]
         lines += [
             f"- refused: {c['kind']} {c['rate']:g}, seed {c['seed']}: {c['refused']}"
             for c in refused
@@ -436,12 +425,6 @@ def markdown(tables: dict[str, list[dict]]) -> str:
 
 
 # ---- The run -----------------------------------------------------------------------------------
-
-
-def number(path: Path) -> tuple[int, float, int]:
-    """Kind, rate and seed of a cell file, to sort by."""
-    kind, rate, seed = path.stem.rsplit("-", 3)[1:]
-    return KINDS.index(kind), float(rate), int(seed)
 
 
 def with_superclasses(features: gramlab.Features) -> gramlab.Features:
@@ -460,11 +443,9 @@ def main() -> None:
     parser.add_argument("--noise", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 100 on")
-    parser.add_argument("--time", action="store_true", help="seconds of each part in the JSON too")
     asked = parser.parse_args()
-    out = Path(asked.out)
-    output_folder(out / "cells")
-    tables: dict[str, list[dict]] = {}
+    out = output_folder(asked.out)
+    kept = KeptRows(out / "diagnose_judged.csv", "features", "kind", "rate", "seed")
     for source in asked.sources:
         name = Path(source).stem
         features, prepared = with_superclasses(gramlab.load_features(source)), None
@@ -477,29 +458,20 @@ def main() -> None:
             if kind != "superclass" or features.superclasses is not None
         ]
         for kind, rate, seed in cells:
-            kept = out / "cells" / f"judged-{name}-{kind}-{rate:g}-{seed}.json"
-            if kept.exists():
+            if (name, kind, rate, seed) in kept:
                 continue
             if prepared is None:  # what does not depend on labels is made once
                 prepared = features.centered().unit_norm()
                 Spectrum.of(prepared)
                 nearest_rows(prepared, min(MOST_NEIGHBOURS, prepared.n_samples - 1))
             result = cell(prepared, kind, rate, seed)
-            atomic_write(kept, to_json(result))
+            kept.add({"features": name} | result)
             gc.collect()  # folds and their spectra know each other, and hold large arrays
             took = sum(result.get("seconds", {}).values())
             words = result.get("refused", f"regret {percent(result.get('regret'))}, {took:.0f} s")
             print(name, kind, f"{rate:g}", seed, words, flush=True)
-        done = sorted((out / "cells").glob(f"judged-{name}-*.json"), key=number)
-        if done:
-            tables[name] = [json.loads(path.read_text()) for path in done]
+    tables = kept.by("features", lambda c: (KINDS.index(c["kind"]), c["rate"], c["seed"]))
     atomic_write(out / "diagnose_judged.md", markdown(tables))
-    if not asked.time:
-        tables = {
-            name: [{key: c[key] for key in c if key != "seconds"} for c in cells]
-            for name, cells in tables.items()
-        }
-    atomic_write(out / "diagnose_judged.json", to_json(tables))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ r"""Real images through a real backbone: rate, agreement with cached features, a
 The images are some of those whose features the cached file holds, computed by another program.
 Which cached row belongs to which image follows from the authors' split of the whole data set, and
 is then shown by the rows themselves: the nearest of all cached rows is the image's own. At last
-the theory and the exact heads run on both, with the same labels spoilt. Writes extraction.md.
+the theory and the exact heads run on both, with the same labels corrupted. Writes extraction.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import gramlab
 from gramlab.check import CheckSettings, run_check
 from gramlab.extract import Backbone, extract_features, open_image_folder, random_split
-from gramlab.storage import atomic_write, output_folder
+from gramlab.files.whole import atomic_write, output_folder
 
 SETTINGS = CheckSettings(rate=0.4, weight_decay=1e-4, rounds=3)
 SPLIT = {"test_share": 0.2, "seed": 42}

@@ -1,4 +1,4 @@
-"""Four rounds of self-distillation on digits with half of the labels spoilt.
+"""Four rounds of self-distillation on digits with half of the labels corrupted.
 
 The closed form and the exact head go through the same rounds and are compared. Run it with
 ``python examples/quickstart.py``.

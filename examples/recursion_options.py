@@ -4,7 +4,7 @@
 
 Round 2 at 50 % symmetric noise, at two weight decays per feature set: label recovery and test
 accuracy of the linearized and the exact student, beside the teacher and the ridge head (which is
-its own exact head). Writes recursion_options.md and recursion_options.json.
+its own exact head). Writes recursion_options.csv, and from its lines recursion_options.md.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from kept_rows import KeptRows
 
 import gramlab
+from gramlab.files.whole import atomic_write, output_folder
 from gramlab.heads.closed_form import RidgeHead
-from gramlab.storage import atomic_write, output_folder, to_json
 
 OPTIONS = {
     "plain": {},
@@ -94,14 +95,16 @@ def main() -> None:
         "| features | λ | head | " + " | ".join(names) + " |",
         "|---|---|---|" + "---|" * len(names),
     ]
-    record = []
+    kept = KeptRows(folder / "recursion_options.csv", "features", "steps", "weight_decay")
     for source in options.sources:
         raw = gramlab.load_features(source)
         for steps, features in (("raw", raw), ("centred, unit norm", raw.centered().unit_norm())):
             for weight_decay in DECAYS[steps]:
-                found = cell(features, weight_decay)
                 name = Path(source).stem.split("_")[0]
-                record.append({"features": name, "steps": steps} | found)
+                if (name, steps, weight_decay) not in kept:
+                    found = cell(features, weight_decay)
+                    kept.add({"features": name, "steps": steps} | found)
+                found = kept.rows[name, steps, weight_decay]
                 for who in ("theory", "exact", "ridge"):
                     cells = [words(found[who][n]) if n in found[who] else "" for n in names]
                     lines.append(
@@ -110,7 +113,6 @@ def main() -> None:
                         + " |"
                     )
                 print("\n".join(lines[-3:]), flush=True)
-    atomic_write(folder / "recursion_options.json", to_json(record))
     atomic_write(folder / "recursion_options.md", "\n".join(lines) + "\n")
     print(f"written: {folder}")
 

@@ -6,27 +6,28 @@ For each feature set, raw and centred with unit norm, at 50 % symmetric noise, a
 weight decays: label recovery by round of the closed form, of certified exact heads, and of two
 cheap predictors (exact heads stopped after 8 and 20 passes a round). Beside them the first
 best round of each, the largest difference of probabilities, and what the nearest block model and
-the perturbation bound promise. Writes regime_map.json, regime_map.md and regime_map.png.
-Finished cells are kept in --out/cells, so that an interrupted run continues where it stopped.
+the perturbation bound promise. Writes regime_map.csv, one weight decay a line, and from the lines
+of the given feature sets regime_map.md and regime_map.png. Lines that are there are not computed
+again, so that an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from kept_rows import KeptRows
 from matplotlib.figure import Figure
 
 import gramlab
-from gramlab.block_fit import fit_block_model
 from gramlab.figures import save_figure
+from gramlab.files.whole import atomic_write, output_folder
 from gramlab.filters import linear_mu
-from gramlab.storage import atomic_write, output_folder, to_json
+from gramlab.population.block_fit import fit_block_model
 
 ROUNDS = 4
 PREDICTORS = {"8 passes": 8, "20 passes": 20}
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--out", default="out/regime_map")
     options = parser.parse_args()
     folder = output_folder(options.out)
-    cells_folder = output_folder(folder / "cells")
+    kept = KeptRows(folder / "regime_map.csv", "features", "steps", "seed", "weight_decay")
     maps: dict[str, dict[str, list[dict]]] = {}
     for source in options.sources:
         name = Path(source).stem.split("_")[0]
@@ -175,14 +176,13 @@ def main() -> None:
             print(f"{name}, {steps}", flush=True)
             decays = DECAYS["raw" if steps == "raw" else "unit"]
             cells = []
-            for weight_decay in decays:
-                key = f"{features.fingerprint[:12]}-{weight_decay:.0e}-{options.seed}.json"
-                path = cells_folder / key
-                if not path.is_file():
-                    atomic_write(path, to_json(cell(features, float(weight_decay), options.seed)))
-                cells.append(json.loads(path.read_text(encoding="utf-8")))
+            for weight_decay in map(float, decays):
+                key = (name, steps, options.seed, weight_decay)
+                if key not in kept:
+                    found = cell(features, weight_decay, options.seed)
+                    kept.add(dict(zip(kept.key, key, strict=True)) | found)
+                cells.append(kept.rows[key])
             maps[name][steps] = cells
-    atomic_write(folder / "regime_map.json", to_json({"seed": options.seed, "maps": maps}))
     atomic_write(folder / "regime_map.md", markdown(maps))
     save_figure(draw(maps), folder / "regime_map.png")
     largest = max(max(c["undecided"]) for p in maps.values() for cells in p.values() for c in cells)

@@ -5,36 +5,41 @@
 
 Each source is studied raw and centred with unit norm. Cells are kept in --work, shared by all
 recipes, so that an interrupted run continues where it stopped and a second run takes seconds.
-Writes study_NAME.md for each source (tables, then answers), study.md with what holds over all of
-them, study-NAME-PREPARATION-RECIPE.png for the recipes of --images-of, and where the published
-training was among the recipes, study_training.md, which sets it beside the optimum.
+Writes study_NAME.md for each source (accuracies, and theory against exact heads), study.md with how
+often the teacher's first labels are right, study.csv with every paired difference over seeds,
+study-NAME-PREPARATION-RECIPE.png for the recipes of --images-of, and where the published training
+was among the recipes, study_training.md, which sets it beside the optimum.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import gramlab
-from gramlab.cli.study_files import study_figures
-from gramlab.cli.study_table import premise_tables
+from gramlab.content import sha256, to_json
 from gramlab.errors import InvalidSetting
 from gramlab.figures import save_figure
-from gramlab.storage import atomic_write, output_folder, sha256, to_json
-from gramlab.study.answers import answers_markdown, thresholds_markdown
+from gramlab.figures.study_set import study_figures
+from gramlab.files.whole import atomic_write, output_folder
+from gramlab.study.answers import differences
 from gramlab.study.cells import canonical_json
 from gramlab.study.engine import StudyResult, run_study
 from gramlab.study.plan import make_plan
 from gramlab.study.recipes import RECIPES
 from gramlab.study.rows import TEACHER, Column, groups
+from gramlab.study.summary import premise_tables
 from gramlab.study.tables import result_tables, tables_markdown, write_rows
 
 RECIPE_NAMES = ("fig2", "fig6a", "fig6b", "ablation")
 PREPARED = {"raw": {}, "centred-unit": {"center": True, "unit_norm": True}}
 PREMISES = ("structure", "approximation")
+SETTING = ("features", "preparation", "noise", "weight_decay")
+COUNTED = ("seeds", "verdict")
 TIGHT = 1e-16  # relative gap at which classes are proved, on the first seed alone
 
 
@@ -113,18 +118,11 @@ def studied(
 def tables(rows: list[dict]) -> list[str]:
     heads = [row for row in rows if row["method"] not in PREMISES]
     parts = [tables_markdown(result_tables(heads))] if heads else []
-    for title, headers, lines in premise_tables(rows):
-        names = [" ".join(header.split()) for header in headers]
-        pipes = [names, ["---:"] * len(names), *lines]
-        parts.append(f"**{title}**\n\n" + "\n".join(f"| {' | '.join(p)} |" for p in pipes) + "\n")
-    return parts
+    return parts + [table.markdown() for table in premise_tables(rows)]
 
 
 def agreement(rows: list[dict]) -> str:
-    """Theory against exact heads over the certified rounds: agreement, and what is proved.
-
-    First by round over all rates, then every cell.
-    """
+    """Theory against exact heads by round, over all rates: agreement, and what is proved."""
     gap = max(row["relative_gap"] for row in rows if row["method"] == "distill")
     lines = [
         f"The closed form against exact heads with relative gaps up to {gap:.0e}, over all rates:",
@@ -133,13 +131,6 @@ def agreement(rows: list[dict]) -> str:
         "undecided, mean | largest difference |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    cells = [
-        "",
-        "The same, cell by cell: training rows on which the two are proved to differ (and those "
-        "that the bound leaves open), by round.",
-        "",
-    ]
-    width = 0
     for group in groups([row for row in rows if row["method"] == "distill"]):
         for column in group.rounds:
             own = [row for (c, _, _), row in group.rows.items() if c == column]
@@ -154,20 +145,7 @@ def agreement(rows: list[dict]) -> str:
                 f"{mean('certified_undecided'):.1%} | "
                 f"{max(row['max_abs_distance'] for row in own):.2f} |"
             )
-        if len(group.rounds) != width:
-            width = len(group.rounds)
-            numbers = " | ".join(str(column.round) for column in group.rounds)
-            cells += [f"| setting | rate | seed | {numbers} |", f"|---|---:|---:{'|---:' * width}|"]
-        for rate, seed in sorted({(rate, seed) for _, rate, seed in group.rows}):
-            own = [group.rows.get((column, rate, seed)) for column in group.rounds]
-            words = [
-                f"{row['certified_disagreement']:.1%} ({row['certified_undecided']:.1%})"
-                if row
-                else "—"
-                for row in own
-            ]
-            cells.append(f"| {group.title} | {rate:g} | {seed} | {' | '.join(words)} |")
-    return "\n".join([*lines, *cells]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def coverage(rows: list[dict]) -> str:
@@ -229,8 +207,22 @@ def published(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_differences(rows: list[dict], path: Path) -> None:
+    """Paired differences in percentage points, with the interval of each, one a line."""
+
+    def points(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.2f}"
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow([*SETTING, "rate", "first", "second", "mean", "low", "high", *COUNTED])
+        for d in differences(rows):
+            of = [f"{d.rate:g}", d.first, d.second, points(d.mean), points(d.low), points(d.high)]
+            lines.writerow([*d.setting.values(), *of, len(d.seeds), d.verdict])
+
+
 def overall(rows: list[dict], results: list[StudyResult]) -> str:
-    """What holds over all sources: heads, certificates, coverage, thresholds."""
+    """What holds over all sources: heads, certificates, coverage."""
     heads = [row for row in rows if row["certified_undecided"] is not None]
     gaps = [row["relative_gap"] for row in heads]
     missed = sum(gap > 1e-8 for gap in gaps)
@@ -241,7 +233,6 @@ def overall(rows: list[dict], results: list[StudyResult]) -> str:
         f"{sum(r.heads for r in results)} heads in {sum(len(r.keys) for r in results)} cells.",
         "",
         coverage(rows),
-        thresholds_markdown(rows),
     ]
     return "\n".join(lines)
 
@@ -299,13 +290,14 @@ def main() -> None:
         parts = tables(rows)
         heads = [row for row in rows if row["method"] not in PREMISES]
         if heads:
-            parts += [agreement(list(proved.values()) or heads), answers_markdown(heads)]
+            parts.append(agreement(list(proved.values()) or heads))
         atomic_write(out / f"{options.page}_{name}.md", "\n".join(parts))
         write_rows(rows, work / f"rows-{name}.csv")
         everything += rows
     heads = [row for row in everything if row["method"] not in PREMISES]
     if heads:
         atomic_write(out / f"{options.page}.md", overall(heads, results))
+        write_differences(heads, out / f"{options.page}.csv")
     if any(row["method"] == "published" for row in heads):
         atomic_write(out / f"{options.page}_training.md", published(heads))
     print(f"written: {out}, {images}; {len(everything)} rows", flush=True)

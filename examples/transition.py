@@ -2,29 +2,31 @@
 
     python examples/transition.py digits FEATURES.npz ... --out docs/generated
 
-Labels are spoilt with a known matrix C, which is then estimated from the features (centred, unit
-norm) and the spoilt labels: by gramlab with its defaults, by cleanlab from the same heads' out-of-
-fold probabilities, and by cleanlab from scikit-learn's logistic regression (5 folds, C = 1). Writes
-transition.json, transition.md and, for the first source, transition-estimate.png.
-Finished cells are kept in --out/cells, so that an interrupted run continues where it stopped.
+Labels are corrupted with a known matrix C, which is then estimated from the features (centred, unit
+norm) and the corrupted labels: by gramlab with its defaults, by cleanlab from the same heads'
+out-of-fold probabilities, and by cleanlab from scikit-learn's logistic regression (5 folds, C = 1).
+Writes transition.csv, one draw of noise a line, and from all of its lines transition.md; for the
+first source, transition-estimate.png. Lines that are there are not computed again, so that an
+interrupted run continues where it stopped, and narrowed runs (--only, --seeds) add up.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from pathlib import Path
 
 import numpy as np
 from cleanlab.count import estimate_py_and_noise_matrices_from_probabilities
+from kept_rows import KeptRows
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 import gramlab
 from gramlab.figures import save_figure, transition_figure
-from gramlab.storage import atomic_write, output_folder, to_json
-from gramlab.transition import estimate_transition, fold_numbers
+from gramlab.files.whole import atomic_write, output_folder
+from gramlab.runner import folds as deal_folds
+from gramlab.transition import estimate_transition
 
 NOISE = (
     *(("symmetric", rate) for rate in (0.1, 0.4, 0.6)),
@@ -45,7 +47,7 @@ def errors(estimate: np.ndarray, truth: np.ndarray, realized: np.ndarray) -> dic
 
 
 def out_of_fold(features, given, weight_decay: float, seed: int) -> np.ndarray:
-    folds = fold_numbers(given, 5, seed)
+    folds = deal_folds(given, 5, seed)
     k = features.n_classes
     p = np.empty((len(given), k))
     for fold in range(5):
@@ -92,7 +94,7 @@ def cell(features, kind: str, rate: float, seed: int, logistic: bool) -> dict:
         "weight_decay": found.weight_decay,
     }
     p = out_of_fold(features, drawn.labels, found.weight_decay, seed)
-    peers = {"cleanlab_same": cleanlab_matrix(drawn.labels, p)}
+    peers = {"cleanlab_same": cleanlab_matrix(drawn.labels, p), "cleanlab_logistic": None}
     if logistic:
         model = LogisticRegression(max_iter=400)
         with warnings.catch_warnings():
@@ -100,7 +102,8 @@ def cell(features, kind: str, rate: float, seed: int, logistic: bool) -> dict:
             p = cross_val_predict(model, features.x, drawn.labels, cv=5, method="predict_proba")
         peers["cleanlab_logistic"] = cleanlab_matrix(drawn.labels, p)
     for name, matrix in peers.items():
-        out[name] = None if matrix is None else errors(matrix, truth, realized)
+        found_errors = None if matrix is None else errors(matrix, truth, realized)
+        out[name] = found_errors or dict.fromkeys(out["gramlab"])
     return out
 
 
@@ -118,7 +121,7 @@ def markdown(tables: dict[str, list[dict]]) -> str:
             group = [c for c in cells if (c["kind"], c["rate"]) == (kind, rate)]
 
             def mean(who: str, group=group) -> str:
-                values = [c[who]["row_l1"] for c in group if c.get(who) is not None]
+                values = [c[who]["row_l1"] for c in group if c[who]["row_l1"] is not None]
                 return f"{np.mean(values):.3f}" if values else "–"
 
             r = np.mean([c["noise_rate"] for c in group], axis=0)
@@ -142,12 +145,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="noise as kind:rate; default: all")
     asked = parser.parse_args()
-    out = Path(asked.out)
-    output_folder(out / "cells")
+    out = output_folder(asked.out)
+    kept = KeptRows(out / "transition.csv", "features", "kind", "rate", "seed")
     noise = NOISE
     if asked.only:
         noise = tuple((k, float(r)) for k, r in (one.split(":") for one in asked.only))
-    tables: dict[str, list[dict]] = {}
     for number, source in enumerate(asked.sources):
         name = Path(source).stem
         features = gramlab.load_features(source).centered().unit_norm()
@@ -163,15 +165,11 @@ def main() -> None:
         for kind, rate in kinds:
             # Seeds from 100 on: smaller ones were used while the method was made.
             for seed in range(100, 100 + asked.seeds):
-                kept = out / "cells" / f"transition-{name}-{kind}-{rate:g}-{seed}.json"
-                if not kept.exists():
+                if (name, kind, rate, seed) not in kept:
                     result = cell(features, kind, rate, seed, logistic=features.n_classes <= 20)
-                    atomic_write(kept, to_json(result))
+                    kept.add({"features": name} | result)
                     print(name, kind, rate, seed, result["gramlab"]["row_l1"], flush=True)
-        pattern = f"transition-{name}-*.json"
-        done = [json.loads(path.read_text()) for path in sorted((out / "cells").glob(pattern))]
-        tables[name] = done
-    atomic_write(out / "transition.json", to_json(tables))
+    tables = kept.by("features", lambda c: (c["kind"], c["rate"], c["seed"]))
     atomic_write(out / "transition.md", markdown(tables))
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gramlab.cache import open_features, save_features
 from gramlab.certificate import Certificate
+from gramlab.correlations import class_correlations
 from gramlab.errors import GramlabError, NotConvergedWarning
 from gramlab.features import Features
+from gramlab.files.sources import load_features
+from gramlab.files.tensors import open_features, save_features
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.sources import load_features
-from gramlab.spectrum import Spectrum, class_correlations
-from gramlab.targets import OneHotRows, mix_targets, one_hot, partial_labels
+from gramlab.spectrum import Spectrum
+from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_labels
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
@@ -31,30 +32,22 @@ if TYPE_CHECKING:
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.population import ClassBlockModel
     from gramlab.sharded import ShardedFeatures, shard_features, shard_local_rows
-    from gramlab.targets import Targets
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "ClassBlockModel": "gramlab.population",
-    "Comparison": "gramlab.comparison",
-    "Fit": "gramlab.heads.fit",
-    "GeneralizedCrossEntropyHead": "gramlab.heads.generalized",
-    "LabelAveragingClassifier": "gramlab.estimator.averaging",
-    "LinearizedHead": "gramlab.heads.closed_form",
-    "LocalFit": "gramlab.heads.generalized",
-    "PublishedSgdHead": "gramlab.heads.sgd",
-    "Rounds": "gramlab.distillation",
-    "SgdFit": "gramlab.heads.sgd",
-    "ShardedFeatures": "gramlab.sharded",
-    "SelfDistillationClassifier": "gramlab.estimator.distilled",
-    "SoftLabelLogisticRegression": "gramlab.estimator.logistic",
-    "SoftmaxHead": "gramlab.heads.softmax",
-    "Targets": "gramlab.targets",
-    "compare": "gramlab.comparison",
-    "distill": "gramlab.distillation",
-    "shard_features": "gramlab.sharded",
-    "shard_local_rows": "gramlab.sharded",
+    "comparison": ("Comparison", "compare"),
+    "distillation": ("Rounds", "distill"),
+    "estimator.averaging": ("LabelAveragingClassifier",),
+    "estimator.distilled": ("SelfDistillationClassifier",),
+    "estimator.logistic": ("SoftLabelLogisticRegression",),
+    "heads.closed_form": ("LinearizedHead",),
+    "heads.fit": ("Fit",),
+    "heads.generalized": ("GeneralizedCrossEntropyHead", "LocalFit"),
+    "heads.sgd": ("PublishedSgdHead", "SgdFit"),
+    "heads.softmax": ("SoftmaxHead",),
+    "population": ("ClassBlockModel",),
+    "sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
 
 __all__ = [
@@ -98,10 +91,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use."""
-    if name in _LAZY:
-        value = getattr(import_module(_LAZY[name]), name)
-        globals()[name] = value
-        return value
+    for room, names in _LAZY.items():
+        if name in names:
+            value = getattr(import_module(f"gramlab.{room}"), name)
+            globals()[name] = value
+            return value
     raise AttributeError(f"module 'gramlab' has no attribute {name!r}")
 
 

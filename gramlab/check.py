@@ -7,9 +7,7 @@ drawing, writing and printing are other rooms.
 from __future__ import annotations
 
 import platform
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -18,14 +16,16 @@ import numpy as np
 from gramlab import errors, hardware, validation
 from gramlab.certificate import Certificate
 from gramlab.comparison import Certified, Comparison, certify_predictions, compare
+from gramlab.correlations import ClassCorrelations, class_correlations
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.filters import class_averaging_weights, linear_mu
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.heads.fit import Fit, SolveStats
+from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.spectrum import ClassCorrelations, Spectrum, class_correlations
+from gramlab.polishing import polish_rounds
+from gramlab.spectrum import Spectrum
 from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["CheckResult", "CheckSettings", "Dynamics", "ProgressReport", "run_check"]
@@ -136,21 +136,42 @@ class CheckResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
+        features, numbers = self.features, range(1, self.settings.rounds + 1)
+        averaging = zip(
+            numbers,
+            self.dynamics("linearized"),
+            self.dynamics("exact"),
+            self.averaging_weights(),
+            strict=True,
+        )
         return {
             "command": "check",
             "settings": asdict(self.settings),
             "data": {
-                "n_samples": self.features.n_samples,
-                "n_features": self.features.n_features,
-                "n_classes": self.features.n_classes,
-                "n_test": None if self.features.test_x is None else len(self.features.test_x),
+                "n_samples": features.n_samples,
+                "n_features": features.n_features,
+                "n_classes": features.n_classes,
+                "n_test": None if features.test_x is None else len(features.test_x),
                 "realized_rate": self.given.realized_rate,
             },
-            "rounds": [self._round(t) for t in range(1, self.settings.rounds + 1)],
+            "rounds": [self._round(t) for t in numbers],
             "partial_label_student": self._partial(),
             "spectrum": self._spectrum(),
-            "label_averaging": self._averaging(),
-            "provenance": _provenance(self.features, self.settings),
+            "label_averaging": [
+                {"round": t, "linearized": asdict(a), "exact": asdict(b), "weights": weights}
+                for t, a, b, weights in averaging
+            ],
+            "provenance": {
+                "features": features.provenance,
+                "data_sha256": features.fingerprint,
+                "seed": self.settings.seed,
+                "dtype": "float64",
+                "device": hardware.describe(),
+                "versions": {
+                    "python": platform.python_version(),
+                    **{n: metadata.version(n) for n in ("gramlab", "numpy", "scipy", "jax")},
+                },
+            },
         }
 
     def scores(self, fit: Fit) -> dict[str, float | None]:
@@ -201,7 +222,6 @@ class CheckResult:
         spectrum, k = self.spectrum, self.features.n_classes
         last = min(k, spectrum.n_samples - 1)
         angles = np.degrees(spectrum.class_angles(self.given.true_labels, k))
-        correlations = self.correlations
         return {
             "eigenvalues": spectrum.eigenvalues,
             "zero_eigenvalues": spectrum.n_samples - len(spectrum.eigenvalues),
@@ -215,24 +235,12 @@ class CheckResult:
             "correlations": {
                 name: None if pair is None else {"mean": pair[0], "standard_deviation": pair[1]}
                 for name, pair in (
-                    ("within", correlations.within),
-                    ("superclass", correlations.superclass),
-                    ("between", correlations.between),
+                    ("within", self.correlations.within),
+                    ("superclass", self.correlations.superclass),
+                    ("between", self.correlations.between),
                 )
             },
         }
-
-    def _averaging(self) -> list[dict[str, Any]]:
-        pairs = zip(
-            self.dynamics("linearized"),
-            self.dynamics("exact"),
-            self.averaging_weights(),
-            strict=True,
-        )
-        return [
-            {"round": t, "linearized": asdict(a), "exact": asdict(b), "weights": w}
-            for t, (a, b, w) in enumerate(pairs, 1)
-        ]
 
 
 class ProgressReport(Protocol):
@@ -283,6 +291,7 @@ def run_check(
     given = corrupt_labels(
         features.labels, matrix, seed=settings.seed, exact_counts=settings.exact_counts
     )
+    truth = given.true_labels
     tell("preparing features")
     if settings.center:
         features = features.centered()
@@ -294,7 +303,6 @@ def run_check(
     targets = Targets(one_hot(given.labels, k) - 1.0 / k)
     tell("closed form")
     linearized = distill(linear_head, features, targets, rounds)
-
     exact = distill(
         exact_head,
         features,
@@ -303,7 +311,7 @@ def run_check(
         on_round=lambda t: tell(f"exact head, round {t} of {rounds}"),
     )
     if settings.certify == "chain":
-        exact = _polished(exact, settings.certified_share, tell, solving)
+        exact = polish_rounds(exact, settings.certified_share, tell, solving)
     tell("partial-label student")
     partial, coverage, two_hot = {}, {}, np.empty(0)
     for name, head, teacher in (
@@ -311,13 +319,10 @@ def run_check(
         ("exact", exact_head, exact[0]),
     ):
         two_hot = partial_labels(teacher.probabilities, 2, seed=settings.seed)
-        coverage[name] = float((two_hot[np.arange(len(two_hot)), given.true_labels] > 0).mean())
+        coverage[name] = float((two_hot[np.arange(len(two_hot)), truth] > 0).mean())
         partial[name] = head.fit(features, two_hot, start=teacher.weights)
     tell("comparison")
-    truth = given.true_labels
-    comparison = compare(linearized, exact, truth=truth, certify=settings.certify)
-    certified, _ = certify_predictions(partial["exact"], features, truth)
-    fits = (exact[0], partial["exact"])
+    pair, history = (exact[0], partial["exact"]), (targets, Targets(two_hot - 1.0 / k))
     return CheckResult(
         settings=settings,
         features=features,
@@ -326,109 +331,26 @@ def run_check(
         correlations=correlations,
         linearized=linearized,
         exact=exact,
-        comparison=comparison,
+        comparison=compare(linearized, exact, truth=truth, certify=settings.certify),
         own=tuple(certify_predictions(fit, features, truth)[0] for fit in exact),
         chain=tuple(
             certify_predictions(fit, features, truth, certificate)[0]
             for fit, certificate in zip(exact, exact.chain, strict=True)
         ),
         partial=partial,
-        partial_rounds=Rounds(fits, features, (targets, Targets(two_hot - 1.0 / k)), "top2"),
-        partial_certified=certified,
+        partial_rounds=Rounds(pair, features, history, "top2"),
+        partial_certified=certify_predictions(partial["exact"], features, truth)[0],
         top_two_coverage=coverage,
     )
 
 
-@dataclass
-class _Resumed:
-    """An exact head that begins where it ended, whatever start it is told."""
-
-    head: SoftmaxHead
-    weights: np.ndarray
-    weight_decay: float
-
-    def fit(self, features: Any, targets: Any, start: np.ndarray | None = None) -> Fit:
-        """Fit to targets (N, K)."""
-        return self.head.fit(features, targets, self.weights)
-
-
-def _polished(
-    rounds: Rounds,
-    share: float,
-    tell: Callable[[str], None],
-    solving: Callable[[float, float], None] | None,
-) -> Rounds:
-    """Rounds solved until ``share`` of the rows is certified through them, as far as float64 goes.
-
-    What a round is certified through is the sum of its own gradient and those of the rounds before
-    it, so all are solved again, each from where it ended, to a tenth of the largest gradient. If
-    that does not halve what the last round is certified to, float64 gives no more. Rounds that
-    missed their tolerance stay as they are.
-    """
-    if not all(fit.stats.converged for fit in rounds):
-        return rounds
-
-    def announce(t: int) -> None:
-        tell(f"exact head again, round {t} of {last}")
-
-    word, last, stats = "share reached", len(rounds), [fit.stats for fit in rounds]
-    while _least_share(rounds) < share:
-        worst = max(fit.certificate.relative_gap for fit in rounds)
-        if worst == 0.0:
-            word = "float64 floor"
-            break
-        heads = [
-            _Resumed(
-                SoftmaxHead(fit.weight_decay, tolerance=worst / 100.0, progress=solving),
-                fit.weights,
-                fit.weight_decay,
-            )
-            for fit in rounds
-        ]
-        with warnings.catch_warnings():  # the tolerance asked for is met already
-            warnings.simplefilter("ignore", errors.NotConvergedWarning)
-            given = rounds.targets[0]
-            again = distill(heads, rounds.features, given, last, on_round=announce)
-        if not _bound(again) < _bound(rounds) / 2.0:
-            limited = any(fit.stats.result == "pass limit" for fit in again)
-            word = "pass limit" if limited else "float64 floor"
-            break
-        rounds, stats = again, [_both(a, fit.stats) for a, fit in zip(stats, again, strict=True)]
-    return rounds.reported([replace(one, polish=word) for one in stats])
-
-
-def _least_share(rounds: Rounds) -> float:
-    """Smallest share of rows, over rounds, whose class is certified through the rounds."""
-    pairs = zip(rounds, rounds.chain, strict=True)
-    return min(
-        float(certify_predictions(fit, rounds.features, None, certificate)[1].mean())
-        for fit, certificate in pairs
-    )
-
-
-def _bound(rounds: Rounds) -> float:
-    """What the last round is certified to."""
-    certificate = rounds.chain[-1]
-    return np.inf if certificate is None else certificate.weights_bound
-
-
-def _both(first: SolveStats, then: SolveStats) -> SolveStats:
-    """The work of both solves; whether the tolerance was met is the first one's to say."""
-    return replace(
-        first,
-        passes=first.passes + then.passes,
-        iterations=first.iterations + then.iterations,
-    )
-
-
 def _dynamics(probabilities: np.ndarray, given: CorruptedLabels) -> Dynamics:
-    rows = np.arange(len(probabilities))
-    true = probabilities[rows, given.true_labels]
-    wrong = given.flipped
+    rows, truth, wrong = np.arange(len(probabilities)), given.true_labels, given.flipped
+    of_true, of_given = probabilities[rows, truth], probabilities[rows, given.labels]
     return Dynamics(
-        clean_true=_class_mean(true, given.true_labels, ~wrong),
-        flipped_true=_class_mean(true, given.true_labels, wrong),
-        flipped_given=_class_mean(probabilities[rows, given.labels], given.true_labels, wrong),
+        clean_true=_class_mean(of_true, truth, ~wrong),
+        flipped_true=_class_mean(of_true, truth, wrong),
+        flipped_given=_class_mean(of_given, truth, wrong),
     )
 
 
@@ -461,18 +383,4 @@ def _certified_report(
         "weights_bound": None if certificate is None else certificate.weights_bound,
         "certified": None if found is None else asdict(found),
         "reason": reason or None,
-    }
-
-
-def _provenance(features: Features, settings: CheckSettings) -> dict[str, Any]:
-    return {
-        "features": features.provenance,
-        "data_sha256": features.fingerprint,
-        "seed": settings.seed,
-        "dtype": "float64",
-        "device": hardware.describe(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("gramlab", "numpy", "scipy", "jax")},
-        },
     }

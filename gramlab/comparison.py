@@ -12,7 +12,7 @@ With weights on rows H = X(XᵀΩX + μ)⁻¹XᵀΩ stands for h(G), and I − H
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,8 @@ from gramlab.filters import apply_filter, linear_mu
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
 from gramlab.rounding import gamma
-from gramlab.row_weights import equal_weights
 from gramlab.spectrum import Spectrum
+from gramlab.targets import equal_weights
 
 __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", "compare"]
 
@@ -97,10 +97,6 @@ class Comparison(Sequence[RoundComparison]):
     def __getitem__(self, index: Any) -> Any:
         """Comparison of round ``index + 1``."""
         return self.rounds[index]
-
-    def __iter__(self) -> Iterator[RoundComparison]:
-        """Round by round."""
-        return iter(self.rounds)
 
 
 def certify_predictions(

@@ -25,9 +25,6 @@ from filelock import FileLock
 
 __all__ = ["keep_compiled"]
 
-_SWITCH = "GRAMLAB_COMPILATION_CACHE"
-_LARGEST = 2**28  # bytes kept, the least recently used leave first; also makes JAX lock the folder
-
 
 @cache
 def keep_compiled() -> None:
@@ -37,7 +34,7 @@ def keep_compiled() -> None:
     """
     config: Any = jax.config
     chosen = config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache
-    if chosen or os.environ.get(_SWITCH, "").lower() == "off":
+    if chosen or os.environ.get("GRAMLAB_COMPILATION_CACHE", "").lower() == "off":
         return
     try:
         folder = _own_folder()
@@ -48,7 +45,8 @@ def keep_compiled() -> None:
     warnings.filterwarnings(
         "ignore", message="Error (reading|writing) persistent compilation cache entry"
     )
-    config.update("jax_compilation_cache_max_size", _LARGEST)
+    # Bytes kept, the least recently used leave first; also makes JAX lock the folder.
+    config.update("jax_compilation_cache_max_size", 2**28)
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     config.update("jax_compilation_cache_dir", str(folder))
 

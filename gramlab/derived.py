@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property
 from threading import RLock
 from typing import Any, TypeVar, TypeVarTuple
 
-__all__ = ["Derived", "shared_property"]
+__all__ = ["Derived"]
 
 Source = TypeVar("Source")
 Made = TypeVar("Made")
@@ -46,17 +45,3 @@ class Derived:
 
     def __reduce__(self) -> tuple[type[Derived], tuple[()]]:
         return type(self), ()  # a copy derives its own
-
-
-class shared_property(cached_property[Made]):
-    """A ``cached_property`` without a lock: what is finished first is kept, and given to all.
-
-    The one of Python 3.11 has a lock for all instances. Who holds it and needs features would wait
-    for a thread that holds the lock of these and needs the property.
-    """
-
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        known, name = instance.__dict__, self.attrname
-        return known[name] if name in known else known.setdefault(name, self.func(instance))

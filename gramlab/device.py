@@ -7,8 +7,9 @@ are set by context. Only the folder of compiled code is the process's (``gramlab
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import wraps
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ __all__ = [
     "accelerated",
     "agreed",
     "bytes_free",
+    "check_memory",
     "count",
     "describe",
     "float64",
@@ -35,6 +37,7 @@ __all__ = [
     "on_device",
     "own_rows",
     "process",
+    "put_rows",
     "resident",
     "row_mesh",
     "row_sums",
@@ -125,33 +128,17 @@ def shortage(bytes_needed: int) -> str:
     return f"{needed} needed on {_started()[0]}, {left} free"
 
 
-def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:
-    """Put ``array`` on the device as ``dtype``, after checking that it fits.
+def check_memory(bytes_needed: int, what: str, alternative: str) -> None:
+    """Refuse what does not fit the default device (``gramlab.memory.check_memory``)."""
+    memory.check_memory(bytes_needed, f"{what} on {_started()[0]}", alternative, bytes_free())
 
-    Raises
-    ------
-    NotEnoughMemory
-        With the bytes needed, the bytes free and the alternative.
-    """
-    needed = np.dtype(dtype).itemsize * int(np.prod(array.shape))
-    alternative = "use fewer rows or features, or a device with more memory"
-    free = bytes_free()
-    if free is None:
-        memory.check_memory(needed, what, alternative)
-    elif needed > free:
-        raise errors.NotEnoughMemory(
-            f"{what} needs {needed} bytes on {_started()[0]}, {free} bytes are free: {alternative}"
-        )
-    kind = np.dtype(dtype)
-    if free is None and not memory.is_aligned(array) and array.dtype in (np.float32, np.float64):
-        # One copy, in the new precision, where there would be another of the array as it is.
-        converted = memory.aligned(array.shape, kind)
-        with np.errstate(over="ignore"):
-            np.copyto(converted, array, casting="same_kind")
-        array = converted
+
+def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:
+    """Put ``array`` on the device as ``dtype``; NotEnoughMemory if it does not fit."""
+    needed = np.dtype(dtype).itemsize * array.size
+    check_memory(needed, what, "use fewer rows or features, or a device with more memory")
     with float64():
-        # Else converted there: NumPy takes half precision apart one number at a time.
-        return jax.device_put(array).astype(kind)
+        return put_rows(array, len(array), dtype)
 
 
 def put_rows(array: np.ndarray, length: int, dtype: Any = None) -> jax.Array:
@@ -234,14 +221,10 @@ def in_rows(
     ----------
     local : (n, k)
         The rows of this process, n at most ``per_device`` times its devices.
-    mesh
-        Of ``row_mesh``.
-    per_device
-        Rows of each shard, the same in all processes.
-    what
-        Their name, for the message.
-    dtype
-        To hold them as.
+    mesh, per_device
+        Of ``row_mesh``, and the rows of each shard: the same in all processes.
+    what, dtype
+        Their name, for the message, and what to hold them as.
 
     Returns
     -------
@@ -255,16 +238,9 @@ def in_rows(
     """
     kind = np.dtype(dtype)
     columns = local.shape[1]
-    needed = kind.itemsize * per_device * columns
-    free = bytes_free()
-    alternative = "spread the rows over more devices"
-    if free is None:
-        memory.check_memory(needed * len(mesh.local_devices), what, alternative)
-    elif needed > free:
-        raise errors.NotEnoughMemory(
-            f"a shard of {what} needs {needed} bytes on {_started()[0]}, {free} bytes "
-            f"are free: {alternative}"
-        )
+    shards = 1 if accelerated() else len(mesh.local_devices)  # that lie in one memory
+    needed = kind.itemsize * per_device * columns * shards
+    check_memory(needed, what, "spread the rows over more devices")
     places = [device.process_index for device in mesh.devices]
     first = per_device * places.index(jax.process_index())
 
@@ -313,45 +289,38 @@ def agreed(values: np.ndarray) -> np.ndarray:
         return np.asarray(multihost_utils.broadcast_one_to_all(values))
 
 
-def gram_matrix(x: jax.Array) -> np.ndarray:
+def _over_rows(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile what takes rows over devices, for float64, and gives NumPy arrays."""
+    compiled = jax.jit(function)
+
+    @wraps(function)
+    def computed(*arrays: Any) -> Any:
+        with float64():
+            return jax.tree.map(np.asarray, compiled(*arrays))
+
+    return computed
+
+
+@_over_rows
+def gram_matrix(x: jax.Array) -> jax.Array:
     """XᵀX (d, d) in float64 of rows over devices."""
-    with float64():
-        return np.asarray(_gram_matrix(x))
-
-
-def gram_action(x: jax.Array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Xᵀ(X Q) (d, m) and ‖X q_j‖² (m,) in float64 for Q (d, m), of rows over devices."""
-    with float64():
-        product, quotients = _gram_action(x, np.asarray(vectors, dtype=np.float64))
-        return np.asarray(product), np.asarray(quotients)
-
-
-def row_sums(x: jax.Array) -> tuple[float, float, float]:
-    """‖X‖_F², the largest row norm and the largest entry in float64, of rows over devices."""
-    with float64():
-        total, longest, bits = _row_sums(x)
-        largest = np.asarray(bits).view(x.dtype)
-        return float(total), float(np.sqrt(longest)), float(largest)
-
-
-@jax.jit
-def _gram_matrix(x: jax.Array) -> jax.Array:
     x = x.astype(jnp.float64)
     return x.T @ x
 
 
-@jax.jit
-def _gram_action(x: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x = x.astype(jnp.float64)
-    rotated = x @ vectors
-    return x.T @ rotated, (rotated * rotated).sum(axis=0)
+@_over_rows
+def gram_action(x: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Xᵀ(X Q) (d, m) and ‖X q_j‖² (m,) in float64 for Q (d, m), of rows over devices."""
+    rotated = x.astype(jnp.float64) @ vectors
+    return x.astype(jnp.float64).T @ rotated, (rotated * rotated).sum(axis=0)
 
 
-@jax.jit
-def _row_sums(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+@_over_rows
+def row_sums(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """‖X‖_F² and the largest row norm in float64, and the largest entry, of rows over devices."""
     # Without their signs numbers are ordered like their bits, which no arithmetic flushes to zero.
     bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{8 * x.dtype.itemsize}"))
-    bits &= np.iinfo(bits.dtype).max >> 1
-    x = x.astype(jnp.float64)
-    squares = (x * x).sum(axis=1)
-    return squares.sum(), squares.max(), bits.max()
+    largest = (bits & (np.iinfo(bits.dtype).max >> 1)).max()
+    rows = x.astype(jnp.float64)
+    squares = (rows * rows).sum(axis=1)
+    return squares.sum(), jnp.sqrt(squares.max()), jax.lax.bitcast_convert_type(largest, x.dtype)

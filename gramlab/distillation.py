@@ -1,15 +1,28 @@
 """distill: fit a head to targets, take its predictions as the next targets.
 
 Round t = 1 is the teacher (targets Y), rounds t ≥ 2 are students: T^(t) = refine(P^(t−1)). The
-recursion is the same for every head, so theory and truth differ in the head alone. ``Rounds.chain``
-says how far each round is from the iterate that exact rounds would reach.
+recursion is the same for every head, so theory and truth differ in the head alone.
+
+``Rounds.chain`` says how far each round is from the iterate that exact rounds would reach; a
+student's own certificate is about the targets it was given, which were computed. With
+M(W) = XᵀP(W)/N the true iterates obey λ_t W_t + M(W_t) = u_t, where u_t = XᵀT_t/N and T_{t+1} is
+ξP(W_t) + (1 − ξ)Y. For *any* weights W̃_t let e_t be the gradient of round t's objective at W̃_t, on
+the targets that the weights of the round before make. Because u ↦ M((λ + M)⁻¹u) is firmly
+nonexpansive (derived for this project; proof in docs/objective.md, theorem ``chain-certificate``),
+
+    S_t = ‖e_t‖ + |ξ| S_{t−1},  S_0 = 0,   bounds λ_t ‖W̃_t − W_t‖ and ‖M(W̃_t) − M(W_t)‖,
+
+with a weight decay for each round. The true objective of round t differs from that of e_t in the
+targets alone, by at most |ξ| S_{t−1} in its gradient: so the round's certificate with that much
+more error is one about the true iterate, its local bound included. Only weights are read:
+predictions and targets that were stored on the way do not matter.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Protocol, overload
 
@@ -17,14 +30,16 @@ import numpy as np
 
 from gramlab import errors, validation
 from gramlab.certificate import Certificate
-from gramlab.chain import certify_chain
 from gramlab.features import Features
-from gramlab.heads.fit import Fit, SolveStats, as_features
-from gramlab.targets import OneHotRows, Targets, partial_labels, target_deviations
+from gramlab.heads.fit import Fit, SolveStats
+from gramlab.heads.problem import as_features
+from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
+from gramlab.rounding import gamma
+from gramlab.targets import OneHotRows, Targets, equal_weights, partial_labels, target_deviations
 
 __all__ = ["Head", "Rounds", "distill"]
 
-_DECAY = 0.7  # of the change of the weights, from one round to the next: 0.6 to 0.8 do as well
+Refine = str | Callable[[np.ndarray], np.ndarray] | None
 
 
 class Head(Protocol):
@@ -61,18 +76,20 @@ class Rounds(Sequence[Fit]):
     fits: tuple[Fit, ...]
     features: Features
     targets: tuple[Targets, ...]
-    refine: str | Callable[[np.ndarray], np.ndarray] | None = None
+    refine: Refine = None
     temperature: float = 1.0
     mixing: float = 1.0
 
     @property
     def chain(self) -> tuple[Certificate | None, ...]:
-        """Certificates through the rounds (``gramlab.chain``), ``chain[t - 1]`` for round t.
+        """Certificates through the rounds, ``chain[t - 1]`` for round t.
 
         Each bounds the distance to the true iterate, which has all earlier rounds exact too;
         ``fits[t - 1].certificate`` is about the targets that round t was given. Linearized rounds
-        have a chain too: their distance from the exact ones. ``None`` where nothing is claimed:
-        see ``chain_ends``.
+        have a chain too: their distance from the exact ones. ``gradient_norm`` is ‖e_t‖ as
+        computed, and ``gradient_rounding`` holds everything by which the gradient of the true
+        objective may differ from it, |ξ| S_{t−1} included, so S_t is their sum. ``None`` where
+        nothing is claimed, and from there on: see ``chain_ends``.
         """
         return self._chain[0]
 
@@ -83,9 +100,26 @@ class Rounds(Sequence[Fit]):
 
     @cached_property
     def _chain(self) -> tuple[tuple[Certificate | None, ...], str]:
-        return certify_chain(
-            self.fits, refine=self.refine, temperature=self.temperature, mixing=self.mixing
-        )
+        certificates: list[Certificate] = []
+        losses: list[SoftmaxObjective] = []
+        reason = ""
+        for t, fit in enumerate(self.fits, 1):
+            if fit.loss is None:
+                reason = f"round {t} minimizes another loss than the regularized cross-entropy"
+                break
+            losses.append(fit.loss)
+            if t == 1:
+                certificates.append(fit.certificate)
+                continue
+            made = _true_targets(self, losses, certificates[-1])
+            if isinstance(made, str):
+                reason = made
+                break
+            deviations, error = made
+            objective = replace(fit.loss, target_deviations=deviations)
+            certificates.append(_widened(objective.certificate(fit.weights), error))
+        nothing = [None] * (len(self.fits) - len(certificates))
+        return (*certificates, *nothing), reason
 
     def reported(self, stats: Sequence[SolveStats]) -> Rounds:
         """The same rounds, with other words on how each was reached."""
@@ -106,10 +140,6 @@ class Rounds(Sequence[Fit]):
         """Fit of round ``index + 1``."""
         return self.fits[index]
 
-    def __iter__(self) -> Iterator[Fit]:
-        """Fits in round order."""
-        return iter(self.fits)
-
 
 def distill(
     head: Head | Sequence[Head],
@@ -117,7 +147,7 @@ def distill(
     targets: Targets | OneHotRows | np.ndarray,
     rounds: int,
     *,
-    refine: str | Callable[[np.ndarray], np.ndarray] | None = None,
+    refine: Refine = None,
     temperature: float = 1.0,
     mixing: float = 1.0,
     seed: int = 0,
@@ -198,11 +228,11 @@ def _extrapolated(fits: Sequence[Fit]) -> np.ndarray:
     """Weights (d, K) near the next round's: each round moves them on, by less than the last did.
 
     Every eigendirection of the Gram matrix is filtered anew by a factor below 1, so that its
-    changes from round to round shrink like a geometric sequence; ``_DECAY`` is a common ratio.
+    changes from round to round shrink like a geometric sequence; 0.6 to 0.8 do as well.
     """
     if len(fits) < 2:
         return fits[-1].weights
-    return fits[-1].weights + _DECAY * (fits[-1].weights - fits[-2].weights)
+    return fits[-1].weights + 0.7 * (fits[-1].weights - fits[-2].weights)
 
 
 def _mixed(predictions: Targets, given: Targets, xi: float) -> Targets:
@@ -211,9 +241,7 @@ def _mixed(predictions: Targets, given: Targets, xi: float) -> Targets:
     return Targets(xi * predictions.deviations + (1.0 - xi) * given.deviations)
 
 
-def _refinement(
-    refine: str | Callable[[np.ndarray], np.ndarray] | None, seed: int, temperature: float
-) -> Callable[[Fit], Targets]:
+def _refinement(refine: Refine, seed: int, temperature: float) -> Callable[[Fit], Targets]:
     validation.check_positive("temperature", temperature)
     if refine is None:
         return lambda fit: fit.as_targets(temperature)
@@ -235,3 +263,81 @@ def _refinement(
         return Targets(checked - 1.0 / checked.shape[1])
 
     return make
+
+
+def _true_targets(
+    rounds: Rounds, losses: Sequence[SoftmaxObjective], certificate: Certificate
+) -> tuple[np.ndarray, float] | str:
+    """What the weights of the last but one loss make the last one's targets, were all exact.
+
+    Returns
+    -------
+    (deviations, error) or reason
+        T − 1/K (N, K), and a bound on the distance of XᵀT/N from that of the true iterate; or why
+        there is none.
+    """
+    before, last, t = losses[-2], losses[-1], len(losses)
+    weights, refine, xi = rounds.fits[t - 2].weights, rounds.refine, rounds.mixing
+    same = before.features is last.features
+    same = same or before.features.fingerprint == last.features.fingerprint
+    if not same or not equal_weights(before.row_weights, last.row_weights):  # M is another function
+        return f"round {t} is fitted on other rows, or with other weights on them, than the first"
+    if callable(refine):
+        return "targets are made by a function of the caller's"
+    if refine == "top2":  # of which classes they are, the temperature does not matter
+        deviations, error = _top_two(before, weights, certificate), 0.0
+        if deviations is None:
+            return f"round {t - 1} does not certify the two largest classes of every row"
+    elif rounds.temperature != 1.0:  # W ↦ M(W/τ) need not be nonexpansive in u
+        return f"predictions are read at temperature {rounds.temperature:g}"
+    else:
+        # With these targets the gradient at the weights, computed, is λW: what gradient_rounding
+        # says of it is said of the rounding of XᵀP/N.
+        deviations = softmax_deviations(before.logits(weights))
+        error = replace(before, target_deviations=deviations).gradient_rounding(weights)
+        error = certificate.gradient_norm + certificate.gradient_rounding + error
+    if xi == 1.0:
+        return deviations, error
+    # 1 − ξ, two products and a sum round by γ_3, Y − 1/K was stored within γ_2 of 1 + |Y − 1/K|.
+    given = losses[0].target_deviations[:]
+    sizes = abs(xi) * np.linalg.norm(deviations, axis=1)
+    sizes += abs(1.0 - xi) * (1.0 + np.linalg.norm(given, axis=1))
+    norms = last.row_norms if last.row_weights is None else last.row_norms * last.row_weights
+    error = abs(xi) * error + gamma(8) * float(norms @ sizes) / last.n_samples
+    return xi * deviations + (1.0 - xi) * given, error
+
+
+def _top_two(
+    objective: SoftmaxObjective, weights: np.ndarray, certificate: Certificate
+) -> np.ndarray | None:
+    """1/2 on the two largest classes of the true iterate, as deviations; None if not certified.
+
+    A row of weight 0 need not be: its targets take no part.
+    """
+    k = objective.n_classes
+    deviations = np.full((objective.n_samples, k), -1.0 / k)
+    for rows, block in objective.features.blocks():
+        logits = block @ weights
+        order = np.argsort(logits, axis=1)
+        if k > 2:
+            second, third = np.take_along_axis(logits, order[:, [-2, -3]], axis=1).T
+            decided = second - third > certificate.logit_bound(block)
+            if objective.row_weights is not None:
+                decided |= objective.row_weights[rows] == 0.0
+            if not decided.all():
+                return None
+        np.put_along_axis(deviations[rows], order[:, -2:], 0.5 - 1.0 / k, axis=1)
+    return deviations
+
+
+def _widened(certificate: Certificate, error: float) -> Certificate:
+    """The certificate where the gradient may be off by ``error`` more."""
+    return replace(
+        certificate,
+        gradient_rounding=certificate.gradient_rounding + error,
+        decrement=partial(_widened_decrement, certificate, error),
+    )
+
+
+def _widened_decrement(certificate: Certificate, error: float) -> float:
+    return certificate.newton_decrement + error / float(np.sqrt(certificate.weight_decay))

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-_LONGEST = 2000
 
-
-def one_line(text: str) -> str:
-    """One printable line of about 2,000 characters at most, whatever a file or a library says.
+def one_line(text: str, longest: int = 2000) -> str:
+    """One printable line of about ``longest`` characters at most, whatever a library says.
 
     Line breaks become spaces, control characters and lone surrogates their escapes (a terminal
     would obey the first and could not show the second), and the middle of a long text is left out.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
     """
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST * 2 // 3]} … {text[-_LONGEST // 3 :]}"
+    if len(text) > longest:
+        text = f"{text[: longest * 2 // 3]} … {text[-longest // 3 :]}"
     line = " ".join(part for part in text.splitlines() if part)
     if line.isprintable():
         return line

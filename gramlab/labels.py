@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
-from gramlab.streams import MAX_SEED, stream
+from gramlab.streams import MAX_SEED, stream, uniforms
 from gramlab.validation import (
     as_array,
     check_integer,
@@ -21,9 +21,6 @@ from gramlab.validation import (
 _CORRUPTION_STREAM = int.from_bytes(b"corrupt1", "big")
 
 _KINDS = ("symmetric", "asymmetric", "superclass", "pair-flip")
-# Remainders of expected counts are compared in this unit: well above the rounding of n * C for
-# any n that fits in memory, far below any difference that matters.
-_REMAINDER_UNIT = 2.0**-20
 
 
 def corruption_matrix(
@@ -32,7 +29,7 @@ def corruption_matrix(
     rate: float,
     superclasses: Sequence[int] | npt.NDArray[np.integer] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Build the matrix C[k, j] = P(given label j | true label k) of a kind of label noise.
+    """The matrix C[k, j] = P(given label j | true label k) of a kind of label noise.
 
     With rate r every kind has 1 - r on the diagonal, and off it:
 
@@ -184,19 +181,21 @@ def _check_matrix(matrix: object) -> npt.NDArray[np.float64]:
 
 
 def _drawn(words: npt.NDArray[np.uint64], row: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Inverse CDF of one row of C at the uniforms (word >> 11) * 2**-53 in [0, 1)."""
-    uniforms = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    """Inverse CDF of one row of C at the uniforms of the words."""
     cumulative = np.cumsum(row)
     # The last possible class takes what rounding left over, so no impossible one is ever drawn.
     cumulative[np.flatnonzero(row)[-1] :] = np.inf
-    return np.searchsorted(cumulative, uniforms, side="right").astype(np.int64)
+    return np.searchsorted(cumulative, uniforms(words), side="right").astype(np.int64)
 
 
 def _apportioned(
     words: npt.NDArray[np.uint64], row: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
     """Labels with counts n * C[k, :] rounded by largest remainder, placed by the order of words."""
-    quota = np.rint(words.size * row / _REMAINDER_UNIT) * _REMAINDER_UNIT
+    # Remainders are compared in units well above the rounding of n * C for any n that fits in
+    # memory, far below any difference that matters.
+    unit = 2.0**-20
+    quota = np.rint(words.size * row / unit) * unit
     counts = np.floor(quota).astype(np.int64)
     remainder = np.where(row > 0.0, quota - counts, -1.0)
     # A stable sort of the negated remainders gives ties to the lowest class.

@@ -12,15 +12,14 @@ Whatever takes ``ShardedFeatures`` is then a collective call: every process has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from gramlab.derived import Derived
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
-from gramlab.rounding import gamma
 from gramlab.validation import check_features, check_labels
 
 # gramlab.device, and JAX with it, is imported where it is used: gramlab.spectrum imports this room,
@@ -33,6 +32,7 @@ Made = TypeVar("Made")
 Args = TypeVarTuple("Args")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class ShardedFeatures:
     """An immutable feature matrix X (N, d), d ≤ N, with its rows over devices.
 
@@ -67,49 +67,7 @@ class ShardedFeatures:
     max_row_norm: float
     square_norm: float
     largest_entry: float
-    _mesh: Any
-    _derived: Derived
-
-    def __init__(
-        self, x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
-    ) -> None:
-        """Spread checked rows; not for callers, who have the functions below."""
-        from gramlab import device
-
-        mesh = self.__dict__["_mesh"] = device.row_mesh(devices)
-        here = len(mesh.local_devices)
-        # Width and precision as numbers, to be compared over processes.
-        told = device.gathered([len(x), x.shape[1], x.dtype.itemsize, -(-len(x) // here)])
-        if (told[:, 1:3] != told[0, 1:3]).any():
-            raise InvalidFeatures(
-                "x must have one width and one dtype in all processes, got widths "
-                f"{told[:, 1].astype(int).tolist()} of {told[:, 2].astype(int).tolist()} bytes an "
-                "entry: extract and store all parts alike"
-            )
-        total, per_device = int(told[:, 0].sum()), int(told[:, 3].max())
-        if x.shape[1] > total:
-            raise InvalidFeatures(
-                f"x must have at least as many rows as columns to be sharded, got {total} rows and "
-                f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
-            )
-        rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
-        square_norm, longest, largest = device.row_sums(rows)
-        self.__dict__.update(
-            x=rows,
-            labels=labels,
-            n_samples=total,
-            n_local=len(x),
-            rows_per_device=per_device,
-            max_row_norm=longest,
-            square_norm=square_norm,
-            largest_entry=largest,
-            _derived=Derived(),
-        )
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(
-            f"ShardedFeatures is immutable, cannot set {name!r}; shard the rows again instead"
-        )
+    _derived: Derived = field(default_factory=Derived, init=False)
 
     def __repr__(self) -> str:
         """Sizes, in words."""
@@ -126,7 +84,7 @@ class ShardedFeatures:
     @property
     def n_devices(self) -> int:
         """Devices that hold a shard, in all processes."""
-        return int(self._mesh.size)
+        return int(self.x.sharding.mesh.size)
 
     @property
     def is_mapped(self) -> bool:
@@ -138,16 +96,11 @@ class ShardedFeatures:
         return self._derived.once(self, make, *args)
 
     def put(self, values: np.ndarray, what: str) -> Any:
-        """Spread float64 ``values`` (n_local, k) over the devices like the rows of x.
-
-        Raises
-        ------
-        NotEnoughMemory
-            If they do not fit.
-        """
+        """Spread float64 ``values`` (n_local, k) like the rows of x, or raise NotEnoughMemory."""
         from gramlab import device
 
-        return device.in_rows(values, self._mesh, self.rows_per_device, what, np.float64)
+        mesh = self.x.sharding.mesh
+        return device.in_rows(values, mesh, self.rows_per_device, what, np.float64)
 
     def own_rows(self, array: Any) -> np.ndarray:
         """The true rows (n_local, k) of this process of an array laid out like x, on the host."""
@@ -155,51 +108,8 @@ class ShardedFeatures:
 
         return device.own_rows(array, self.n_local)
 
-    def decomposed(self) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float, float]]:
-        """Eigenvalues (d,) of XᵀX, descending, with eigenvectors (d, d) and their certificate.
-
-        A collective call; :meth:`gramlab.Spectrum.of` makes a ``Spectrum`` of it. XᵀX and the
-        quotients ‖X q_j‖², which are the eigenvalues, are sums over all shards in float64. Process
-        0 factorizes for all, so that all have the same basis to the last bit.
-
-        Returns
-        -------
-        eigenvalues : np.ndarray of shape (d,)
-        vectors : np.ndarray of shape (d, d)
-        certificate : tuple
-            The numbers of ``SpectrumCertificate``, in its order.
-        """
-        from gramlab import device
-
-        d = self.n_features
-        gram = device.gram_matrix(self.x)
-        vectors = np.zeros((d, d))
-        if device.process()[0] == 0:
-            vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1]
-        vectors = device.agreed(np.ascontiguousarray(vectors[:, ::-1]))
-        product, eigenvalues = device.gram_action(self.x, vectors)
-        order = np.argsort(-eigenvalues, kind="stable")
-        eigenvalues, vectors, product = eigenvalues[order], vectors[:, order], product[:, order]
-        residual = float(np.linalg.norm(product - vectors * eigenvalues))
-        orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(d)))
-        # As in gramlab.spectrum: no order of summation over N rows has a larger bound than γ_N.
-        gammas = gamma(self.n_samples) + gamma(d)
-        rounding = float(2.0 * gammas * self.square_norm * np.sqrt(d))
-        skew = orthogonality + 2.0 * gamma(d) * d
-        error = residual + rounding + skew * (self.square_norm + float(eigenvalues.max()))
-        error *= 1.0 + gamma(self.n_samples * d + 16)
-        for array in (eigenvalues, vectors):
-            array.setflags(write=False)
-        return eigenvalues, vectors, (residual, orthogonality, rounding, error)
-
     def blocks(self, *_: object, **__: object) -> Iterator[tuple[slice, np.ndarray]]:
-        """Refused.
-
-        Raises
-        ------
-        InvalidFeatures
-            Always: no process holds all rows.
-        """
+        """Refused with InvalidFeatures: no process holds all rows."""
         raise InvalidFeatures(
             "sharded features cannot be read row by row on the host: use gramlab.Features for "
             "what needs that"
@@ -238,7 +148,7 @@ def shard_features(
             "shard_features takes the rows of a run of one process, got "
             f"{device.process()[1]} processes: pass each process's own rows to shard_local_rows"
         )
-    return ShardedFeatures(*_checked(x, labels), devices)
+    return _spread(*_checked(x, labels), devices)
 
 
 def shard_local_rows(
@@ -246,9 +156,8 @@ def shard_local_rows(
 ) -> ShardedFeatures:
     """Make one feature matrix of the rows that every process of the run holds.
 
-    A collective call over all devices of all processes; processes may hold different numbers of
-    rows, and rows are numbered process by process. With one process it is
-    :func:`shard_features`.
+    A collective call over all devices of all processes, which may hold different numbers of rows;
+    rows are numbered process by process. With one process it is :func:`shard_features`.
 
     Parameters
     ----------
@@ -265,7 +174,7 @@ def shard_local_rows(
     NotEnoughMemory
         If a shard does not fit.
     """
-    return ShardedFeatures(*together(lambda: _checked(local_x, labels)), None)
+    return _spread(*together(lambda: _checked(local_x, labels)), None)
 
 
 def _checked(
@@ -273,6 +182,33 @@ def _checked(
 ) -> tuple[np.ndarray, npt.NDArray[np.int64] | None]:
     rows = check_features(x)
     return rows, None if labels is None else check_labels(labels, n_samples=len(rows))
+
+
+def _spread(
+    x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
+) -> ShardedFeatures:
+    """Spread checked rows."""
+    from gramlab import device
+
+    mesh = device.row_mesh(devices)
+    # Width and precision as numbers, to be compared over processes.
+    shards = -(-len(x) // len(mesh.local_devices))
+    told = device.gathered([len(x), x.shape[1], x.dtype.itemsize, shards])
+    if (told[:, 1:3] != told[0, 1:3]).any():
+        raise InvalidFeatures(
+            "x must have one width and one dtype in all processes, got widths "
+            f"{told[:, 1].astype(int).tolist()} of {told[:, 2].astype(int).tolist()} bytes an "
+            "entry: extract and store all parts alike"
+        )
+    total, per_device = int(told[:, 0].sum()), int(told[:, 3].max())
+    if x.shape[1] > total:
+        raise InvalidFeatures(
+            f"x must have at least as many rows as columns to be sharded, got {total} rows and "
+            f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
+        )
+    rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
+    square_norm, longest, largest = map(float, device.row_sums(rows))
+    return ShardedFeatures(rows, labels, total, len(x), per_device, longest, square_norm, largest)
 
 
 def together(check: Callable[[], Checked]) -> Checked:

@@ -23,12 +23,9 @@ import scipy
 
 from gramlab import errors, memory, validation
 from gramlab.features import Features
-from gramlab.mapped import release
-from gramlab.rounding import gamma, row_norms
+from gramlab.memory import release
+from gramlab.rounding import gamma
 from gramlab.sharded import ShardedFeatures
-
-_KEPT_BYTES = 2_000_000_000  # coordinates up to this size are kept when they come for free
-_SQUARED = 1e6  # s_1/μ from which squares would cost more than six of sixteen digits
 
 # By bytes of an entry, how large the largest one has to be, and may be. Of float64, so that squares
 # of Gram matrix entries, fourth powers of features, are in the normal range of 1e-308 to 1e308. Of
@@ -36,14 +33,7 @@ _SQUARED = 1e6  # s_1/μ from which squares would cost more than six of sixteen 
 # roundoff. Half precision is widened exactly, and needs nothing.
 _SCALES = {8: (1e-75, 1e75), 4: (1e-20, np.inf), 2: (0.0, np.inf)}
 
-__all__ = [
-    "ClassCorrelations",
-    "Spectrum",
-    "SpectrumCertificate",
-    "check_scale",
-    "class_correlations",
-    "dense_gram",
-]
+__all__ = ["Spectrum", "SpectrumCertificate", "check_scale", "dense_gram"]
 
 
 def check_scale(features: Features | ShardedFeatures) -> None:
@@ -106,6 +96,32 @@ class SpectrumCertificate:
     rounding: float
     eigenvalue_error: float
 
+    @classmethod
+    def of(
+        cls,
+        product: np.ndarray,
+        vectors: np.ndarray,
+        eigenvalues: np.ndarray,
+        square_norm: float,
+        shape: tuple[int, int],
+        weighted: bool = False,
+    ) -> SpectrumCertificate:
+        """Of C Q, computed from the rows of X, whose shape is (N, d) and square norm ‖X‖_F²."""
+        n, d = shape
+        small = len(vectors)
+        residual = float(np.linalg.norm(product - vectors * eigenvalues))
+        orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(small)))
+        # |fl(BᵀBQ) − BᵀBQ| ≤ (γ_n + γ_d)|B|ᵀ|B||Q| to first order, in any order of summation, and
+        # ‖|B|ᵀ|B||Q|‖_F ≤ ‖B‖_F² √small up to orthogonality; the factor 2 covers second order and
+        # the subtraction of QΛ. Weights are within 6 units, and their roots are multiplied.
+        gammas = gamma(n) + gamma(d) + (gamma(16) if weighted else 0.0)
+        rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
+        # QᵀQ is itself known to γ_small |Q|ᵀ|Q| only, of norm at most ‖Q‖_F² = small.
+        skew = orthogonality + 2.0 * gamma(small) * small
+        error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
+        error *= 1.0 + gamma(n * d + 16)  # of square_norm's sum
+        return cls(residual, orthogonality, rounding, error)
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -165,10 +181,11 @@ class Spectrum:
         """
         check_scale(features)
         if isinstance(features, ShardedFeatures):
-            return features.derived(_of_shards)
+            return features.derived(_of_shards)[0]
         key = None if row_weights is None else row_weights.tobytes()
         spectrum = features.derived(_decompose, _gram_vectors, key)
-        if beside is not None and spectrum.eigenvalues[0] > _SQUARED * beside:
+        # From here on squares would cost more than six of sixteen digits.
+        if beside is not None and spectrum.eigenvalues[0] > 1e6 * beside:
             return features.derived(_decompose, _unsquared_vectors, key)
         return spectrum
 
@@ -193,11 +210,7 @@ class Spectrum:
 
     def eigenvalue(self, k: int) -> float:
         """s_k of G, k = 1 … N; exactly 0 past r."""
-        validation.check_integer("k", k, 1)
-        if k > self.n_samples:
-            raise errors.InvalidSetting(
-                f"k must be at most N = {self.n_samples}, got {k}: G has N eigenvalues"
-            )
+        validation.check_integer("k", k, 1, self.n_samples)
         return float(self.eigenvalues[k - 1]) if k <= len(self.eigenvalues) else 0.0
 
     def gap(self, k: int) -> float:
@@ -205,12 +218,7 @@ class Spectrum:
 
         Its error is at most twice ``certificate.eigenvalue_error``.
         """
-        validation.check_integer("k", k, 1)
-        if k >= self.n_samples:
-            raise errors.InvalidSetting(
-                f"k must be below N = {self.n_samples}, got {k}: there is no gap after the last "
-                "eigenvalue"
-            )
+        validation.check_integer("k", k, 1, self.n_samples - 1)
         return self.eigenvalue(k) - self.eigenvalue(k + 1)
 
     def class_angles(self, labels: np.ndarray, k: int) -> np.ndarray:
@@ -232,10 +240,27 @@ class Spectrum:
         return np.arccos(cosines)
 
 
-def _of_shards(features: ShardedFeatures) -> Spectrum:
-    eigenvalues, vectors, _ = features.derived(ShardedFeatures.decomposed)
+def _of_shards(features: ShardedFeatures) -> tuple[Spectrum, SpectrumCertificate]:
+    """XᵀX and the quotients ‖X q_j‖² are sums over all shards in float64: a collective call.
+
+    Process 0 factorizes for all, so that all have the same basis to the last bit.
+    """
+    from gramlab import device
+
+    gram = device.gram_matrix(features.x)
+    vectors = np.zeros_like(gram)
+    if device.process()[0] == 0:
+        vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd")[1]
+    vectors = device.agreed(np.ascontiguousarray(vectors[:, ::-1]))
+    product, eigenvalues = device.gram_action(features.x, vectors)
+    order = np.argsort(-eigenvalues, kind="stable")
+    eigenvalues, vectors, product = eigenvalues[order], vectors[:, order], product[:, order]
+    for array in (eigenvalues, vectors):
+        array.setflags(write=False)
+    shape = features.n_samples, features.n_features
+    certificate = SpectrumCertificate.of(product, vectors, eigenvalues, features.square_norm, shape)
     of_shards: Any = features  # for what reads no rows on the host
-    return Spectrum(eigenvalues, vectors, of_shards, vectors)
+    return Spectrum(eigenvalues, vectors, of_shards, vectors), certificate
 
 
 def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
@@ -269,15 +294,13 @@ def _decompose(
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
     vectors = eigenvectors(_small_side_blocks(features, by_rows, row_weights), small)
-    # With d < N the rotated rows are the coordinates that solvers ask for next.
-    keep = by_rows and not features.is_mapped and 8 * n * small <= _KEPT_BYTES
-    keep = keep and row_weights is None
+    # With d < N the rotated rows are the coordinates that solvers ask for next: kept up to 2 GB.
+    keep = by_rows and row_weights is None and not features.is_mapped and 8 * n * small <= 2e9
     kept = np.empty((n, small)) if keep else None
     eigenvalues, start = np.zeros(small), 0
     for block in _small_side_blocks(features, by_rows, row_weights):
-        rotated = block @ vectors if kept is None else kept[start : start + len(block)]
-        if kept is not None:
-            np.matmul(block, vectors, out=rotated)
+        place = None if kept is None else kept[start : start + len(block)]
+        rotated = np.matmul(block, vectors, out=place)
         start += len(block)
         # Quotients ‖Xq_j‖² are ≥ 0 by construction: no eigenvalue is ever clipped or jittered.
         eigenvalues += np.einsum("ij,ij->j", rotated, rotated)
@@ -311,29 +334,16 @@ def _coordinates(features: Features, spectrum: Spectrum) -> np.ndarray:
 def _certify(features: Features | ShardedFeatures, spectrum: Spectrum) -> SpectrumCertificate:
     """Backward error of the eigenvectors, against the features themselves."""
     if isinstance(features, ShardedFeatures):
-        return SpectrumCertificate(*features.derived(ShardedFeatures.decomposed)[2])
-    vectors, eigenvalues = spectrum.vectors, spectrum.eigenvalues
-    row_weights = spectrum.row_weights
-    small = vectors.shape[0]
-    product = np.zeros((small, small))
+        return features.derived(_of_shards)[1]
+    n, d = shape = features.n_samples, features.n_features
+    product = np.zeros_like(spectrum.vectors)
     square_norm = 0.0
-    by_rows = features.n_features < features.n_samples
-    for block in _small_side_blocks(features, by_rows, row_weights):
-        product += block.T @ (block @ vectors)
+    for block in _small_side_blocks(features, d < n, spectrum.row_weights):
+        product += block.T @ (block @ spectrum.vectors)
         square_norm += float(np.vdot(block, block))
-    residual = float(np.linalg.norm(product - vectors * eigenvalues))
-    orthogonality = float(np.linalg.norm(vectors.T @ vectors - np.eye(small)))
-    # |fl(BᵀBQ) − BᵀBQ| ≤ (γ_n + γ_d)|B|ᵀ|B||Q| to first order, and ‖|B|ᵀ|B||Q|‖_F ≤ ‖B‖_F² √small
-    # up to orthogonality; the factor 2 covers second order and the subtraction of QΛ.
-    gammas = gamma(features.n_samples) + gamma(features.n_features)
-    # Weights within 6 units, of which a root is taken and multiplied.
-    gammas += 0.0 if row_weights is None else gamma(16)
-    rounding = float(2.0 * gammas * square_norm * np.sqrt(small))
-    # QᵀQ is itself known to γ_small |Q|ᵀ|Q| only, of norm at most ‖Q‖_F² = small.
-    skew = orthogonality + 2.0 * gamma(small) * small
-    error = residual + rounding + skew * (square_norm + float(eigenvalues.max()))
-    error *= 1.0 + gamma(features.n_samples * features.n_features + 16)  # of square_norm's sum
-    return SpectrumCertificate(residual, orthogonality, rounding, error)
+    vectors, eigenvalues = spectrum.vectors, spectrum.eigenvalues
+    weighted = spectrum.row_weights is not None
+    return SpectrumCertificate.of(product, vectors, eigenvalues, square_norm, shape, weighted)
 
 
 def _small_side_blocks(
@@ -385,102 +395,3 @@ def dense_gram(features: Features) -> np.ndarray:
     )
     x = features.as_float64()
     return x @ x.T
-
-
-@dataclass(frozen=True)
-class ClassCorrelations:
-    """Cosines between training rows, by class and superclass.
-
-    Attributes
-    ----------
-    matrix : (K, K)
-        Mean cosine of each pair of classes; the diagonal leaves out i = j. NaN where a class has
-        too few rows.
-    within, superclass, between : (mean, standard deviation)
-        c, d, e of the block model over all pairs of rows i ≠ j: same class, same superclass but
-        another class (``None`` without superclasses), anything else.
-    """
-
-    matrix: np.ndarray
-    within: tuple[float, float]
-    superclass: tuple[float, float] | None
-    between: tuple[float, float]
-
-
-def class_correlations(features: Features, labels: np.ndarray | None = None) -> ClassCorrelations:
-    """Measure c, d, e with their spread, streamed: sums and sums of squares of cosines by group.
-
-    Σ_{i,j∈A} cos² = ‖X_AᵀX_A‖_F² for unit rows X_A, taken on the smaller side, so no N×N array.
-
-    Parameters
-    ----------
-    features
-        Rows are divided by their norms here; centre them first (``features.centered()``) for the
-        paper's correlations.
-    labels
-        Classes to group by; default ``features.labels``.
-    """
-    labels = (
-        features.labels
-        if labels is None
-        else validation.check_labels(
-            labels, n_samples=features.n_samples, n_classes=features.n_classes
-        )
-    )
-    k, d, n = features.n_classes, features.n_features, features.n_samples
-    means = np.zeros((k, d))
-    self_pairs = np.zeros(k)  # rows with non-zero norm: cos(i, i) = 1
-    for rows, block in features.blocks():
-        unit = _unit_rows(block)
-        np.add.at(means, labels[rows], unit)
-        np.add.at(self_pairs, labels[rows], np.einsum("ij,ij->i", unit, unit))
-    products = means @ means.T
-    counts = np.bincount(labels, minlength=k).astype(np.float64)
-    pairs = np.outer(counts, counts)
-    np.fill_diagonal(pairs, counts * (counts - 1.0))
-    sums = products.copy()
-    sums[np.diag_indices(k)] -= self_pairs
-    matrix = np.divide(sums, pairs, out=np.full((k, k), np.nan), where=pairs > 0)
-
-    def squares(members: np.ndarray) -> float:
-        """Σ cos² over ordered pairs of ``members`` (i = j included)."""
-        unit = _unit_rows(np.asarray(features.x[members], dtype=np.float64))
-        gram = unit.T @ unit if d < len(members) else unit @ unit.T
-        return float(np.vdot(gram, gram))
-
-    squares_within = sum(squares(np.flatnonzero(labels == c)) for c in range(k))
-    total_gram = np.zeros((d, d)) if d < n else None
-    if total_gram is None:
-        squares_all = squares(np.arange(n))
-    else:
-        for _, block in features.blocks():
-            unit = _unit_rows(block)
-            total_gram += unit.T @ unit
-        squares_all = float(np.vdot(total_gram, total_gram))
-    n_self = float(self_pairs.sum())
-    same_class = np.eye(k, dtype=bool)
-    within = _moments(sums, pairs, same_class, squares_within - n_self)
-    if features.superclasses is None:
-        between = _moments(sums, pairs, ~same_class, squares_all - squares_within)
-        return ClassCorrelations(matrix, within, None, between)
-    groups = features.superclasses
-    same_group = groups[:, None] == groups[None, :]
-    squares_group = sum(squares(np.flatnonzero(groups[labels] == g)) for g in np.unique(groups))
-    superclass = _moments(sums, pairs, same_group & ~same_class, squares_group - squares_within)
-    between = _moments(sums, pairs, ~same_group, squares_all - squares_group)
-    return ClassCorrelations(matrix, within, superclass, between)
-
-
-def _unit_rows(block: np.ndarray) -> np.ndarray:
-    norms = row_norms(block)[:, None]
-    return np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
-
-
-def _moments(
-    sums: np.ndarray, pairs: np.ndarray, where: np.ndarray, square_sum: float
-) -> tuple[float, float]:
-    count = float(pairs[where].sum())
-    if count == 0:
-        return float("nan"), float("nan")
-    mean = float(sums[where].sum()) / count
-    return mean, float(np.sqrt(max(square_sum / count - mean**2, 0.0)))

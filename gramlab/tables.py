@@ -11,11 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from gramlab.errors import InvalidSetting
-from gramlab.storage import atomic_path, atomic_write
+from gramlab.files.whole import atomic_path, atomic_write
 
 __all__ = ["can_write_parquet", "csv_text", "write_csv", "write_parquet"]
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Columns = Mapping[str, Sequence[int | float | str | bool]]
 
@@ -44,7 +42,7 @@ def csv_text(columns: Columns) -> str:
 
 def _as_text(cell: str) -> str:
     """Text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    if not cell.startswith(_FORMULA):
+    if not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
         return cell
     try:
         float(cell)
@@ -71,39 +69,51 @@ def can_write_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(path: str | os.PathLike[str], columns: Columns) -> Path:
+def write_parquet(
+    path: str | os.PathLike[str],
+    columns: Mapping[str, Sequence[Any]],
+    types: Mapping[str, str] | None = None,
+) -> Path:
     """Write a table as Parquet, whole or not at all.
+
+    ``types`` names Arrow types (``"float64"``, …) of columns of which not all is known (``None``).
 
     Raises
     ------
     InvalidSetting
-        If the columns differ in length, or pyarrow is not installed.
+        If the columns differ in length, one holds values of several kinds, or pyarrow is not
+        installed.
     OutputError
         If the file cannot be written.
     """
     _check_lengths(columns)
-    if not can_write_parquet():
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as problem:
         raise InvalidSetting(
-            "Parquet needs pyarrow, which is not installed; install it, or write CSV"
-        )
-    import pyarrow
-    from pyarrow import parquet
-
-    table = pyarrow.table({name: list(values) for name, values in columns.items()})
+            "Parquet needs pyarrow, which is not installed: run pip install 'gramlab[study]', or "
+            "write .csv or .json"
+        ) from problem
+    arrays = {}
+    for name, values in columns.items():
+        try:
+            arrays[name] = pyarrow.array(list(values), type=(types or {}).get(name))
+        except (pyarrow.ArrowException, TypeError, ValueError) as problem:
+            raise InvalidSetting(
+                f"column {name!r} must hold one kind of value in all rows for Parquet ({problem}): "
+                "write .json instead"
+            ) from problem
     with atomic_path(path) as temporary:
-        parquet.write_table(table, temporary)
+        parquet.write_table(pyarrow.table(arrays), temporary)
     return Path(path)
 
 
-def _check_lengths(columns: Columns) -> None:
+def _check_lengths(columns: Mapping[str, Sequence[Any]]) -> None:
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        (first, n), (other, m) = next(
-            (pair, one)
-            for pair in [next(iter(lengths.items()))]
-            for one in lengths.items()
-            if one[1] != pair[1]
-        )
+        (first, n), *rest = lengths.items()
+        other, m = next(pair for pair in rest if pair[1] != n)
         raise InvalidSetting(
             f"columns must be of one length, got {n} of {first!r} and {m} of {other!r}; "
             "give every row a value in every column"

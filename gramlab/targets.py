@@ -1,7 +1,12 @@
-"""Targets: one-hot rows, partial labels and mixtures; rows on the simplex."""
+"""What heads are fitted to: one-hot rows, partial labels, mixtures; and how much each row counts.
+
+Targets are rows on the simplex. Weights of rows are relative: only their ratios matter.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +14,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.memory import aligned
-from gramlab.rounding import UNIT_ROUNDOFF, gamma, norm_bound
+from gramlab.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.streams import MAX_SEED, stream
 from gramlab.validation import (
     as_array,
@@ -25,19 +30,7 @@ _BLOCK_ELEMENTS = 1 << 22
 
 
 def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
-    """Turn labels into target rows.
-
-    Parameters
-    ----------
-    labels : array-like of shape (N,)
-        Labels 0 .. K-1.
-    n_classes : int
-        K.
-
-    Returns
-    -------
-    np.ndarray of shape (N, K), float64
-        1 in the column of the label, 0 elsewhere.
+    """Turn labels (N,), 0 .. K-1, into target rows (N, K): 1 in the column of the label, else 0.
 
     Raises
     ------
@@ -58,16 +51,10 @@ class OneHotRows:
 
     Equal to ``one_hot(labels, n_classes) - 1 / n_classes`` bit for bit, in 8 bytes per row.
 
-    Parameters
-    ----------
-    labels : array-like of shape (N,)
-        Labels 0 .. K-1.
-    n_classes : int
-        K, at least 2.
-
     Attributes
     ----------
     labels : np.ndarray of shape (N,), int64
+        0 .. K-1, K at least 2.
     shape : tuple of int
         (N, K).
 
@@ -102,16 +89,6 @@ class OneHotRows:
 
     def __repr__(self) -> str:
         return f"OneHotRows({self.shape[0]} rows, {self.shape[1]} classes)"
-
-
-def labels_of(deviations: npt.NDArray[np.float64]) -> npt.NDArray[np.int64] | None:
-    """Labels (N,) of which these are the one-hot rows T − 1/K (N, K); None where they are soft."""
-    n, k = deviations.shape
-    if np.count_nonzero(deviations == -1.0 / k) != n * (k - 1):
-        return None
-    labels = deviations.argmax(axis=1)
-    right = deviations[np.arange(n), labels] == 1.0 - 1.0 / k
-    return labels if right.all() else None
 
 
 def partial_labels(
@@ -150,10 +127,7 @@ def partial_labels(
     InvalidSetting
         If `k`, `seed` or `tie_tolerance` is out of range.
     """
-    array = as_array(probabilities, "probabilities", InvalidTargets)
-    values = check_targets(
-        array, array.shape[0] if array.ndim else 0, signed=True, name="probabilities"
-    )
+    values = check_targets(probabilities, signed=True, name="probabilities")
     n_samples, n_classes = values.shape
     chosen = check_integer("k", k, 1, n_classes)
     key = check_integer("seed", seed, 0, MAX_SEED)
@@ -180,19 +154,10 @@ def partial_labels(
 
 
 def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.float64]:
-    """Mix two targets: weight * first + (1 - weight) * second.
+    """Mix two targets (N, K): weight * first + (1 - weight) * second.
 
-    Parameters
-    ----------
-    first, second : array-like of shape (N, K)
-        Rows sum to one; negative entries are accepted.
-    weight : float
-        Any finite number; outside [0, 1] the result can have negative entries.
-
-    Returns
-    -------
-    np.ndarray of shape (N, K), float64
-        Rows sum to one.
+    Rows sum to one and may have negative entries; `weight` is any finite number, and outside [0, 1]
+    the result can have negative entries too.
 
     Raises
     ------
@@ -201,8 +166,7 @@ def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.
     InvalidSetting
         If `weight` is not a finite number.
     """
-    array = as_array(first, "first", InvalidTargets)
-    a = check_targets(array, array.shape[0] if array.ndim else 0, signed=True, name="first")
+    a = check_targets(first, signed=True, name="first")
     b = check_targets(second, a.shape[0], a.shape[1], signed=True, name="second")
     share = check_finite("weight", weight)
     return share * a + (1.0 - share) * b
@@ -276,3 +240,75 @@ def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> fl
     if isinstance(targets, Targets):
         return 0.0
     return gamma(4) * norm_bound(np.abs(deviations) + 1.0 / deviations.shape[1])
+
+
+def check_sample_weight(sample_weight: object, n_samples: int) -> np.ndarray | None:
+    """Weights w (N,) ≥ 0 of rows in float64; None where none are given.
+
+    Raises
+    ------
+    InvalidSetting
+        If one is negative or not finite, or there is not one for every row.
+    """
+    if sample_weight is None:
+        return None
+    weights = as_array(sample_weight, "sample_weight", InvalidSetting)
+    if weights.shape != (n_samples,) or weights.dtype.kind not in "fiub":
+        raise InvalidSetting(
+            f"sample_weight must be one real number per row, shape ({n_samples},), got shape "
+            f"{weights.shape} and dtype {weights.dtype}"
+        )
+    weights = weights.astype(np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0.0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidSetting(
+            f"sample_weight must be finite and at least 0, got {weights[row]} at row {row}; "
+            "a row of weight 0 takes no part"
+        )
+    return weights
+
+
+def relative_weights(
+    sample_weight: object,
+    n_samples: int,
+    gathered: Callable[[float], np.ndarray] = np.atleast_1d,
+) -> np.ndarray | None:
+    """ω_i = N w_i/Σw (N,), of mean 1; None where all are equal, or none are given.
+
+    Each is within 6 units of roundoff of its exact value, or of the least normal number, which is
+    the smallest that a positive weight becomes: ω_i = 0 only where w_i = 0.
+
+    Parameters
+    ----------
+    sample_weight
+        Weights w ≥ 0 of rows, of which only ratios matter; a row of weight 0 takes no part.
+    n_samples
+        How many; where rows are spread over processes, of this one's.
+    gathered
+        One number of every process, of that of this one: then a collective call.
+
+    Raises
+    ------
+    InvalidSetting
+        As ``check_sample_weight``, or if all weights are 0.
+    """
+    weights = check_sample_weight(sample_weight, n_samples)
+    if weights is None:
+        return None
+    largest, least = gathered(weights.max()).max(), gathered(weights.min()).min()
+    if largest == 0.0:
+        raise InvalidSetting(
+            "sample_weight must be above 0 for at least one row, got all zeros: leave it out for "
+            "equal weights"
+        )
+    if least == largest:
+        return None
+    shares = weights / largest  # so that the sum neither overflows nor underflows
+    total, n = math.fsum(gathered(math.fsum(shares))), gathered(n_samples).sum()
+    return np.where(weights > 0.0, np.maximum(shares * (n / total), UNDERFLOW), 0.0)
+
+
+def equal_weights(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Whether relative weights (N,) are the same; None are all equal."""
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))

@@ -19,30 +19,11 @@ from gramlab.errors import (
     InvalidSetting,
     InvalidTargets,
 )
-from gramlab.mapped import is_mapped, release
-
-# Rows per block are chosen so that a boolean temporary stays at 16 MB, and the pages of a memory
-# map that are resident at one time at 8 MB.
-_CHECK_BLOCK_ELEMENTS = 1 << 24
-_MAPPED_BLOCK_ELEMENTS = 1 << 20
+from gramlab.memory import row_blocks
 
 
 def as_array(value: object, name: str, error: type[GramlabError] = InvalidFeatures) -> np.ndarray:
-    """Turn array-likes (lists, pandas, torch) into a plain numpy array, or say why not.
-
-    Parameters
-    ----------
-    value : object
-        Anything ``np.asarray`` understands.
-    name : str
-        Name of the argument, for the message.
-    error : type of GramlabError
-        Class of the error to raise.
-
-    Returns
-    -------
-    np.ndarray
-        The value itself when it is an array already (never a copy of an array).
+    """Turn array-likes (lists, pandas, torch) into a plain numpy array; an array is not copied.
 
     Raises
     ------
@@ -82,34 +63,20 @@ def _native_real(array: np.ndarray, name: str, error: type[GramlabError]) -> np.
     )
 
 
-def _first_nonfinite(array: np.ndarray) -> tuple[int, int] | None:
+def first_nonfinite(array: np.ndarray) -> tuple[int, int] | None:
     """Row and column of the first nan or inf of a 2-D array, in row order, or None."""
-    elements = _MAPPED_BLOCK_ELEMENTS if is_mapped(array) else _CHECK_BLOCK_ELEMENTS
-    step = max(1, elements // max(1, array.shape[1]))
-    for start in range(0, array.shape[0], step):
-        block = array[start : start + step]
+    for part, block in row_blocks(array):
         finite = np.isfinite(block)
-        release(block)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
-            return start + int(row), int(column)
+            return part.start + int(row), int(column)
     return None
 
 
 def check_features(x: object, name: str = "x") -> np.ndarray:
-    """Check a feature matrix.
+    """Check a feature matrix (N, d), one sample per row.
 
-    Parameters
-    ----------
-    x : array-like of shape (N, d)
-        Features, one sample per row.
-    name : str
-        Name of the argument, for the message.
-
-    Returns
-    -------
-    np.ndarray of shape (N, d)
-        float16, float32 and float64 are kept without a copy; integers and bool become float64.
+    float16, float32 and float64 are kept without a copy; integers and bool become float64.
 
     Raises
     ------
@@ -129,11 +96,10 @@ def check_features(x: object, name: str = "x") -> np.ndarray:
             "pass the features of at least one sample"
         )
     array = _native_real(array, name, InvalidFeatures)
-    bad = _first_nonfinite(array)
+    bad = first_nonfinite(array)
     if bad is not None:
-        row, column = bad
         raise InvalidFeatures(
-            f"{name} must be finite, got {array[row, column]} at row {row}, column {column} "
+            f"{name} must be finite, got {array[bad]} at row {bad[0]}, column {bad[1]} "
             f"(shape {array.shape}); remove that row or replace the value"
         )
     return array
@@ -145,22 +111,10 @@ def check_labels(
     n_classes: int | None = None,
     name: str = "labels",
 ) -> npt.NDArray[np.int64]:
-    """Check class labels.
+    """Check class labels (N,), integers 0 .. K-1, and make them int64.
 
-    Parameters
-    ----------
-    labels : array-like of shape (N,)
-        Integers 0 .. K-1; floats are accepted when every one is a whole number.
-    n_samples : int, optional
-        Expected N.
-    n_classes : int, optional
-        K; without it only the lower end of the range is checked.
-    name : str
-        Name of the argument, for the message.
-
-    Returns
-    -------
-    np.ndarray of shape (N,), int64
+    Floats are accepted when every one is a whole number. Without `n_classes` only the lower end of
+    the range is checked, without `n_samples` any length will do.
 
     Raises
     ------
@@ -209,15 +163,9 @@ def check_labels(
     return array.astype(np.int64, copy=False)
 
 
-# How far from 1 a row of targets may sum, in units of its scale: float16's rounding is coarser.
-_SUM_TOLERANCE = 1e-6
-_HALF_SUM_TOLERANCE = 2e-3
-_NEGATIVE_ROUNDING = 1e-12  # a negative probability up to here is a rounding of 0
-
-
 def check_targets(
     targets: object,
-    n_samples: int,
+    n_samples: int | None = None,
     n_classes: int | None = None,
     *,
     signed: bool = False,
@@ -237,18 +185,14 @@ def check_targets(
     ----------
     targets : array-like of shape (N, K)
         Probabilities.
-    n_samples : int
-        Expected N.
-    n_classes : int, optional
-        Expected K; without it any K >= 1.
+    n_samples, n_classes : int
+        Expected N and K; without them any N, and any K >= 1.
     signed : bool
         Accept negative entries, which the linearized iterates produce.
     deviations : bool
         The entries are deviations D = T - 1/K, and so is the result. With row sums e of D the row
         divided by its sum is (D - e/K)/(1 + e), which keeps the digits of small deviations. In a
         dtype narrower than float64 an entry of T is 0 to the rounding of 1/K in that dtype.
-    name : str
-        Name of the argument, for the message.
 
     Returns
     -------
@@ -262,10 +206,10 @@ def check_targets(
         a row does not sum to one; the row and its sum are named.
     """
     array = as_array(targets, name, InvalidTargets)
-    columns = "K" if n_classes is None else str(n_classes)
-    if array.ndim != 2 or array.shape[0] != n_samples or array.shape[1] == 0:
+    fits = array.ndim == 2 and array.shape[1] > 0 and n_samples in (None, array.shape[0])
+    if not fits:
         raise InvalidTargets(
-            f"{name} must have shape ({n_samples}, {columns}), got {array.shape}; "
+            f"{name} must have shape ({n_samples or 'N'}, {n_classes or 'K'}), got {array.shape}; "
             "pass one row of class probabilities per sample (one_hot turns labels into rows)"
         )
     if n_classes is not None and array.shape[1] != n_classes:
@@ -278,20 +222,18 @@ def check_targets(
     base = 1.0 / array.shape[1] if deviations else 0.0
     least = 0.0 - base
     # Of deviations in a narrow dtype, 1/K is only known to its rounding.
-    slack = _NEGATIVE_ROUNDING
-    if deviations and array.dtype.kind == "f":
-        slack = max(slack, base * float(np.finfo(array.dtype).eps))
+    known = float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    slack = max(1e-12, base * known)
     if not signed and (below := (result < least) & (result >= least - slack)).any():
         result = np.where(below, least, result)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.einsum("nk->n", result)  # of short rows in a fifth of the time of .sum(axis=1)
         sizes = np.abs(result + base).sum(axis=1) if signed else sums + (1.0 if deviations else 0.0)
     # A row with an entry that is not finite has no finite sum.
-    bad = None if np.isfinite(sums).all() else _first_nonfinite(result)
+    bad = None if np.isfinite(sums).all() else first_nonfinite(result)
     if bad is not None:
-        row, column = bad
         raise InvalidTargets(
-            f"{name} must be finite, got {result[row, column]} at row {row}, column {column}; "
+            f"{name} must be finite, got {result[bad]} at row {bad[0]}, column {bad[1]}; "
             "check what produced them"
         )
     if not signed and (result < least).any():
@@ -304,15 +246,18 @@ def check_targets(
     scale = np.maximum(1.0, sizes)
     excess = sums if deviations else sums - 1.0
     # Deviations may carry the rounding of T - 1/K as well: rows left alone as T are so again as D.
-    known = (2.0 if deviations else 1.0) * array.shape[1] * np.finfo(np.float64).eps
-    exact = np.abs(excess) <= known * scale
+    slack = (2.0 if deviations else 1.0) * array.shape[1] * np.finfo(np.float64).eps
+    exact = np.abs(excess) <= slack * scale
     exact &= np.isfinite(sums)  # an overflowed sum meets an overflowed scale
     inexact = np.flatnonzero(~exact)
     if not inexact.size:
         return result
     rows, excess = result[inexact], excess[inexact]
-    half = _held_in_half(rows, base) | (array.dtype == np.float16)
-    tolerance = np.where(half, _HALF_SUM_TOLERANCE, _SUM_TOLERANCE)
+    # Rows that hold nothing but float16 values, as they are or as T, to a rounding.
+    with np.errstate(over="ignore", under="ignore"):
+        missed = [np.abs(v.astype(np.float16) - v).max(axis=1) for v in (rows, rows + base)]
+    half = (np.minimum(*missed) <= np.finfo(np.float64).eps) | (array.dtype == np.float16)
+    tolerance = np.where(half, 2e-3, 1e-6)
     # Where entries are so large that the sum may as well be 0, there is nothing to divide by.
     off = ~(np.abs(excess) <= np.minimum(tolerance * scale[inexact], 0.5))
     if off.any():
@@ -329,13 +274,6 @@ def check_targets(
     return result
 
 
-def _held_in_half(rows: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.bool_]:
-    """Which rows T - base (n, K) hold nothing but float16 values, or do so as T, to a rounding."""
-    with np.errstate(over="ignore", under="ignore"):
-        missed = [np.abs(v.astype(np.float16) - v).max(axis=1) for v in (rows, rows + base)]
-    return np.minimum(*missed) <= np.finfo(np.float64).eps
-
-
 def check_logits(logits: npt.NDArray[np.float64], name: str = "x") -> npt.NDArray[np.float64]:
     """Check that logits (n, K) computed from rows of `name` did not overflow.
 
@@ -344,7 +282,7 @@ def check_logits(logits: npt.NDArray[np.float64], name: str = "x") -> npt.NDArra
     InvalidFeatures
         If one did; its row is named.
     """
-    bad = _first_nonfinite(logits)
+    bad = first_nonfinite(logits)
     if bad is not None:
         raise InvalidFeatures(
             f"{name} must be small enough for its logits to stay in float64's range, got "
@@ -355,11 +293,10 @@ def check_logits(logits: npt.NDArray[np.float64], name: str = "x") -> npt.NDArra
 
 
 def _real(name: str, value: object) -> float:
-    """Return a scalar as float; bool, text and arrays are refused."""
+    """A scalar as float; bool, text and arrays, which float() would read as well, are refused."""
     number: Any = value
     if getattr(number, "shape", None) == () and hasattr(number, "item"):
         number = number.item()
-    # float() would also read text and bool, which are slips here.
     if not isinstance(number, (bool, str, bytes, bytearray, np.ndarray)):
         try:
             return float(number)
@@ -369,24 +306,7 @@ def _real(name: str, value: object) -> float:
 
 
 def check_finite(name: str, value: object) -> float:
-    """Check that a setting is a finite real number.
-
-    Parameters
-    ----------
-    name : str
-        Name of the setting, for the message.
-    value : object
-        What came.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not.
-    """
+    """Check that a setting is a finite real number (else InvalidSetting)."""
     number = _real(name, value)
     if not math.isfinite(number):
         raise InvalidSetting(f"{name} must be finite, got {value!s}; pass a plain number")
@@ -394,82 +314,17 @@ def check_finite(name: str, value: object) -> float:
 
 
 def check_positive(name: str, value: object) -> float:
-    """Check that a setting is a finite real number above zero.
-
-    Parameters
-    ----------
-    name : str
-        Name of the setting, for the message.
-    value : object
-        What came.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not.
-    """
+    """Check that a setting is a finite real number above zero (else InvalidSetting)."""
     number = _real(name, value)
-    if not (math.isfinite(number) and number > 0.0):
+    if not 0.0 < number < math.inf:
         raise InvalidSetting(
             f"{name} must be finite and greater than 0, got {value!s}; pass a positive number"
         )
     return number
 
 
-# Certificates square gradients and divide by the weight decay; beyond this range float64 overflows.
-_WEIGHT_DECAY_RANGE = (1e-100, 1e100)
-
-
-def check_weight_decay(value: object) -> float:
-    """Check a weight decay λ.
-
-    Parameters
-    ----------
-    value : object
-        The setting.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not a real number in [1e-100, 1e100], outside which certificates would overflow.
-    """
-    number = check_positive("weight_decay", value)
-    low, high = _WEIGHT_DECAY_RANGE
-    if not low <= number <= high:
-        raise InvalidSetting(
-            f"weight_decay must be between {low:g} and {high:g}, got {number:g}; float64 cannot "
-            "hold its certificates, choose a value that fits the scale of the features"
-        )
-    return number
-
-
 def check_rate(name: str, value: object) -> float:
-    """Check that a setting is a share in [0, 1).
-
-    Parameters
-    ----------
-    name : str
-        Name of the setting, for the message.
-    value : object
-        What came.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not.
-    """
+    """Check that a setting is a share in [0, 1) (else InvalidSetting)."""
     number = _real(name, value)
     if not 0.0 <= number < 1.0:
         raise InvalidSetting(
@@ -479,33 +334,30 @@ def check_rate(name: str, value: object) -> float:
     return number
 
 
+def check_weight_decay(value: object) -> float:
+    """Check that a weight decay λ is in [1e-100, 1e100] (else InvalidSetting).
+
+    Certificates square gradients and divide by λ; beyond this range float64 overflows.
+    """
+    number = check_positive("weight_decay", value)
+    if not 1e-100 <= number <= 1e100:
+        raise InvalidSetting(
+            f"weight_decay must be between 1e-100 and 1e+100, got {number:g}; float64 cannot "
+            "hold its certificates, choose a value that fits the scale of the features"
+        )
+    return number
+
+
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
-    """Check that a setting is an integer in [minimum, maximum].
+    """Check that a setting is an integer in [minimum, maximum] (else InvalidSetting).
 
-    Parameters
-    ----------
-    name : str
-        Name of the setting, for the message.
-    value : object
-        What came; bool and floats are refused.
-    minimum, maximum : int
-        Ends of the range, both allowed; no upper end when `maximum` is None.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not.
+    bool and floats are refused; there is no upper end when `maximum` is None.
     """
     upper = "" if maximum is None else f" and at most {maximum}"
     expected = f"{name} must be an integer of at least {minimum}{upper}"
-    if isinstance(value, (bool, np.bool_)):
-        raise InvalidSetting(f"{expected}, got {value!r}; pass a whole number")
+    given: Any = None if isinstance(value, (bool, np.bool_)) else value
     try:
-        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+        number = operator.index(given)
     except TypeError as problem:
         raise InvalidSetting(f"{expected}, got {value!r}; pass a whole number") from problem
     if number < minimum or (maximum is not None and number > maximum):
@@ -513,54 +365,17 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
     return number
 
 
-def check_start(start: object, shape: tuple[int, int]) -> npt.NDArray[np.float64] | None:
-    """Check weights that an iteration is to start from.
-
-    Parameters
-    ----------
-    start : array-like of shape (d, K), or None
-        What came; None passes.
-    shape : tuple of int
-        (d, K).
-
-    Returns
-    -------
-    np.ndarray of shape (d, K), float64, or None
-
-    Raises
-    ------
-    InvalidFeatures
-        If an entry is not a finite real number.
-    InvalidSetting
-        If the shape is another one.
-    """
-    return None if start is None else check_weights(start, shape, "start")
-
-
 def check_weights(
     weights: object, shape: tuple[int, int], name: str = "weights"
 ) -> npt.NDArray[np.float64]:
-    """Check weights of a head.
-
-    Parameters
-    ----------
-    weights : array-like of shape (d, K)
-        What came.
-    shape : tuple of int
-        (d, K).
-    name : str
-        Name of the argument, for the message.
-
-    Returns
-    -------
-    np.ndarray of shape (d, K), float64
+    """Check weights (d, K) of a head, as float64.
 
     Raises
     ------
     InvalidFeatures
         If an entry is not a finite real number.
     InvalidSetting
-        If the shape is another one.
+        If the shape is not `shape`.
     """
     checked = check_features(weights, name=name).astype(np.float64)
     if checked.shape != shape:
@@ -569,3 +384,8 @@ def check_weights(
             "of a fit on the same features and classes"
         )
     return checked
+
+
+def check_start(start: object, shape: tuple[int, int]) -> npt.NDArray[np.float64] | None:
+    """``check_weights`` of what an iteration is to start from; None passes."""
+    return None if start is None else check_weights(start, shape, "start")

@@ -18,7 +18,7 @@ from _measure import WEIGHT_DECAY, Settings, Table, fresh, noisy, repeat, timed
 
 import gramlab
 from gramlab import device
-from gramlab.batches import in_batches
+from gramlab.runner import parallel_map
 
 DECAY, OFFSET = 1.25, 4.0  # eigenvalue j of the covariance: (j + OFFSET)^-DECAY
 MEAN, BETWEEN = 1 / 3, 0.4  # shares: of the mean in all squares, of class means in the rest
@@ -90,8 +90,8 @@ def study(features: gramlab.Features, target: float, quick: bool, runs: int) -> 
     def draw(targets: np.ndarray, _: int) -> gramlab.Rounds:
         return gramlab.distill(head, features, targets, ROUNDS)
 
-    in_batches(draw, draws[:1])
-    warm, found = repeat(lambda _: in_batches(draw, draws), runs)
+    parallel_map(draw, draws[:1])
+    warm, found = repeat(lambda _: parallel_map(draw, draws), runs)
     fits = [fit for rounds in found for fit in rounds]
     gap = max(fit.certificate.relative_gap for fit in fits)
     return f"{len(fits)} heads", None, warm, gap, sum(fit.stats.passes for fit in fits)

@@ -18,9 +18,9 @@ import numpy as np
 from _measure import Problem, markdown_table, problems
 
 import gramlab
+from gramlab.files.whole import atomic_write, output_folder
 from gramlab.heads import preconditioner
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.storage import atomic_write, output_folder
 
 TOLERANCE = 1e-10
 VARIANTS = {"as it is": None, "scalar metric only": 0, "64 rows": 64, "192 rows": 192}

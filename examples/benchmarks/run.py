@@ -27,7 +27,8 @@ import study
 from _measure import Settings, core_seconds, machine, markdown_table, share_of_others
 
 import gramlab
-from gramlab.storage import atomic_write, output_folder, to_json
+from gramlab.content import to_json
+from gramlab.files.whole import atomic_write, output_folder
 
 PARTS = {
     "one_head": ("One head against its peers", one_head),

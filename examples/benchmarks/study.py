@@ -14,7 +14,7 @@ from _measure import WEIGHT_DECAY, Problem, Settings, Table, fresh, noisy, prepa
 from _peers import Result, scikit_learn
 
 import gramlab
-from gramlab.batches import in_batches
+from gramlab.runner import parallel_map
 
 RATES = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEDS = (0, 1, 2)
@@ -32,7 +32,7 @@ def fit_heads(
         return [*rounds, head.fit(features, two, start=rounds[0].weights)]
 
     gramlab.Spectrum.of(features)
-    return [fit for fits in in_batches(draw, problems) for fit in fits]
+    return [fit for fits in parallel_map(draw, problems) for fit in fits]
 
 
 def peer(problem: Problem, settings: Settings) -> Result:

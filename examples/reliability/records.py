@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from scene import Scene, arrays
 
 import gramlab
-from gramlab.folder import writing
-from gramlab.storage import sha256, to_json
+from gramlab.content import sha256, to_json
+from gramlab.files.writer import writing
 
 __all__ = ["folder_case", "json_values", "safetensors_case", "study_template"]
 
@@ -288,7 +288,7 @@ def _write(draw: Any, folder: Path, manifest: Any) -> None:
 
 
 def _vouch(draw: Any, folder: Path, manifest: dict[str, Any], name: str) -> None:
-    from gramlab.folder.shard import file_hash
+    from gramlab.files.whole import file_hash
 
     for entry in manifest["shards"]:
         if entry["file"] == name:

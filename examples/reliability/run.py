@@ -12,13 +12,14 @@ for writing, renamed, made or removed anywhere); was part of a file left; did re
 by more than 1 GiB; was the exit code a documented one, and a refusal one printable line. A worker
 that dies or goes silent is a case that failed, and another one takes over.
 
-Needs Linux, and the extras "extract" and "study". The table is reliability.md, with numbers in
-reliability.json; the exit code is 1 if any case failed.
+Needs Linux, and the extras "extract" and "study". The table is reliability.md, with every count in
+reliability.csv; the exit code is 1 if any case failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import select
@@ -34,7 +35,7 @@ from typing import Any
 
 from kinds import KINDS, WORDS
 
-from gramlab.storage import atomic_write, output_folder, to_json
+from gramlab.files.whole import atomic_write, output_folder
 
 HERE = Path(__file__).resolve().parent
 SILENCE_SECONDS = 300.0  # a case has 60; beyond this not even its alarm came through
@@ -190,7 +191,11 @@ def main() -> int:
     folder = output_folder(options.out)
     text = markdown(counts)
     atomic_write(folder / "reliability.md", text)
-    atomic_write(folder / "reliability.json", to_json({"seed": options.seed, "kinds": counts}))
+    with open(folder / "reliability.csv", "w", newline="", encoding="utf-8") as file:
+        names = ["kind", *next(iter(counts.values()))]
+        lines = csv.DictWriter(file, names, lineterminator="\n")
+        lines.writeheader()
+        lines.writerows({"kind": kind} | of_kind for kind, of_kind in counts.items())
     print(text)
     return int(any(c["failed"] for c in counts.values()))
 

@@ -222,10 +222,12 @@ def _not_whole(path: Path) -> str:
     if path.suffix == ".html":
         return "" if content.rstrip().endswith(b"</html>") else "is no whole page"
     if path.suffix == ".safetensors":
-        from gramlab.mapped import open_tensors
+        from gramlab.files.tensors import open_tensors
+        from gramlab.files.whole import reading
 
         try:
-            open_tensors(path)
+            with reading(path.name):
+                open_tensors(path)
         except OSError as problem:
             return str(problem)
     return ""

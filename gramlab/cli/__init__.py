@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -18,17 +18,19 @@ import typer
 import typer.main
 
 from gramlab import __version__
-from gramlab.cli import check as check_verb
-from gramlab.cli import correlations as correlations_verb
-from gramlab.cli import diagnose as diagnose_verb
-from gramlab.cli import extract as extract_verb
-from gramlab.cli import features as features_verb
-from gramlab.cli import population as population_verb
-from gramlab.cli import study as study_verb
-from gramlab.cli import theorems as theorems_verb
-from gramlab.cli import transition as transition_verb
+from gramlab.cli import (
+    check,
+    correlations,
+    diagnose,
+    extract,
+    features,
+    population,
+    study,
+    theorems,
+    transition,
+)
 from gramlab.cli.stopping import Stopped, signals_raise
-from gramlab.cli.terminal import emit, say
+from gramlab.cli.text import emit, say
 from gramlab.errors import GramlabError, NotConvergedWarning
 
 __all__ = ["app", "main"]
@@ -41,19 +43,6 @@ Exit codes:
   2    a wrong option, source, setting or output path; one line says which
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM. Files written are whole.
   141  whoever read the output went away
-"""
-
-EXAMPLES = f"""\b
-Examples:
-  {check_verb.EXAMPLE}
-  {diagnose_verb.EXAMPLE}
-  {theorems_verb.EXAMPLE}
-  {population_verb.EXAMPLE}
-  {study_verb.EXAMPLE}
-  {correlations_verb.EXAMPLE}
-  {transition_verb.EXAMPLE}
-  {extract_verb.EXAMPLE}
-  {features_verb.EXAMPLE}
 """
 
 CITATION = """Please cite the paper whose theory gramlab implements, and gramlab itself:
@@ -93,55 +82,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(
-    "check",
-    help=check_verb.HELP,
-    short_help=check_verb.SHORT_HELP,
-    epilog=f"{check_verb.EPILOG}\n{EXIT_CODES}",
-)(check_verb.check)
-app.command(
-    "diagnose",
-    help=diagnose_verb.HELP,
-    short_help=diagnose_verb.SHORT_HELP,
-    epilog=f"{diagnose_verb.EPILOG}\n{EXIT_CODES}",
-)(diagnose_verb.diagnose)
-app.command(
-    "theorems",
-    help=theorems_verb.HELP,
-    short_help=theorems_verb.SHORT_HELP,
-    epilog=f"{theorems_verb.EPILOG}\n{EXIT_CODES}",
-)(theorems_verb.theorems)
-app.command(
-    "population",
-    help=population_verb.HELP,
-    short_help=population_verb.SHORT_HELP,
-    epilog=f"{population_verb.EPILOG}\n{EXIT_CODES}",
-)(population_verb.population)
-app.command(
-    "study",
-    help=study_verb.HELP,
-    short_help=study_verb.SHORT_HELP,
-    epilog=f"{study_verb.EPILOG}\n{EXIT_CODES}",
-)(study_verb.study)
-app.command(
-    "correlations",
-    help=correlations_verb.HELP,
-    short_help=correlations_verb.SHORT_HELP,
-    epilog=f"{correlations_verb.EPILOG}\n{EXIT_CODES}",
-)(correlations_verb.correlations)
-app.command(
-    "transition",
-    help=transition_verb.HELP,
-    short_help=transition_verb.SHORT_HELP,
-    epilog=f"{transition_verb.EPILOG}\n{EXIT_CODES}",
-)(transition_verb.transition)
-app.command(
-    "extract",
-    help=extract_verb.HELP,
-    short_help=extract_verb.SHORT_HELP,
-    epilog=f"{extract_verb.EPILOG}\n{EXIT_CODES}",
-)(extract_verb.extract)
-app.add_typer(features_verb.app)
+
+
+def _examples(commands: Iterable[str]) -> str:
+    lines = "\n".join(f"  {command}" for command in commands)
+    return f"\b\nExamples:\n{lines}\n"
+
+
+_VERBS = (check, diagnose, theorems, population, study, correlations, transition, extract)
+for verb in _VERBS:
+    name = verb.__name__.rpartition(".")[2]
+    run = getattr(verb, name)
+    app.command(
+        name,
+        short_help=(run.__doc__ or "").partition("\n")[0],  # the docstring is the help
+        epilog=f"{_examples(verb.EXAMPLES)}\n{getattr(verb, 'NOTE', '')}\n{EXIT_CODES}",
+    )(run)
+app.add_typer(features.app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -160,7 +117,7 @@ def _print_citation(wanted: bool) -> None:
     invoke_without_command=True,
     help="Self-distillation on frozen features: the closed-form theory beside the exact softmax "
     "heads, with a certificate for every number.",
-    epilog=f"{EXAMPLES}\n{EXIT_CODES}",
+    epilog=f"{_examples(verb.EXAMPLES[0] for verb in (*_VERBS, features))}\n{EXIT_CODES}",
 )
 def _gramlab(
     context: typer.Context,

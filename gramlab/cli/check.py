@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from gramlab import validation
-from gramlab.cli import options, terminal
-from gramlab.cli.output import json_path, made_folder
-from gramlab.errors import InvalidSetting, OutputError
-from gramlab.storage import atomic_path, atomic_write, to_json
+from gramlab.cli import options, text
+from gramlab.cli.output import Output, draw
+from gramlab.errors import InvalidSetting
+from gramlab.files.whole import atomic_write
 
-if TYPE_CHECKING:
-    from gramlab.check import CheckResult
+__all__ = ["EXAMPLES", "check"]
 
-__all__ = ["EPILOG", "EXAMPLE", "HELP", "SHORT_HELP", "check"]
+EXAMPLES = (
+    "gramlab check digits --unit-norm --weight-decay 1e-4 --out digits-report",
+    "gramlab check features.npz --noise asymmetric --rate 0.3 --json -",
+)
 
-HELP = """Spoil the labels of SOURCE, run self-distillation through the closed form and through
-exact softmax heads, and compare the two round by round, with certificates."""
-
-SHORT_HELP = "Theory beside the exact heads, round by round: the main job."
-
-EXAMPLE = "gramlab check digits --unit-norm --weight-decay 1e-4 --out digits-report"
-
-EPILOG = f"""\b
-Examples:
-  {EXAMPLE}
-  gramlab check features.npz --noise asymmetric --rate 0.3 --json -
-"""
-
-_LAST_SEED = 2**64 - 1
+_SHARE = "Share of training predictions to certify, in (0, 1]."
+_CERTIFY = """What certified right / wrong / undecided is about: the iterate that exact rounds from
+the given labels reach (chain), or the optimum for the targets that each round was given (round)."""
+_OUT = "Write results.json, report.html and the figures there."
 
 
-class Certify(StrEnum):
-    """What "certified" is about."""
-
-    CHAIN = "chain"
-    ROUND = "round"
+def _check_share(name: str, value: float) -> float:
+    if not 0.0 < value <= 1.0:
+        raise InvalidSetting(
+            f"{name} must be greater than 0 and at most 1, got {value}; "
+            "0.99 asks for 99 % of the training predictions"
+        )
+    return value
 
 
 def check(
     source: options.Source,
-    noise: options.Noise = options.NoiseKind.SYMMETRIC,
+    noise: options.Noise = "symmetric",
     rate: options.Rate = 0.5,
     weight_decay: options.WeightDecay = 5e-4,
     rounds: options.Rounds = 5,
@@ -55,107 +44,118 @@ def check(
     center: options.Center = False,
     unit_norm: options.UnitNorm = False,
     exact_counts: options.ExactCounts = False,
-    tolerance: Annotated[
-        float,
-        typer.Option("--tolerance", help="Relative duality gap every exact head reaches."),
-    ] = 1e-8,
+    tolerance: options.Tolerance = 1e-8,
     certified_share: Annotated[
-        float,
-        typer.Option(
-            "--certified-share", help="Share of training predictions to certify, in (0, 1]."
-        ),
+        float, typer.Option(help=_SHARE, callback=options.checked(_check_share))
     ] = 0.99,
     certify: Annotated[
-        Certify,
-        typer.Option(
-            "--certify",
-            help="What certified right / wrong / undecided is about: the iterate that exact rounds "
-            "from the given labels reach (chain), or the optimum for the targets that each round "
-            "was given (round).",
-        ),
-    ] = Certify.CHAIN,
-    out: options.OutFolder = None,
+        Literal["chain", "round"], typer.Option(help=" ".join(_CERTIFY.split()))
+    ] = "chain",
+    out: Annotated[str | None, options.out(_OUT)] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Run ``gramlab check``: settings and output paths first, then the work, then the files."""
-    asked = {
-        "noise": noise.value,
-        "rate": validation.check_rate("--rate", rate),
-        "weight_decay": validation.check_positive("--weight-decay", weight_decay),
-        "rounds": validation.check_integer("--rounds", rounds, 1),
-        "seed": validation.check_integer("--seed", seed, 0, _LAST_SEED),
-        "center": center,
-        "unit_norm": unit_norm,
-        "exact_counts": exact_counts,
-        "tolerance": validation.check_positive("--tolerance", tolerance),
-        "certified_share": _share("--certified-share", certified_share),
-        "certify": certify.value,
-    }
-    with ExitStack() as stack:
-        file = json_path(json) if json is not None and json != "-" else None
-        if file is not None:
-            stack.enter_context(made_folder(file.parent))
-        folder = None if out is None else Path(os.path.expanduser(out))
-        if folder is not None:
-            stack.enter_context(made_folder(folder))
-        progress = stack.enter_context(terminal.Progress(asked["tolerance"], quiet=quiet))
-        result = _run(source, asked, progress)
-        found = result.as_dict()
-        text = to_json(found)
-        written = [] if folder is None else _write(folder, result, text, progress.stage)
-        if file is not None:
-            written.append(str(atomic_write(file, text)))
-    failures = terminal.recursion_failures(found)
-    if failures:
-        terminal.say(f"warning: {failures}")
-    if json == "-":
-        terminal.emit(text)
-    elif not quiet:
-        terminal.emit(terminal.summary(found, Path(source).name, written))
+    """Theory beside the exact heads, round by round: the main job.
 
+    Corrupt the labels of SOURCE, run self-distillation through the closed form and through
+    exact softmax heads, and compare the two round by round, with certificates.
+    """
+    with Output(json, out, quiet=quiet, tolerance=tolerance) as output:
+        features = output.load(source)
 
-def _run(source: str, asked: dict[str, Any], progress: terminal.Progress) -> CheckResult:
-    """Load the features and run the chain; what is heavy is imported here."""
-    from gramlab.sources import load_features
+        from gramlab.check import CheckSettings, run_check
 
-    progress.stage("loading features")
-    features = load_features(source)
-
-    from gramlab.check import CheckSettings, run_check
-
-    return run_check(features, CheckSettings(**asked), progress)
-
-
-def _write(folder: Path, result: CheckResult, text: str, stage: Callable[[str], None]) -> list[str]:
-    """Write figures, report and results into the folder; what was written, in words."""
-    from gramlab.figures import check_figures, save_figure
-    from gramlab.report import check_report
-
-    stage("figures")
-    figures = check_figures(result)
-    # results.json closes the set: while it is there, it belongs to the files beside it.
-    try:
-        (folder / "results.json").unlink(missing_ok=True)
-    except OSError as problem:
-        raise OutputError(
-            f"expected to replace {str(folder / 'results.json')!r}, but: {problem.strerror}; "
-            "remove it or choose another folder"
-        ) from problem
-    pngs = {}
-    for stem, figure in figures.items():
-        with atomic_path(folder / f"{stem}.png") as temporary:
-            pngs[stem] = save_figure(figure, temporary).read_bytes()
-    stage("report")
-    atomic_write(folder / "report.html", check_report(result, figures, pngs))
-    atomic_write(folder / "results.json", text)
-    return [f"results.json, report.html and {len(figures)} figures to {folder}"]
-
-
-def _share(name: str, value: float) -> float:
-    if not 0.0 < value <= 1.0:
-        raise InvalidSetting(
-            f"{name} must be greater than 0 and at most 1, got {value}; "
-            "0.99 asks for 99 % of the training predictions"
+        settings = CheckSettings(
+            noise=noise,
+            rate=rate,
+            weight_decay=weight_decay,
+            rounds=rounds,
+            seed=seed,
+            center=center,
+            unit_norm=unit_norm,
+            exact_counts=exact_counts,
+            tolerance=tolerance,
+            certified_share=certified_share,
+            certify=certify,
         )
-    return value
+        result = run_check(features, settings, output.progress)
+
+        found, names = result.as_dict(), ""
+        if output.folder is not None:
+            from gramlab.figures import check_figures
+            from gramlab.report import check_report
+
+            output.progress.stage("figures")
+            figures = check_figures(result)
+            pngs = draw(output.folder, figures)
+            output.progress.stage("report")
+            atomic_write(output.folder / "report.html", check_report(result, figures, pngs))
+            names = f"results.json, report.html and {len(figures)} figures"
+        output.keep(found, names)
+    failures = recursion_failures(found)
+    if failures:
+        text.say(f"warning: {failures}")
+    output.show("check", **summary(found), name=Path(source).name)
+
+
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """What the summary shows beside the numbers of ``CheckResult.as_dict()``."""
+    rounds, student = found["rounds"], found["partial_label_student"] | {"round": "PLL"}
+    chain = found["settings"]["certify"] == "chain"
+    heads = [*rounds, student]
+    return found | {
+        "heads": heads,
+        "in_blocks": sorted(
+            {
+                head["exact"]["solver"]["method"]
+                for head in rounds
+                if "read in blocks" in head["exact"]["solver"]["method"]
+            }
+        ),
+        "undecided": max(
+            row["own" if chain else "chain"]["certified"]["undecided"] for row in rounds
+        ),
+        "unpolished": _unpolished(heads, found),
+        "failures": recursion_failures(found),
+        "recursion": max(
+            (row["error_recursion"] for row in rounds), key=lambda check: check["residual"]
+        ),
+    }
+
+
+def _unpolished(heads: list[dict[str, Any]], found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Heads that miss the share asked for, by what stopped them."""
+    share, n = found["settings"]["certified_share"], found["data"]["n_samples"]
+    short: dict[str, list[dict[str, Any]]] = {}
+    for head in heads:
+        undecided = round(head["certified"]["undecided"] * n)  # a whole number of rows
+        if undecided > (1.0 - share) * n + 1e-3:  # the product is off by far less than this
+            solver = head["exact"]["solver"]
+            at_floor = solver["at_float64_floor"]
+            reason = "float64 floor" if at_floor else solver["polish"] or solver["result"]
+            short.setdefault(reason, []).append(head)
+    return [
+        {
+            "reason": reason,
+            "rounds": [head["round"] for head in members],
+            "count": len(members),
+            "certified": min(1.0 - head["certified"]["undecided"] for head in members),
+        }
+        for reason, members in short.items()
+    ]
+
+
+def recursion_failures(found: dict[str, Any]) -> str:
+    """Name the rounds in which the error recursion did not hold; empty where it held in all."""
+    failed = [
+        f"round {row['round']} (residual {row['error_recursion']['residual']:.1e}, rounding "
+        f"allows {row['error_recursion']['tolerance']:.1e})"
+        for row in found["rounds"]
+        if not row["error_recursion"]["holds"]
+    ]
+    if not failed:
+        return ""
+    return (
+        f"the error recursion did NOT hold in {', '.join(failed)}: do not rely on these rounds, "
+        "and please report this as a fault of gramlab"
+    )

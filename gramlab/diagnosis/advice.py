@@ -16,15 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.diagnosis.accuracy import Difference, paired_difference
-from gramlab.diagnosis.trial import Setting, Trial
+from gramlab.diagnosis.trial import Score, Setting, Trial, paired_difference
 
-__all__ = ["KINDS", "Advice", "advise", "describe"]
+__all__ = ["KINDS", "Advice", "advise"]
 
 KINDS = ("keep", "raise-weight-decay", "lower-weight-decay", "distil", "top2-student")
 """Every kind of advice there is. The first three mean: do not distil."""
-
-_SAME_DECAY = 1.0 + 1e-9  # weight decays this near are one
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +35,11 @@ class Advice:
     chosen, reference, best, runner_up : Trial
         The advised exact setting; the one in use (one round at the reference weight decay); the
         best of all; and the best that was not chosen (None if there is no other).
-    gain : Difference
+    gain : Score
         Chosen less reference.
-    behind : Difference
+    behind : Score
         Best less chosen: what the leaning towards less work costs; 0 if they are the same.
-    against_runner_up : Difference
+    against_runner_up : Score or None
         Chosen less runner-up.
     """
 
@@ -51,9 +48,9 @@ class Advice:
     reference: Trial = field(repr=False)
     best: Trial = field(repr=False)
     runner_up: Trial | None = field(repr=False)
-    gain: Difference
-    behind: Difference
-    against_runner_up: Difference | None
+    gain: Score
+    behind: Score
+    against_runner_up: Score | None
 
     @property
     def distils(self) -> bool:
@@ -64,37 +61,36 @@ class Advice:
     def sentence(self) -> str:
         """The advice and its evidence."""
         setting, use = self.chosen.setting, self.reference.setting.weight_decay
-        decay = f"{setting.weight_decay:.3g}"
-        reached = (
-            f"estimated held-out accuracy {_percent(self.chosen.accuracy.value)}, "
-            f"{_points(self.gain)} over one training at weight decay {use:.3g}"
-        )
-        if self.kind == "keep":
-            words = f"Do not distil: train once at weight decay {decay}"
-            reached = f"estimated held-out accuracy {_percent(self.chosen.accuracy.value)}"
-        elif self.kind == "raise-weight-decay":
-            words = f"Do not distil, raise weight decay instead: train once at {decay}"
-        elif self.kind == "lower-weight-decay":
-            words = f"Do not distil, lower weight decay instead: train once at {decay}"
-        elif self.kind == "distil":
-            words = f"Distil: {setting.rounds} rounds at weight decay {decay}"
-        else:
-            words = f"Train one student on the teacher's two largest labels at weight decay {decay}"
-        return f"{words} ({reached}; {self._next()})."
+        advised = {
+            "keep": "Do not distil: train once at weight decay {}",
+            "raise-weight-decay": "Do not distil, raise weight decay instead: train once at {}",
+            "lower-weight-decay": "Do not distil, lower weight decay instead: train once at {}",
+            "distil": f"Distil: {setting.rounds} rounds at weight decay {{}}",
+            "top2-student": "Train one student on the teacher's two largest labels at weight "
+            "decay {}",
+        }[self.kind].format(f"{setting.weight_decay:.3g}")
+        reached = f"estimated held-out accuracy {100 * self.chosen.accuracy.value:.1f} %"
+        if self.kind != "keep":
+            gain, error = (100 * value for value in self.gain)
+            reached += (
+                f", {gain:+.1f} ± {error:.1f} points over one training at weight decay {use:.3g}"
+            )
+        return f"{advised} ({reached}; {self._format_runner_up()})."
 
-    def _next(self) -> str:
+    def _format_runner_up(self) -> str:
         if self.runner_up is None or self.against_runner_up is None:
             return "nothing else was tried"
-        name = describe(self.runner_up.setting)
         value, error = self.against_runner_up
         if value == 0.0:
-            return f"runner-up {name}, equal"
-        side = "behind" if value > 0.0 else "ahead"
-        return f"runner-up {name}, {100 * abs(value):.1f} ± {100 * error:.1f} points {side}"
+            return f"runner-up {self.runner_up.setting}, equal"
+        points = f"{100 * abs(value):.1f} ± {100 * error:.1f} points"
+        return (
+            f"runner-up {self.runner_up.setting}, {points} {'behind' if value > 0.0 else 'ahead'}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        runner = self.runner_up
+        runner, against = self.runner_up, self.against_runner_up
         return {
             "kind": self.kind,
             "distil": self.distils,
@@ -106,69 +102,47 @@ class Advice:
             "runner_up": None if runner is None else runner.as_dict(),
             "gain": self.gain._asdict(),
             "behind_best": self.behind._asdict(),
-            "against_runner_up": (
-                None if self.against_runner_up is None else self.against_runner_up._asdict()
-            ),
+            "against_runner_up": None if against is None else against._asdict(),
         }
 
 
 def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> Advice:
     """Choose among exact trials by the one-standard-error rule.
 
-    Parameters
-    ----------
-    trials : sequence of Trial
-        From :func:`gramlab.diagnosis.selection.try_settings`; the theory's are not chosen from.
-    reference : float
-        The weight decay in use; one round at it must be among the trials.
-    posterior : np.ndarray of shape (N, K)
-        q_i that the trials were scored with.
+    One round at the ``reference`` weight decay, the one in use, must be among them; ``posterior``
+    are the q (N, K) that they were scored with.
     """
+
+    def best_of(some: Sequence[Trial]) -> Trial:
+        """The highest estimated accuracy; of equals, the least work and then the larger decay."""
+        return max(
+            some, key=lambda t: (t.accuracy.value, -t.setting.rounds, t.setting.weight_decay)
+        )
+
+    def difference(first: Trial, second: Trial) -> Score:
+        paired = paired_difference(first.predicted, second.predicted, posterior)
+        return paired._replace(value=first.accuracy.value - second.accuracy.value)
+
     exact = [t for t in trials if t.head == "exact"]
     in_use = next(t for t in exact if t.setting == Setting(reference))
     once = [t for t in exact if not t.setting.distils]
-    students = [t for t in exact if t.setting.distils]
-    best = _best(exact)
-    chosen = best
-    for group in ([in_use], once, students):
-        candidate = _best(group) if group else best
-        lost = _difference(best, candidate, posterior)
+    best = chosen = best_of(exact)
+    for candidate in (in_use, best_of(once)):
+        lost = difference(best, candidate)
         if lost.value <= lost.standard_error:
             chosen = candidate
             break
     others = [t for t in exact if t is not chosen]
-    runner = _best(others) if others else None
+    runner = best_of(others) if others else None
     return Advice(
         kind=_kind(chosen.setting, reference),
         chosen=chosen,
         reference=in_use,
         best=best,
         runner_up=runner,
-        gain=_difference(chosen, in_use, posterior),
-        behind=_difference(best, chosen, posterior),
-        against_runner_up=None if runner is None else _difference(chosen, runner, posterior),
-    )
-
-
-def _difference(first: Trial, second: Trial, posterior: np.ndarray) -> Difference:
-    """Estimated accuracy of the first less that of the second, with the paired standard error."""
-    paired = paired_difference(first.predicted, second.predicted, posterior)
-    return Difference(first.accuracy.value - second.accuracy.value, paired.standard_error)
-
-
-def describe(setting: Setting) -> str:
-    """A setting in words."""
-    decay = f"{setting.weight_decay:.3g}"
-    if setting.refine:
-        return f"top-2 student at {decay}"
-    return f"{setting.rounds} round{'s' if setting.distils else ''} at {decay}"
-
-
-def _best(trials: Sequence[Trial]) -> Trial:
-    """The highest estimated accuracy; of equals, the least work and then the larger decay."""
-    return max(
-        trials,
-        key=lambda t: (t.accuracy.value, -t.setting.rounds, t.setting.weight_decay),
+        gain=difference(chosen, in_use),
+        behind=difference(best, chosen),
+        against_runner_up=None if runner is None else difference(chosen, runner),
     )
 
 
@@ -178,14 +152,6 @@ def _kind(setting: Setting, reference: float) -> str:
     if setting.distils:
         return "distil"
     ratio = setting.weight_decay / reference
-    if ratio > _SAME_DECAY:
+    if ratio > 1.0 + 1e-9:  # weight decays nearer than this are one
         return "raise-weight-decay"
-    return "lower-weight-decay" if ratio < 1.0 / _SAME_DECAY else "keep"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _points(difference: Difference) -> str:
-    return f"{100 * difference.value:+.1f} ± {100 * difference.standard_error:.1f} points"
+    return "lower-weight-decay" if ratio < 1.0 - 1e-9 else "keep"

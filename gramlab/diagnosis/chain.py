@@ -6,33 +6,29 @@ Pure computation: drawing, writing and printing are other rooms.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from gramlab.correlations import class_correlations
 from gramlab.diagnosis.advice import advise
-from gramlab.diagnosis.diagnosis import Diagnosis
+from gramlab.diagnosis.diagnosis import Diagnosis, DiagnosisSettings
 from gramlab.diagnosis.explanation import explain_rows
-from gramlab.diagnosis.folds import Folds
-from gramlab.diagnosis.neighbours import nearest_rows
-from gramlab.diagnosis.posterior import label_posterior
-from gramlab.diagnosis.recorruption import recorrupt
-from gramlab.diagnosis.selection import decay_grid, try_settings
-from gramlab.diagnosis.settings import DiagnosisSettings, check_settings
+from gramlab.diagnosis.posterior import label_posterior, nearest_rows
+from gramlab.diagnosis.recorruption import recorrupt, resampled_precision
+from gramlab.diagnosis.selection import SettingSearch, decay_grid
 from gramlab.diagnosis.suspects import find_suspects
-from gramlab.diagnosis.trial import Setting
 from gramlab.distillation import distill
 from gramlab.errors import InvalidLabels
 from gramlab.features import Features
-from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
-from gramlab.spectrum import Spectrum, class_correlations
+from gramlab.runner import Run, folds
+from gramlab.spectrum import Spectrum
 from gramlab.targets import one_hot
-from gramlab.transition import estimate_transition, fold_numbers
+from gramlab.transition import estimate_transition
 
 __all__ = ["diagnose"]
-
-_NEIGHBOURS = 50
 
 
 def diagnose(
@@ -62,14 +58,12 @@ def diagnose(
     InvalidLabels
         If a class has a single row or none, so that nothing can be held out of it; it is named.
     InvalidSetting
-        If a setting is out of range; with more folds than the smallest class has rows, all are
-        named.
+        If there are more folds than rows.
     InvalidFeatures, NotEnoughMemory
         If the features cannot be used.
     """
     asked = settings if settings is not None else DiagnosisSettings()
-    say = stage if stage is not None else lambda words: None
-    check_settings(asked, features)
+    say = stage if stage is not None else lambda text: None
     planted = None
     if asked.rate > 0.0:
         matrix = corruption_matrix(
@@ -78,48 +72,56 @@ def diagnose(
         planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
         features = features.replaced(labels=planted.labels)
     _check_classes(features)
+    given, n, k = features.labels, features.n_samples, features.n_classes
+    fold = folds(given, asked.folds, asked.seed)
     say("preparing features")
     if asked.center:
         features = features.centered()
     if asked.unit_norm:
         features = features.unit_norm()
-    given, n, k = features.labels, features.n_samples, features.n_classes
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")
-    folds = Folds(features, given, fold_numbers(given, asked.folds, asked.seed))
-    # For the theory, and for all heads on folds from here on.
-    folds.at_once(lambda number: Spectrum.of(folds.parts[number]))
+    run = Run(features.as_float64(), k, fold, given)
+    run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
     estimate = estimate_transition(
-        features, given, rows=folds, seed=asked.seed, stage=lambda w: say(f"noise: {w}")
+        features, given, folds=run, stage=lambda text: say(f"noise: {text}")
     )
     say("neighbours")
-    nearest = nearest_rows(features, min(_NEIGHBOURS, n - 1))
+    nearest = nearest_rows(features, min(50, n - 1))
     posterior = label_posterior(estimate, given, nearest)
     reference = asked.weight_decay if asked.weight_decay is not None else 1.0 / n
-    trials = try_settings(
-        folds,
+    search = SettingSearch(
+        run,
+        given,
         posterior.posterior,
         estimate.matrix,
-        decay_grid(features),
         asked.max_rounds,
-        reference=reference,
         seed=asked.seed,
         tolerance=asked.tolerance,
         stage=say,
     )
+    trials = search.trials(decay_grid(features), reference)
     advice = advise(trials, reference, posterior.posterior)
     say("exact heads on all rows")
     fits = {
-        name: _fitted(features, trial.setting, k, asked)
+        name: distill(
+            SoftmaxHead(trial.setting.weight_decay, tolerance=asked.tolerance),
+            features,
+            one_hot(given, k),
+            trial.setting.rounds,
+            refine=trial.setting.refine or None,
+            seed=asked.seed,
+        )[-1]
         for name, trial in (("chosen", advice.chosen), ("reference", advice.reference))
     }
-    suspects, worlds = find_suspects(posterior, given), None
+    suspects, resamples = find_suspects(posterior, given), None
     if asked.recorrupt:
-        worlds = recorrupt(
-            features, estimate, posterior, nearest, folds, seed=asked.seed, stage=say
+        resamples = recorrupt(
+            features, estimate, posterior, nearest, run, seed=asked.seed, stage=say
         )
-        suspects = find_suspects(posterior, given, worlds.precision(len(suspects)))
+        middle, low, high = resampled_precision(resamples, len(suspects))
+        suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
     say("explanations")
     explanations = explain_rows(
         spectrum,
@@ -142,7 +144,7 @@ def diagnose(
         advice=advice,
         fits=fits,
         suspects=suspects,
-        recorruption=worlds,
+        recorruption=resamples,
         explanations=explanations,
     )
 
@@ -158,15 +160,3 @@ def _check_classes(features: Features) -> None:
             f"every class must have at least 2 rows, got {int(counts[few[0]])} of class {names}"
             f"{more}: nothing can be held out of it; leave such classes out or merge them"
         )
-
-
-def _fitted(features: Features, setting: Setting, k: int, asked: DiagnosisSettings) -> Fit:
-    """The exact fit of a setting on all rows."""
-    return distill(
-        SoftmaxHead(setting.weight_decay, tolerance=asked.tolerance),
-        features,
-        one_hot(features.labels, k),
-        setting.rounds,
-        refine=setting.refine or None,
-        seed=asked.seed,
-    )[-1]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gramlab.diagnosis.diagnosis import Diagnosis
 
 __all__ = ["label_columns", "suspect_columns"]
@@ -18,10 +16,8 @@ def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     ``given_label``, ``predicted_label`` (likeliest true label).
     """
     suspects = diagnosis.suspects
-    issue = np.zeros(len(diagnosis.given), dtype=bool)
-    issue[suspects.rows] = True
     return {
-        "is_label_issue": issue.tolist(),
+        "is_label_issue": suspects.suspected.tolist(),
         "label_quality": suspects.quality.tolist(),
         "given_label": diagnosis.given.tolist(),
         "predicted_label": suspects.predicted.tolist(),
@@ -35,26 +31,27 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
     not explained.
     """
-    suspects, names = diagnosis.suspects, diagnosis.features.class_names
-    every = {name: np.asarray(values) for name, values in label_columns(diagnosis).items()}
+    found, names = diagnosis.suspects.columns(), diagnosis.features.class_names
     last = [votes[-1] for votes in diagnosis.explanations]
-    missing = len(suspects) - len(last)
+    missing = [""] * (len(found["row"]) - len(last))
+    voters = [
+        " ".join(
+            f"{row}:{label}:{weight:.6g}"
+            for row, label, weight in zip(e.voters, e.labels, e.weights, strict=True)
+        )
+        for e in last
+    ]
     return {
-        "row": suspects.rows.tolist(),
-        **{name: values[suspects.rows].tolist() for name, values in every.items()},
-        "given_name": [names[label] for label in suspects.given],
-        "predicted_name": [names[label] for label in suspects.proposed],
-        "precision": suspects.precision.tolist(),
-        "precision_low": suspects.precision_low.tolist(),
-        "precision_high": suspects.precision_high.tolist(),
-        "margin": suspects.margin[suspects.rows].tolist(),
-        "own_weight": [repr(e.own) for e in last] + [""] * missing,
-        "voters": [
-            " ".join(
-                f"{row}:{label}:{weight:.6g}"
-                for row, label, weight in zip(e.voters, e.labels, e.weights, strict=True)
-            )
-            for e in last
-        ]
-        + [""] * missing,
+        "row": found["row"],
+        "is_label_issue": [True] * len(found["row"]),
+        "label_quality": found["label_quality"],
+        "given_label": found["given"],
+        "predicted_label": found["proposed"],
+        "given_name": [names[label] for label in found["given"]],
+        "predicted_name": [names[label] for label in found["proposed"]],
+        **{
+            name: found[name] for name in ("precision", "precision_low", "precision_high", "margin")
+        },
+        "own_weight": [repr(e.own) for e in last] + missing,
+        "voters": voters + missing,
     }

@@ -1,33 +1,105 @@
-"""Diagnosis: everything that was found, as values and as plain data."""
+"""Diagnosis: what was asked, and everything that was found, as values and as plain data."""
 
 from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import hardware
-from gramlab.diagnosis.accuracy import expected_accuracy
+from gramlab import hardware, validation
+from gramlab.correlations import ClassCorrelations
 from gramlab.diagnosis.advice import Advice
 from gramlab.diagnosis.explanation import Explanation
 from gramlab.diagnosis.posterior import LabelPosterior
-from gramlab.diagnosis.recorruption import Recorruption
-from gramlab.diagnosis.settings import DiagnosisSettings
-from gramlab.diagnosis.suspects import Suspects
-from gramlab.diagnosis.trial import Trial
+from gramlab.diagnosis.recorruption import Resample
+from gramlab.diagnosis.suspects import Suspects, ranking_auc
+from gramlab.diagnosis.trial import Trial, expected_accuracy
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.labels import CorruptedLabels
-from gramlab.spectrum import ClassCorrelations, Spectrum
+from gramlab.spectrum import Spectrum
+from gramlab.streams import MAX_SEED
 from gramlab.transition import TransitionEstimate
 
-__all__ = ["Diagnosis"]
+__all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting"]
 
-_NAMED = 10  # classes that are named in a sentence
+
+@dataclass(frozen=True)
+class DiagnosisSettings:
+    """What ``gramlab diagnose`` was asked to do.
+
+    Raises
+    ------
+    InvalidSetting
+        If a setting is out of range.
+
+    Attributes
+    ----------
+    noise, rate
+        Noise to plant first, for a trial; rate 0 takes the labels as given.
+    weight_decay
+        λ in use, which the advice is measured against; None is 1/N, scikit-learn's C = 1.
+    max_rounds
+        Most trainings that are considered, the teacher included.
+    folds
+        Of the held-out predictions, at least 2.
+    seed
+        Key of the noise, the folds, the ties and the re-corruption.
+    center, unit_norm
+        Preparation steps, in this order.
+    tolerance
+        Relative duality gap of the exact heads that settings are scored with.
+    recorrupt
+        Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
+    explained
+        Most suspects that are explained, most suspicious first.
+    voters
+        Training rows named in each explanation.
+    """
+
+    noise: str = "symmetric"
+    rate: float = 0.0
+    weight_decay: float | None = None
+    max_rounds: int = 5
+    folds: int = 5
+    seed: int = 0
+    center: bool = True
+    unit_norm: bool = True
+    tolerance: float = 1e-8
+    recorrupt: bool = True
+    explained: int = 500
+    voters: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range before any work is done."""
+        validation.check_rate("rate", self.rate)
+        if self.weight_decay is not None:
+            validation.check_weight_decay(self.weight_decay)
+        for name, least in (("max_rounds", 1), ("folds", 2), ("explained", 0), ("voters", 1)):
+            validation.check_integer(name, getattr(self, name), least)
+        validation.check_integer("seed", self.seed, 0, MAX_SEED)
+        validation.check_positive("tolerance", self.tolerance)
+
+
+class RankedSetting(NamedTuple):
+    """An exact setting beside what the theory says of it, and its role in the advice.
+
+    Attributes
+    ----------
+    exact : Trial
+    theory : Trial or None
+        None where the theory was not asked.
+    roles : list of str
+        Of ``"advised"``, ``"in use"`` and ``"runner-up"``.
+    """
+
+    exact: Trial
+    theory: Trial | None
+    roles: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +127,8 @@ class Diagnosis:
     fits
         Exact fits on all rows: ``"chosen"`` and ``"reference"``.
     suspects, recorruption
-        Rows with a probably wrong label, and how their precision was calibrated (None if not).
+        Rows with a probably wrong label, and the resamples that their precision was calibrated by
+        (None if it was not).
     explanations
         Of the first suspects, by suspect and round.
     """
@@ -71,7 +144,7 @@ class Diagnosis:
     advice: Advice = field(repr=False)
     fits: dict[str, Fit] = field(repr=False)
     suspects: Suspects = field(repr=False)
-    recorruption: Recorruption | None = field(repr=False)
+    recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
 
     @property
@@ -89,44 +162,55 @@ class Diagnosis:
             return None
         return float((fit.predict(self.features.test_x) == self.features.test_labels).mean())
 
-    def tied_words(self) -> str:
+    def format_tied(self) -> str:
         """Which classes labels may not tell apart, in a sentence; empty where there are none."""
         classes = dict.fromkeys(k for pair in self.estimate.tied for k in pair)
         names = [self.features.class_names[k] for k in classes]
         if not names:
             return ""
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         return (
-            f"Labels alone may not tell some classes apart: {', '.join(names[:_NAMED])}{more}. "
+            f"Labels alone may not tell some classes apart: {', '.join(names[:10])}{more}. "
             "Look at some of their rows before believing what is said of these."
         )
+
+    def ranked_settings(self) -> list[RankedSetting]:
+        """Settings that exact heads were fitted for, the highest estimated accuracy first."""
+        theory = {t.setting: t for t in self.trials if t.head == "theory"}
+        exact = [t for t in self.trials if t.head == "exact"]
+        advice = self.advice
+        roles = (
+            ("advised", advice.chosen),
+            ("in use", advice.reference),
+            ("runner-up", advice.runner_up),
+        )
+        return [
+            RankedSetting(t, theory.get(t.setting), [role for role, one in roles if one is t])
+            for t in sorted(exact, key=lambda t: -t.accuracy.value)
+        ]
 
     def trial(self) -> dict[str, Any] | None:
         """How the suspects compare with the planted truth; None where nothing was planted."""
         if self.planted is None:
             return None
-        wrong = self.planted.flipped
-        suspected = np.zeros(len(wrong), dtype=bool)
-        suspected[self.suspects.rows] = True
-        found = wrong[self.suspects.rows]
-        claimed = self.suspects.precision
-        right = self.suspects.proposed == self.planted.true_labels[self.suspects.rows]
+        suspects, truth, wrong = self.suspects, self.planted.true_labels, self.planted.flipped
+        found = wrong[suspects.rows]
+        right = suspects.proposed == truth[suspects.rows]
         return {
             "realized_rate": self.planted.realized_rate,
-            "auc": _auc(-self.suspects.quality, wrong),
-            "precision": float(found.mean()) if len(found) else None,
-            "claimed_precision": float(claimed.mean()) if len(found) else None,
-            "recall": float(suspected[wrong].mean()) if wrong.any() else None,
-            "proposed_right": float(right[found].mean()) if found.any() else None,
+            "auc": ranking_auc(-suspects.quality, wrong),
+            "precision": _mean(found),
+            "claimed_precision": _mean(suspects.precision),
+            "recall": _mean(suspects.suspected[wrong]),
+            "proposed_right": _mean(right[found]),
             "recovery": {
-                name: float((fit.labels == self.planted.true_labels).mean())
-                for name, fit in self.fits.items()
+                name: float((fit.labels == truth).mean()) for name, fit in self.fits.items()
             },
         }
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
-        features, suspects = self.features, self.suspects
+        features, suspects, resamples = self.features, self.suspects, self.recorruption
         return {
             "command": "diagnose",
             "settings": asdict(self.settings),
@@ -160,8 +244,8 @@ class Diagnosis:
             "suspects": {
                 "count": len(suspects),
                 "expected_wrong": float(suspects.precision.sum()),
-                "calibration": self._calibration(),
-                "rows": [self._suspect(number) for number in range(len(suspects))],
+                "calibration": None if resamples is None else [r.as_dict() for r in resamples],
+                "rows": self._suspect_rows(),
             },
             "trial": self.trial(),
             "provenance": {
@@ -197,43 +281,15 @@ class Diagnosis:
             },
         }
 
-    def _calibration(self) -> list[dict[str, Any]] | None:
-        if self.recorruption is None:
-            return None
+    def _suspect_rows(self) -> list[dict[str, Any]]:
+        votes = [[one.as_dict() for one in rounds] for rounds in self.explanations]
+        missing = [None] * (len(self.suspects) - len(votes))
+        columns = {**self.suspects.columns(), "votes": votes + missing}
         return [
-            {
-                "world": world.name,
-                "suspects": int(world.suspected.sum()),
-                "wrong": int(world.wrong.sum()),
-                "precision": world.precision,
-                "recall": world.recall,
-            }
-            for world in self.recorruption.worlds
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ]
 
-    def _suspect(self, number: int) -> dict[str, Any]:
-        suspects = self.suspects
-        row = int(suspects.rows[number])
-        explained = number < len(self.explanations)
-        return {
-            "row": row,
-            "given": int(suspects.given[number]),
-            "proposed": int(suspects.proposed[number]),
-            "margin": float(suspects.margin[row]),
-            "label_quality": float(suspects.quality[row]),
-            "precision": float(suspects.precision[number]),
-            "precision_low": float(suspects.precision_low[number]),
-            "precision_high": float(suspects.precision_high[number]),
-            "votes": [e.as_dict() for e in self.explanations[number]] if explained else None,
-        }
 
-
-def _auc(score: np.ndarray, wrong: npt.NDArray[np.bool_]) -> float | None:
-    """Probability that a wrong label scores above a right one, ties counting half."""
-    if not wrong.any() or wrong.all():
-        return None
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - 0.5 * (counts - 1)
-    m = int(wrong.sum())
-    total = float(ranks[inverse][wrong].sum()) - 0.5 * m * (m + 1)
-    return total / (m * (len(wrong) - m))
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None

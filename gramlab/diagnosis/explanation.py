@@ -20,8 +20,6 @@ from gramlab.spectrum import Spectrum
 
 __all__ = ["Explanation", "explain_rows"]
 
-_BLOCK_VALUES = 1 << 23  # weights held at once
-
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -77,35 +75,16 @@ def explain_rows(
     n_classes: int,
     voters: int = 5,
 ) -> list[list[Explanation]]:
-    """Explain rows by the given labels of the training rows that voted, round by round.
+    """Explain rows (m,) by the given labels (N,) of the training rows that voted.
 
-    Parameters
-    ----------
-    spectrum : Spectrum
-        Of the N training rows.
-    given : np.ndarray of shape (N,)
-        Given labels.
-    rows : np.ndarray of shape (m,)
-        Rows to explain.
-    weight_decay : float
-        λ; μ = K N λ.
-    rounds : int
-        Explained are t = 1 … rounds.
-    n_classes : int
-        K.
-    voters : int
-        Most voters a row.
-
-    Returns
-    -------
-    list of m lists of Explanation
-        By row, then by round.
+    Returns one list a row, with an entry for each of the rounds 1 … ``rounds``; ``voters`` is how
+    many single voters are named.
     """
     n = spectrum.n_samples
     mu = linear_mu(n_classes, n, weight_decay)
     count = min(voters, n - 1)
     out: list[list[Explanation]] = [[] for _ in rows]
-    step = max(1, _BLOCK_VALUES // n)
+    step = max(1, (1 << 23) // n)  # rows whose weights are held at once
     for t in range(1, rounds + 1):
         for start in range(0, len(rows), step):
             block = rows[start : start + step]

@@ -2,7 +2,7 @@
 
 p_i(y) is the distribution of the true label of row i from two witnesses that never saw the row's
 own label: exact heads on folds (logits z_i, from :func:`gramlab.transition.estimate_transition`)
-and the given labels of its nearest rows (votes v_i),
+and the given labels of its nearest rows (votes v_i), which say something that no linear head can,
 
     p_i = softmax(β (z_i + γ log(v_i + ½))).
 
@@ -14,22 +14,22 @@ given labels, so neighbours count exactly as far as they help to explain labels 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
-from gramlab.diagnosis.neighbours import neighbour_votes
-from gramlab.errors import InvalidSetting
+from gramlab.features import Features
+from gramlab.memory import check_memory
 from gramlab.transition import TransitionEstimate
+from gramlab.transition.mixture import given_label_posterior
+from gramlab.validation import check_integer
 
-__all__ = ["LabelPosterior", "given_label_posterior", "label_posterior"]
+__all__ = ["LabelPosterior", "label_posterior", "nearest_rows", "neighbour_votes"]
 
 Array = npt.NDArray[np.float64]
-
-_NEIGHBOURS = (10, 20, 50)  # tried, as far as there are rows
-_VOTE_WEIGHTS = (0.3, 1.0, 3.0)  # γ tried beside 0
-_SHARPNESS = 2.0 ** np.arange(-3.0, 1.1, 0.5)  # β tried, relative to that of the heads alone
-_HALF = 0.5  # a vote for every label: a label without votes is not impossible
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,90 +60,81 @@ class LabelPosterior:
     log_likelihood: float
 
     @property
-    def labels(self) -> npt.NDArray[np.int64]:
+    def labels(self) -> Labels:
         """The likeliest true label of each row (N,)."""
         return self.posterior.argmax(axis=1)
 
 
-def given_label_posterior(
-    held_out: Array, matrix: Array, given: npt.NDArray[np.int64]
-) -> tuple[Array, float]:
-    """Bayes' rule with one given label a row: q_i(y) ∝ p_i(y) C[y, given_i].
+def label_posterior(
+    estimate: TransitionEstimate, given: Labels, nearest: Labels | None = None
+) -> LabelPosterior:
+    """Combine held-out heads and C of an estimate from given labels (N,) with neighbours' votes.
 
-    Parameters
-    ----------
-    held_out : np.ndarray of shape (N, K)
-        p_i, which must not depend on the row's own given label.
-    matrix : np.ndarray of shape (K, K)
-        C[true, given]; rows sum to one.
-    given : np.ndarray of shape (N,)
-        Given labels.
+    Without the nearest rows (N, k), heads are alone.
+    """
+    p, matrix = estimate.probabilities, estimate.matrix
+    posterior, best = given_label_posterior(p, matrix, given)
+    found = LabelPosterior(p, posterior, 0, 0.0, 1.0, best)
+    if nearest is None:
+        return found
+    # Heads enter at their own sharpness, so that γ is relative to unscaled logits.
+    heads = np.log(np.maximum(p, np.finfo(np.float64).tiny)) / estimate.sharpness
+    for count in (10, 20, 50):
+        if count > nearest.shape[1]:
+            break
+        # Half a vote for every label: one without votes is not impossible.
+        votes = np.log(neighbour_votes(nearest[:, :count], given, len(matrix)) + 0.5)
+        for weight, sharpness in product((0.3, 1.0, 3.0), 2.0 ** np.arange(-3.0, 1.1, 0.5)):
+            logits = sharpness * estimate.sharpness * (heads + weight * votes)
+            held_out = softmax(logits, axis=1)
+            posterior, value = given_label_posterior(held_out, matrix, given)
+            if value > found.log_likelihood:
+                found = LabelPosterior(held_out, posterior, count, weight, float(sharpness), value)
+    return found
 
-    Returns
-    -------
-    posterior : np.ndarray of shape (N, K)
-        Rows sum to one. A row whose label has no probability under p_i keeps p_i.
-    log_likelihood : float
-        Mean of log Σ_y p_i(y) C[y, given_i].
+
+def neighbour_votes(nearest: Labels, given: Labels, n_classes: int) -> Array:
+    """How many of a row's neighbours (N, k) were given each label, shape (N, K)."""
+    votes = np.zeros((len(nearest), n_classes))
+    rows = np.arange(len(nearest))
+    for column in nearest.T:
+        votes[rows, given[column]] += 1.0
+    return votes
+
+
+def nearest_rows(features: Features, count: int) -> Labels:
+    """The rows with the largest inner products with each row, itself left out; shape (N, count).
+
+    Nearest first, among equal products the lower row first. Rows are compared block by block; no
+    N×N matrix is held.
 
     Raises
     ------
     InvalidSetting
-        If a row of ``matrix`` does not sum to one: a transposed matrix is not a C.
+        If ``count`` is not in 1 .. N − 1.
+    NotEnoughMemory
+        If N × count indices would not fit.
     """
-    if np.abs(matrix.sum(axis=1) - 1.0).max() > len(matrix) * 1e3 * np.finfo(np.float64).eps:
-        raise InvalidSetting(
-            "matrix must be C[true, given] with rows that sum to 1, got rows that do not; "
-            "cleanlab's noise_matrix is its transpose"
-        )
-    joint = held_out * matrix[:, given].T
-    total = joint.sum(axis=1)
-    likelihood = float(np.log(np.maximum(total, np.finfo(np.float64).tiny)).mean())
-    return np.where(
-        total[:, None] > 0.0, joint / np.where(total > 0.0, total, 1.0)[:, None], held_out
-    ), likelihood
+    count = check_integer("count", count, 1, features.n_samples - 1)
+    return features.derived(_nearest, count)
 
 
-def label_posterior(
-    estimate: TransitionEstimate,
-    given: npt.NDArray[np.int64],
-    nearest: npt.NDArray[np.int64] | None = None,
-) -> LabelPosterior:
-    """Combine held-out heads, neighbours' votes and the estimated matrix.
-
-    Parameters
-    ----------
-    estimate : TransitionEstimate
-        Its ``probabilities`` are the heads' part, its ``matrix`` is C.
-    given : np.ndarray of shape (N,)
-        The labels that it was estimated from.
-    nearest : np.ndarray of shape (N, k), optional
-        From :func:`gramlab.diagnosis.neighbours.nearest_rows`; without it heads are alone.
-    """
-    matrix = estimate.matrix
-    k = len(matrix)
-    tiny = np.finfo(np.float64).tiny
-    heads = np.log(np.maximum(estimate.probabilities, tiny))
-    posterior, best = given_label_posterior(estimate.probabilities, matrix, given)
-    found = LabelPosterior(estimate.probabilities, posterior, 0, 0.0, 1.0, best)
-    widths = () if nearest is None else _NEIGHBOURS
-    for count in widths:
-        if nearest is None or count > nearest.shape[1]:
-            continue
-        votes = np.log(neighbour_votes(nearest[:, :count], given, k) + _HALF)
-        for weight in _VOTE_WEIGHTS:
-            # Heads enter at their own sharpness, so that γ is relative to unscaled logits.
-            logits = heads / estimate.sharpness + weight * votes
-            for sharpness in _SHARPNESS:
-                held_out = _softmax(sharpness * estimate.sharpness * logits)
-                posterior, value = given_label_posterior(held_out, matrix, given)
-                if value > found.log_likelihood:
-                    found = LabelPosterior(
-                        held_out, posterior, count, weight, float(sharpness), value
-                    )
+def _nearest(features: Features, count: int) -> Labels:
+    n = features.n_samples
+    check_memory(8 * n * count, f"{count} neighbours of {n} rows", "ask for fewer neighbours")
+    x = features.as_float64()
+    step = max(1, (1 << 22) // n)  # rows whose inner products are held at once
+    found = np.empty((n, count), dtype=np.int64)
+    for start in range(0, n, step):
+        products = x[start : start + step] @ x.T
+        rows = np.arange(len(products))
+        products[rows, start + rows] = -np.inf
+        # Partitioning values alone is several times faster than partitioning their indices.
+        least = np.partition(products, n - count, axis=1)[:, n - count]
+        row, column = np.nonzero(products >= least[:, None])  # more than count of them where tied
+        order = np.lexsort((column, -products[row, column], row))
+        row, column = row[order], column[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        found[start : start + step] = column[place < count].reshape(-1, count)
+    found.setflags(write=False)
     return found
-
-
-def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

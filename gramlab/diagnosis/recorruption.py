@@ -1,11 +1,11 @@
-"""Calibrated precision: spoil labels that are known, look for them, and count what was found.
+"""Calibrated precision: corrupt labels that are known, look for them, and count what was found.
 
 The posterior's own word, 1 − q_i(given), is as overconfident as its heads. So the whole search is
 run again where the truth is known: true labels y are made up, given labels are drawn from the
 estimated matrix, g' ~ C[y, ·], and the transition matrix and the posterior are estimated anew from
 g' alone. How often labels of a given rank were wrong *there* is what is claimed *here*.
 
-Two worlds are made, because nobody knows the true y:
+Two resamples are made, because nobody knows the true y:
 
 ``cleaned``
     y_i = argmax q_i. The features agree with these labels better than with the true ones, so the
@@ -14,8 +14,8 @@ Two worlds are made, because nobody knows the true y:
     y_i ~ q_i. Rows whose label is uncertain get one that the features may contradict; where q is
     right this is the distribution of the truth, and where q is too unsure it is on the low side.
 
-In each world an isotonic regression maps a suspect's rank to a precision. The claim is the middle
-of the two, and they are the ends of its range.
+In each resample an isotonic regression maps a suspect's rank to a precision. The claim is the
+middle of the two, and they are the ends of its range.
 
 Source: the parametric bootstrap (Efron 1979) with the noise model of ``gramlab.transition``; pool
 adjacent violators as Ayer et al. (1955).
@@ -23,32 +23,29 @@ adjacent violators as Ayer et al. (1955).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
-from gramlab.diagnosis.folds import Folds
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior
 from gramlab.features import Features
 from gramlab.labels import corrupt_labels
-from gramlab.streams import stream
+from gramlab.runner import Run
+from gramlab.streams import stream, uniforms
 from gramlab.transition import TransitionEstimate, estimate_transition
 
-__all__ = ["Recorruption", "World", "isotonic_map", "recorrupt"]
+__all__ = ["Resample", "isotonic_map", "recorrupt", "resampled_precision"]
 
 Array = npt.NDArray[np.float64]
 
-WORLDS = ("cleaned", "drawn")
 _DRAW_STREAM = int.from_bytes(b"truth-d1", "big")
-_PRIOR = 1.0  # rows added at either end, so that no claim is sure
 
 
-class World(NamedTuple):
-    """One re-corrupted world, whose truth is known.
+class Resample(NamedTuple):
+    """Labels corrupted again, whose truth is known, and what the search found among them.
 
     Attributes
     ----------
@@ -75,68 +72,52 @@ class World(NamedTuple):
         """Share of wrong labels that were suspected; None without wrong labels."""
         return float(self.suspected[self.wrong].mean()) if self.wrong.any() else None
 
-
-@dataclass(frozen=True, eq=False)
-class Recorruption:
-    """What the worlds say about suspects."""
-
-    worlds: tuple[World, ...] = field(repr=False)
-
-    def precision(self, count: int) -> tuple[Array, Array, Array]:
-        """Precision by rank: the mean over the worlds, the lowest and the highest.
-
-        Parameters
-        ----------
-        count : int
-            Number of suspects m; entry k of each result (m,) is for the k-th most suspicious.
-
-        Notes
-        -----
-        Ranks are compared as shares of the suspects, because scores are not comparable: each run
-        finds its own sharpness.
-        """
-        at = _falling_ranks(count)
-        found = [
-            isotonic_map(_falling_ranks(len(order)), world.wrong[world.suspected][order], at)
-            for world in self.worlds
-            for order in [np.argsort(-world.score[world.suspected], kind="stable")]
-        ]
-        if not found:
-            return np.full(count, 0.5), np.zeros(count), np.ones(count)
-        return np.mean(found, axis=0), np.min(found, axis=0), np.max(found, axis=0)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values: counts and shares."""
+        return {
+            "world": self.name,
+            "suspects": int(self.suspected.sum()),
+            "wrong": int(self.wrong.sum()),
+            "precision": self.precision,
+            "recall": self.recall,
+        }
 
 
-def _falling_ranks(count: int) -> Array:
-    """1 − (k + ½)/m for k = 0 … m − 1: near 1 for the most suspicious, near 0 for the last."""
-    return 1.0 - (np.arange(count) + 0.5) / max(count, 1)
+def resampled_precision(resamples: Sequence[Resample], count: int) -> tuple[Array, Array, Array]:
+    """Precision of suspects by rank: the mean over the resamples, the lowest and the highest.
+
+    Ranks are compared as shares of the suspects, because scores are not comparable: each run finds
+    its own sharpness. Entry k of each result (count,) is for the k-th most suspicious; without any
+    resample ½ between 0 and 1 is claimed.
+    """
+
+    def falling(m: int) -> Array:
+        """1 − (k + ½)/m for k = 0 … m − 1: near 1 for the most suspicious, near 0 for the last."""
+        return 1.0 - (np.arange(m) + 0.5) / max(m, 1)
+
+    if not resamples:
+        return np.full(count, 0.5), np.zeros(count), np.ones(count)
+    found = []
+    for one in resamples:
+        order = np.argsort(-one.score[one.suspected], kind="stable")
+        wrong = one.wrong[one.suspected][order]
+        found.append(isotonic_map(falling(len(order)), wrong, falling(count)))
+    return np.mean(found, axis=0), np.min(found, axis=0), np.max(found, axis=0)
 
 
 def isotonic_map(scores: Array, wrong: npt.NDArray[np.bool_], at: Array) -> Array:
-    """Share of wrong labels as a rising function of the score, read at other scores.
+    """Share of wrong labels as a rising function of the scores (n,), read at other scores (m,).
 
-    Parameters
-    ----------
-    scores : np.ndarray of shape (n,)
-        Of rows whose truth is known.
-    wrong : np.ndarray of shape (n,)
-        Whether they were wrong.
-    at : np.ndarray of shape (m,)
-        Where to read it; linear between the scores, constant outside of them.
-
-    Returns
-    -------
-    np.ndarray of shape (m,)
-        In (0, 1): one wrong label below the lowest score and one right label above the highest
-        keep a few rows from claiming certainty. ½ everywhere without any row.
+    It is linear between the scores and constant outside of them. One wrong label below the lowest
+    and one right label above the highest keep a few rows from claiming certainty; without any row
+    it is ½.
     """
-    order = np.argsort(scores, kind="stable")
-    x = np.concatenate([[-np.inf], scores[order], [np.inf]])
-    y = np.concatenate([[1.0], wrong[order].astype(np.float64), [0.0]])
-    weights = np.concatenate([[_PRIOR], np.ones(len(order)), [_PRIOR]])
-    values = scipy.optimize.isotonic_regression(y, weights=weights).x
-    if not len(order):
+    if not len(scores):
         return np.full(len(at), 0.5)
-    return np.interp(at, x[1:-1], values[1:-1])
+    order = np.argsort(scores, kind="stable")
+    y = np.concatenate([[1.0], wrong[order].astype(np.float64), [0.0]])
+    values = scipy.optimize.isotonic_regression(y).x
+    return np.interp(at, scores[order], values[1:-1])
 
 
 def recorrupt(
@@ -144,34 +125,22 @@ def recorrupt(
     estimate: TransitionEstimate,
     posterior: LabelPosterior,
     nearest: npt.NDArray[np.int64] | None,
-    folds: Folds,
+    run: Run,
     *,
     seed: int,
     tolerance: float = 1e-5,
-    stage: Callable[[str], None] = lambda words: None,
-) -> Recorruption:
-    """Run the search for wrong labels in both worlds.
+    stage: Callable[[str], None] = lambda text: None,
+) -> tuple[Resample, ...]:
+    """Run the search for wrong labels in both resamples.
 
-    Parameters
-    ----------
-    features : Features
-        N rows.
-    estimate, posterior
-        Found from the given labels.
-    nearest : np.ndarray, optional
-        Neighbours, which do not depend on labels.
-    folds : Folds
-        Those of the given labels: what is factored for them serves the worlds too.
-    seed, tolerance
-        As for the estimate.
-    stage : callable
-        Called with a few words when a stage begins.
+    What does not depend on labels is that of the given ones: the neighbours, and what was factored
+    for the folds of ``run``.
     """
-    worlds = []
-    for number, name in enumerate(WORLDS):
-        stage(f"re-corrupted labels, world {number + 1} of {len(WORLDS)}")
-        true = posterior.labels if name == "cleaned" else _drawn(posterior.posterior, seed)
-        given = corrupt_labels(true, estimate.matrix, seed=(seed + 1 + number) % 2**64).labels
+    made = []
+    truths = {"cleaned": posterior.labels, "drawn": _drawn(posterior.posterior, seed)}
+    for number, (name, true) in enumerate(truths.items(), 1):
+        stage(f"re-corrupted labels, resample {number} of {len(truths)}")
+        given = corrupt_labels(true, estimate.matrix, seed=(seed + number) % 2**64).labels
         if (given == given[0]).all():
             continue  # one label everywhere: nothing can be looked for
         found = estimate_transition(
@@ -180,19 +149,18 @@ def recorrupt(
             n_classes=features.n_classes,
             weight_decay=estimate.weight_decay,
             rounds=estimate.rounds,
-            rows=folds,
-            seed=seed,
+            folds=run,
             tolerance=tolerance,
         )
         again = label_posterior(found, given, nearest)
         score = 1.0 - again.posterior[np.arange(len(given)), given]
-        worlds.append(World(name, score, again.labels != given, given != true))
-    return Recorruption(tuple(worlds))
+        made.append(Resample(name, score, again.labels != given, given != true))
+    return tuple(made)
 
 
 def _drawn(posterior: Array, seed: int) -> npt.NDArray[np.int64]:
     """One label a row, drawn from its posterior; the same on every machine for one seed."""
     words = stream(seed, _DRAW_STREAM).random_raw(len(posterior))
-    uniform = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    uniform = uniforms(words)
     below = (np.cumsum(posterior, axis=1) <= uniform[:, None]).sum(axis=1)
     return np.minimum(below, posterior.shape[1] - 1).astype(np.int64)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gramlab.diagnosis.posterior import LabelPosterior
 
-__all__ = ["Suspects", "find_suspects", "rank_quality"]
+__all__ = ["Suspects", "find_suspects", "ranking_auc"]
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Suspects:
     precision : np.ndarray of shape (m,)
         Claimed probability that the suspect's label is wrong, calibrated by re-corruption.
     precision_low, precision_high : np.ndarray of shape (m,)
-        The lowest and highest of the re-corrupted worlds.
+        The lowest and highest of the resamples.
     """
 
     rows: npt.NDArray[np.int64]
@@ -51,38 +52,44 @@ class Suspects:
         """Number of suspects."""
         return len(self.rows)
 
+    @property
+    def suspected(self) -> npt.NDArray[np.bool_]:
+        """Of every row: whether it is a suspect, shape (N,)."""
+        found = np.zeros(len(self.quality), dtype=bool)
+        found[self.rows] = True
+        return found
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The suspects in their order, as columns of plain numbers."""
+        return {
+            "row": self.rows.tolist(),
+            "given": self.given.tolist(),
+            "proposed": self.proposed.tolist(),
+            "margin": self.margin[self.rows].tolist(),
+            "label_quality": self.quality[self.rows].tolist(),
+            "precision": self.precision.tolist(),
+            "precision_low": self.precision_low.tolist(),
+            "precision_high": self.precision_high.tolist(),
+        }
+
     def precision_at(self) -> Array:
         """Claimed share of wrong labels among the first 1, 2, … m suspects, shape (m,)."""
         return np.cumsum(self.precision) / np.arange(1, len(self.rows) + 1)
 
 
-def find_suspects(
-    posterior: LabelPosterior,
-    given: npt.NDArray[np.int64],
-    precision: tuple[Array, Array, Array] | None = None,
-) -> Suspects:
+def find_suspects(posterior: LabelPosterior, given: npt.NDArray[np.int64]) -> Suspects:
     """Rank the rows whose likeliest true label is not the given one.
 
-    Parameters
-    ----------
-    posterior : LabelPosterior
-        Its ``held_out`` part must not have seen the rows' own labels: heads that memorize them
-        would find nothing.
-    given : np.ndarray of shape (N,)
-        Given labels.
-    precision : tuple of three arrays of shape (m,), optional
-        Claimed precision with its low and high end, in the order of the suspects; without it the
-        posterior's own word, 1 − q_i(given).
+    Their precision is the posterior's own word, 1 − q_i(given), until it is calibrated. Heads that
+    saw the rows' own labels would find nothing: they memorize them.
     """
     every = np.arange(len(given))
-    quality = posterior.posterior[every, given]
-    predicted = posterior.labels
-    rows = rank_quality(quality)
+    quality, predicted = posterior.posterior[every, given], posterior.labels
+    rows = np.argsort(quality, kind="stable")
     rows = rows[predicted[rows] != given[rows]]
     others = posterior.held_out.copy()
     others[every, given] = -np.inf
     own = 1.0 - quality[rows]
-    claimed, low, high = (own, own, own) if precision is None else precision
     return Suspects(
         rows=rows,
         given=given[rows],
@@ -90,12 +97,21 @@ def find_suspects(
         quality=quality,
         predicted=predicted,
         margin=posterior.held_out[every, given] - others.max(axis=1),
-        precision=claimed,
-        precision_low=low,
-        precision_high=high,
+        precision=own,
+        precision_low=own,
+        precision_high=own,
     )
 
 
-def rank_quality(quality: Array) -> npt.NDArray[np.int64]:
-    """Rows from the lowest quality to the highest; equal ones in their order."""
-    return np.argsort(quality, kind="stable")
+def ranking_auc(score: Array, wrong: npt.NDArray[np.bool_]) -> float | None:
+    """Probability that a wrong label scores above a right one, ties counting half.
+
+    None where all labels are right, or all wrong.
+    """
+    m = int(wrong.sum())
+    if m in (0, len(wrong)):
+        return None
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - 0.5 * (counts - 1)
+    total = float(ranks[inverse][wrong].sum()) - 0.5 * m * (m + 1)
+    return total / (m * (len(wrong) - m))

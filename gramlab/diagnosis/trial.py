@@ -1,16 +1,44 @@
-"""A setting, and how it fared on rows that were held out."""
+"""A setting, and how it fared on held-out rows: accuracy on true labels that nobody has.
+
+Two estimates, from different assumptions:
+
+``expected``
+    mean_i q_i(a_i), q_i the posterior of row i's true label and a_i its prediction. It holds for
+    any predictions, also in sample, as far as q is right, and two settings are compared on the
+    rows where they differ. Its standard errors treat true labels as draws from q.
+``corrected``
+    mean_i C⁻¹[given_i, a_i], the backward correction. With A[a, given] the table of predictions
+    and given labels, A = M C for the table M of predictions and true labels, and the accuracy is
+    the trace of M = A C⁻¹. It needs C alone, but predictions that did not see the row's own label.
+
+Their faults point in different directions (q favours heads like those that it was made from, C⁻¹
+multiplies the noise of few rows), so settings are scored by the mean of the two where C can be
+inverted, and compared with the paired standard error of the first.
+
+Source: the correction as Natarajan et al. (NeurIPS 2013) and Patrini et al. (CVPR 2017), read for
+the 0-1 loss; the paired variance is that of McNemar (1947), in expectation under q [D].
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.accuracy import Accuracy
+__all__ = [
+    "Score",
+    "Setting",
+    "Trial",
+    "corrected_accuracy",
+    "expected_accuracy",
+    "paired_difference",
+]
 
-__all__ = ["Setting", "Trial"]
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +64,13 @@ class Setting:
         """Whether there is a student."""
         return self.rounds > 1
 
+    def __str__(self) -> str:
+        """In words."""
+        decay = f"{self.weight_decay:.3g}"
+        if self.refine:
+            return f"top-2 student at {decay}"
+        return f"{self.rounds} round{'s' if self.distils else ''} at {decay}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -43,6 +78,13 @@ class Setting:
             "rounds": self.rounds,
             "refine": self.refine or None,
         }
+
+
+class Score(NamedTuple):
+    """An estimated accuracy (a share), or the difference of two, and its standard error."""
+
+    value: float
+    standard_error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +96,12 @@ class Trial:
     setting : Setting
     head : str
         ``"theory"`` or ``"exact"``.
-    accuracy : Accuracy
-        Estimated accuracy on true labels, from the two that follow.
-    expected : Accuracy
+    accuracy : Score
+        Estimated accuracy on true labels: the mean of the two that follow, or the first alone, with
+        the standard error of the first.
+    expected : Score
         By the posterior.
-    corrected : Accuracy or None
+    corrected : Score or None
         By the inverse of C.
     agreement : float
         Share of held-out rows predicted as their given label.
@@ -68,11 +111,29 @@ class Trial:
 
     setting: Setting
     head: str
-    accuracy: Accuracy
-    expected: Accuracy
-    corrected: Accuracy | None
+    accuracy: Score
+    expected: Score
+    corrected: Score | None
     agreement: float
-    predicted: npt.NDArray[np.int64] = field(repr=False)
+    predicted: Labels = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        setting: Setting,
+        head: str,
+        predicted: Labels,
+        given: Labels,
+        posterior: Array,
+        matrix: Array,
+    ) -> Trial:
+        """Score out-of-fold predictions (N,) by the posteriors q (N, K) and by C (K, K)."""
+        accuracy = expected = expected_accuracy(predicted, posterior)
+        corrected = corrected_accuracy(predicted, given, matrix)
+        if corrected is not None:
+            accuracy = expected._replace(value=0.5 * (expected.value + corrected.value))
+        agreement = float((predicted == given).mean())
+        return cls(setting, head, accuracy, expected, corrected, agreement, predicted)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, without the predictions."""
@@ -86,3 +147,38 @@ class Trial:
             "corrected_error": None if self.corrected is None else self.corrected.standard_error,
             "agreement": self.agreement,
         }
+
+
+def expected_accuracy(predicted: Labels, posterior: Array) -> Score:
+    """Mean of q_i(a_i) over predictions a (N,) and posteriors q (N, K), with the binomial error."""
+    value = float(posterior[np.arange(len(predicted)), predicted].mean())
+    return Score(value, math.sqrt(max(value * (1.0 - value), 0.0) / len(predicted)))
+
+
+def corrected_accuracy(predicted: Labels, given: Labels, matrix: Array) -> Score | None:
+    """Agreement with given labels (N,), corrected by the inverse of C[true, given] (K, K).
+
+    The predictions (N,) must come from heads that did not see the rows' own labels. It is unbiased
+    for C known, so it can leave [0, 1]; None where C cannot be inverted in float64.
+    """
+    with np.errstate(all="ignore"):
+        condition = np.linalg.cond(matrix)
+    if not condition < 1.0 / np.sqrt(np.finfo(np.float64).eps):
+        return None
+    values = np.linalg.inv(matrix)[given, predicted]
+    spread = float(values.std(ddof=1)) if len(values) > 1 else math.inf
+    return Score(float(values.mean()), spread / math.sqrt(len(values)))
+
+
+def paired_difference(first: Labels, second: Labels, posterior: Array) -> Score:
+    """Expected accuracy of ``first`` less that of ``second``; only rows where they differ count.
+
+    The standard error is that of the difference of two accuracies measured on the same N rows with
+    true labels drawn from q (N, K): √((mean of q(a) + q(b) where they differ − value²)/N).
+    """
+    n = len(first)
+    rows = np.flatnonzero(first != second)
+    a, b = posterior[rows, first[rows]], posterior[rows, second[rows]]
+    value = float((a - b).sum() / n)
+    variance = max(float((a + b).sum() / n) - value**2, 0.0) / n
+    return Score(value, math.sqrt(variance))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from gramlab import validation
-from gramlab.estimator.base import HeadClassifier, settled, two_class_form
+from gramlab.estimator.base import FittedRound, HeadClassifier, TrainingData
 from gramlab.heads.closed_form import LinearizedHead
 
 __all__ = ["LabelAveragingClassifier", "simplex_projection"]
@@ -77,44 +77,20 @@ class LabelAveragingClassifier(HeadClassifier):
         self.weight_decay = weight_decay
         self.classes = classes
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LabelAveragingClassifier:
-        """Fit to labels y (N,), or to soft labels y (N, K) with rows that sum to 1.
-
-        Parameters
-        ----------
-        X : (N, d)
-            Features.
-        y : (N,) or (N, K)
-            Class names, or a distribution over classes for every row.
-        sample_weight : (N,), optional
-            Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows.
-
-        Raises
-        ------
-        ValueError
-            On bad input, in scikit-learn's words or as a ``GramlabError``.
-        """
+    def _fit(self, data: TrainingData) -> Self:
         rounds = validation.check_integer("rounds", self.rounds, 1)
-        data = self._read(X, y, sample_weight)
         head = LinearizedHead(self.weight_decay, sample_weight=data.weights)
         found = head.rounds_at_once(data.features, data.targets, rounds)
         self.classes_ = data.classes
-        self.coef_ = np.ascontiguousarray(found.weights.T)
-        self.certificate_ = settled(found.certificate)
+        self.coef_, self.certificate_, _ = FittedRound.of(found)
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Values p − 1/K by class (n, K), as they are; for two classes their difference (n,).
-
-        Less 1/K, beside which the signal would drown after many rounds.
-        """
-        return two_class_form(self._deviations(X))
+    def _scores(self, X: Any) -> np.ndarray:
+        """Deviations p − 1/K (n, K): beside 1/K, the signal would drown after many rounds."""
+        scores = super()._scores(X)
+        return scores / scores.shape[1]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The point of the simplex nearest to p, by rows (n, K)."""
-        deviations = self._deviations(X)
+        deviations = self._scores(X)
         return simplex_projection(1.0 / deviations.shape[1] + deviations)
-
-    def _deviations(self, X: Any) -> np.ndarray:
-        scores = self._scores(X)
-        return scores / scores.shape[1]

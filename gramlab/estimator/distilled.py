@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.utils import check_random_state
 
 from gramlab import validation
-from gramlab.certificate import Certificate
 from gramlab.distillation import distill
-from gramlab.estimator.base import ExactClassifier, exact_head, settled
-from gramlab.estimator.selection import choose, validated
-from gramlab.heads.referee import softmax
+from gramlab.estimator.base import (
+    ExactClassifier,
+    FittedRound,
+    PolishedHead,
+    TrainingData,
+    read_rows,
+    read_training,
+)
+from gramlab.estimator.selection import compared
 
-__all__ = ["FittedRound", "SelfDistillationClassifier"]
-
-
-@dataclass(frozen=True, eq=False)
-class FittedRound:
-    """One training of a distillation.
-
-    Attributes
-    ----------
-    coef : (K, d)
-        Wᵀ.
-    certificate
-        Its distance to the optimum for the targets it was given.
-    n_iter
-        Iterations of the solver.
-    """
-
-    coef: np.ndarray
-    certificate: Certificate
-    n_iter: int
+__all__ = ["SelfDistillationClassifier"]
 
 
 class SelfDistillationClassifier(ExactClassifier):
@@ -127,38 +113,14 @@ class SelfDistillationClassifier(ExactClassifier):
         self.classes = classes
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SelfDistillationClassifier:
-        """Fit every round; the first to labels y (N,), or to soft labels y (N, K).
-
-        Parameters
-        ----------
-        X : (N, d)
-            Features.
-        y : (N,) or (N, K)
-            Class names, or a distribution over classes for every row.
-        sample_weight : (N,), optional
-            Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows. Rows
-            of weight 0 take part in no round.
-
-        Raises
-        ------
-        ValueError
-            On bad input, in scikit-learn's words or as a ``GramlabError``.
-
-        Warns
-        -----
-        NotConvergedWarning
-            If a round did not reach the tolerance.
-        """
-        data = self._read(X, y, sample_weight)
+    def _fit(self, data: TrainingData) -> Self:
         mixing = validation.check_finite("mixing", self.mixing)
-        head = exact_head(
-            data,
+        head = PolishedHead(
             self.weight_decay,
-            self.tolerance,
-            self.max_passes,
-            polish=True,
-            signed=not 0.0 <= mixing <= 1.0,
+            sample_weight=data.weights,
+            tolerance=self.tolerance,
+            max_passes=self.max_passes,
+            signed_targets=not 0.0 <= mixing <= 1.0,
         )
         fits = distill(
             head,
@@ -171,24 +133,16 @@ class SelfDistillationClassifier(ExactClassifier):
             seed=_seed(self.random_state),
         )
         self.classes_ = data.classes
-        self.rounds_ = tuple(
-            FittedRound(
-                np.ascontiguousarray(fit.weights.T),
-                settled(fit.certificate),
-                max(1, fit.stats.iterations),
-            )
-            for fit in fits
-        )
-        self.coef_ = self.rounds_[-1].coef
-        self.certificate_ = self.rounds_[-1].certificate
+        self.rounds_ = tuple(FittedRound.of(fit) for fit in fits)
+        self.coef_, self.certificate_, _ = self.rounds_[-1]
         self.n_iter_ = sum(fitted.n_iter for fitted in self.rounds_)
         return self
 
     def staged_predict_proba(self, X: Any) -> Iterator[np.ndarray]:
         """Probabilities (n, K) of each round, the teacher first."""
-        rows = self._rows(X)
+        rows = read_rows(self, X)
         for fitted in self.rounds_:
-            yield softmax(rows @ fitted.coef.T)
+            yield softmax(rows @ fitted.coef.T, axis=1)
 
     def staged_predict(self, X: Any) -> Iterator[np.ndarray]:
         """Predicted classes (n,) of each round, the teacher first."""
@@ -211,7 +165,7 @@ class SelfDistillationClassifier(ExactClassifier):
         classes: Any = None,
         random_state: Any = 0,
         progress: Callable[[int, int], None] | None = None,
-    ) -> SelfDistillationClassifier:
+    ) -> Self:
         """Choose rounds, refinement and weight decay on held-out rows; fit the choice to all rows.
 
         Every candidate is scored by the share of held-out rows whose *given* label it predicts.
@@ -259,31 +213,28 @@ class SelfDistillationClassifier(ExactClassifier):
         ValueError
             On bad input, in scikit-learn's words or as a ``GramlabError``.
         """
-        seed = _seed(random_state)
         model = cls(
             tolerance=tolerance, max_passes=max_passes, classes=classes, random_state=random_state
         )
-        data = model._read(X, y, sample_weight)
-        table = validated(
+        data = read_training(model, X, y, sample_weight)
+        model.search_ = table = compared(
             data,
             rounds=rounds,
             weight_decays=weight_decays,
             refine=refine,
-            folds=folds,
+            parts=folds,
             tolerance=tolerance,
             max_passes=max_passes,
-            seed=seed,
+            seed=_seed(random_state),
             progress=progress,
         )
-        best = choose(table)
+        best = int(table["chosen"].argmax())
         model.set_params(
             rounds=int(table["rounds"][best]),
             weight_decay=float(table["weight_decay"][best]),
             refine=table["refine"][best],
         )
-        model.fit(X, y, sample_weight=sample_weight)
-        model.search_ = table
-        return model
+        return model._fit(data)
 
 
 def _seed(random_state: Any) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
-
-from gramlab.estimator.base import ExactClassifier, exact_head, settled
+from gramlab.estimator.base import ExactClassifier, FittedRound, PolishedHead, TrainingData
 
 __all__ = ["SoftLabelLogisticRegression"]
 
@@ -75,33 +73,14 @@ class SoftLabelLogisticRegression(ExactClassifier):
         self.max_passes = max_passes
         self.classes = classes
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftLabelLogisticRegression:
-        """Fit to labels y (N,), or to soft labels y (N, K) with rows that sum to 1.
-
-        Parameters
-        ----------
-        X : (N, d)
-            Features.
-        y : (N,) or (N, K)
-            Class names, or a distribution over classes for every row.
-        sample_weight : (N,), optional
-            Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows.
-
-        Raises
-        ------
-        ValueError
-            On bad input, in scikit-learn's words or as a ``GramlabError``.
-
-        Warns
-        -----
-        NotConvergedWarning
-            If the tolerance was not reached.
-        """
-        data = self._read(X, y, sample_weight)
-        head = exact_head(data, self.weight_decay, self.tolerance, self.max_passes, polish=True)
-        fit = head.fit(data.features, data.targets)
+    def _fit(self, data: TrainingData) -> Self:
+        head = PolishedHead(
+            self.weight_decay,
+            sample_weight=data.weights,
+            tolerance=self.tolerance,
+            max_passes=self.max_passes,
+        )
         self.classes_ = data.classes
-        self.coef_ = np.ascontiguousarray(fit.weights.T)
-        self.certificate_ = settled(fit.certificate)
-        self.n_iter_ = max(1, fit.stats.iterations)
+        fitted = FittedRound.of(head.fit(data.features, data.targets))
+        self.coef_, self.certificate_, self.n_iter_ = fitted
         return self

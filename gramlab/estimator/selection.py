@@ -8,26 +8,25 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.batches import in_batches
 from gramlab.distillation import distill
-from gramlab.estimator.base import TrainingData, exact_head
-from gramlab.heads.carriers import is_small
-from gramlab.heads.fit import as_features
+from gramlab.estimator.base import TrainingData
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.runner import Run, folds
 from gramlab.streams import MAX_SEED
 from gramlab.targets import partial_labels
 
-__all__ = ["choose", "validated"]
+__all__ = ["candidate_table", "compared"]
 
-_DECADES = (-5, -4, -3, -2, -1)  # of λ over the mean of ‖x‖²
+Candidate = tuple[float, int, str | None]  # weight decay, rounds, refinement
 
 
-def validated(
+def compared(
     data: TrainingData,
     *,
     rounds: int,
     weight_decays: Sequence[float] | None,
     refine: Sequence[str | None],
-    folds: int,
+    parts: int,
     tolerance: float,
     max_passes: int,
     seed: int,
@@ -46,7 +45,7 @@ def validated(
         If a setting is out of range.
     """
     most = validation.check_integer("rounds", rounds, 1)
-    parts = validation.check_integer("folds", folds, 2, data.features.n_samples // 2)
+    parts = validation.check_integer("folds", parts, 2, data.features.n_samples // 2)
     validation.check_integer("random_state", seed, 0, MAX_SEED)
     ways = tuple(refine)
     if not ways or not set(ways) <= {None, "top2"}:
@@ -55,12 +54,13 @@ def validated(
         )
     x = data.features.as_float64()
     decays = _decays(weight_decays, x)
-    candidates: list[tuple[float, int, str | None]] = []
-    for decay in decays:
-        candidates += [(decay, t, None) for t in range(1, (most if None in ways else 1) + 1)]
-        candidates += [(decay, 2, "top2")] if "top2" in ways and most >= 2 else []
+    plain = most if None in ways else 1  # the teacher is in any case the students' rival
+    variants: list[tuple[int, str | None]] = [(t, None) for t in range(1, plain + 1)]
+    if "top2" in ways and most >= 2:
+        variants.append((2, "top2"))
+    candidates = [(decay, t, way) for decay in decays for t, way in variants]
     hits = np.zeros((len(candidates), len(x)))
-    held_by = _folds(data.targets.argmax(axis=1), parts, seed)
+    run = Run(x, len(data.classes), folds(data.targets.argmax(axis=1), parts, seed))
     told, done = threading.Lock(), 0
 
     def tell() -> None:
@@ -70,34 +70,28 @@ def validated(
             if progress is not None:
                 progress(done, parts * len(decays))
 
-    def fold_hits(fold: int, _: int) -> None:
+    def score(number: int) -> None:
         """Heads of one fold, all from its one factorization."""
-        held, kept = held_by == fold, held_by != fold
-        weights = None if data.weights is None else data.weights[kept]
-        features = as_features(x[kept], data.targets)
-        train = TrainingData(features, data.targets[kept], data.classes, weights)
-        truth = data.targets[held]
-        row = 0
+        part, train, held = run.parts[number], run.train[number], run.held[number]
+        truth, rows = data.targets[held], iter(hits)
         for decay in decays:
-            head = exact_head(train, decay, tolerance, max_passes, polish=False)
-            fits = list(distill(head, features, train.targets, most if None in ways else 1))
-            if "top2" in ways and most >= 2:
+            head = SoftmaxHead(
+                decay,
+                sample_weight=None if data.weights is None else data.weights[train],
+                tolerance=tolerance,
+                max_passes=max_passes,
+            )
+            fits = list(distill(head, part, data.targets[train], plain))
+            if len(variants) > plain:
                 two = partial_labels(np.asarray(fits[0].as_targets()), 2, seed=seed)
-                fits.append(head.fit(features, two, start=fits[0].weights))
+                fits.append(head.fit(part, two, start=fits[0].weights))
             for fit in fits:
-                predicted = (x[held] @ fit.weights).argmax(axis=1)
-                hits[row, held] = truth[np.arange(len(truth)), predicted]
-                row += 1
+                predicted = (run.tests[number] @ fit.weights).argmax(axis=1)
+                next(rows)[held] = truth[np.arange(len(truth)), predicted]
             tell()
 
-    compiled = not is_small(data.features, len(data.classes))
-    in_batches(fold_hits, range(parts), on_devices=compiled)
-    return _table(candidates, hits, data.weights)
-
-
-def choose(table: dict[str, np.ndarray]) -> int:
-    """Row of the chosen candidate."""
-    return int(np.flatnonzero(table["chosen"])[0])
+    run.map(score)
+    return candidate_table(candidates, hits, data.weights)
 
 
 def _decays(weight_decays: Sequence[float] | None, x: np.ndarray) -> list[float]:
@@ -105,45 +99,44 @@ def _decays(weight_decays: Sequence[float] | None, x: np.ndarray) -> list[float]
         square = float(np.vdot(x, x)) / len(x)
         if square == 0.0:
             raise errors.InvalidFeatures("X must not be all zeros: there is nothing to tune")
-        weight_decays = [10.0**power * square for power in _DECADES]
+        weight_decays = [10.0**power * square for power in range(-5, 0)]
     found = sorted({validation.check_weight_decay(value) for value in weight_decays})
     if not found:
         raise errors.InvalidSetting("weight_decays must hold at least one value, got none")
     return found
 
 
-def _folds(labels: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """Fold of every row (N,), classes spread evenly: row by row in random order of each class."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=np.int64)
-    fold[order] = np.arange(len(labels)) % parts
-    return fold
-
-
-def _table(
-    candidates: list[tuple[float, int, str | None]], hits: np.ndarray, weights: np.ndarray | None
+def candidate_table(
+    candidates: Sequence[Candidate], hits: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
+    """Scores of candidates, their errors, and which one is chosen.
+
+    Parameters
+    ----------
+    candidates
+        Weight decay, rounds and refinement of each.
+    hits : (candidates, N)
+        1 where a candidate predicts the given label of a held-out row, a share for soft labels.
+    weights : (N,), optional
+        Of the rows.
+    """
     w = np.ones(hits.shape[1]) if weights is None else weights / weights.max()
     scores = hits @ w / w.sum()
     difference = hits[int(np.argmax(scores))] - hits
     behind = difference @ w / w.sum()
     # McNemar's error: that of the difference if both were equally good.
     behind_error = np.sqrt(difference**2 @ w**2) / w.sum()
-    rounds = np.array([t for _, t, _ in candidates])
+    decays, rounds = (np.array([one[i] for one in candidates]) for i in (0, 1))
+    # The fewest rounds within one error; of those the best score, of equal ones the larger decay.
     fewest = rounds[behind <= behind_error].min()
-    chosen = np.zeros(len(candidates), dtype=bool)
-    # Of those with so few rounds the best score; of equal ones the larger decay.
-    order = [(rounds[i] != fewest, -scores[i], -candidates[i][0]) for i in range(len(candidates))]
-    chosen[min(range(len(candidates)), key=order.__getitem__)] = True
-    spread = np.sqrt((hits - scores[:, None]) ** 2 @ w**2) / w.sum()
+    best = np.lexsort((-decays, -scores, rounds != fewest))[0]
     return {
-        "weight_decay": np.array([decay for decay, _, _ in candidates]),
+        "weight_decay": decays,
         "rounds": rounds,
         "refine": np.array([way for _, _, way in candidates], dtype=object),
         "score": scores,
-        "standard_error": spread,
+        "standard_error": np.sqrt((hits - scores[:, None]) ** 2 @ w**2) / w.sum(),
         "behind": behind,
         "behind_error": behind_error,
-        "chosen": chosen,
+        "chosen": np.arange(len(candidates)) == best,
     }

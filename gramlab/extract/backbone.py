@@ -19,16 +19,15 @@ from gramlab.errors import InvalidSetting, UnreadableSource
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["POOLINGS", "PRECISIONS", "PREPROCESSINGS", "Backbone", "versions"]
+__all__ = ["Backbone", "versions"]
 
-POOLINGS = ("auto", "pooler", "cls", "mean")
-PRECISIONS = ("float32", "float16", "bfloat16")
-PREPROCESSINGS = ("model", "paper")
-
-_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
-_PAPER_SIZE = (224, 224)
-_PAPER_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
-_PAPER_STD = (0.229, 0.224, 0.225)
+_PAPER = {  # ImageNet's statistics, RGB in [0, 1]
+    "name": "paper",
+    "resize": (224, 224),
+    "resample": "bilinear",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
 
 
 @dataclass(eq=False)
@@ -88,9 +87,9 @@ class Backbone:
             If the model cannot be loaded, or its weights do not fill it.
         """
         for what, value, known in (
-            ("preprocessing", preprocessing, PREPROCESSINGS),
-            ("pooling", pooling, POOLINGS),
-            ("precision", precision, PRECISIONS),
+            ("preprocessing", preprocessing, ("model", "paper")),
+            ("pooling", pooling, ("auto", "pooler", "cls", "mean")),
+            ("precision", precision, ("float32", "float16", "bfloat16")),
         ):
             if value not in known:
                 raise InvalidSetting(f"{what} must be one of {', '.join(known)}, got {value!r}")
@@ -107,7 +106,8 @@ class Backbone:
         place = str(path) if path.is_dir() else str(name)
         # A hub name is NAME or OWNER/NAME; anything else is a folder that is not there, and asking
         # the hub for it would only take time.
-        if not path.is_dir() and (path.exists() or not _HUB_NAME.fullmatch(str(name))):
+        hub_name = re.fullmatch(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", str(name))
+        if not path.is_dir() and (path.exists() or not hub_name):
             raise UnreadableSource(
                 f"backbone folder {str(name)!r} was not found; give a folder with config.json and "
                 "model.safetensors, or a hub name such as microsoft/resnet-34"
@@ -123,24 +123,23 @@ class Backbone:
                     processor = AutoImageProcessor.from_pretrained(place, backend="pil")
         except Exception as problem:  # the library raises whatever its parts raise
             raise UnreadableSource(
-                f"backbone {str(name)!r} could not be loaded ({type(problem).__name__}: "
-                f"{problem}); "
-                "give a local folder with config.json and model.safetensors, or a hub name and a "
+                f"backbone {str(name)!r} could not be loaded ({type(problem).__name__}: {problem});"
+                " give a local folder with config.json and model.safetensors, or a hub name and a "
                 "network"
             ) from problem
         missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+        untrained_pooler = len(missing) < len(report["missing_keys"])
         if missing:
             raise UnreadableSource(
                 f"backbone {str(name)!r} lacks {len(missing)} of its weights, the first "
                 f"{missing[0]!r}, which would be random; give a complete checkpoint"
             )
-        random_pooler = any("pooler" in key for key in report["missing_keys"])
-        if random_pooler and pooling in ("auto", "pooler"):
-            if pooling == "pooler":
-                raise UnreadableSource(
-                    f"backbone {str(name)!r} has no trained pooler, its output would be random; "
-                    "use --pooling cls or mean"
-                )
+        if untrained_pooler and pooling == "pooler":
+            raise UnreadableSource(
+                f"backbone {str(name)!r} has no trained pooler, its output would be random; "
+                "use --pooling cls or mean"
+            )
+        if untrained_pooler and pooling == "auto":
             pooling = "cls"
         model.eval().requires_grad_(False)
         weights_hash = _weights_hash(model)
@@ -150,10 +149,8 @@ class Backbone:
             raise InvalidSetting(
                 f"device {chosen!r} cannot be used ({problem}); leave --device out, or use cpu"
             ) from problem
-        source = path.resolve().name if path.is_dir() else str(name)
-        held_hash = _weights_hash(model)
         return cls(
-            name=source,
+            name=path.resolve().name if path.is_dir() else str(name),
             model=model,
             processor=processor,
             preprocessing=preprocessing,
@@ -161,11 +158,18 @@ class Backbone:
             precision=precision,
             device=chosen,
             weights_hash=weights_hash,
-            held_hash=held_hash,
+            held_hash=_weights_hash(model),
         )
 
     def describe(self) -> dict[str, Any]:
         """Everything the features depend on, as JSON; nothing about where files lay."""
+        preprocessing = _PAPER
+        if self.preprocessing == "model":
+            preprocessing = {
+                "name": "model",
+                "class": type(self.processor).__name__,
+                "settings": _plain(self.processor),
+            }
         return {
             "backbone": {
                 "name": self.name,
@@ -173,26 +177,10 @@ class Backbone:
                 "weights": self.weights_hash,
                 "config": _plain(self.model.config),
             },
-            "preprocessing": self._described_preprocessing(),
+            "preprocessing": preprocessing,
             "pooling": self.pooling,
             "precision": self.precision,
             "device": self.device.split(":")[0],
-        }
-
-    def _described_preprocessing(self) -> dict[str, Any]:
-        if self.preprocessing == "paper":
-            size, mean, std = _PAPER_SIZE, _PAPER_MEAN, _PAPER_STD
-            return {
-                "name": "paper",
-                "resize": size,
-                "resample": "bilinear",
-                "mean": mean,
-                "std": std,
-            }
-        return {
-            "name": "model",
-            "class": type(self.processor).__name__,
-            "settings": _plain(self.processor),
         }
 
     def pixels(self, images: Sequence[Image]) -> np.ndarray:
@@ -200,8 +188,8 @@ class Backbone:
         if self.preprocessing == "paper":
             import PIL.Image
 
-            mean, std = (np.array(v, dtype=np.float32) for v in (_PAPER_MEAN, _PAPER_STD))
-            resized = [i.resize(_PAPER_SIZE, PIL.Image.Resampling.BILINEAR) for i in images]
+            mean, std = (np.array(_PAPER[key], dtype=np.float32) for key in ("mean", "std"))
+            resized = [i.resize(_PAPER["resize"], PIL.Image.Resampling.BILINEAR) for i in images]
             values = np.stack([np.asarray(i, dtype=np.float32) for i in resized]) / np.float32(255)
             return np.ascontiguousarray(((values - mean) / std).transpose(0, 3, 1, 2))
         found = self.processor(images=list(images), return_tensors="np")["pixel_values"]
@@ -215,7 +203,15 @@ class Backbone:
             raise RuntimeError("the backbone left evaluation mode while features were computed")
         with torch.inference_mode():
             values = torch.from_numpy(pixels).to(self.device, getattr(torch, self.precision))
-            output = self.model(pixel_values=values)
+            try:
+                output = self.model(pixel_values=values)
+            except ValueError as problem:
+                size = "x".join(map(str, pixels.shape[2:]))
+                reason = str(problem).rstrip(".")
+                raise InvalidSetting(
+                    f"backbone {self.name!r} does not take the {size} pixels that preprocessing "
+                    f"{self.preprocessing!r} makes ({reason}); choose another preprocessing"
+                ) from problem
             return self._pooled(output).float().cpu().numpy()
 
     def assert_frozen(self) -> None:
@@ -274,18 +270,14 @@ def _quietly() -> Iterator[None]:
 
 
 def _weights_hash(model: Any) -> str:
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{name}:{array.dtype}:{tuple(array.shape)};".encode())
-        digest.update(array.reshape(-1).view(_bytes()).numpy().data)
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _bytes() -> Any:
-    import torch
-
-    return torch.uint8
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,13 +13,10 @@ from gramlab import validation
 from gramlab.errors import InvalidSetting, UnreadableSource
 from gramlab.extract.backbone import Backbone, versions
 from gramlab.extract.images import ImageSplit, reason
-from gramlab.folder import Broken, Manifest, Shard, writing
+from gramlab.files.shards import Broken, Manifest, Shard
+from gramlab.files.writer import writing
 
 __all__ = ["extract_features"]
-
-_DTYPES = ("float16", "float32")
-_READERS = 4  # threads that decode and resize; Pillow works outside Python's lock
-_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def extract_features(
@@ -50,7 +48,7 @@ def extract_features(
     class_names
         K names.
     out
-        The folder, see ``gramlab.folder``.
+        The folder, see ``gramlab.files.shards``.
     source
         What the images are called, for the record.
     batch_size
@@ -82,8 +80,8 @@ def extract_features(
     """
     batch_size = validation.check_integer("batch_size", batch_size, 1)
     shard_rows = validation.check_integer("shard_rows", shard_rows, 1)
-    if dtype not in _DTYPES:
-        raise InvalidSetting(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+    if dtype not in ("float16", "float32"):
+        raise InvalidSetting(f"dtype must be one of float16, float32, got {dtype!r}")
     stage = on_stage or (lambda name, total: None)
     done = on_images or (lambda count: None)
     prints = {}
@@ -105,38 +103,24 @@ def extract_features(
             missing = writer.missing()
             stage("computing features", sum(shard.stop - shard.start for shard in missing))
             for shard in missing:
-                rows = _rows_of(backbone, splits[shard.split], shard, batch_size, strict, done)
-                x, labels, places, broken = rows
+                x, rows, broken = _computed(backbone, splits, shard, batch_size, strict, done)
                 backbone.assert_frozen()  # before it is written: a shard is never computed again
-                writer.put(shard, _stored(x, dtype), labels, places, broken)
+                writer.put(shard, _stored(x, dtype), splits[shard.split].labels[rows], rows, broken)
         return writer.finish()
 
 
-def _rows_of(
+def _computed(
     backbone: Backbone,
-    split: ImageSplit,
+    splits: Mapping[str, ImageSplit],
     shard: Shard,
     batch_size: int,
     strict: bool,
     done: Callable[[int], None],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Broken]]:
-    """Features (n, d), labels and places of the readable images of a shard, and the broken ones."""
+) -> tuple[np.ndarray, np.ndarray, list[Broken]]:
+    """Features (n, d) and rows (n,) of the readable images of a shard, and the broken ones."""
+    split, rows, broken = splits[shard.split], [], []
     parts: list[np.ndarray] = []
-    places: list[int] = []
-    broken: list[Broken] = []
-    waiting: list[np.ndarray] = []
-
-    def compute() -> None:
-        if waiting:
-            if len({pixels.shape for pixels in waiting}) > 1:
-                raise InvalidSetting(
-                    f"the processor of {backbone.name!r} gives images of different sizes "
-                    f"({sorted({pixels.shape[2:] for pixels in waiting})}), which make no batch; "
-                    "use --preprocessing paper"
-                )
-            parts.append(backbone.features(np.concatenate(waiting)))
-            waiting.clear()
-
+    batch: list[np.ndarray] = []
     for row, found in _decoded(backbone, split, range(shard.start, shard.stop)):
         if isinstance(found, str):
             broken.append(Broken(shard.split, row, str(split.names[row]), found))
@@ -146,15 +130,25 @@ def _rows_of(
                     "remove it, or run without --strict, which lists it in the manifest"
                 )
         else:
-            waiting.append(found)
-            places.append(row)
-            if len(waiting) == batch_size:
-                compute()
+            rows.append(row)
+            batch.append(found)
+        if batch and (len(batch) == batch_size or row == shard.stop - 1):
+            shapes = {pixels.shape for pixels in batch}
+            if len(shapes) > 1:
+                raise InvalidSetting(
+                    f"the processor of {backbone.name!r} gives images of different sizes "
+                    f"({sorted(shape[2:] for shape in shapes)}), which make no batch; "
+                    "use --preprocessing paper"
+                )
+            parts.append(backbone.features(np.concatenate(batch)))
+            batch.clear()
         done(1)
-    compute()
-    x = np.concatenate(parts) if parts else np.zeros((0, _width(backbone)), np.float32)
-    rows = np.array(places, dtype=np.int64)
-    return x, split.labels[rows], rows, broken
+    if not parts:  # no rows, of as many features as a grey image has
+        import PIL.Image
+
+        grey = PIL.Image.new("RGB", (224, 224), (128, 128, 128))
+        parts = [backbone.features(backbone.pixels([grey]))[:0]]
+    return np.concatenate(parts), np.array(rows, dtype=np.int64), broken
 
 
 def _decoded(
@@ -167,38 +161,29 @@ def _decoded(
             return backbone.pixels([split.decoded(row)])
         except MemoryError:
             raise
-        except (
-            Exception
-        ) as problem:  # decoders raise OSError, SyntaxError, ValueError, struct.error, …
+        except Exception as problem:  # OSError, SyntaxError, ValueError, struct.error, …
             return reason(problem)
 
-    ahead = 4 * _READERS
-    with ThreadPoolExecutor(_READERS) as readers:
-        pending = []
+    # Pillow decodes and resizes outside Python's lock.
+    with ThreadPoolExecutor(4) as readers:
+        waiting = deque()
         for row in rows:
-            pending.append((row, readers.submit(read, row)))
-            if len(pending) > ahead:
-                first, future = pending.pop(0)
+            waiting.append((row, readers.submit(read, row)))
+            if len(waiting) > 16:
+                first, future = waiting.popleft()
                 yield first, future.result()
-        for row, future in pending:
+        for row, future in waiting:
             yield row, future.result()
 
 
-def _width(backbone: Backbone) -> int:
-    """D, from one grey image."""
-    import PIL.Image
-
-    grey = PIL.Image.new("RGB", (224, 224), (128, 128, 128))
-    return backbone.features(backbone.pixels([grey])).shape[1]
-
-
 def _stored(x: np.ndarray, dtype: str) -> np.ndarray:
+    """Features in the type of the folder, if they fit."""
     if not np.isfinite(x).all():
         raise InvalidSetting(
             "the backbone gave features that are not finite; compute with --precision float32"
         )
-    if dtype == "float16" and x.size and np.abs(x).max() > _LARGEST_HALF:
+    if x.size and np.abs(x).max() > np.finfo(dtype).max:
         raise InvalidSetting(
-            f"a feature of size {np.abs(x).max():.3g} does not fit float16; use --dtype float32"
+            f"a feature of size {np.abs(x).max():.3g} does not fit {dtype}; use --dtype float32"
         )
     return x.astype(dtype)

@@ -8,15 +8,16 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gramlab import validation
+from gramlab.content import sha256
 from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
-from gramlab.storage import read_bytes, sha256
+from gramlab.files.whole import read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +26,6 @@ __all__ = ["ImageSplit", "Images", "open_dataset", "open_image_folder", "random_
 
 _SUFFIXES = frozenset(".jpg .jpeg .png .bmp .gif .tif .tiff .webp .ppm .pgm".split())
 _TEST_NAMES = ("test", "validation", "valid", "val")
-_LAST_SEED = 2**32 - 1  # of NumPy's legacy generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +122,10 @@ class Images:
         kept = [k for k, name in enumerate(self.class_names) if name not in class_names]
         number = np.full(len(self.class_names), -1)
         number[kept] = np.arange(len(kept))
-
-        def reduced(split: ImageSplit) -> ImageSplit:
-            rows = np.flatnonzero(number[split.labels] >= 0)
-            part = split.taken(rows)
-            return ImageSplit(part.names, number[part.labels], part.encoded)
-
-        splits = {name: reduced(split) for name, split in self.splits.items()}
+        splits = {}
+        for name, split in self.splits.items():
+            part = split.taken(np.flatnonzero(number[split.labels] >= 0))
+            splits[name] = replace(part, labels=number[part.labels])
         return Images(self.source, splits, tuple(self.class_names[k] for k in kept))
 
 
@@ -191,11 +188,9 @@ def _folder_split(folder: Path, class_names: tuple[str, ...]) -> ImageSplit:
         paths += images
         labels += [number] * len(images)
 
-    def encoded(index: int) -> bytes:
-        return read_bytes(paths[index])
-
     names = [f"{path.parent.name}/{path.name}" for path in paths]
-    return ImageSplit(names, np.array(labels, dtype=np.int64), encoded)
+    numbers = np.array(labels, dtype=np.int64)
+    return ImageSplit(names, numbers, lambda index: read_bytes(paths[index]))
 
 
 def open_dataset(
@@ -307,7 +302,7 @@ def random_split(n_samples: int, test_share: float, seed: int) -> tuple[np.ndarr
 
     A permutation of NumPy's legacy generator; the first ⌈share · N⌉ rows are the test rows.
     """
-    seed = validation.check_integer("seed", seed, 0, _LAST_SEED)
+    seed = validation.check_integer("seed", seed, 0, 2**32 - 1)
     n_test = math.ceil(test_share * n_samples) if 0.0 < test_share < 1.0 else 0
     if not 0 < n_test < n_samples:
         raise InvalidSetting(

@@ -9,8 +9,6 @@ from gramlab.extract.images import Images, ImageSplit, random_split
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
-_SEED, _TEST_SHARE = 42, 0.2  # of the authors' random splits
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -61,7 +59,7 @@ class Recipe:
         images = images.without(*self.dropped)
         if self.split == "random":
             whole = images.split("train")
-            train, test = random_split(len(whole), _TEST_SHARE, _SEED)
+            train, test = random_split(len(whole), 0.2, 42)
             found = {"train": whole.taken(train), "test": whole.taken(test)}
         else:
             first, second = images.split("train"), images.split(*self.test_names)
@@ -79,51 +77,43 @@ class Recipe:
         return found, images.class_names
 
 
-RECIPES: dict[str, Recipe] = {
-    entry.name: entry
-    for entry in (
-        Recipe(
-            "cifar100",
-            100,
-            50_000,
-            10_000,
-            "official",
-            hub="uoft-cs/cifar100",
-            label_column="fine_label",
-        ),
-        Recipe("caltech256", 256, 23_824, 5_956, "random", dropped=("257.clutter", "clutter")),
-        Recipe(
-            "food101",
-            101,
-            75_750,
-            25_250,
-            "official",
-            hub="ethz/food101",
-            test_names=("test", "validation"),
-        ),
-        Recipe(
-            "caltech101",
-            101,
-            6_941,
-            1_736,
-            "random",
-            hub="flwrlabs/caltech101",
-            dropped=("BACKGROUND_Google",),
-            note="the random split follows the order of the rows: an image folder gives the "
-            "authors' split, a copy on the hub in another order gives another one",
-        ),
-        Recipe("stanford-cars", 196, 8_144, 8_041, "official", hub="tanganke/stanford_cars"),
-        Recipe(
-            "flowers102",
-            102,
-            6_149,
-            1_020,
-            "swapped",
-            note="as in the authors' code, the official test split (6149 images) is trained on "
-            "and the official train split (1020) is tested on",
-        ),
-    )
-}
+_ALL = (
+    Recipe(
+        "cifar100", 100, 50_000, 10_000, "official", "uoft-cs/cifar100", label_column="fine_label"
+    ),
+    Recipe("caltech256", 256, 23_824, 5_956, "random", dropped=("257.clutter", "clutter")),
+    Recipe(
+        "food101",
+        101,
+        75_750,
+        25_250,
+        "official",
+        "ethz/food101",
+        test_names=("test", "validation"),
+    ),
+    Recipe(
+        "caltech101",
+        101,
+        6_941,
+        1_736,
+        "random",
+        "flwrlabs/caltech101",
+        dropped=("BACKGROUND_Google",),
+        note="the random split follows the order of the rows: an image folder gives the "
+        "authors' split, a copy on the hub in another order gives another one",
+    ),
+    Recipe("stanford-cars", 196, 8_144, 8_041, "official", "tanganke/stanford_cars"),
+    Recipe(
+        "flowers102",
+        102,
+        6_149,
+        1_020,
+        "swapped",
+        note="as in the authors' code, the official test split (6149 images) is trained on "
+        "and the official train split (1020) is tested on",
+    ),
+)
+RECIPES: dict[str, Recipe] = {entry.name: entry for entry in _ALL}
 
 
 def recipe(name: str) -> Recipe:

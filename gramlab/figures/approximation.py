@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gramlab.errors import InvalidSetting
-from gramlab.figures.style import BLACK, BLUE, GREY, blend, drawing, plain_text, subtitle
-
-_MARKERS = "os^Dv"
+from gramlab.figures.style import BLACK, GREY, blues, caption, dots, drawing, legend, plain_text
 
 
 def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -40,50 +37,35 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
             "rows must hold round 1 of method approximation, got none: pass the rows of "
             "gramlab study --recipe approximation"
         )
-    shades = _shades(sorted({r["n_samples"] for r in found}))
-    marks = dict(zip(sorted({r["rate"] for r in found}), _MARKERS * len(found), strict=False))
+    sizes = sorted({r["n_samples"] for r in found})
+    shades = dict(zip(sizes, blues(len(sizes)), strict=True))
+    rates = sorted({r["rate"] for r in found})
+    symbols = {rate: "os^Dv"[i % 5] for i, rate in enumerate(rates)}
     with drawing(4.4, 5.6) as figure:
         axes = figure.subplots()
         for r in found:
-            axes.plot(
-                r["largest_logit_range"],
-                r["rms_distance"],
-                marks[r["rate"]],
-                color=shades[r["n_samples"]],
-                mec="white",
-                mew=0.6,
-                ms=6,
-                zorder=3,
-                gid=f"rate {r['rate']:g}, {r['n_samples']} rows",
-            )
+            name = f"rate {r['rate']:g}, {r['n_samples']} rows"
+            x, y = r["largest_logit_range"], r["rms_distance"]
+            dots(axes, x, y, shades[r["n_samples"]], symbols[r["rate"]], mew=0.6, gid=name)
         ranges = [r["largest_logit_range"] for r in found]
         x = np.geomspace(min(ranges) / 1.5, max(ranges) * 1.5, 200)
         axes.plot(x, x**2 / 4.0, color=BLACK, lw=1.2, gid="bound")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set(xscale="log", yscale="log")
         # The bound leaves the figure where nothing is near it.
         axes.set_ylim(min(r["rms_distance"] for r in found) / 2.0, 2.5)
-        axes.set_xlabel("largest range of a row's logits at the exact teacher")
-        axes.set_ylabel("theory − exact, root mean square over rows")
-        axes.set_title("Error of the linearized softmax against its logits")
-        first = found[0]
-        words = f"{first['features']}, {first['preparation']}, {first['noise']} noise; teachers"
-        subtitle(axes, plain_text(words, "study", 76))
-        handles = [Line2D([], [], color=BLACK, lw=1.2)]
-        handles += [
-            Line2D([], [], color=GREY, linestyle="none", marker=m, ms=6) for m in marks.values()
-        ]
-        handles += [
-            Line2D([], [], color=c, linestyle="none", marker="s", ms=8) for c in shades.values()
-        ]
-        texts = ["remainder bound"]
-        texts += [f"{100 * rate:g} % noise" for rate in marks]
-        texts += [f"N = {n}" for n in shades]
-        axes.legend(handles, texts, loc="lower right", handlelength=1.2)
+        setting = found[0]["features"], found[0]["preparation"], f"{found[0]['noise']} noise"
+        caption(
+            axes,
+            "Error of the linearized softmax against its logits",
+            "largest range of a row's logits at the exact teacher",
+            "theory − exact, root mean square over rows",
+            note=plain_text(", ".join(setting) + "; teachers", "study", 76),
+        )
+        mark = {"linestyle": "none"}
+        marks: dict[str, dict[str, Any]] = {"remainder bound": {"lw": 1.2}}
+        for rate, symbol in symbols.items():
+            marks[f"{100 * rate:g} % noise"] = {"color": GREY, "marker": symbol, "ms": 6, **mark}
+        for n, shade in shades.items():
+            marks[f"N = {n}"] = {"color": shade, "marker": "s", "ms": 8, **mark}
+        legend(axes, marks, loc="lower right", handlelength=1.2)
     return figure
-
-
-def _shades(sizes: Sequence[int]) -> dict[int, str]:
-    """One blue, the darker the more rows."""
-    last = max(len(sizes) - 1, 1)
-    return {n: blend(BLUE, "white", 0.3 + 0.7 * i / last) for i, n in enumerate(sizes)}

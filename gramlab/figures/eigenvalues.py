@@ -1,6 +1,8 @@
-"""The spectrum of the Gram matrix and what the filter h(s) = s/(s + μ) does to it."""
+"""The spectrum of the Gram matrix, what the filter h(s) = s/(s + μ) does to it, and the classes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,21 +12,22 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from gramlab.figures.style import (
     BLACK,
     BLUE,
+    DASHED,
+    GREEN,
     GREY,
     PALE,
+    PURPLE,
     VERMILLION,
     at_most,
+    caption,
     drawing,
     end_labels,
     ink,
     log_axis,
-    subtitle,
+    plain_text,
 )
 from gramlab.filters import filter_power, linear_mu
 from gramlab.spectrum import Spectrum
-
-_MOST_CURVES = 4
-_BAND = "#F2F2F2"
 
 
 def eigenvalue_gap(
@@ -61,8 +64,7 @@ def _rank_axis(axes: Axes, spectrum: Spectrum) -> None:
     zeros = f"; the other {n - stored} of G's {n} are 0" if n > stored else ""
     steps = (1, 2, 5) if stored < 500 else (1, 3)
     ticks = [m * 10**p for p in range(len(str(stored))) for m in steps if m * 10**p <= stored]
-    axes.set_xscale("log")
-    axes.set_xlim(0.85, (stored + 1) * 1.15)
+    axes.set(xscale="log", xlim=(0.85, (stored + 1) * 1.15))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -78,14 +80,15 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
     on_axis = 0.0 < error and min(marks) < 1e6 * error
     low = (error if on_axis else min(marks)) / 30.0
     log_axis(axes, low, max(*marks, error) * 4.0)
-    axes.set_ylabel("eigenvalue of G = XXᵀ")
     axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8, gid="after K")
-    ends = [(error if on_axis else low, _error_label(error, on_axis), GREY)]
+    words = f"certified\nerror\n{at_most(error)}" + ("" if on_axis else "\n(off axis)")
+    ends = [(error if on_axis else low, words, GREY)]
+    band = "#F2F2F2"
     if on_axis:
-        axes.axhspan(low, error, color=_BAND, zorder=0)
+        axes.axhspan(low, error, color=band, zorder=0)
         axes.axhline(error, color=GREY, linewidth=1.0, gid="error")
     if mu is not None:
-        axes.axhline(mu, color=BLACK, linewidth=1.0, linestyle=(0, (4, 3)), gid="mu")
+        axes.axhline(mu, color=BLACK, linewidth=1.0, linestyle=DASHED, gid="mu")
         ends.append((mu, f"μ = {mu:.4g}\n(h = ½)", BLACK))
     size = 5 if len(values) <= 100 else 3
     for part, color, name in (
@@ -105,20 +108,16 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
             transform=axes.transAxes,
             fontsize=9,
             color=ink(GREY),
-            bbox={"facecolor": _BAND if on_axis else "white", "edgecolor": "none", "pad": 0.5},
+            bbox={"facecolor": band if on_axis else "white", "edgecolor": "none", "pad": 0.5},
         )
     end_labels(axes, (len(values) + 1) * 1.15, ends, 0.2)
     _name_gap(axes, spectrum, k)
 
 
-def _error_label(error: float, on_axis: bool) -> str:
-    return f"certified\nerror\n{at_most(error)}" + ("" if on_axis else "\n(off axis)")
-
-
 def _name_gap(axes: Axes, spectrum: Spectrum, k: int) -> None:
     """Say how large the gap after the K-th eigenvalue is, or why there is none."""
     error = 2.0 * spectrum.certificate.eigenvalue_error
-    note = None
+    note = ""
     if k >= spectrum.n_samples:
         title = f"{spectrum.n_samples} rows: no gap after K = {k}"
     elif k > len(spectrum.eigenvalues):
@@ -134,23 +133,26 @@ def _name_gap(axes: Axes, spectrum: Spectrum, k: int) -> None:
             title = f"s$_{{{k}}}$ exceeds s$_{{{k + 1}}}$ by {100 * gap / after:.2g} %"
         else:
             title = f"s$_{{{k}}}$ is {1 + gap / after:.3g} times s$_{{{k + 1}}}$"
-    axes.set_title(title)
-    if note is not None:
-        subtitle(axes, note)
+    caption(axes, title, y="eigenvalue of G = XXᵀ", note=note)
 
 
 def _filters(axes: Axes, spectrum: Spectrum, k: int, mu: float, rounds: int) -> None:
     values = spectrum.eigenvalues
     rank = np.arange(1, len(values) + 1)
-    chosen = np.unique(np.linspace(1, rounds, min(rounds, _MOST_CURVES)).round().astype(int))
     axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8)
     axes.axhline(0.5, color=PALE, linewidth=0.8)
     axes.set_ylim(-0.04, 1.04)
-    axes.set_ylabel("filter h(s)ᵗ")
-    axes.set_title("What t rounds leave of each direction")
+    caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
+    # At most four, and darker with more rounds.
+    chosen = np.unique(np.linspace(1, rounds, min(rounds, 4)).round().astype(int))
+    shades = {
+        1: [BLUE],
+        2: ["#86BEE0", "#00446B"],
+        3: ["#86BEE0", BLUE, "#00446B"],
+        4: ["#86BEE0", "#4C9ED0", BLUE, "#00446B"],
+    }
     ends = []
-    for position, t in enumerate(chosen):
-        shade = _shade(position, len(chosen))
+    for t, shade in zip(chosen, shades[len(chosen)], strict=True):
         power = filter_power(values, mu, int(t))
         axes.plot(rank, power, color=shade, linewidth=1.6, gid=f"filter {t}")
         ends.append((float(power[-1]), f"t = {t}", shade))
@@ -158,7 +160,42 @@ def _filters(axes: Axes, spectrum: Spectrum, k: int, mu: float, rounds: int) -> 
     end_labels(axes, len(values), ends[::-1], 0.15)
 
 
-def _shade(position: int, count: int) -> str:
-    """From light to dark blue with more rounds."""
-    blues = ("#86BEE0", "#4C9ED0", "#0072B2", "#00446B")
-    return blues[2] if count == 1 else blues[round(position * (len(blues) - 1) / (count - 1))]
+def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:
+    """Draw principal angles between the top-K eigenspace of G and the class indicators.
+
+    Parameters
+    ----------
+    angles
+        Name of a feature set to its angles (K,) in radians, ascending; at most four. One name may
+        be empty.
+    """
+    with drawing(3.4) as figure:
+        axes = figure.subplots()
+        colours = (BLUE, VERMILLION, GREEN, PURPLE)
+        axes.axhline(90.0, color=GREY, linewidth=1.0, linestyle=DASHED, gid="orthogonal")
+        axes.axhline(0.0, color=BLACK, linewidth=1.0, gid="block model")
+        for (name, values), colour, mark in zip(angles.items(), colours, "os^D", strict=False):
+            k = len(values)
+            axes.plot(
+                100.0 * (np.arange(k) + 0.5) / k,
+                np.degrees(values),
+                mark,
+                ms=5 if k <= 30 else 3.5,
+                mec="none",
+                mfc=colour,
+                label=f"{plain_text(name, 'features', 30)}, K = {k}" if name else f"K = {k}",
+                gid=f"angles {name}".strip(),
+                clip_on=False,
+                zorder=3,
+            )
+        axes.set(xlim=(0.0, 100.0), ylim=(0.0, 94.0))
+        axes.set_yticks(range(0, 91, 15), [f"{degree}°" for degree in range(0, 91, 15)])
+        axes.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.6)
+        caption(
+            axes,
+            "Classes against the first K eigenvectors",
+            "share of the K directions, sorted, %",
+            "principal angle",
+            note="block model: all at 0°; dashed: orthogonal",
+        )
+    return figure

@@ -12,22 +12,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION, drawing, subtitle
+from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION, caption, drawing
 
 if TYPE_CHECKING:
-    from gramlab.phase import PhaseDiagram
+    from gramlab.population.phase import PhaseDiagram
 
-_NAMES = {"rate": "noise rate η", "weight_decay": "weight decay λ", "round": "round t"}
-_SYMBOLS = {"rate": "η", "weight_decay": "λ", "round": "t"}
-_STATES = (  # theory, exact: colour, hatch, words
-    ("#F4F4F4", "", "neither is perfect"),
-    ("#A9CDE6", "", "both are perfect"),
-    ("#F3C9AE", "////", "theory alone"),
-    ("#CFE8DC", r"\\\\", "exact head alone"),
-    ("#DCDCDC", "..", "exact head not computed"),
-    ("#F7E8A4", "xx", "exact head undecided"),
+_NAMES = {
+    "rate": "noise rate η",
+    "weight_decay": "weight decay λ",
+    "round": "round t (1 = teacher)",
+}
+_STATES = (  # of theory and exact head: colour, ink, hatch, words
+    ("#F4F4F4", PALE, "", "neither is perfect"),
+    ("#A9CDE6", BLUE, "", "both are perfect"),
+    ("#F3C9AE", VERMILLION, "////", "theory alone"),
+    ("#CFE8DC", GREEN, r"\\\\", "exact head alone"),
+    ("#DCDCDC", GREY, "..", "exact head not computed"),
+    ("#F7E8A4", BLACK, "xx", "exact head undecided"),
 )
-_INKS = (PALE, BLUE, VERMILLION, GREEN, GREY, BLACK)
 
 
 def phase_figure(diagram: PhaseDiagram) -> Figure:
@@ -36,10 +38,14 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
     Parameters
     ----------
     diagram
-        ``gramlab.phase.phase_diagram(...)``. The black line bounds the region of the theory; where
-        the exact head was not computed, the cells are dotted, where it is undecided, crossed.
+        ``gramlab.population.phase.phase_diagram(...)``. The black line bounds the region of the
+        theory; where the exact head was not computed, the cells are dotted, where it is undecided,
+        crossed.
     """
-    state = _states(diagram)
+    known, theory = diagram.known, diagram.theory
+    exact = known & diagram.exact.astype(bool)
+    state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
+    state = np.where(known, state, np.where(diagram.undecided, 5, 4))
     x, y = _edges(diagram.x_axis, diagram.x), _edges(diagram.y_axis, diagram.y)
     present = [number for number in range(len(_STATES)) if (state == number).any()]
     with drawing(4.6 + 0.22 * (len(present) // 2 + 1)) as figure:
@@ -49,29 +55,37 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
             x,
             y,
             state,
-            cmap=ListedColormap([color for color, _, _ in _STATES]),
+            cmap=ListedColormap([color for color, *_ in _STATES]),
             norm=BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES)),
             edgecolors="white",
             linewidth=0.4,
             gid="cells",
         )
         for number in present:
-            _hatch(axes, x, y, state == number, number)
-        _border(axes, x, y, diagram.theory)
-        _axis(axes, "x", diagram.x_axis, x)
-        _axis(axes, "y", diagram.y_axis, y)
-        _legend(axes, present)
-        axes.set_title(_title(diagram))
-        subtitle(axes, _setting(diagram))
+            _hatch(axes, x, y, state == number, *_STATES[number][1:])
+        _border(axes, x, y, theory)
+        for side, name, edges in (("x", diagram.x_axis, x), ("y", diagram.y_axis, y)):
+            scale = "log" if name == "weight_decay" else "linear"
+            axes.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
+            if name == "round":
+                whole = MaxNLocator(integer=True, nbins=8)
+                (axes.xaxis if side == "x" else axes.yaxis).set_major_locator(whole)
+        handles: list[Patch | Line2D] = [
+            Patch(facecolor=color, edgecolor=ink, hatch=hatch, linewidth=0.6, label=words)
+            for color, ink, hatch, words in (_STATES[number] for number in present)
+        ]
+        handles.append(Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory"))
+        axes.legend(
+            handles=handles,
+            ncols=2,
+            loc="upper left",
+            bbox_to_anchor=(-0.02, -0.15),
+            borderaxespad=0.0,
+            columnspacing=1.4,
+        )
+        title, note = _words(diagram)
+        caption(axes, title, _NAMES[diagram.x_axis], _NAMES[diagram.y_axis], note=note)
     return figure
-
-
-def _states(diagram: PhaseDiagram) -> np.ndarray:
-    """Number in _STATES of every cell."""
-    known, theory = diagram.known, diagram.theory
-    exact = known & diagram.exact.astype(bool)
-    state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
-    return np.where(known, state, np.where(diagram.undecided, 5, 4))
 
 
 def _edges(axis: str, values: tuple) -> np.ndarray:
@@ -79,17 +93,19 @@ def _edges(axis: str, values: tuple) -> np.ndarray:
     centres = np.array([float(value) for value in values])
     if axis == "weight_decay":
         centres = np.log10(centres)
-    step = 1.0 if axis != "rate" else 0.05
-    inner = (centres[1:] + centres[:-1]) / 2.0
-    first = inner[0] - centres[0] if len(inner) else step / 2.0
-    last = centres[-1] - inner[-1] if len(inner) else step / 2.0
-    edges = np.concatenate([[centres[0] - first], inner, [centres[-1] + last]])
+    if len(centres) == 1:
+        half = 0.025 if axis == "rate" else 0.5
+        edges = np.array([centres[0] - half, centres[0] + half])
+    else:
+        inner = (centres[1:] + centres[:-1]) / 2.0
+        edges = np.r_[2.0 * centres[0] - inner[0], inner, 2.0 * centres[-1] - inner[-1]]
     return 10.0**edges if axis == "weight_decay" else edges
 
 
-def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, cells: np.ndarray, number: int) -> None:
+def _hatch(
+    axes: Axes, x: np.ndarray, y: np.ndarray, cells: np.ndarray, ink: str, hatch: str, words: str
+) -> None:
     """Hatch the cells of one state, row by row, joining neighbours."""
-    _, hatch, words = _STATES[number]
     if not hatch:
         return
     for i, row in enumerate(cells):
@@ -101,7 +117,7 @@ def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, cells: np.ndarray, number: 
                 y[i],
                 y[i + 1],
                 facecolor="none",
-                edgecolor=_INKS[number],
+                edgecolor=ink,
                 hatch=hatch,
                 linewidth=0.0,
                 gid=f"hatched {words}",
@@ -111,70 +127,24 @@ def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, cells: np.ndarray, number: 
 def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
     """Draw the edges between cells inside and outside the region of the theory."""
     style = {"color": BLACK, "linewidth": 1.4, "capstyle": "projecting", "gid": "theory border"}
-    across = [(y[i], *x[[j, j + 1]]) for i, j in _changes(inside)]
-    along = [(x[j], *y[[i, i + 1]]) for j, i in _changes(inside.T)]
-    if across:
-        axes.hlines(*zip(*across, strict=True), **style)
-    if along:
-        axes.vlines(*zip(*along, strict=True), **style)
+    i, j = np.nonzero(inside[1:] != inside[:-1])
+    axes.hlines(y[i + 1], x[j], x[j + 1], **style)
+    i, j = np.nonzero(inside[:, 1:] != inside[:, :-1])
+    axes.vlines(x[j + 1], y[i], y[i + 1], **style)
 
 
-def _changes(inside: np.ndarray) -> list[tuple[int, int]]:
-    """(i, j) where row i of the grid differs from row i − 1 at column j."""
-    rows, columns = np.nonzero(inside[1:] != inside[:-1])
-    return [(int(i) + 1, int(j)) for i, j in zip(rows, columns, strict=True)]
-
-
-def _axis(axes: Axes, side: str, name: str, edges: np.ndarray) -> None:
-    limits, label = (
-        (axes.set_xlim, axes.set_xlabel) if side == "x" else (axes.set_ylim, axes.set_ylabel)
-    )
-    scale = axes.set_xscale if side == "x" else axes.set_yscale
-    if name == "weight_decay":
-        scale("log")
-    elif name == "round":
-        axis = axes.xaxis if side == "x" else axes.yaxis
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    limits(edges[0], edges[-1])
-    label(_NAMES[name] + (" (1 = teacher)" if name == "round" else ""))
-
-
-def _legend(axes: Axes, present: list[int]) -> None:
-    handles: list[Patch | Line2D] = [
-        Patch(
-            facecolor=_STATES[number][0],
-            edgecolor=_INKS[number],
-            hatch=_STATES[number][1],
-            linewidth=0.6,
-            label=_STATES[number][2],
-        )
-        for number in present
-    ]
-    handles.append(Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory"))
-    axes.legend(
-        handles=handles,
-        ncols=2,
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.15),
-        borderaxespad=0.0,
-        columnspacing=1.4,
-    )
-
-
-def _title(diagram: PhaseDiagram) -> str:
+def _words(diagram: PhaseDiagram) -> tuple[str, str]:
+    """What was found, and the setting it was found in."""
     known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
+    title = f"Theory and exact head agree in all {known} cells"
     if not known:
-        return "100 % accuracy: theory"
-    if not differ:
-        return f"Theory and exact head agree in all {known} cells"
-    return f"Theory and exact head differ in {differ} of {known} cells"
-
-
-def _setting(diagram: PhaseDiagram) -> str:
-    model, fixed = diagram.model, diagram.fixed_axis
-    value = float(diagram.fixed)
-    undecided = int(diagram.undecided.sum())
-    return (
+        title = "100 % accuracy: theory"
+    elif differ:
+        title = f"Theory and exact head differ in {differ} of {known} cells"
+    model, symbols = diagram.model, {"rate": "η", "weight_decay": "λ", "round": "t"}
+    note = (
         f"{diagram.kind} noise, K = {model.n_classes}, n = {model.samples_per_class:,}, "
-        f"{_SYMBOLS[fixed]} = {value:g}" + (f"; undecided: {undecided} cells" if undecided else "")
+        f"{symbols[diagram.fixed_axis]} = {float(diagram.fixed):g}"
     )
+    undecided = int(diagram.undecided.sum())
+    return title, note + (f"; undecided: {undecided} cells" if undecided else "")

@@ -9,31 +9,34 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy.optimize import isotonic_regression
 
-from gramlab.storage import atomic_write
+from gramlab.files.whole import atomic_write
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, PALE, BLACK = "#767676", "#C4C4C4", "#222222"
-
-DPI = 160
-WIDTH = 4.8
-"""Inches: narrow, so that the text stays readable where a phone shows the whole figure."""
+DOTTED, DASHED = (0, (1, 2)), (0, (4, 3))
 
 _STYLE = {
+    "figure.dpi": 160,
+    "savefig.dpi": 160,
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "axes.titlesize": 11,
@@ -64,15 +67,16 @@ _STYLE = {
 
 
 @contextmanager
-def drawing(height: float, width: float = WIDTH) -> Iterator[Figure]:
-    """Make a figure in the house style; on leaving, lay it out once and for all.
+def drawing(height: float, width: float = 4.8) -> Iterator[Figure]:
+    """Make a figure in the house style, in inches; on leaving, lay it out once and for all.
 
+    It is narrow, so that the text stays readable where a phone shows the whole figure.
     The user's own matplotlib settings neither change the figure nor are changed. The layout is
     frozen because laying out again at every save would move things by a fraction of a pixel.
     """
     with matplotlib.style.context(["default", _STYLE]):
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-        figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+        figure = Figure(figsize=(width, height), layout=layout)
         yield figure
         layout.execute(figure)
         if any(axes.get_aspect() != "auto" for axes in figure.axes):
@@ -84,7 +88,7 @@ def figure_png(figure: Figure) -> bytes:
     """Draw a figure as PNG bytes without date or software, so equal figures give equal bytes."""
     stream = io.BytesIO()
     with matplotlib.style.context(["default", _STYLE]):
-        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 
 
@@ -118,9 +122,13 @@ def ink(color: str) -> tuple[float, ...]:
 
 def blend(color: str, other: str, share: float) -> str:
     """Mix a share of a colour with the rest of another."""
-    pairs = zip(to_rgb(color), to_rgb(other), strict=True)
-    red, green, blue = (share * one + (1.0 - share) * two for one, two in pairs)
-    return to_hex((red, green, blue))
+    one, two = np.array(to_rgb(color)), np.array(to_rgb(other))
+    return to_hex(tuple(share * one + (1.0 - share) * two))
+
+
+def blues(count: int) -> list[str]:
+    """One blue from light to dark: more rounds, more rows."""
+    return [blend(BLUE, "white", 0.3 + 0.7 * i / max(count - 1, 1)) for i in range(count)]
 
 
 def at_most(value: float) -> str:
@@ -134,9 +142,7 @@ def at_most(value: float) -> str:
 
 def plain_text(text: str, instead: str, longest: int = 16) -> str:
     """Make a name safe to draw: shortened, on one line, no formula, no glyph the font lacks."""
-    known = font_manager.get_font(
-        font_manager.findfont(FontProperties(family="DejaVu Sans"))
-    ).get_charmap()
+    known = font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()
     text = " ".join(text.split())
     if not text.isprintable() or any(ord(letter) not in known for letter in text):
         return instead
@@ -145,8 +151,10 @@ def plain_text(text: str, instead: str, longest: int = 16) -> str:
     return text.replace("$", r"\$")
 
 
-def round_axis(axes: Axes, rounds: int, label: bool = True) -> None:
-    """Make x the round t = 1 … rounds, with whole numbers as ticks."""
+def round_axis(
+    axes: Axes, rounds: int, label: bool = True, students: Mapping[str, float] | None = None
+) -> None:
+    """Make x the round t = 1 … rounds; students stand at their places right of the last one."""
     margin = 0.5 if rounds == 1 else 0.25 + 0.02 * rounds
     axes.set_xlim(1 - margin, rounds + margin)
     if rounds <= 10:
@@ -155,11 +163,19 @@ def round_axis(axes: Axes, rounds: int, label: bool = True) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if label:
         axes.set_xlabel("round t (1 = teacher)")
+    if students:
+        ticks = [int(t) for t in axes.get_xticks() if 1 <= t <= rounds and t == int(t)]
+        places = list(students.values())
+        axes.set_xticks([*ticks, *places], [*map(str, ticks), *students])
+        half = (places[0] - rounds) / 2.0
+        axes.set_xlim(right=places[-1] + half)
+        axes.axvline(rounds + half, color=GREY, linewidth=0.8, linestyle=DOTTED)
+        axes.set_xlabel("round t (1 = teacher); PLL = partial-label student")
 
 
-def percent_axis(axes: Axes) -> None:
-    """Write shares on the y axis as percent."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+def percent_axis(axis: Axis) -> None:
+    """Write shares as percent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
 def log_axis(axes: Axes, low: float, high: float) -> None:
@@ -182,44 +198,75 @@ def theory_line(axes: Axes, values: Sequence[float], color: str, name: str) -> N
 
 def exact_dots(axes: Axes, values: Sequence[float], color: str, name: str) -> None:
     """Draw a quantity of the exact head by round."""
-    x = np.arange(1, len(values) + 1)
     size = 6 if len(values) <= 12 else 5
-    axes.plot(
-        x, values, "o", ms=size, mfc=color, mec="white", mew=0.8, zorder=3, gid=f"exact {name}"
-    )
+    dots(axes, np.arange(1, len(values) + 1), values, color, ms=size, gid=f"exact {name}")
 
 
-def subtitle(axes: Axes, text: str) -> None:
-    """Write a line in plain weight between the title and the axes."""
-    axes.set_title(axes.get_title(loc="left"), pad=22)
-    axes.annotate(
-        text,
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 6),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=9,
-    )
+def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **style: Any) -> None:
+    """Draw marks with a white rim, in front of lines."""
+    style = {"ms": 6, "mew": 0.8, "zorder": 3} | style
+    axes.plot(x, y, marker, mfc=color, mec="white", **style)
 
 
-def head_legend(axes: Axes) -> None:
-    """Say above the axes that the line is the theory and dots are the exact head."""
-    handles = [
-        Line2D([], [], color=BLACK),
-        Line2D([], [], color=BLACK, linestyle="none", marker="o", mec="white", mew=0.8),
-    ]
-    axes.legend(
-        handles,
-        ["linearized theory", "exact head"],
-        ncols=2,
-        loc="lower left",
-        bbox_to_anchor=(-0.01, 0.99),
-        borderaxespad=0.0,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
-    axes.set_title(axes.get_title(loc="left"), pad=24)
+def heatmap(axes: Axes, matrix: np.ndarray, gid: str, **colours: Any) -> AxesImage:
+    """Draw a matrix as pixels, without grid, frame and tick marks."""
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return axes.imshow(matrix, gid=gid, **colours)
+
+
+def color_bar(
+    axes: Axes,
+    image: AxesImage,
+    place: tuple[float, float, float, float],
+    label: str,
+    **options: Any,
+) -> Colorbar:
+    """Draw the colour scale of a heat map; its place is a share of the heat map's axes."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(image, cax=axes.inset_axes(place), **options)
+    bar.set_label(label)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return bar
+
+
+def caption(
+    axes: Axes, title: str, x: str = "", y: str = "", note: str = "", heads: bool = False
+) -> None:
+    """Write the words around axes, and under the title a note and what marks the two heads."""
+    axes.set_title(title, pad=8 + 14 * bool(note) + 16 * heads)
+    axes.set_xlabel(x or axes.get_xlabel())
+    axes.set_ylabel(y)
+    if note:
+        axes.annotate(
+            note,
+            xy=(0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 6 + 16 * heads),
+            textcoords="offset points",
+            va="bottom",
+            fontsize=9,
+        )
+    if heads:
+        dot = {"linestyle": "none", "marker": "o", "mec": "white", "mew": 0.8}
+        legend(
+            axes,
+            {"linearized theory": {}, "exact head": dot},
+            ncols=2,
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 0.99),
+            borderaxespad=0.0,
+            handlelength=1.6,
+            columnspacing=1.4,
+        )
+
+
+def legend(where: Axes | Figure, marks: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+    """Name marks, each a line style that is black unless it says otherwise."""
+    handles = [Line2D([], [], **{"color": BLACK, **mark}) for mark in marks.values()]
+    where.legend(handles, list(marks), **options)
 
 
 def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], room: float) -> None:
@@ -237,8 +284,9 @@ def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], r
         Least distance of neighbouring labels, as a share of the axes' height.
     """
     to_axes = axes.transScale + axes.transLimits
-    wanted = [float(to_axes.transform((x, value))[1]) for value, _, _ in labels]
-    for (value, text, color), at, height in zip(labels, wanted, _spread(wanted, room), strict=True):
+    ends = [[float(c) for c in to_axes.transform((x, value))] for value, _, _ in labels]
+    heights = spread([at for _, at in ends], room)
+    for (_, text, color), (end, at), height in zip(labels, ends, heights, strict=True):
         axes.annotate(
             text,
             xy=(1.02, height),
@@ -252,7 +300,7 @@ def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], r
         )
         if abs(at - height) > 0.25 * room:
             leader = Line2D(
-                [float(to_axes.transform((x, value))[0]) + 0.015, 1.015],
+                [end + 0.015, 1.015],
                 [at, height],
                 transform=axes.transAxes,
                 color=color,
@@ -262,22 +310,11 @@ def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], r
             axes.add_line(leader)
 
 
-def _spread(wanted: Sequence[float], room: float) -> list[float]:
+def spread(wanted: Sequence[float], room: float) -> list[float]:
     """Heights in [0, 1] nearest to the wanted ones, in their order, at least ``room`` apart."""
     order = np.argsort(wanted, kind="stable")
-    heights = np.asarray(wanted, dtype=np.float64)[order]
-    steps = room * np.arange(len(heights))
-    # Isotonic regression of heights − steps by pooling neighbours: the closest spacing there is.
-    pools: list[list[float]] = []
-    for value in heights - steps:
-        pools.append([value, 1.0])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            last, count = pools.pop()
-            pools[-1][0] = (pools[-1][0] * pools[-1][1] + last * count) / (pools[-1][1] + count)
-            pools[-1][1] += count
-    placed = np.repeat([mean for mean, _ in pools], [int(count) for _, count in pools])
-    top = max(1.0 - room * (len(heights) - 1), 0.0)
-    placed = np.clip(placed, 0.0, top) + steps
-    out = np.empty(len(placed))
-    out[order] = placed
-    return [float(height) for height in out]
+    # Heights less the steps below them must not fall: the closest such numbers are isotonic.
+    steps = room * np.arange(len(order))
+    placed = isotonic_regression(np.asarray(wanted, dtype=np.float64)[order] - steps).x
+    placed = np.clip(placed, 0.0, max(1.0 - room * (len(order) - 1), 0.0)) + steps
+    return [float(height) for height in placed[np.argsort(order)]]

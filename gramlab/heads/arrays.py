@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Array", "compiled", "namespace", "repeat", "store", "while_loop"]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Array = Any  # np.ndarray or jax.Array: one function serves both
 
 
@@ -52,15 +53,21 @@ def repeat(count: int, step: Callable[[Any, Any], Any], carry: Any, xp: Any) -> 
     return jax.lax.fori_loop(0, count, step, carry)
 
 
-def compiled(function: Callable[..., Any], array: Array, **options: Any) -> Callable[..., Any]:
-    """``function`` as ``jax.jit`` makes it, once; as it is where ``array`` is NumPy's."""
-    if namespace(array) is np:
-        return function
-    return _jitted(function, tuple(sorted(options.items())))
+def compiled(**options: Any) -> Callable[[Function], Function]:
+    """Make a function of an objective run as ``jax.jit`` makes it, once, on JAX's arrays."""
 
+    def decorate(function: Any) -> Any:
+        @cache
+        def jitted() -> Any:
+            import jax
 
-@cache
-def _jitted(function: Callable[..., Any], options: tuple[tuple[str, Any], ...]) -> Any:
-    import jax
+            return jax.jit(function, **options)
 
-    return jax.jit(function, **dict(options))
+        @wraps(function)
+        def run(objective: Any, *args: Any, **more: Any) -> Any:
+            made = function if namespace(objective.gradient) is np else jitted()
+            return made(objective, *args, **more)
+
+        return run
+
+    return decorate

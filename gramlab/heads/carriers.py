@@ -1,8 +1,9 @@
 """Where the rows are: in memory for NumPy, in a file, or on a device.
 
-A carrier evaluates the objective in float64 at given weights, and makes what the solver iterates
-on around them. Coordinates z with X = Z Vᵀ make the linearized Hessian diagonal; they only shape
-steps, for gradients at base points are those of the features themselves.
+A carrier of a problem's rows evaluates the objective in float64 at given weights, and makes what
+the solver iterates on around them; ``loss`` makes what one row knows, at logits (N, K).
+Coordinates z with X = Z Vᵀ make the linearized Hessian diagonal; they only shape steps, for
+gradients at base points are those of the features themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gramlab.heads.rows import Rows
 from gramlab.rounding import frobenius_norm
 from gramlab.spectrum import Spectrum
 
-__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "relative_shares"]
+__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small"]
 
 _HOST_WORK = 400_000  # N min(N, d) K; a pass of it takes less than a millisecond
 
@@ -35,23 +36,8 @@ def is_small(features: Features, n_classes: int) -> bool:
     return n * min(n, d) * n_classes <= _HOST_WORK
 
 
-def relative_shares(referee: SoftmaxObjective) -> np.ndarray:
-    """ω_i/Σω (N, 1)."""
-    n = referee.n_samples
-    weights = np.ones(n) if referee.row_weights is None else referee.row_weights
-    return weights[:, None] / n
-
-
 class HostRows:
-    """Rows of a small problem, for which compiling would cost more than solving: NumPy, float64.
-
-    Parameters
-    ----------
-    referee
-        Features (N, d), targets (N, K), λ and row weights.
-    loss
-        Makes the loss at logits (N, K), with the residual there.
-    """
+    """Rows of a small problem, for which compiling would cost more than solving: NumPy, float64."""
 
     dtype: Any = np.float64
     class_metric = False
@@ -65,7 +51,7 @@ class HostRows:
         self.shape = referee.n_classes, referee.features.n_features
         self.loss = loss
         self.x, self.targets = referee.features.as_float64(), referee.target_deviations[:]
-        spectrum, share = Spectrum.of(referee.features), relative_shares(referee)
+        spectrum, share = Spectrum.of(referee.features), referee.shares
         self.basis, z = spectrum.basis, spectrum.coordinates
         self.rows = Rows(z, share, (share * z * z).sum(axis=0))
 
@@ -75,18 +61,18 @@ class HostRows:
         gradient = (self.rows.share * residual).T @ self.x + self.weight_decay * weights
         decay = np.float64(self.weight_decay)
         return frobenius_norm(gradient), lambda: Objective(
-            self.rows, decay, self.inside(gradient), loss
+            self.rows, decay, self.to_coordinates(gradient), loss
         )
 
     def at_zero(self) -> tuple[float, Callable[[], Any]]:
         """The same at W = 0."""
         return self.at(np.zeros(self.shape))
 
-    def inside(self, weights: np.ndarray) -> np.ndarray:
+    def to_coordinates(self, weights: np.ndarray) -> np.ndarray:
         """Weights (K, r) in the coordinates, from weights (K, d)."""
         return weights @ self.basis
 
-    def outside(self, step: Array) -> np.ndarray:
+    def from_coordinates(self, step: Array) -> np.ndarray:
         """Weights (K, d) from weights (K, r) in the coordinates."""
         return np.asarray(step, dtype=np.float64) @ self.basis.T
 
@@ -94,7 +80,7 @@ class HostRows:
         """A step (K, r) as the solver takes it."""
         return step
 
-    def widen(self) -> None:
+    def use_float64(self) -> None:
         """Go on in float64: so it is from the start."""
 
 
@@ -118,10 +104,13 @@ class FileRows(HostRows):
         found = self.referee.evaluate(weights.T)
 
         def evaluate(step: np.ndarray) -> tuple[np.ndarray, float]:
-            there = self.referee.evaluate((weights + self.outside(step)).T)
-            return self.inside(there.gradient.T), there.curvature
+            there = self.referee.evaluate((weights + self.from_coordinates(step)).T)
+            return self.to_coordinates(there.gradient.T), there.curvature
 
-        here = self.inside(found.gradient.T), found.curvature
         return frobenius_norm(found.gradient), lambda: StreamedObjective(
-            evaluate, self.eigenvalues, self.weight_decay, here
+            evaluate,
+            Rows(np.zeros((0, len(self.eigenvalues))), np.zeros((0, 1)), self.eigenvalues),
+            self.weight_decay,
+            self.to_coordinates(found.gradient.T),
+            found.curvature,
         )

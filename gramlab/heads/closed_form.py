@@ -14,7 +14,8 @@ With ω the relative weights of the rows, Ω = diag(ω), and G the Gram matrix o
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
@@ -23,14 +24,14 @@ from gramlab import validation
 from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.filters import filter_over_eigenvalue, linear_mu
-from gramlab.heads.fit import ClosedFormFit, SolveStats, as_features
-from gramlab.heads.referee import SoftmaxObjective, row_norms
+from gramlab.heads.fit import ClosedFormFit, SolveStats
+from gramlab.heads.problem import Problem
+from gramlab.heads.referee import SoftmaxObjective
 from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
-from gramlab.row_weights import relative_weights
 from gramlab.spectrum import Spectrum
-from gramlab.targets import Targets, stored_rounding, target_deviations
+from gramlab.targets import Targets, stored_rounding
 
-__all__ = ["LinearizedHead", "RidgeHead", "closed_form_error", "ridge_gradient"]
+__all__ = ["LinearizedHead", "RidgeHead", "RidgeObjective", "closed_form_error"]
 
 
 def _linear_link(logits: np.ndarray) -> np.ndarray:
@@ -84,37 +85,19 @@ class _ClosedFormHead:
 
         Equals t rounds of ``fit`` on its own predictions (H^t is the t-fold filter).
         """
-        features = as_features(features, targets)
-        deviations = target_deviations(targets, features.n_samples, signed=True)
-        n, k = deviations.shape
-        weights, c = relative_weights(self.sample_weight, n), k if self._softmax else 1
-        mu = linear_mu(c, n, self.weight_decay)
-        spectrum = Spectrum.of(features, mu, weights)
-        z = spectrum.coordinates
-        projected = z.T @ spectrum.weighted(deviations)
-
-        def closed_form(t: int) -> tuple[np.ndarray, np.ndarray]:
-            scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, t)
-            coefficients = scale[:, None] * projected
-            return spectrum.basis @ coefficients, z @ coefficients
-
-        def bound_error() -> float:
-            shown, given = 0.0, deviations
-            error = stored_rounding(targets, deviations)
-            error *= 1.0 if weights is None else float(np.sqrt(weights.max()))
-            for t in range(1, rounds + 1):
-                slopes, made = closed_form(t)
-                shown, error = closed_form_error(
-                    spectrum, given, c * self.weight_decay, slopes, made, error
-                )
-                given = made
-            return shown
-
-        slopes, found = closed_form(rounds)
+        loss = SoftmaxObjective.of(
+            features, targets, self.weight_decay, self.sample_weight, signed=True
+        )
+        deviations, k = loss.target_deviations[:], loss.n_classes
+        c = k if self._softmax else 1
+        mu = linear_mu(c, loss.n_samples, self.weight_decay)
+        spectrum = Spectrum.of(loss.features, mu, loss.row_weights)
+        ridge = RidgeObjective(loss.features, deviations, c * self.weight_decay, loss.row_weights)
+        path = _Path(ridge, spectrum, mu, stored_rounding(targets, deviations))
+        slopes, found = path.at(rounds)
         # The certificate is about this round's own targets H^{t−1} D.
-        own = deviations if rounds == 1 else closed_form(rounds - 1)[1]
-        loss = SoftmaxObjective(features, own, self.weight_decay, weights)
-        ridge = partial(_certificate, features, own, self.weight_decay, weights)
+        own = deviations if rounds == 1 else path.at(rounds - 1)[1]
+        certified = replace(loss if self._softmax else ridge, target_deviations=own)
         return ClosedFormFit(
             weights=c * slopes,
             deviations=found,
@@ -122,12 +105,12 @@ class _ClosedFormHead:
             link=_linear_link if self._softmax else _shifted,
             weight_decay=self.weight_decay,
             stats=SolveStats(method="closed form", passes=1.0),
-            certify=loss.certificate if self._softmax else ridge,
-            training_logits=lambda: c * found,
+            certify=certified.certificate,
+            training_logits=partial(np.multiply, c, found),
             linear=True,
-            loss=loss if self._softmax else None,
-            row_weights=weights,
-            bound_error=bound_error,
+            loss=certified if isinstance(certified, SoftmaxObjective) else None,
+            row_weights=loss.row_weights,
+            bound_error=partial(path.error, rounds),
         )
 
 
@@ -161,75 +144,95 @@ class RidgeHead(_ClosedFormHead):
     _softmax = False
 
 
-def _certificate(
-    features: Features,
-    deviations: np.ndarray,
-    weight_decay: float,
-    row_weights: np.ndarray | None,
-    weights: np.ndarray,
-) -> Certificate:
-    """Bounds from the gradient of the ridge objective; strongly convex with the same modulus."""
-    gradient_of = partial(ridge_gradient, features, deviations, weight_decay)
-    gradient, rounding = gradient_of(weights, row_weights)
-    size = frobenius_norm(gradient)
-    return Certificate(
-        gradient_norm=size,
-        gradient_rounding=rounding + 2.0 * gamma(gradient.size + 8) * size,
-        start_gradient_norm=frobenius_norm(gradient_of(np.zeros_like(weights), row_weights)[0]),
-        decrement=float("inf"),
-        weight_decay=weight_decay,
-        max_row_norm=float(row_norms(features).max()),
-        logit_rounding=2.0 * gamma(features.n_features) * norm_bound(weights),
-    )
+@dataclass(frozen=True, eq=False)
+class RidgeObjective(Problem):
+    """(1/2N) Σ_i ω_i ‖D_i − Wᵀx_i‖² + (λ/2) ‖W‖_F² on one feature matrix (see ``Problem``)."""
+
+    def gradient(self, weights: np.ndarray) -> tuple[np.ndarray, float]:
+        """XᵀΩ(XW − D)/N + λW (d, K), and the Frobenius norm of its rounding.
+
+        With R = XW − D the rounding is at most, entry by entry,
+        |X|ᵀΩ(γ_{d+2}(|X||W| + |D|) + γ_{N+4}|R|)/N + γ_4 λ|W| and what underflows; weights add
+        their own, γ_8|R|. Columns of very different lengths keep their own scales.
+        """
+        n, d = self.n_samples, self.features.n_features
+        out, rounding = np.zeros_like(weights), np.zeros_like(weights)
+        for rows, block in self.features.blocks():
+            given, sizes = self.target_deviations[rows], np.abs(block)
+            residual = block @ weights - given
+            errors = gamma(d + 2) * (sizes @ np.abs(weights) + np.abs(given))
+            errors += gamma(n + 4) * np.abs(residual) + d * UNDERFLOW
+            if self.row_weights is not None:
+                w = self.row_weights[rows, None]
+                errors = w * (errors + gamma(8) * np.abs(residual))
+                errors += UNDERFLOW * (1.0 + np.abs(residual))
+                residual *= w
+            out += block.T @ residual
+            rounding += sizes.T @ errors
+        out = out / n + self.weight_decay * weights
+        rounding = (1.0 + gamma(n + d + 24)) * rounding / n + 4.0 * UNDERFLOW
+        rounding += gamma(4) * self.weight_decay * np.abs(weights)
+        return out, norm_bound(rounding)
+
+    def certificate(self, weights: np.ndarray) -> Certificate:
+        """Bounds from the gradient; strongly convex with the modulus of the cross-entropy."""
+        gradient, rounding = self.gradient(weights)
+        size = frobenius_norm(gradient)
+        return Certificate(
+            gradient_norm=size,
+            gradient_rounding=rounding + 2.0 * gamma(gradient.size + 8) * size,
+            start_gradient_norm=frobenius_norm(self.gradient(np.zeros_like(weights))[0]),
+            decrement=float("inf"),
+            weight_decay=self.weight_decay,
+            max_row_norm=float(self.row_norms.max()),
+            logit_rounding=2.0 * gamma(self.features.n_features) * norm_bound(weights),
+        )
 
 
-def ridge_gradient(
-    features: Features,
-    deviations: np.ndarray,
-    weight_decay: float,
-    weights: np.ndarray,
-    row_weights: np.ndarray | None = None,
-) -> tuple[np.ndarray, float]:
-    """XᵀΩ(XW − D)/N + λW (d, K), the gradient of the squared-loss objective, and its rounding.
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """All rounds of a ridge problem, by one factorization."""
 
-    With R = XW − D the rounding is at most, entry by entry,
-    |X|ᵀΩ(γ_{d+2}(|X||W| + |D|) + γ_{N+4}|R|)/N + γ_4 λ|W| and what underflows; weights add their
-    own, γ_8|R|. The second number returned is the Frobenius norm of that. Columns of very
-    different lengths keep their own scales.
-    """
-    n, d = features.n_samples, features.n_features
-    out, rounding = np.zeros_like(weights), np.zeros_like(weights)
-    for rows, block in features.blocks():
-        given, sizes = deviations[rows], np.abs(block)
-        residual = block @ weights - given
-        errors = gamma(d + 2) * (sizes @ np.abs(weights) + np.abs(given))
-        errors += gamma(n + 4) * np.abs(residual) + d * UNDERFLOW
-        if row_weights is not None:
-            w = row_weights[rows, None]
-            errors = w * (errors + gamma(8) * np.abs(residual))
-            errors += UNDERFLOW * (1.0 + np.abs(residual))
-            residual *= w
-        out += block.T @ residual
-        rounding += sizes.T @ errors
-    out = out / n + weight_decay * weights
-    rounding = (1.0 + gamma(n + d + 24)) * rounding / n + 4.0 * UNDERFLOW
-    rounding += gamma(4) * weight_decay * np.abs(weights)
-    return out, norm_bound(rounding)
+    ridge: RidgeObjective
+    spectrum: Spectrum
+    mu: float
+    stored: float  # what its targets are off by, in norm
+
+    @cached_property
+    def projected(self) -> np.ndarray:
+        """ZᵀΩD (r, K)."""
+        deviations = self.ridge.target_deviations[:]
+        return self.spectrum.coordinates.T @ self.spectrum.weighted(deviations)
+
+    def at(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (d, K) of round t, and their predictions (N, K)."""
+        scale = filter_over_eigenvalue(self.spectrum.eigenvalues, self.mu, t)
+        coefficients = scale[:, None] * self.projected
+        return self.spectrum.basis @ coefficients, self.spectrum.coordinates @ coefficients
+
+    def error(self, rounds: int) -> float:
+        """Bound on how far, in norm, predictions are off after so many."""
+        problem, shown, weights = self.ridge, 0.0, self.ridge.row_weights
+        error = self.stored * (1.0 if weights is None else float(np.sqrt(weights.max())))
+        for t in range(1, rounds + 1):
+            slopes, made = self.at(t)
+            shown, error = closed_form_error(problem, self.spectrum, slopes, made, error)
+            problem = replace(problem, target_deviations=made)
+        return shown
 
 
 def closed_form_error(
+    problem: RidgeObjective,
     spectrum: Spectrum,
-    deviations: np.ndarray,
-    weight_decay: float,
     weights: np.ndarray,
     found: np.ndarray,
     given_error: float = 0.0,
 ) -> tuple[float, float]:
     """Bound ‖F − H D‖_F and ‖√Ω(F − H D)‖_F, for any F (N, K) and weights W near those of F.
 
-    H = X(XᵀΩX + Nλ)⁻¹XᵀΩ, with Ω the weights of ``spectrum``, which for equal weights is h(G); the
-    linearized head is this with Kλ for λ and W/K for W. ``given_error`` bounds, in the second norm,
-    how far ``deviations`` are from D. For every W, with the gradient g of ``ridge_gradient``,
+    H = X(XᵀΩX + Nλ)⁻¹XᵀΩ, which for equal weights is h(G); the linearized head is this with Kλ for
+    λ and W/K for W. ``given_error`` bounds, in the second norm, how far the problem's targets are
+    from D. For every W, with the gradient g of ``problem``,
     XW − HD = X(XᵀΩX + Nλ)⁻¹ N g, and Nσ/(σ² + Nλ) ≤ ½√(N/λ), so
 
         ‖√Ω(F − HD)‖ ≤ ‖√Ω(F − XW)‖ + ½√(N/λ) ‖g‖ + ``given_error``,
@@ -237,13 +240,12 @@ def closed_form_error(
     and the same without √Ω, with the factors of ``_over_all_rows``. It is used at W after a Newton
     step by ``spectrum``, which decides how tight this is and no more.
     """
-    features, omega = spectrum.features, spectrum.row_weights
+    features, omega, weight_decay = problem.features, problem.row_weights, problem.weight_decay
     n, d = features.n_samples, features.n_features
-    step = ridge_gradient(features, deviations, weight_decay, weights, omega)[0]
-    step = spectrum.basis.T @ step
+    step = spectrum.basis.T @ problem.gradient(weights)[0]
     step /= (spectrum.eigenvalues / n + weight_decay)[:, None]
     weights = weights - spectrum.basis @ step
-    gradient, rounding = ridge_gradient(features, deviations, weight_decay, weights, omega)
+    gradient, rounding = problem.gradient(weights)
     apart = np.empty_like(found)
     for rows, block in features.blocks():
         sizes = np.abs(block) @ np.abs(weights) + np.abs(found[rows])
@@ -251,14 +253,14 @@ def closed_form_error(
         apart[rows] += gamma(d + 2) * sizes + d * UNDERFLOW
     slope, left = 0.5 * float(np.sqrt(n / weight_decay)), norm_bound(gradient) + rounding
     root = 1.0 if omega is None else np.sqrt(omega)[:, None] * (1.0 + gamma(8))
-    given = norm_bound(root * deviations)
+    given = norm_bound(root * problem.target_deviations[:])
     up = 1.0 + gamma(d + 24)
     # ‖√ΩHD‖ ≤ ‖√ΩD‖
     heard = min(up * (slope * left + norm_bound(root * apart)), norm_bound(root * found) + given)
     heard += given_error
     if omega is None:
         return heard, heard
-    slope, gain = _over_all_rows(row_norms(features), omega, n * weight_decay)
+    slope, gain = _over_all_rows(problem.row_norms, omega, n * weight_decay)
     shown = up * (n * slope * left + norm_bound(apart))
     shown = min(shown, norm_bound(found) + up * gain * given) + up * gain * given_error
     return shown, up * heard

@@ -6,26 +6,29 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, Protocol, Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
 from gramlab import errors, memory, validation
 from gramlab.certificate import Certificate
-from gramlab.features import Features
 from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
-from gramlab.spectrum import check_scale
-from gramlab.targets import OneHotRows, Targets
+from gramlab.targets import Targets
 
-__all__ = [
-    "ClosedFormFit",
-    "Fit",
-    "MeasuredFit",
-    "SolveStats",
-    "as_features",
-]
+__all__ = ["ClosedFormFit", "Fit", "MeasuredFit", "SolveStats", "check_rows"]
+
+
+def check_rows(x: object, n_features: int, name: str = "x") -> np.ndarray:
+    """Check that new rows (n, d) fit a head of ``n_features`` (else InvalidFeatures); float64."""
+    rows = np.asarray(validation.check_features(x, name=name), dtype=np.float64)
+    if rows.shape[1] != n_features:
+        raise errors.InvalidFeatures(
+            f"{name} must have {n_features} columns like the training features, got "
+            f"{rows.shape[1]}: apply the same extraction and preparation steps"
+        )
+    return rows
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,13 @@ class SolveStats:
         return self.result == "converged"
 
 
-@dataclass(eq=False)
-class _TrainingLogits:
-    """XW (N, K), made when it is first called; a copy or a pickle takes along what is made."""
+class _Predictions:
+    """Of a softmax at W, on the training rows, from logits that are made once."""
 
-    problem: Problem
-    weights: np.ndarray
-    made: np.ndarray | None = None
+    def __init__(self, problem: Problem, weights: np.ndarray) -> None:
+        self.problem, self.weights, self.made = problem, weights, None
 
-    def __call__(self) -> np.ndarray:
-        """The logits."""
+    def logits(self) -> np.ndarray:
         if self.made is None:
             n, k = self.problem.n_samples, self.problem.n_classes
             memory.check_memory(
@@ -83,9 +83,11 @@ class _TrainingLogits:
             self.made = self.problem.logits(self.weights)
         return self.made
 
+    def deviations(self) -> np.ndarray:
+        return softmax_deviations(self.logits())
 
-def _made(link: Callable[[np.ndarray], np.ndarray], logits: _TrainingLogits) -> np.ndarray:
-    return link(logits())
+    def probabilities(self) -> np.ndarray:
+        return softmax(self.logits())
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,17 +142,16 @@ class Fit:
 
         Predictions are made when they are first read; ``more`` are fields of subclasses.
         """
-        logits: Any = _TrainingLogits(problem, weights)
-        made: Any = [partial(_made, link, logits) for link in (softmax_deviations, softmax)]
+        made: Any = _Predictions(problem, weights)
         return cls(
             weights=weights,
-            deviations=made[0],
-            probabilities=made[1],
+            deviations=made.deviations,
+            probabilities=made.probabilities,
             link=softmax,
             weight_decay=problem.weight_decay,
             stats=stats,
             certify=problem.certificate,
-            training_logits=logits,
+            training_logits=made.logits,
             loss=problem if isinstance(problem, SoftmaxObjective) else None,
             row_weights=problem.row_weights,
             **more,
@@ -171,15 +172,17 @@ class Fit:
 
     def certified_by(self, certify: Callable[[np.ndarray], Certificate]) -> Fit:
         """The same fit, with another way to certify its weights."""
-        other = copy.copy(self)
+        other = self._with("certify", certify)
         other.__dict__.pop("certificate", None)
-        other.__dict__["certify"] = certify
         return other
 
     def reported(self, stats: SolveStats) -> Fit:
         """The same fit, with other words on how it was reached."""
-        other = copy.copy(self)
-        other.__dict__["stats"] = stats
+        return self._with("stats", stats)
+
+    def _with(self, name: str, value: Any) -> Fit:
+        other = copy.copy(self)  # dataclasses.replace would make the predictions
+        other.__dict__[name] = value
         return other
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -194,12 +197,7 @@ class Fit:
         return self.link(self._logits(x))
 
     def _logits(self, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(validation.check_features(x, name="x"), dtype=np.float64)
-        if x.shape[1] != self.weights.shape[0]:
-            raise errors.InvalidFeatures(
-                f"x must have {self.weights.shape[0]} columns like the training features, got "
-                f"{x.shape[1]}: apply the same extraction and preparation steps"
-            )
+        x = check_rows(x, self.weights.shape[0])
         with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
             return validation.check_logits(x @ self.weights)
 
@@ -223,13 +221,7 @@ class Fit:
         return self.deviations[rows, labels] - others.max(axis=1)
 
     def known_logits(self) -> np.ndarray:
-        """XW (N, K) of the training rows.
-
-        Raises
-        ------
-        InvalidSetting
-            If the fit was made without ``training_logits``.
-        """
+        """XW (N, K) of the training rows (InvalidSetting if made without ``training_logits``)."""
         if self.training_logits is None:
             raise errors.InvalidSetting(
                 "training_logits must be given to a fit that is read at another temperature than "
@@ -253,13 +245,14 @@ class Fit:
         tau = validation.check_positive("temperature", temperature)
         if tau == 1.0:
             return Targets(self.deviations)
-        read = self.deviations if self.linear else self.known_logits()
-        if not self.linear:
+        if self.linear:
+            read, kind = self.deviations, "deviations"
+        else:
+            read, kind = self.known_logits(), "differences of logits"
             read = read - read.max(axis=1, keepdims=True)  # no softmax depends on the largest
         with np.errstate(over="ignore"):
             scaled = read / tau
         if not np.isfinite(scaled).all():
-            kind = "deviations" if self.linear else "differences of logits"
             raise errors.InvalidSetting(
                 f"temperature must be large enough for {kind} of {np.abs(read).max():.3g} divided "
                 f"by it to stay in float64's range, got {tau:.3g}: raise it"
@@ -273,30 +266,20 @@ class _MadeOnce:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is None:
+    def __get__(self, fit: Any, owner: type | None = None) -> Any:
+        if fit is None:
             return self
-        value = instance.__dict__[self.name]
+        value = fit.__dict__[self.name]
         if callable(value):
-            value = instance.__dict__[self.name] = value()
+            value = fit.__dict__[self.name] = value()
         return value
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self.name] = value
+    def __set__(self, fit: Any, value: Any) -> None:
+        fit.__dict__[self.name] = value
 
 
 for _name in ("deviations", "probabilities"):
     setattr(Fit, _name, _MadeOnce(_name))
-
-
-class _Objective(Protocol):
-    def value(self, weights: np.ndarray) -> float:
-        """The objective at W (d, K)."""
-        ...
-
-    def gradient(self, weights: np.ndarray) -> np.ndarray:
-        """Its gradient (d, K)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,10 +289,10 @@ class MeasuredFit(Fit):
     Attributes
     ----------
     problem
-        The objective, in NumPy and float64, that the numbers below are recomputed with.
+        The objective, in NumPy and float64: ``value`` and ``gradient`` at W (d, K).
     """
 
-    problem: _Objective = field(kw_only=True, repr=False)
+    problem: Any = field(kw_only=True, repr=False)
 
     @cached_property
     def gradient_norm(self) -> float:
@@ -355,39 +338,3 @@ class ClosedFormFit(Fit):
         over the features for every round. Of ``probabilities`` adding 1/K rounds once more.
         """
         return self.bound_error()
-
-
-def as_features(
-    features: Features | np.ndarray, targets: Targets | OneHotRows | np.ndarray
-) -> Features:
-    """Wrap a bare array x (N, d) as Features, of a scale that heads can serve.
-
-    Heads read targets and never labels, so the labels are placeholders 0, …, K − 1, 0, …
-
-    Raises
-    ------
-    InvalidFeatures
-        If x is malformed, or too small or too large (``gramlab.spectrum.check_scale``).
-    InvalidTargets
-        If targets have no shape (N, K), K ≥ 2.
-    """
-    if isinstance(features, Features):
-        check_scale(features)
-        return features
-    if isinstance(targets, OneHotRows):
-        soft = targets[:]
-    else:
-        soft = validation.as_array(targets, "targets", errors.InvalidTargets)
-    if soft.ndim != 2:
-        raise errors.InvalidTargets(
-            f"targets must be a 2-D array (N, K), got shape {soft.shape}: use "
-            "gramlab.one_hot(labels, n_classes) for integer labels"
-        )
-    if soft.shape[1] < 2:
-        raise errors.InvalidTargets(
-            f"targets must have at least 2 classes (columns), got {soft.shape[1]}"
-        )
-    x = validation.check_features(features)
-    wrapped = Features(x, np.arange(len(x)) % soft.shape[1], n_classes=soft.shape[1])
-    check_scale(wrapped)
-    return wrapped

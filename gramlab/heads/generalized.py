@@ -18,21 +18,21 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cache, cached_property, partial
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.heads.carriers import HostRows, is_small
-from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
+from gramlab.heads.carriers import HostRows, MakeLoss, is_small
+from gramlab.heads.fit import MeasuredFit, SolveStats
 from gramlab.heads.loss import GeneralizedCrossEntropy as _Loss
 from gramlab.heads.problem import Problem
-from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions
+from gramlab.heads.refinement import Refinement, SolverOptions
 from gramlab.rounding import gamma
-from gramlab.targets import OneHotRows, Targets, target_deviations
+from gramlab.targets import OneHotRows, Targets
 
 __all__ = [
     "GeneralizedCrossEntropy",
@@ -43,13 +43,7 @@ __all__ = [
 
 
 def check_exponent(q: object) -> float:
-    """Check the exponent q of the generalized cross entropy: 0 < q ≤ 1.
-
-    Raises
-    ------
-    InvalidSetting
-        If it is not.
-    """
+    """Check that an exponent q of the loss is in (0, 1] (else InvalidSetting)."""
     number = validation.check_positive("q", q)
     if number > 1.0:
         raise errors.InvalidSetting(
@@ -86,13 +80,7 @@ class GeneralizedCrossEntropy(Problem):
         return out / self.n_samples + self.weight_decay * weights
 
     def certificate(self, weights: np.ndarray) -> NoReturn:
-        """Say why weights of a non-convex objective have no certificate.
-
-        Raises
-        ------
-        NoCertificate
-            Always.
-        """
+        """Raise NoCertificate, which says why."""
         raise errors.NoCertificate(
             "there is no certificate: the generalized cross entropy is not convex, so its gradient "
             "bounds no distance to a global optimum; read gradient_norm, relative_gradient_norm, "
@@ -133,16 +121,13 @@ class LocalFit(MeasuredFit):
         return self.problem.value(begun)
 
 
-@dataclass(frozen=True)
-class _AtLogits:
-    """Makes the loss, with its residual, at logits (N, K); compiled once for each q."""
-
-    q: float
-
-    def __call__(self, logits: Any, deviations: Any) -> tuple[Any, _Loss]:
-        return _Loss.at(logits, deviations, self.q)
+@cache
+def _loss_at(q: float) -> MakeLoss:
+    """Makes the loss, with its residual, at logits (N, K); one for each q, to be compiled once."""
+    return partial(_Loss.at, q=q)
 
 
+@dataclass(eq=False)
 class GeneralizedCrossEntropyHead:
     """Softmax head with the generalized cross entropy, no intercept; a local optimum.
 
@@ -167,27 +152,18 @@ class GeneralizedCrossEntropyHead:
         If a parameter is out of range.
     """
 
-    def __init__(
-        self,
-        weight_decay: float,
-        *,
-        q: float = 0.7,
-        tolerance: float = 1e-6,
-        max_passes: int = 5_000,
-        progress: Callable[[float, float], None] | None = None,
-    ) -> None:
-        self.weight_decay = validation.check_weight_decay(weight_decay)
-        self.q = check_exponent(q)
-        self.tolerance = validation.check_positive("tolerance", tolerance)
-        self.max_passes = validation.check_integer("max_passes", max_passes, 1)
-        self.progress = progress
+    weight_decay: float
+    _: KW_ONLY
+    q: float = 0.7
+    tolerance: float = 1e-6
+    max_passes: int = field(default=5_000, repr=False)
+    progress: Callable[[float, float], None] | None = field(default=None, repr=False)
 
-    def __repr__(self) -> str:
-        """Constructor call."""
-        return (
-            f"GeneralizedCrossEntropyHead(weight_decay={self.weight_decay!r}, q={self.q!r}, "
-            f"tolerance={self.tolerance!r})"
-        )
+    def __post_init__(self) -> None:
+        self.weight_decay = validation.check_weight_decay(self.weight_decay)
+        self.q = check_exponent(self.q)
+        self.tolerance = validation.check_positive("tolerance", self.tolerance)
+        self.max_passes = validation.check_integer("max_passes", self.max_passes, 1)
 
     def fit(
         self,
@@ -217,15 +193,9 @@ class GeneralizedCrossEntropyHead:
         NotConvergedWarning
             If the tolerance was not reached.
         """
-        features = as_features(features, targets)
-        if features.is_mapped:
-            raise errors.InvalidSetting(
-                "features must be in memory for the generalized cross entropy, got features "
-                "mapped from a file: open them with gramlab.load_features"
-            )
-        deviations = target_deviations(targets, features.n_samples)
-        begun = validation.check_start(start, (features.n_features, deviations.shape[1]))
-        problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, q=self.q)
+        problem = GeneralizedCrossEntropy.of(features, targets, self.weight_decay, q=self.q)
+        problem.check_in_memory("the generalized cross entropy")
+        begun = validation.check_start(start, (problem.features.n_features, problem.n_classes))
         weights, stats = self._solved(problem, begun)
         fit = LocalFit.at(problem, weights, stats, problem=problem, begun_at=begun)
         if not stats.converged and fit.relative_gradient_norm**2 > self.tolerance:
@@ -240,13 +210,12 @@ class GeneralizedCrossEntropyHead:
             from gramlab.heads.resident import ResidentRows as kind
         options = SolverOptions(self.max_passes, self.progress)
         with kind.context():
-            rows = kind(problem, _AtLogits(self.q))
+            rows = kind(problem, _loss_at(self.q))
             run = Refinement(rows, options, None if begun is None else begun.T)
             # Targets that pull nowhere leave rounding alone at W = 0, and no share of it to reach.
             mean_square = float(rows.rows.eigenvalues.sum())
             floor = gamma(problem.n_classes + 8) * math.sqrt(mean_square)
-            target = max(SAFETY * math.sqrt(self.tolerance) * run.start_norm, floor)
-            outcome = run.to(target)
+            outcome = run.to(max(run.norm_for(self.tolerance), floor))
             weights = np.ascontiguousarray(run.weights.T)
         reached = run.norm / run.start_norm if run.start_norm else run.norm
         told = f"relative gradient norm {reached:.1e}"

@@ -11,15 +11,7 @@ from typing import NamedTuple
 
 from gramlab.heads.arrays import Array, namespace
 
-__all__ = ["CrossEntropy", "GeneralizedCrossEntropy", "Loss", "softmax_deviations"]
-
-
-def softmax_deviations(logits: Array) -> Array:
-    """softmax(v) − 1/K by rows, accurate however small the logits are."""
-    xp = namespace(logits)
-    shifted = xp.expm1(logits - logits.max(axis=1, keepdims=True))
-    partition = (shifted + 1.0).sum(axis=1, keepdims=True)
-    return (shifted - shifted.mean(axis=1, keepdims=True)) / partition
+__all__ = ["CrossEntropy", "GeneralizedCrossEntropy", "Loss"]
 
 
 class CrossEntropy(NamedTuple):
@@ -34,15 +26,17 @@ class CrossEntropy(NamedTuple):
     @classmethod
     def at(cls, logits: Array, deviations: Array) -> tuple[Array, CrossEntropy]:
         """Residual (N, K) and loss at base logits, for targets T − 1/K (N, K)."""
-        e = namespace(logits).exp(logits - logits.max(axis=1, keepdims=True))
-        # Deviations have lost the digits of small probabilities.
-        return softmax_deviations(logits) - deviations, cls(e / e.sum(axis=1, keepdims=True))
+        xp, logits = namespace(logits), logits - logits.max(axis=1, keepdims=True)
+        e, shifted = xp.exp(logits), xp.expm1(logits)  # each without the other's lost digits
+        partition = (shifted + 1.0).sum(axis=1, keepdims=True)
+        found = (shifted - shifted.mean(axis=1, keepdims=True)) / partition  # P − 1/K
+        return found - deviations, cls(e / e.sum(axis=1, keepdims=True))
 
     def change(self, u: Array, axis: int) -> Array:
         """ρ(v₀ + u) − ρ(v₀), with small relative error however small u is."""
         xp, p = namespace(u), self.probabilities
         shifted = u - u.max(axis=axis, keepdims=True)
-        e, factor = xp.expm1(shifted), xp.exp(shifted)  # each without the other's lost digits
+        e, factor = xp.expm1(shifted), xp.exp(shifted)  # as above
         partition = (p * factor).sum(axis=axis, keepdims=True)
         mean = (p * e).sum(axis=axis, keepdims=True)
         # Where a class that was nearly impossible takes over, the change is as large as P itself

@@ -11,8 +11,6 @@ from gramlab.rounding import UNDERFLOW, gamma, norm_bound
 
 __all__ = ["bound", "bound_along"]
 
-_PRODUCTS = 40  # with the Hessian, at most
-_TIGHTNESS = 1.1  # stop earlier once the decrement is known within this factor
 _LEAST_EXPONENT = 746  # e^{−s} is 0 in float64 from there on: s is known to s u, so e^{−s} to 746 u
 
 
@@ -21,6 +19,8 @@ def bound(
     gradient: np.ndarray,
     product: Callable[[np.ndarray], np.ndarray],
     curvature: float,
+    products: int = 40,
+    tightness: float = 1.1,
 ) -> float:
     """Bound ‖g‖_{H⁻¹}, H at the computed logits.
 
@@ -37,6 +37,8 @@ def bound(
         HD for D (d, K).
     curvature
         Mean curvature of the softmax; it affects speed only.
+    products, tightness
+        How many products are made at most; fewer where the decrement is known within that factor.
     """
     lam, longest = objective.weight_decay, objective.counted_row_norm
     useful = np.sqrt(lam) / (np.sqrt(2.0) * longest) if longest else np.inf
@@ -48,7 +50,7 @@ def bound(
     rho = float(np.vdot(residual, scaled))
     at_zero = best = norm_bound(gradient) / float(np.sqrt(lam))  # D = 0
     kept = None
-    for _ in range(_PRODUCTS):
+    for _ in range(products):
         curved = product(search)
         along = float(np.vdot(search, curved))
         if not along > 0.0 or rho == 0.0:
@@ -63,7 +65,7 @@ def bound(
         # ``lower`` ≤ ν² grows with every product: past ``useful`` no local bound exists.
         if lower >= useful**2:
             return float("inf")
-        if best <= _TIGHTNESS * np.sqrt(max(lower, 0.0)):
+        if best <= tightness * np.sqrt(max(lower, 0.0)):
             break
         scaled = precondition(residual)
         previous, rho = rho, float(np.vdot(residual, scaled))

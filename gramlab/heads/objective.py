@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gramlab.heads.arrays import Array, namespace
+from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.rows import Rows
 
 __all__ = ["Look", "Objective", "Ray", "StreamedObjective"]
@@ -56,19 +57,9 @@ class Objective(NamedTuple):
     loss: Any  # of ``gramlab.heads.loss``
 
     @property
-    def convex(self) -> bool:
-        """Whether the loss is."""
-        return self.loss.convex
-
-    @property
     def slope_ratio(self) -> float:
         """Of the first slope, at which a line search ends; looks at few rows cost like passes."""
         return self.loss.slope_ratio if self.rows.axis else max(self.loss.slope_ratio, 0.3)
-
-    @property
-    def float32_fall(self) -> float:
-        """Of the gradient norm, that float32 corrections to one base point manage."""
-        return self.loss.float32_fall
 
     def begin(self) -> Seen:
         """What is seen at the base point."""
@@ -129,38 +120,21 @@ class Objective(NamedTuple):
         return Ray(slope, look, curvature, land)
 
 
-class StreamedObjective:
-    """L on rows that are read from a file: every look is a read, and tells the gradient.
+class StreamedObjective(NamedTuple):
+    """L on rows that are read from a file: every look is a read, and tells the gradient."""
 
-    Parameters
-    ----------
-    evaluate
-        (gradient (K, r), mean curvature) at W₀ + D, for D (K, r); one read of the rows.
-    eigenvalues : (r,)
-        Σ_i ω_i z_ij².
-    weight_decay
-        λ.
-    here
-        What ``evaluate`` says of D = 0.
-    """
+    evaluate: Callable[[Array], tuple[Array, float]]  # gradient (K, r), mean curvature at W₀ + D
+    rows: Rows  # none of them, but their eigenvalues
+    weight_decay: float
+    gradient: Array  # (K, r) at the base point, as ``evaluate`` says
+    mean_curvature: float
 
-    convex = True
+    loss = CrossEntropy  # of which ``evaluate`` tells
     slope_ratio = 0.9  # a second look costs as much as an iteration
-
-    def __init__(
-        self,
-        evaluate: Callable[[Array], tuple[Array, float]],
-        eigenvalues: Array,
-        weight_decay: float,
-        here: tuple[Array, float],
-    ) -> None:
-        self.evaluate, self.weight_decay = evaluate, weight_decay
-        self.rows = Rows(np.zeros((0, len(eigenvalues))), np.zeros((0, 1)), eigenvalues)
-        self.gradient, self._curvature = here
 
     def begin(self) -> float:
         """What is seen at the base point: the mean curvature there."""
-        return self._curvature
+        return self.mean_curvature
 
     def curvature(self, seen: float) -> float:
         """The mean curvature where that was seen."""

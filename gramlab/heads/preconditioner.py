@@ -26,7 +26,6 @@ __all__ = ["Preconditioner", "by_class", "kept_rows", "metric_bytes", "scalar"]
 _STEP = 64  # kept rows come in steps of it: each number of them is compiled anew
 _MOST = 256  # rows of a class: more cost more than they save
 _BLOCK = 16  # of a sweep; _STEP is a multiple
-_CURVED = 4.0  # times the mean curvature, above which a row counts as uncertain
 
 
 class Preconditioner(NamedTuple):
@@ -46,12 +45,9 @@ class Preconditioner(NamedTuple):
         return y - y.mean(axis=0)
 
 
+@compiled()
 def scalar(objective: Any, seen: Any) -> Preconditioner:
     """The linearized Hessian, with the mean curvature of the predictions for 1/K."""
-    return compiled(_scalar, objective.gradient)(objective, seen)
-
-
-def _scalar(objective: Any, seen: Any) -> Preconditioner:
     curvature = objective.curvature(seen)
     return Preconditioner(curvature * objective.rows.eigenvalues + objective.weight_decay)
 
@@ -59,7 +55,7 @@ def _scalar(objective: Any, seen: Any) -> Preconditioner:
 def kept_rows(objective: Objective, seen: Any) -> int:
     """How many rows of a class are worth keeping, read off the predictions; 0 where none is."""
     (n, r), k = objective.rows.z.shape, objective.gradient.shape[0]
-    uncertain = float(compiled(_uncertain, objective.rows.z)(objective, seen)) / k
+    uncertain = float(_uncertain(objective, seen)) / k
     wanted = _STEP * math.ceil(min(2.0 * uncertain, math.sqrt(8.0 * n)) / _STEP)
     return min(wanted, _MOST, _BLOCK * (min(n // 4, r) // _BLOCK))
 
@@ -69,12 +65,6 @@ def metric_bytes(r: int, k: int) -> int:
     return 4 * k * _MOST * (r + _MOST)
 
 
-def by_class(objective: Objective, seen: Any, kept: int) -> Preconditioner:
-    """The class metric of ``kept`` rows of each class."""
-    make = compiled(_by_class, objective.rows.z, static_argnames="kept")
-    return make(objective, seen, kept=kept)
-
-
 def _curvatures(objective: Objective, seen: Any) -> Array:
     """ω_i p_ik (1 − p_ik) (K, N)."""
     p = objective.loss.predictions(seen.logits, seen.change, objective.rows.axis)
@@ -82,14 +72,17 @@ def _curvatures(objective: Objective, seen: Any) -> Array:
     return curvatures.T if objective.rows.axis else curvatures
 
 
+@compiled()
 def _uncertain(objective: Objective, seen: Any) -> Array:
-    """Entries (i, k) of large curvature."""
+    """Entries (i, k) above four times the mean curvature."""
     curvatures = _curvatures(objective, seen)
     filled = (objective.rows.share > 0.0).mean()
-    return (curvatures * filled > _CURVED * curvatures.mean()).sum()
+    return (curvatures * filled > 4.0 * curvatures.mean()).sum()
 
 
-def _by_class(objective: Objective, seen: Any, kept: int) -> Preconditioner:
+@compiled(static_argnames="kept")
+def by_class(objective: Objective, seen: Any, kept: int) -> Preconditioner:
+    """The class metric of ``kept`` rows of each class."""
     import jax
     import jax.numpy as jnp
 
@@ -113,11 +106,8 @@ def _by_class(objective: Objective, seen: Any, kept: int) -> Preconditioner:
 
 
 def _inverse(a: Array) -> Array:
-    """A⁻¹ (m, m) of a positive definite A, by sweeps over its diagonal blocks (Goodnight 1979).
-
-    Products do nearly all of it. A factorization by LAPACK of so small a matrix has its threads
-    spin for much longer than it takes.
-    """
+    """A⁻¹ (m, m) of a positive definite A, by sweeps over its diagonal blocks (Goodnight 1979)."""
+    # LAPACK's threads spin for much longer than it takes to factor so small a matrix.
     import jax
     import jax.numpy as jnp
 

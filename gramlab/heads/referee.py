@@ -27,17 +27,15 @@ import numpy as np
 
 from gramlab import validation
 from gramlab.certificate import Certificate
-from gramlab.features import Features
 from gramlab.heads import newton_decrement
 from gramlab.heads.problem import Problem
-from gramlab.mapped import release
-from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound, row_norm_bounds
+from gramlab.memory import release
+from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
 from gramlab.spectrum import Spectrum
 
 __all__ = [
     "Evaluation",
     "SoftmaxObjective",
-    "row_norms",
     "softmax",
     "softmax_deviations",
     "softmax_remainder",
@@ -45,24 +43,12 @@ __all__ = [
 
 
 class Evaluation(NamedTuple):
-    """What one pass over the features tells about weights W.
+    """What one pass over the features tells about weights W."""
 
-    Attributes
-    ----------
-    value
-        L(W; T) − log K, which is 0 at W = 0: near there it keeps digits that L itself loses.
-    gradient : (d, K)
-        ∇L(W).
-    curvature
-        Mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors, over rows by weight; 1/K at W = 0.
-    gradient_rounding
-        As ``SoftmaxObjective.gradient_rounding``.
-    """
-
-    value: float
-    gradient: np.ndarray
-    curvature: float
-    gradient_rounding: float
+    value: float  # L(W; T) − log K: near W = 0, where it is 0, it keeps digits that L itself loses
+    gradient: np.ndarray  # ∇L(W) (d, K)
+    curvature: float  # mean eigenvalue of diag(p) − ppᵀ on zero-sum vectors; 1/K at W = 0
+    gradient_rounding: float  # as ``SoftmaxObjective.gradient_rounding``
 
 
 def softmax_deviations(logits: np.ndarray) -> np.ndarray:
@@ -104,15 +90,6 @@ def softmax_remainder(logits: np.ndarray) -> np.ndarray:
     return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
 
 
-def row_norms(features: Features) -> np.ndarray:
-    """‖x_i‖ (N,), rounded up, once per Features object; 0 for zero rows alone."""
-    return features.derived(_row_norms)
-
-
-def _row_norms(features: Features) -> np.ndarray:
-    return np.concatenate([row_norm_bounds(block) for _, block in features.blocks()])
-
-
 @dataclass(frozen=True, eq=False)
 class SoftmaxObjective(Problem):
     """L(·; T) on one feature matrix, with the quantities its certificates need; see ``Problem``."""
@@ -123,11 +100,6 @@ class SoftmaxObjective(Problem):
     def spectrum(self) -> Spectrum:
         """Of √ω x: a basis and curvatures along it, which precondition and affect speed only."""
         return Spectrum.of(self.features, row_weights=self.row_weights)
-
-    @property
-    def row_norms(self) -> np.ndarray:
-        """‖x_i‖ (N,), rounded up; 0 for zero rows alone."""
-        return row_norms(self.features)
 
     @cached_property
     def max_row_norm(self) -> float:
@@ -143,8 +115,8 @@ class SoftmaxObjective(Problem):
     @cached_property
     def mean_square_norm(self) -> float:
         """Σ_i ω_i ‖x_i‖²/N, rounded up."""
-        squares = self.weighted(slice(None), np.square(self.row_norms))
-        return float(squares.mean()) * (1.0 + gamma(self.n_samples + 16))
+        squares = self.weighted(slice(None), np.square(self.row_norms)).sum()
+        return float(self._added(squares)) / self.n_samples * (1.0 + gamma(self.n_samples + 16))
 
     def value(self, weights: np.ndarray) -> float:
         """L(W; T)."""
@@ -171,16 +143,42 @@ class SoftmaxObjective(Problem):
         """‖∇L(0)‖_F."""
         return frobenius_norm(self.gradient_at_zero())
 
-    def evaluate(self, weights: np.ndarray) -> Evaluation:
-        """Value, gradient with its rounding, and mean curvature at W (d, K), in one pass."""
+    def evaluate(self, weights: np.ndarray, logits: np.ndarray | None = None) -> Evaluation:
+        """Value, gradient with its rounding, and mean curvature at W (d, K), in one pass.
+
+        ``logits`` (N, K), where they are known, save half of it.
+        """
         n, k = self.n_samples, self.n_classes
-        sums, moment = self._sums(weights)
-        losses, squares, rounding = sums.tolist()
+        of_softmax = gamma(k + self.exponential_units)
+        # Σ ω times CE − log K, ‖P_i − 1/K‖² and what rounding adds; XᵀΩ(P − T).
+        sums, moment = np.zeros(3), np.zeros((self.features.n_features, k))
+        for rows, block in self.blocks():
+            targets, norms = self.target_deviations[rows], self.row_norms[rows]
+            losses, deviations = _losses(
+                block @ weights if logits is None else logits[rows], targets
+            )
+            squares, top = np.einsum("ij,ij->i", deviations, deviations), deviations.max(axis=1)
+            top += 1.0 / k
+            deviations -= targets
+            release(targets)
+            residuals = np.sqrt(np.einsum("ij,ij->i", deviations, deviations))
+            errors = self._logit_errors(norms, weights)
+            # p(1 − p) is largest for the largest p, and 1 − p is known to γ_{K+8} only.
+            with np.errstate(over="ignore"):
+                jacobian = 2.0 * (top * (1.0 - top) + of_softmax) * np.exp(2.0 * errors)
+                moved = np.minimum(np.sqrt(2.0), np.minimum(0.5, jacobian) * errors)
+            rounding = self.sum_rounding * residuals + of_softmax * (np.sqrt(k) * top + 2.0) + moved
+            parts = losses, squares, norms * rounding
+            sums += [self.weighted(rows, part).sum() for part in parts]
+            moment += block.T @ self.weighted(rows, deviations)
+        loss, square, lost = self._added(sums).tolist()
+        lost = (1.0 + gamma(n + k + 48)) * lost / n
+        lost = lost + gamma(4) * self.weight_decay * norm_bound(weights) + self.underflow
         return Evaluation(
-            losses / n + 0.5 * self.weight_decay * float(np.vdot(weights, weights)),
-            moment / n + self.weight_decay * weights,
-            (1.0 - 1.0 / k - squares / n) / (k - 1),
-            self._rounding_of(rounding, weights),
+            loss / n + 0.5 * self.weight_decay * float(np.vdot(weights, weights)),
+            self._added(moment) / n + self.weight_decay * weights,
+            (1.0 - 1.0 / k - square / n) / (k - 1),
+            lost if np.isfinite(lost) else float("inf"),
         )
 
     def gradient_rounding(self, weights: np.ndarray, logits: np.ndarray | None = None) -> float:
@@ -197,10 +195,8 @@ class SoftmaxObjective(Problem):
           of T − 1/K what is not small beside R, γ_2:  ‖x_i‖ γ_{K+8} (√K p_max + 2);
 
         divided by N; γ_4 λ ‖W‖_F for the regularizer and the final sum; and underflow.
-
-        ``logits`` (N, K), where they are known, save half of the pass.
         """
-        return self._rounding_of(float(self._sums(weights, logits)[0][2]), weights)
+        return self.evaluate(weights, logits).gradient_rounding
 
     def hessian_product(self, probabilities: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """∇²L(W) applied to D (d, K), given P = softmax(XW) (N, K)."""
@@ -255,41 +251,6 @@ class SoftmaxObjective(Problem):
             out += block.T @ self.weighted(rows, part)
             release(part)
         return self._added(out) / self.n_samples
-
-    def _sums(
-        self, weights: np.ndarray, logits: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over rows times ω: of CE − log K, ‖P_i − 1/K‖² and what rounding adds (3,), and
-        XᵀΩ(P − T) (d, K).
-        """
-        k, of_softmax = self.n_classes, gamma(self.n_classes + self.exponential_units)
-        total, moment = np.zeros(3), np.zeros((self.features.n_features, k))
-        for rows, block in self.blocks():
-            targets, norms = self.target_deviations[rows], self.row_norms[rows]
-            losses, deviations = _losses(
-                block @ weights if logits is None else logits[rows], targets
-            )
-            squares, top = np.einsum("ij,ij->i", deviations, deviations), deviations.max(axis=1)
-            top += 1.0 / k
-            deviations -= targets
-            release(targets)
-            residuals = np.sqrt(np.einsum("ij,ij->i", deviations, deviations))
-            errors = self._logit_errors(norms, weights)
-            # p(1 − p) is largest for the largest p, and 1 − p is known to γ_{K+8} only.
-            with np.errstate(over="ignore"):
-                jacobian = 2.0 * (top * (1.0 - top) + of_softmax) * np.exp(2.0 * errors)
-                moved = np.minimum(np.sqrt(2.0), np.minimum(0.5, jacobian) * errors)
-            rounding = self.sum_rounding * residuals + of_softmax * (np.sqrt(k) * top + 2.0) + moved
-            parts = losses, squares, norms * rounding
-            total += [self.weighted(rows, part).sum() for part in parts]
-            moment += block.T @ self.weighted(rows, deviations)
-        return self._added(total), self._added(moment)
-
-    def _rounding_of(self, total: float, weights: np.ndarray) -> float:
-        """``gradient_rounding`` from the sum over rows of what they add."""
-        rows = (1.0 + gamma(self.n_samples + self.n_classes + 48)) * total / self.n_samples
-        bound = rows + gamma(4) * self.weight_decay * norm_bound(weights) + self.underflow
-        return bound if np.isfinite(bound) else float("inf")
 
     @property
     def sum_rounding(self) -> float:

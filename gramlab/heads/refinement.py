@@ -17,41 +17,21 @@ from gramlab.heads import preconditioner, solver
 from gramlab.heads.fit import SolveStats
 from gramlab.heads.preconditioner import Preconditioner
 
-__all__ = ["SAFETY", "Refinement", "SolverOptions", "relative_gap"]
+__all__ = ["Refinement", "SolverOptions"]
 
-SAFETY = 0.9  # aim below the tolerance, so that rounding cannot lift the result above it
 _FALL = 0.67  # of the gradient norm, that counts as progress
 _STALLED = 48  # float32 iterations without such a fall before the base point moves
-_DEEP = 1e-4  # share of the base point's norm below which float32 that stands still is at its floor
 _PATIENCE = 200  # the same in float64, which moves it only to see whether it is at its floor
-_SETTLED = 2e-2  # gradient norm, of the start, from which predictions change slowly
-_AGAIN = 0.1  # fall of the norm since a class metric was made, from which it is made anew
 _PRICE = 120.0  # passes that a class metric costs, times its rows of a class over N
-
-
-def relative_gap(norm: float, start_norm: float) -> float:
-    """‖g(W)‖²/‖g(0)‖², infinite where it overflows."""
-    share = norm / start_norm
-    return share * share
 
 
 @dataclass(frozen=True)
 class SolverOptions:
-    """What a caller of the solver can ask for.
+    """What a caller of the solver can ask for."""
 
-    Attributes
-    ----------
-    max_passes
-        Passes over the rows after which to give up.
-    progress
-        Called now and then with (passes so far, ‖g‖/‖g(0)‖).
-    pairs
-        Of the quasi-Newton memory.
-    """
-
-    max_passes: int = 20_000
-    progress: Callable[[float, float], None] | None = None
-    pairs: int = 10
+    max_passes: int = 20_000  # over the rows, after which to give up
+    progress: Callable[[float, float], None] | None = None  # told passes so far, ‖g‖/‖g(0)‖
+    pairs: int = 10  # of the quasi-Newton memory
 
 
 class Refinement:
@@ -72,10 +52,10 @@ class Refinement:
         self.passes, self.iterations = 0.5, 0
         self.weights = np.zeros(rows.shape)
         self.norm, around = rows.at_zero()
-        narrow = np.finfo(np.float32)
-        roomy = 1e12 * narrow.tiny < self.norm < 1e-12 * narrow.max
+        range32 = np.finfo(np.float32)
+        roomy = 1e12 * range32.tiny < self.norm < 1e-12 * range32.max
         if rows.dtype == np.float32 and not roomy:
-            rows.widen()
+            rows.use_float64()
             self.norm, around = rows.at_zero()
         self.start_norm = self.norm
         self.exact = rows.dtype == np.float64  # whether the norm is
@@ -84,6 +64,15 @@ class Refinement:
         self._begin(around)
         if start is not None and start.any() and self.norm > 0.0:
             self._begin_at(start)
+
+    def relative_gap(self, norm: float) -> float:
+        """‖g(W)‖²/‖g(0)‖² for a gradient norm, infinite where it overflows."""
+        share = norm / self.start_norm
+        return share * share
+
+    def norm_for(self, tolerance: float) -> float:
+        """The gradient norm of a relative gap, less what rounding could lift it by."""
+        return 0.9 * math.sqrt(tolerance) * self.start_norm
 
     def to(self, target: float) -> str:
         """Move the base point until its gradient norm is at most ``target``; the outcome."""
@@ -94,10 +83,10 @@ class Refinement:
             if self.moved is not None:
                 self.objective, self.moved = self.moved(), None
                 self.state = solver.rebase(self.objective, self.state)
-            narrow, before = self.rows.dtype == np.float32, self.norm
-            fall = self.objective.float32_fall if narrow else 0.0
+            float32, before = self.rows.dtype == np.float32, self.norm
+            fall = self.objective.loss.float32_fall if float32 else 0.0
             self._correct(max(target, fall * before), target)
-            moved = self.weights + self.rows.outside(self.state.step)
+            moved = self.weights + self.rows.from_coordinates(self.state.step)
             moved -= moved.mean(axis=0)
             norm, there = self.rows.at(moved)
             self.passes += 1.0
@@ -106,7 +95,7 @@ class Refinement:
                 self.weights, self.norm, self.exact, self.moved = moved, norm, True, there
             self._report(self.norm)
             if not better or norm > max(target, _FALL * before):
-                failures += not narrow
+                failures += not float32
                 if failures == 2:
                     return "float64 floor"
                 self._begin_anew()
@@ -136,8 +125,8 @@ class Refinement:
         A student whose targets doubt what its start is sure of begins far better from less of it.
         The optimum of a loss that is not convex belongs to the start as it is.
         """
-        if self.objective.convex:
-            step = self.rows.put(self.rows.inside(start - start.mean(axis=0)))
+        if self.objective.loss.convex:
+            step = self.rows.put(self.rows.to_coordinates(start - start.mean(axis=0)))
             placed = solver.move(self.objective, self.state, step)
             if float(placed.norm) < self.norm:
                 self.state, self.made = placed, (float(placed.norm), 0)
@@ -148,14 +137,14 @@ class Refinement:
         self.passes += 1.0
 
     def _is_better(self, moved: np.ndarray, norm: float) -> bool:
-        if self.objective.convex:
+        if self.objective.loss.convex:
             return norm < self.norm
         value = self.rows.referee.value  # which never rises
         return value(moved.T) <= value(self.weights.T)
 
     def _begin_anew(self) -> None:
         """In float64 and with an empty memory."""
-        self.rows.widen()
+        self.rows.use_float64()
         self.metric = None
         self.norm, around = self.rows.at(self.weights)
         self.exact = True
@@ -164,13 +153,13 @@ class Refinement:
     def _correct(self, goal: float, target: float) -> None:
         """Iterate from the base point to a gradient norm of ``goal``, or until that stalls."""
         best, since = math.inf, 0
-        narrow = self.rows.dtype == np.float32
-        patience = _STALLED if narrow else _PATIENCE if self.objective.convex else math.inf
+        float32 = self.rows.dtype == np.float32
+        patience = _STALLED if float32 else _PATIENCE if self.objective.loss.convex else math.inf
         while True:
             norm = float(self.state.norm)
             self._report(norm)
-            if narrow and norm < _DEEP * self.norm:
-                patience = 1
+            if float32 and norm < 1e-4 * self.norm:
+                patience = 1  # float32 that stands still there is at its floor
             left = min(self.rows.chunk, int(self.options.max_passes - self.passes - 1.0))
             if norm <= goal or since >= patience or left < 1 or bool(self.state.halted):
                 return
@@ -191,15 +180,12 @@ class Refinement:
 
     def _improve_metric(self, norm: float, target: float) -> None:
         """Make the class metric once predictions have settled, if it pays; anew where they move."""
-        suited = self.rows.class_metric and not self.rows.one_call and self.objective.convex
-        if not suited or norm > _SETTLED * self.start_norm:
-            return
-        n = len(self.objective.rows.z)
-        made_at, when = self.made
-        if self.metric is not None and norm > _AGAIN * made_at:
-            return
+        suited = self.rows.class_metric and not self.rows.one_call and self.objective.loss.convex
+        n, (made_at, when) = len(self.objective.rows.z), self.made
+        unsettled = norm > 2e-2 * self.start_norm
+        recent = self.metric is not None and norm > 0.1 * made_at
         done = self.iterations - when
-        if done == 0 or not target < norm < made_at:
+        if not suited or unsettled or recent or done == 0 or not target < norm < made_at:
             return
         kept = preconditioner.kept_rows(self.objective, self.state.seen)
         price = _PRICE * kept / n

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,11 +24,12 @@ import numpy as np
 
 from gramlab import device, errors, validation
 from gramlab.features import Features
-from gramlab.heads.fit import MeasuredFit, SolveStats, as_features
+from gramlab.heads.fit import MeasuredFit, SolveStats, check_rows
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent
+from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.streams import MAX_SEED, stream
-from gramlab.targets import OneHotRows, Targets, target_deviations
+from gramlab.streams import MAX_SEED, stream, uniforms
+from gramlab.targets import OneHotRows, Targets
 
 __all__ = ["PublishedSgdHead", "SgdFit", "batches", "linear_layer_weights"]
 
@@ -71,6 +72,7 @@ class SgdFit(MeasuredFit):
         return None if self.best is None else self.best.epoch
 
 
+@dataclass(eq=False)
 class PublishedSgdHead:
     """Softmax head trained as published: SGD with momentum, no intercept.
 
@@ -97,45 +99,33 @@ class PublishedSgdHead:
         If a parameter is out of range.
     """
 
-    def __init__(
-        self,
-        weight_decay: float,
-        *,
-        learning_rate: float = 0.05,
-        momentum: float = 0.9,
-        batch_size: int = 128,
-        epochs: int = 200,
-        decay: float = 0.98,
-        loss: str = "ce",
-        q: float = 0.7,
-        seed: int = 0,
-        precision: str = "float32",
-        progress: Callable[[int, float | None], None] | None = None,
-    ) -> None:
-        self.weight_decay = validation.check_weight_decay(weight_decay)
-        self.learning_rate = validation.check_positive("learning_rate", learning_rate)
-        self.momentum = validation.check_rate("momentum", momentum)
-        self.batch_size = validation.check_integer("batch_size", batch_size, 1)
-        self.epochs = validation.check_integer("epochs", epochs, 1)
-        self.decay = validation.check_positive("decay", decay)
-        for name, value, *known in (
-            ("loss", loss, "ce", "gce"),
-            ("precision", precision, "float32", "float64"),
-        ):
-            if value not in known:
-                raise errors.InvalidSetting(f"{name} must be one of {tuple(known)}, got {value!r}")
-        self.loss, self.precision = loss, precision
-        self.q = check_exponent(q)
-        self.seed = validation.check_integer("seed", seed, 0, MAX_SEED)
-        self.progress = progress
+    weight_decay: float
+    _: KW_ONLY
+    learning_rate: float = 0.05
+    momentum: float = field(default=0.9, repr=False)
+    batch_size: int = field(default=128, repr=False)
+    epochs: int = 200
+    decay: float = field(default=0.98, repr=False)
+    loss: str = "ce"
+    q: float = field(default=0.7, repr=False)
+    seed: int = 0
+    precision: str = field(default="float32", repr=False)
+    progress: Callable[[int, float | None], None] | None = field(default=None, repr=False)
 
-    def __repr__(self) -> str:
-        """Constructor call."""
-        return (
-            f"PublishedSgdHead(weight_decay={self.weight_decay!r}, "
-            f"learning_rate={self.learning_rate!r}, epochs={self.epochs!r}, loss={self.loss!r}, "
-            f"seed={self.seed!r})"
-        )
+    def __post_init__(self) -> None:
+        self.weight_decay = validation.check_weight_decay(self.weight_decay)
+        self.learning_rate = validation.check_positive("learning_rate", self.learning_rate)
+        self.momentum = validation.check_rate("momentum", self.momentum)
+        self.batch_size = validation.check_integer("batch_size", self.batch_size, 1)
+        self.epochs = validation.check_integer("epochs", self.epochs, 1)
+        self.decay = validation.check_positive("decay", self.decay)
+        for name, known in ("loss", ("ce", "gce")), ("precision", ("float32", "float64")):
+            if getattr(self, name) not in known:
+                raise errors.InvalidSetting(
+                    f"{name} must be one of {known}, got {getattr(self, name)!r}"
+                )
+        self.q = check_exponent(self.q)
+        self.seed = validation.check_integer("seed", self.seed, 0, MAX_SEED)
 
     def fit(
         self,
@@ -167,67 +157,60 @@ class PublishedSgdHead:
         Diverged
             If the weights leave the range of finite numbers.
         """
-        features = as_features(features, targets)
-        if features.is_mapped:
-            raise errors.InvalidSetting(
-                "features must be in memory for stochastic gradient descent, got features mapped "
-                "from a file: open them with gramlab.load_features"
-            )
-        deviations = target_deviations(targets, features.n_samples)
-        k = deviations.shape[1]
-        begun = validation.check_start(start, (features.n_features, k))
-        watched = _checked_monitor(monitor, features.n_features, k)
-        if self.loss == "ce":
-            problem = SoftmaxObjective(features, deviations, self.weight_decay)
-        else:
-            problem = GeneralizedCrossEntropy(features, deviations, self.weight_decay, q=self.q)
+        given = features, targets, self.weight_decay
+        problem = (
+            SoftmaxObjective.of(*given)
+            if self.loss == "ce"
+            else GeneralizedCrossEntropy.of(*given, q=self.q)
+        )
+        problem.check_in_memory("stochastic gradient descent")
+        shape = problem.features.n_features, problem.n_classes
+        begun = validation.check_start(start, shape)
+        watched = _checked_monitor(monitor, *shape)
 
         def fit_of(weights: np.ndarray, epoch: int, **more: Any) -> SgdFit:
-            return SgdFit.at(problem, weights, _stats(epoch), problem=problem, epoch=epoch, **more)
+            stats = SolveStats(
+                method="SGD with momentum, as published",
+                result="epochs done",
+                message="stopped after a fixed number of epochs, no tolerance was asked for",
+                passes=float(epoch),
+                iterations=epoch,
+            )
+            return SgdFit.at(problem, weights, stats, problem=problem, epoch=epoch, **more)
 
         accuracies: list[float] = []
-        weights, best_weights = np.zeros((0, 0)), np.zeros((0, 0))
-        for epoch, found in enumerate(self._path(features, deviations, begun), start=1):
-            weights = found
+        weights = best = np.zeros(shape)
+        for epoch, weights in enumerate(self._path(problem, begun), start=1):
             accuracy = None
             if watched is not None:
                 accuracy = float(np.mean((watched[0] @ weights).argmax(axis=1) == watched[1]))
-                if not accuracies or accuracy > max(accuracies):
-                    best_weights = weights
+                if accuracy > max(accuracies, default=-1.0):
+                    best = weights
                 accuracies.append(accuracy)
             if self.progress is not None:
                 self.progress(epoch, accuracy)
         if watched is None:
             return fit_of(weights, self.epochs)
-        curve = tuple(accuracies)
-        best = fit_of(
-            best_weights,
-            1 + int(np.argmax(curve)),
-            accuracy_by_epoch=curve,
-            selects_on_test=True,
-        )
-        return fit_of(weights, self.epochs, accuracy_by_epoch=curve, best=best)
+        curve, first = tuple(accuracies), 1 + int(np.argmax(accuracies))
+        chosen = fit_of(best, first, accuracy_by_epoch=curve, selects_on_test=True)
+        return fit_of(weights, self.epochs, accuracy_by_epoch=curve, best=chosen)
 
-    def _path(
-        self, features: Features, deviations: np.ndarray, begun: np.ndarray | None
-    ) -> Iterator[np.ndarray]:
+    def _path(self, problem: Problem, begun: np.ndarray | None) -> Iterator[np.ndarray]:
         """Weights (d, K) after each epoch."""
-        n, k = deviations.shape
+        features, n, k = problem.features, problem.n_samples, problem.n_classes
+        targets = problem.target_deviations[:] + 1.0 / k
         dtype = np.dtype(self.precision)
         with device.float64():
             x = device.resident(features.as_float64(), f"the features as {dtype}", dtype)
-            soft = device.resident(deviations + 1.0 / k, f"the targets as {dtype}", dtype)
+            soft = device.resident(targets, f"the targets as {dtype}", dtype)
             zero = np.zeros((features.n_features, k))
             weights = jnp.asarray(zero if begun is None else begun, dtype)
             state = (weights, jnp.zeros_like(weights))
-            constants = [jnp.asarray(c, dtype) for c in (self.weight_decay, self.momentum, self.q)]
-            descend = partial(_epoch, x, soft, *constants, generalized=self.loss == "gce")
-        rate = self.learning_rate
-        size = min(self.batch_size, n)
+            settings = [jnp.asarray(c, dtype) for c in (self.weight_decay, self.momentum, self.q)]
+            descend = partial(_epoch, x, soft, settings, generalized=self.loss == "gce")
+        rate, size = self.learning_rate, min(self.batch_size, n)
         full = n - n % size
-        words = stream(self.seed, _BATCH_STREAM)
-        for epoch in range(1, self.epochs + 1):
-            rows = _shuffled(words, n)
+        for epoch, rows in enumerate(_orders(n, self.seed, self.epochs), start=1):
             with device.float64():
                 # All batches of one size in one scan; what is left over is one more batch.
                 for part in (rows[:full].reshape(-1, size), rows[full:].reshape(1, -1)):
@@ -253,8 +236,7 @@ def batches(n_samples: int, batch_size: int, epochs: int, *, seed: int) -> list[
     n = validation.check_integer("n_samples", n_samples, 1)
     size = validation.check_integer("batch_size", batch_size, 1)
     key = validation.check_integer("seed", seed, 0, MAX_SEED)
-    words = stream(key, _BATCH_STREAM)
-    orders = [_shuffled(words, n) for _ in range(validation.check_integer("epochs", epochs, 1))]
+    orders = _orders(n, key, validation.check_integer("epochs", epochs, 1))
     return [[rows[i : i + size] for i in range(0, n, size)] for rows in orders]
 
 
@@ -266,13 +248,15 @@ def linear_layer_weights(n_features: int, n_classes: int, *, seed: int) -> np.nd
     d = validation.check_integer("n_features", n_features, 1)
     k = validation.check_integer("n_classes", n_classes, 2)
     key = validation.check_integer("seed", seed, 0, MAX_SEED)
-    words = stream(key, _START_STREAM).random_raw(d * k)
-    uniform = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    uniform = uniforms(stream(key, _START_STREAM).random_raw(d * k))
     return ((2.0 * uniform - 1.0) / math.sqrt(d)).reshape(d, k)
 
 
-def _shuffled(words: np.random.Philox, n: int) -> np.ndarray:
-    return np.argsort(words.random_raw(n), kind="stable")
+def _orders(n: int, seed: int, epochs: int) -> Iterator[np.ndarray]:
+    """The order of the rows in each epoch."""
+    words = stream(seed, _BATCH_STREAM)
+    for _ in range(epochs):
+        yield np.argsort(words.random_raw(n), kind="stable")
 
 
 def _checked_monitor(
@@ -287,32 +271,15 @@ def _checked_monitor(
             "monitor must be a pair (x, labels) of rows and their labels, got "
             f"{type(monitor).__name__}: pass (features.test_x, features.test_labels)"
         ) from problem
-    x = np.asarray(validation.check_features(x, name="monitor's x"), dtype=np.float64)
-    if x.shape[1] != n_features:
-        raise errors.InvalidFeatures(
-            f"monitor's x must have {n_features} columns like the training features, got "
-            f"{x.shape[1]}: apply the same extraction and preparation steps"
-        )
+    x = check_rows(x, n_features, "monitor's x")
     return x, validation.check_labels(labels, len(x), n_classes, name="monitor's labels")
-
-
-def _stats(epoch: int) -> SolveStats:
-    return SolveStats(
-        method="SGD with momentum, as published",
-        result="epochs done",
-        message="stopped after a fixed number of epochs, no tolerance was asked for",
-        passes=float(epoch),
-        iterations=epoch,
-    )
 
 
 @partial(jax.jit, static_argnames="generalized")
 def _epoch(
     x: jax.Array,
     targets: jax.Array,
-    weight_decay: jax.Array,
-    momentum: jax.Array,
-    q: jax.Array,
+    settings: list[jax.Array],
     rows: jax.Array,
     rate: jax.Array,
     state: tuple[jax.Array, jax.Array],
@@ -320,6 +287,7 @@ def _epoch(
     generalized: bool,
 ) -> tuple[jax.Array, jax.Array]:
     """Steps through batches ``rows`` (batches, size); state is weights (d, K) and the buffer."""
+    weight_decay, momentum, q = settings
 
     def step(state, batch):
         weights, buffer = state

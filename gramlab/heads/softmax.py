@@ -6,6 +6,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,13 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.heads.carriers import FileRows, HostRows, is_small
-from gramlab.heads.fit import Fit, as_features
+from gramlab.heads.fit import Fit
 from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.heads.refinement import SAFETY, Refinement, SolverOptions, relative_gap
+from gramlab.heads.refinement import Refinement, SolverOptions
 from gramlab.rounding import frobenius_norm
-from gramlab.row_weights import relative_weights
 from gramlab.sharded import ShardedFeatures
-from gramlab.targets import OneHotRows, Targets, target_rows
+from gramlab.targets import OneHotRows, Targets
 
 __all__ = ["SoftmaxHead"]
 
@@ -28,6 +28,7 @@ _METHOD = "L-BFGS corrections"
 _READ = f"{_METHOD}, rows read in blocks"
 
 
+@dataclass(eq=False)
 class SoftmaxHead:
     """Exact softmax head: argmin_W L(W; T), no intercept (see ``gramlab.heads.referee``).
 
@@ -60,33 +61,25 @@ class SoftmaxHead:
         If a parameter is out of range.
     """
 
-    def __init__(
-        self,
-        weight_decay: float,
-        *,
-        sample_weight: object = None,
-        tolerance: float = 1e-8,
-        certified_share: float | None = None,
-        max_passes: int = 20_000,
-        progress: Callable[[float, float], None] | None = None,
-        signed_targets: bool = False,
-    ) -> None:
-        self.weight_decay = validation.check_weight_decay(weight_decay)
-        self.sample_weight = sample_weight
-        self.tolerance = validation.check_positive("tolerance", tolerance)
-        if certified_share is not None and not 0.0 < certified_share <= 1.0:
-            raise errors.InvalidSetting(
-                f"certified_share must be in (0, 1], got {certified_share!r}: 0.99 asks for 99 % "
-                "of the training predictions"
-            )
-        self.certified_share = certified_share
-        self.max_passes = validation.check_integer("max_passes", max_passes, 1)
-        self.progress = progress
-        self.signed_targets = bool(signed_targets)
+    weight_decay: float
+    _: KW_ONLY
+    sample_weight: object = field(default=None, repr=False)
+    tolerance: float = 1e-8
+    certified_share: float | None = field(default=None, repr=False)
+    max_passes: int = field(default=20_000, repr=False)
+    progress: Callable[[float, float], None] | None = field(default=None, repr=False)
+    signed_targets: bool = field(default=False, repr=False)
 
-    def __repr__(self) -> str:
-        """Constructor call."""
-        return f"SoftmaxHead(weight_decay={self.weight_decay!r}, tolerance={self.tolerance!r})"
+    def __post_init__(self) -> None:
+        self.weight_decay = validation.check_weight_decay(self.weight_decay)
+        self.tolerance = validation.check_positive("tolerance", self.tolerance)
+        share = self.certified_share
+        if share is not None and not 0.0 < share <= 1.0:
+            raise errors.InvalidSetting(
+                f"certified_share must be in (0, 1], got {share!r}: 0.99 asks for 99 % of the "
+                "training predictions"
+            )
+        self.max_passes = validation.check_integer("max_passes", self.max_passes, 1)
 
     def fit(
         self,
@@ -118,7 +111,15 @@ class SoftmaxHead:
         NotConvergedWarning
             If the tolerance was not reached.
         """
-        referee = self._referee(features, targets, start)
+        given, signed = (targets, self.weight_decay, self.sample_weight), self.signed_targets
+        if isinstance(features, ShardedFeatures):
+            from gramlab.heads.sharded import ShardedObjective
+
+            begin = 0 if start is None else zlib.crc32(np.array(start, dtype=np.float64).tobytes())
+            settings = (self.tolerance, self.max_passes, begin)
+            referee = ShardedObjective.of(features, *given, signed=signed, settings=settings)
+        else:
+            referee = SoftmaxObjective.of(features, *given, signed=signed)
         start = validation.check_start(start, (referee.features.n_features, referee.n_classes))
         fit = self.minimize(referee, start)
         if isinstance(referee.features, ShardedFeatures):
@@ -128,36 +129,6 @@ class SoftmaxHead:
             warnings.warn(fit.stats.message, errors.NotConvergedWarning, stacklevel=2)
         return fit
 
-    def _referee(
-        self,
-        features: Features | ShardedFeatures | np.ndarray,
-        targets: Targets | OneHotRows | np.ndarray,
-        start: np.ndarray | None,
-    ) -> SoftmaxObjective:
-        if not isinstance(features, ShardedFeatures):
-            features = as_features(features, targets)
-            n = features.n_samples
-            rows = target_rows(targets, n, signed=self.signed_targets)
-            weights = relative_weights(self.sample_weight, n)
-            return SoftmaxObjective(features, rows, self.weight_decay, weights)
-        from gramlab.heads.sharded import sharded_objective
-
-        if self.certified_share is not None:
-            raise errors.InvalidSetting(
-                f"certified_share must be None for sharded features, got {self.certified_share}: "
-                "no process has all rows; ask for a smaller tolerance instead"
-            )
-        begin = 0 if start is None else zlib.crc32(np.array(start, dtype=np.float64).tobytes())
-        settings = (self.tolerance, self.max_passes, begin)
-        return sharded_objective(
-            features,
-            targets,
-            self.weight_decay,
-            settings,
-            self.sample_weight,
-            signed=self.signed_targets,
-        )
-
     def minimize(self, referee: SoftmaxObjective, start: np.ndarray | None = None) -> Fit:
         """Minimize an objective that is made already; whoever calls looks at ``Fit.stats``.
 
@@ -166,17 +137,19 @@ class SoftmaxHead:
         InvalidSetting, NotEnoughMemory
             If a share of certified predictions is asked for that cannot be had, or nothing fits.
         """
-        share = self.certified_share
-        if share is not None and referee.features.is_mapped:
+        features, share = referee.features, self.certified_share
+        sharded = isinstance(features, ShardedFeatures)
+        if share is not None and (sharded or features.is_mapped):
+            where = "sharded features" if sharded else "features mapped from a file"
             raise errors.InvalidSetting(
-                f"certified_share must be None for features mapped from a file, got {share}: it "
-                "needs all logits in memory; ask for a smaller tolerance instead"
+                f"certified_share must be None for {where}, got {share}: it needs all logits in "
+                "memory; ask for a smaller tolerance instead"
             )
         kind, method = _carrier(referee)
         try:
             return self._solved_by(kind, method, referee, start)
         except errors.NotEnoughMemory as shortage:
-            if kind is FileRows or isinstance(referee.features, ShardedFeatures):
+            if sharded or kind is FileRows:
                 raise
             return self._solved_by(FileRows, f"{_READ} ({shortage})", referee, start)
 
@@ -188,12 +161,11 @@ class SoftmaxHead:
             rows = kind(referee, CrossEntropy.at)
             run = Refinement(rows, options, None if start is None else start.T)
             if run.start_norm > 0.0:
-                outcome = run.to(SAFETY * math.sqrt(self.tolerance) * run.start_norm)
+                outcome = run.to(run.norm_for(self.tolerance))
                 polish = self._polish(referee, run) if outcome == "converged" else ""
-                gap = relative_gap(run.norm, run.start_norm)
+                gap = run.relative_gap(run.norm)
                 if rows.cancelled and outcome == "converged":  # within rounding of the referee's
-                    norm = frobenius_norm(referee.gradient(run.weights.T))
-                    gap = relative_gap(norm, run.start_norm)
+                    gap = run.relative_gap(frobenius_norm(referee.gradient(run.weights.T)))
                     outcome = "converged" if gap <= self.tolerance else "float64 floor"
             else:
                 # Uniform targets have the optimum W = 0; those that are almost so, an unknown one.
@@ -211,7 +183,7 @@ class SoftmaxHead:
             weights = run.weights.T
             logits = referee.logits(weights)
             rounding = referee.gradient_rounding(weights, logits)
-            target = tighter_target(referee, logits, run.norm, rounding, self.certified_share)
+            target = _tighter_target(referee, logits, run.norm, rounding, self.certified_share)
             if target is None:
                 return "share reached"
             if run.norm <= rounding:
@@ -225,7 +197,7 @@ def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
     """Where to solve, and the method in words."""
     features, k = referee.features, referee.n_classes
     if isinstance(features, ShardedFeatures):
-        from gramlab.heads.shards import ShardedRows
+        from gramlab.heads.resident import ShardedRows
 
         return ShardedRows, f"{_METHOD} on shards"
     if features.is_mapped:
@@ -240,14 +212,11 @@ def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
     return ResidentRows, _METHOD
 
 
-def tighter_target(
+def _tighter_target(
     referee: SoftmaxObjective, logits: np.ndarray, norm: float, rounding: float, share: float
 ) -> float | None:
-    """The gradient norm that certifies ``share`` of the rows, or None when it is reached.
-
-    It is met through the global bound (‖g‖ + rounding)/λ: the sharper local one costs as many
-    passes to compute as going on until the global one suffices.
-    """
+    """The gradient norm that certifies ``share`` of the rows, or None when it is reached."""
+    # By the global bound (‖g‖ + rounding)/λ: the local one costs as many passes as going on to it.
     top = np.partition(logits, -2, axis=1)[:, -2:]
     # A zero row has zero logits at every W: its tie is real and never certified.
     norms = np.where(referee.row_norms > 0.0, referee.row_norms, np.inf)

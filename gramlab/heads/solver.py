@@ -32,13 +32,9 @@ class State(NamedTuple):
     halted: Array  # whether the last line search did not end by itself
 
 
+@compiled(static_argnames="pairs")
 def begin(objective: Objective | StreamedObjective, pairs: int) -> State:
     """At the base point, with an empty memory."""
-    make = compiled(_begin, objective.gradient, static_argnames="pairs")
-    return make(objective, pairs=pairs)
-
-
-def _begin(objective: Any, pairs: int) -> State:
     gradient = objective.gradient
     xp = namespace(gradient)
     memory = xp.zeros((pairs, *gradient.shape), gradient.dtype)
@@ -96,12 +92,9 @@ def line_search(ray: Any, ratio: float, xp: Any, looks: int = 25) -> tuple[Array
     return tau, look, count >= looks
 
 
-def move(objective: Objective | StreamedObjective, state: State, direction: Array) -> State:
+@compiled()
+def move(objective: Any, state: State, direction: Array) -> State:
     """Along the ray to where the line search ends; the memory as it was."""
-    return compiled(_move, direction)(objective, state, direction)
-
-
-def _move(objective: Any, state: State, direction: Array) -> State:
     xp = namespace(direction)
     ray = objective.along(state.seen, state.step, state.gradient, direction)
     tau, look, halted = line_search(ray, objective.slope_ratio, xp)
@@ -120,7 +113,7 @@ def _iterate(objective: Any, metric: Preconditioner | None, state: State) -> Sta
     xp = namespace(state.step)
     if metric is None:
         metric = scalar(objective, state.seen)
-    new = _move(objective, state, -_two_loop(metric, state, xp))
+    new = move(objective, state, -_two_loop(metric, state, xp))
     step, difference = new.step - state.step, new.gradient - state.gradient
     inner = xp.vdot(step, difference)
     # A convex loss has ⟨step, difference⟩ ≥ λ‖step‖², which rounding can void near the floor.
@@ -157,17 +150,7 @@ def _two_loop(metric: Preconditioner, state: State, xp: Any) -> Array:
     return repeat(pairs, oldest_first, metric.inverted(q), xp)
 
 
-def _advance(
-    objective: Any, metric: Preconditioner | None, state: State, target: Array, limit: Array
-) -> State:
-    end, xp = state.iterations + limit, namespace(state.step)
-
-    def unfinished(state: State):
-        return (state.norm > target) & (state.iterations < end) & ~state.halted
-
-    return while_loop(unfinished, partial(_iterate, objective, metric), state, xp)
-
-
+@compiled(donate_argnums=2)
 def advance(
     objective: Objective | StreamedObjective,
     metric: Preconditioner | None,
@@ -176,5 +159,9 @@ def advance(
     limit: int,
 ) -> State:
     """Iterate to a gradient norm of ``target``, ``limit`` times at most; ``state`` is used up."""
-    run = compiled(_advance, state.step, donate_argnums=2)
-    return run(objective, metric, state, state.step.dtype.type(target), limit)
+    end, xp = state.iterations + limit, namespace(state.step)
+
+    def unfinished(state: State):
+        return (state.norm > target) & (state.iterations < end) & ~state.halted
+
+    return while_loop(unfinished, partial(_iterate, objective, metric), state, xp)

@@ -6,21 +6,17 @@ content security policy forbids the rest. Equal results give equal pages.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gramlab.check import CheckResult, CheckSettings
+from gramlab.check import CheckResult
 from gramlab.figures import check_figures, crossing_round
-from gramlab.figures.style import at_most
-from gramlab.report.page import SPACE, number, percent, picture, render
+from gramlab.report.page import SPACE, command, percent, pictures, render
 
 if TYPE_CHECKING:
     from gramlab.figures import Figure
 
 __all__ = ["check_report", "headline"]
-
-_NAMED_CLASSES = 25
 
 
 def check_report(
@@ -45,26 +41,18 @@ def check_report(
         The page; all text from the data is escaped.
     """
     found = result.as_dict()
-    drawn = check_figures(result) if figures is None else figures
-    texts = _figure_texts(result, found)
-    made = pngs or {}
-    pictures = [
-        picture(figure, made.get(stem), stem, *texts[stem]) for stem, figure in drawn.items()
-    ]
+    source = str(found["provenance"]["features"]["source"])
+    always = ("noise", "rate", "weight_decay", "rounds", "seed")
     return render(
         "check.html.j2",
         found=found,
         headline=headline(found),
-        source=str(found["provenance"]["features"]["source"]),
-        names=result.features.class_names[:_NAMED_CLASSES],
-        counts=(int(result.features.class_counts.min()), int(result.features.class_counts.max())),
-        command=_command(result),
-        figures=pictures,
-        angles=found["spectrum"]["class_angles_degrees"],
+        source=source,
+        features=result.features,
+        command=command("check", source, result.settings, always),
+        figures=pictures(check_figures(result) if figures is None else figures, pngs),
+        crossing=crossing_round(result.dynamics("exact")),
         unconverged=_unconverged(found),
-        recursion_failures=[
-            row["round"] for row in found["rounds"] if not row["error_recursion"]["holds"]
-        ],
     )
 
 
@@ -139,76 +127,6 @@ def _trend(first: Mapping[str, Any], last: Mapping[str, Any], n: int) -> str:
     )
 
 
-def _figure_texts(result: CheckResult, found: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Heading, alternative text (the finding) and caption (how to read it) of each figure."""
-    rounds, spectrum, k = found["rounds"], found["spectrum"], found["data"]["n_classes"]
-    last, gap = rounds[-1], spectrum["gap"]
-    correlations = spectrum["correlations"]
-    student = found["partial_label_student"]["exact"]
-    worst = max(row["distance"]["max_abs"] for row in rounds)
-    return {
-        "eigenvalue_gap": (
-            "Eigenvalues of the Gram matrix and the filter",
-            f"Eigenvalues of G on a log axis against their rank. The gap after eigenvalue "
-            f"{gap['after']} is {number(gap['value'])}, certified to "
-            f"{at_most(gap['error_at_most'])}.",
-            "Top: the first K eigenvalues in orange, the rest in blue; those below the certified "
-            "error cannot be told from zero. Bottom: one round multiplies each direction by "
-            "h(s) = s/(s + μ), so directions with eigenvalues far below μ = KNλ are averaged "
-            "away, and more rounds move the edge to the left.",
-        ),
-        "gram_heatmap": (
-            "Gram matrix, ordered by class",
-            f"Heat map of cosines between training rows ordered by class. Over all pairs, the "
-            f"mean cosine is {number(correlations['within']['mean'])} inside a class and "
-            f"{number(correlations['between']['mean'])} "
-            + ("between superclasses." if correlations["superclass"] else "between classes."),
-            "Each pixel is the cosine of two rows, taken evenly from the classes. Bright or red "
-            "blocks on the diagonal are classes that hold together; off-diagonal blocks show "
-            "which classes are close. The colours span the middle 99 % of the cosines.",
-        ),
-        "label_averaging": (
-            "Label averaging by round",
-            _averaging_alt(result),
-            "Top: predictions averaged inside each class and then over classes, for rows with a "
-            "clean and rows with a wrong given label. Bottom: how much the theory's prediction "
-            "of a row takes from its own given label, from the other rows of its true class, and "
-            "from all others; negative weights subtract.",
-        ),
-        "error_by_round": (
-            "Theory against exact heads",
-            f"By round, the largest difference of a theory and an exact prediction is at most "
-            f"{worst:.3g}; at round {last['round']} they name another class on "
-            f"{percent(1 - last['argmax_agreement'])} of the rows.",
-            "Top: distance of the two prediction matrices. Middle: share of rows on which the "
-            "theory names another class than the exact head, and the part of it that is "
-            "certified. Bottom: the identity that links the errors of successive rounds, "
-            "evaluated on this run; it must stay under its rounding bound.",
-        ),
-        "accuracy_by_round": (
-            "Accuracy by round",
-            f"Exact label recovery is {percent(rounds[0]['exact']['label_recovery'])} at round "
-            f"1 and {percent(last['exact']['label_recovery'])} at round {last['round']}; the "
-            f"partial-label student reaches {percent(student['label_recovery'])} (K = {k}).",
-            "Lines are the theory, dots the exact heads. A bar through a dot is the range that "
-            "is left to what is certified. PLL is one student trained on the "
-            "teacher's two largest labels, 1/2 each.",
-        ),
-    }
-
-
-def _averaging_alt(result: CheckResult) -> str:
-    exact = result.dynamics("exact")
-    if exact[0].flipped_true is None:
-        return "Class-averaged predictions by round; there are no mislabelled rows."
-    crossing = crossing_round(exact)
-    if crossing is None:
-        verdict = f"stays below their given label through round {len(exact)}"
-    else:
-        verdict = f"leads their given label from round {crossing}"
-    return "Class-averaged predictions by round: the mislabelled rows' true label " + verdict + "."
-
-
 def _unconverged(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Heads that did not reach what was asked, with the solver's reason and remedy."""
     heads = [(f"round {row['round']}", row["exact"]["solver"]) for row in found["rounds"]]
@@ -218,30 +136,3 @@ def _unconverged(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, solver in heads
         if solver["result"] != "converged"
     ]
-
-
-def _command(result: CheckResult) -> str:
-    """The command line that makes this result again; defaults of rare settings are left out."""
-    settings, default = result.settings, CheckSettings()
-    words = ["gramlab", "check", str(result.features.provenance["source"])]
-    words += ["--noise", settings.noise, "--rate", f"{settings.rate!r}"]
-    words += ["--weight-decay", f"{settings.weight_decay!r}", "--rounds", str(settings.rounds)]
-    words += ["--seed", str(settings.seed)]
-    words += [
-        flag
-        for flag, wanted in (
-            ("--center", settings.center),
-            ("--unit-norm", settings.unit_norm),
-            ("--exact-counts", settings.exact_counts),
-        )
-        if wanted
-    ]
-    if settings.certify != default.certify:
-        words += ["--certify", settings.certify]
-    for flag, value, usual in (
-        ("--tolerance", settings.tolerance, default.tolerance),
-        ("--certified-share", settings.certified_share, default.certified_share),
-    ):
-        if value != usual:
-            words += [flag, f"{value!r}"]
-    return shlex.join(words)

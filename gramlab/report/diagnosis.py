@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gramlab.diagnosis import Diagnosis, DiagnosisSettings
+from gramlab.diagnosis import Diagnosis
 from gramlab.figures import diagnosis_figures
-from gramlab.report.page import percent, picture, render
+from gramlab.report.page import command, percent, pictures, render
 
 if TYPE_CHECKING:
     from gramlab.figures import Figure
 
 __all__ = ["diagnosis_headline", "diagnosis_report"]
-
-_ROWS = 300  # suspects in the table; suspects.csv has all
-_PAIRS = 10
-_SETTINGS = 12
 
 
 def diagnosis_report(
@@ -50,11 +43,11 @@ def diagnosis_report(
     str
         The page; all text from the data is escaped.
     """
-    found = diagnosis.as_dict()
-    drawn = diagnosis_figures(diagnosis) if figures is None else figures
-    made, texts = pngs or {}, _figure_texts(found)
-    script = resources.files("gramlab.report").joinpath("sort.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
+    found, settings, estimate = diagnosis.as_dict(), diagnosis.settings, diagnosis.estimate
+    names = diagnosis.features.class_names
+    always = ("noise", "rate") if settings.rate else ()
+    source = str(found["provenance"]["features"]["source"])
+    script = resources.files("gramlab.report").joinpath("sort.js").read_text("utf-8")
     exact = [one for one in found["tried"] if one["head"] == "exact"]
     theory = {_key(one): one for one in found["tried"] if one["head"] == "theory"}
     exact.sort(key=lambda one: -one["accuracy"])
@@ -62,20 +55,29 @@ def diagnosis_report(
         "diagnosis.html.j2",
         found=found,
         headline=diagnosis_headline(found),
-        names=diagnosis.features.class_names,
-        source=str(found["provenance"]["features"]["source"]),
-        figures={stem: picture(drawn[stem], made.get(stem), stem, *texts[stem]) for stem in drawn},
+        names=names,
+        source=source,
+        figures=pictures(diagnosis_figures(diagnosis) if figures is None else figures, pngs),
         settings=[
             {"exact": one, "theory": theory.get(_key(one)), "roles": _roles(one, found["advice"])}
-            for one in exact[:_SETTINGS]
+            for one in exact[:12]
         ],
         tried=len(exact),
-        pairs=_pairs(diagnosis),
-        tied=diagnosis.tied_words(),
-        suspects=found["suspects"]["rows"][:_ROWS],
-        command=_command(diagnosis),
+        pairs=[
+            {
+                "true": names[k],
+                "given": names[label],
+                "share": float(estimate.matrix[k, label]),
+                "low": float(estimate.lower[k, label]),
+                "high": float(estimate.upper[k, label]),
+            }
+            for k, label in estimate.frequent_errors(10)
+        ],
+        tied=diagnosis.format_tied(),
+        suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
+        command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
         script=script,
-        digest=digest,
+        digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
     )
 
 
@@ -120,77 +122,3 @@ def _roles(one: Mapping[str, Any], advice: Mapping[str, Any]) -> list[str]:
     return [
         word for key, word in names if advice[key] is not None and _key(advice[key]) == _key(one)
     ]
-
-
-def _pairs(diagnosis: Diagnosis) -> list[dict[str, Any]]:
-    """The most frequent wrong labels, with their intervals."""
-    estimate, names = diagnosis.estimate, diagnosis.features.class_names
-    off = np.where(np.eye(len(names), dtype=bool), -1.0, estimate.matrix)
-    off[estimate.unsupported] = -1.0
-    out = []
-    for flat in np.argsort(-off, axis=None, kind="stable")[:_PAIRS]:
-        k, j = (int(i) for i in np.unravel_index(flat, off.shape))
-        if off[k, j] <= 0.0:
-            break
-        out.append(
-            {
-                "true": names[k],
-                "given": names[j],
-                "share": float(off[k, j]),
-                "low": float(estimate.lower[k, j]),
-                "high": float(estimate.upper[k, j]),
-            }
-        )
-    return out
-
-
-def _figure_texts(found: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Heading, alternative text (the finding) and caption (how to read it) of each figure."""
-    rate, suspects = found["noise"]["noise_rate"], found["suspects"]
-    return {
-        "settings": (
-            "Rounds and weight decay",
-            f"Estimated held-out accuracy over weight decay. {found['advice']['sentence']}",
-            "Lines are the linearized theory, dots exact heads, both on rows held out of the "
-            "training. The ring is the advised setting, the bar through it one standard error of "
-            "its accuracy; settings are compared by the much smaller paired errors.",
-        ),
-        "suspects": (
-            "How far the suspects can be trusted",
-            f"{suspects['count']} suspects, of which {suspects['expected_wrong']:.0f} are "
-            "expected to be wrong; the first are surest.",
-            "Of the first k suspects, the share whose label is wrong, as measured where it is "
-            "known: the labels were cleaned, spoilt again with the estimated noise, and searched "
-            "again. The band spans two ways to make up the truth, one too easy and one too hard.",
-        ),
-        "transition": (
-            "Which classes are mistaken for which",
-            f"Heat map of the estimated shares of given labels by true class; "
-            f"{percent(rate['value'])} of the labels are wrong.",
-            "Each row is a true class, each column a given label. Below, the share of right labels "
-            "by class, with intervals that hold for each class by itself.",
-        ),
-        "eigenvalue_gap": (
-            "Spectrum and filter",
-            "Eigenvalues of the Gram matrix on a log axis against their rank, with the filter of "
-            "the advised weight decay.",
-            "One round multiplies each direction by h(s) = s/(s + μ) with μ = KNλ: directions with "
-            "eigenvalues far below μ are averaged away. Classes live in the first K.",
-        ),
-    }
-
-
-def _command(diagnosis: Diagnosis) -> str:
-    """The command line that makes this result again; defaults are left out."""
-    settings, default = diagnosis.settings, DiagnosisSettings()
-    words = ["gramlab", "diagnose", str(diagnosis.features.provenance["source"])]
-    if settings.rate:
-        words += ["--noise", settings.noise, "--rate", f"{settings.rate!r}"]
-    for flag in ("weight_decay", "max_rounds", "folds", "seed", "explained"):
-        value = getattr(settings, flag)
-        if value != getattr(default, flag):
-            words += [f"--{flag.replace('_', '-')}", f"{value!r}"]
-    for flag in ("center", "unit_norm", "recorrupt"):
-        if not getattr(settings, flag):
-            words.append(f"--no-{flag.replace('_', '-')}")
-    return shlex.join(words)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from gramlab.figures.style import at_most
 if TYPE_CHECKING:
     from gramlab.figures import Figure
 
-__all__ = ["SPACE", "bound", "number", "percent", "picture", "render", "words"]
+__all__ = ["SPACE", "command", "number", "percent", "pictures", "render", "words"]
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -31,35 +33,63 @@ def render(template: str, **values: Any) -> str:
     **values
         What it shows.
     """
+    folder = resources.files("gramlab.report")
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_source),
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, at_most=bound, words=words)
+    environment.filters.update(
+        percent=percent,
+        number=number,
+        words=words,
+        at_most=lambda value: "–" if value is None else at_most(float(value)),
+    )
     return environment.get_template(template).render(**values)
 
 
-def _source(name: str) -> str:
-    return resources.files("gramlab.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def picture(
-    figure: Figure, png: bytes | None, stem: str, heading: str, alt: str, caption: str
-) -> dict[str, Any]:
-    """A figure as the template wants it: an inline PNG with its size, finding and caption."""
-    drawn = figure_png(figure) if png is None else png
+def pictures(
+    figures: Mapping[str, Figure], pngs: Mapping[str, bytes] | None
+) -> dict[str, dict[str, Any]]:
+    """Figures as the templates want them, by stem: inline PNG and size in pixels."""
+    made = pngs or {}
     return {
-        "stem": stem,
-        "source": "data:image/png;base64," + base64.b64encode(drawn).decode(),
-        "width": round(96 * figure.get_figwidth()),
-        "height": round(96 * figure.get_figheight()),
-        "heading": heading,
-        "alt": alt,
-        "caption": caption,
+        stem: {
+            "source": "data:image/png;base64,"
+            + base64.b64encode(made.get(stem) or figure_png(figure)).decode(),
+            "width": round(96 * figure.get_figwidth()),
+            "height": round(96 * figure.get_figheight()),
+        }
+        for stem, figure in figures.items()
     }
+
+
+def command(
+    verb: str, source: str, settings: Any, always: Collection[str], never: Collection[str] = ()
+) -> str:
+    """The command line that makes a result again, without settings at their defaults.
+
+    Parameters
+    ----------
+    verb, source
+        ``gramlab VERB SOURCE``.
+    settings
+        A dataclass whose fields are the verb's options.
+    always, never
+        Fields that are told also at their defaults, and those that are no options of the verb.
+    """
+    parts = ["gramlab", verb, source]
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), field.name.replace("_", "-")
+        if field.name in never or (value == field.default and field.name not in always):
+            continue
+        if isinstance(value, bool):
+            parts.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            parts += [f"--{name}", str(value)]
+    return shlex.join(parts)
 
 
 def percent(value: float | None) -> str:
@@ -88,8 +118,3 @@ def words(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(words(entry) for entry in value) or "none"
     return "none" if value is None else str(value)
-
-
-def bound(value: float | None) -> str:
-    """A bound, rounded up; a dash where there is none."""
-    return "–" if value is None else at_most(float(value))

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any
 
 from scipy.special import stdtrit
 
 from gramlab.errors import InvalidSetting
 from gramlab.study.rows import PLL, TEACHER, Column, Group, Row, groups
+from gramlab.study.tables import markdown_table
 
 __all__ = [
     "Difference",
     "Threshold",
     "Trend",
     "answers_markdown",
+    "best_round",
     "differences",
     "paired_difference",
     "study_answers",
@@ -30,8 +33,6 @@ __all__ = [
     "thresholds_markdown",
     "trends",
 ]
-
-_QUANTITIES = ("test_accuracy", "label_recovery", "top_two_coverage")
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,11 @@ def paired_difference(
     if not seeds:
         return None
     gaps = [one[seed] - other[seed] for seed in seeds]
-    mean, low, high = statistics.fmean(gaps), None, None
+    mean, low, high, verdict = statistics.fmean(gaps), None, None, "not separated"
     if len(gaps) > 1 and rate > 0.0:  # without noise all seeds are one draw
         error = statistics.stdev(gaps) / math.sqrt(len(gaps))
         reach = float(stdtrit(len(gaps) - 1, 0.5 + 0.5 * confidence)) * error
         low, high = mean - reach, mean + reach
-    verdict = "not separated"
-    if low is not None and high is not None:
         verdict = "higher" if low > 0.0 else "lower" if high < 0.0 else verdict
     return Difference(
         setting=group.setting(),
@@ -208,42 +207,29 @@ def differences(
     students; published runs against the exact teacher. The best round is the one with the largest
     mean over seeds of this very measure, which favours the rounds.
     """
-    found = []
-    for group in groups(rows):
-        for rate in group.rates:
-            for first, second, name in _comparisons(group, rate, measure):
-                difference = paired_difference(
-                    group,
-                    rate,
-                    first,
-                    second,
-                    measure=measure,
-                    confidence=confidence,
-                    second_name=name,
-                )
-                if difference is not None:
-                    found.append(difference)
-    return found
+    options: dict[str, Any] = {"measure": measure, "confidence": confidence}
+    found = [
+        paired_difference(group, rate, first, second, second_name=name, **options)
+        for group, rate in _by_rate(rows)
+        for first, second, name in _comparisons(group, rate, measure)
+    ]
+    return [difference for difference in found if difference is not None]
 
 
 def trends(
     rows: Sequence[Row], *, measure: str = "test_accuracy", confidence: float = 0.95
 ) -> list[Trend]:
     """Where a measure rises or falls from round to round, by group and rate."""
+    options: dict[str, Any] = {"measure": measure, "confidence": confidence}
     found = []
-    for group in groups(rows):
-        for rate in group.rates:
-            pairs = zip(group.rounds[1:], group.rounds[:-1], strict=True)
-            steps = [
-                paired_difference(group, rate, *pair, measure=measure, confidence=confidence)
-                for pair in pairs
-            ]
-            known = tuple(step for step in steps if step is not None)
-            best = best_round(group, rate, measure)
-            if known and best is not None:
-                shape = _shape([step.verdict for step in known])
-                setting = group.setting()
-                found.append(Trend(setting, rate, measure, known, best.round or 0, shape))
+    for group, rate in _by_rate(rows):
+        pairs = pairwise(group.rounds)
+        steps = [paired_difference(group, rate, late, early, **options) for early, late in pairs]
+        known = tuple(step for step in steps if step is not None)
+        best = best_round(group, rate, measure)
+        if known and best is not None:
+            shape = _shape([step.verdict for step in known])
+            found.append(Trend(group.setting(), rate, measure, known, best.round or 0, shape))
     return found
 
 
@@ -255,34 +241,22 @@ def thresholds(rows: Sequence[Row], *, confidence: float = 0.95) -> list[Thresho
     true label among its two largest.
     """
     seen: dict[tuple[str, str, str, str, str, str], list[tuple[float, str]]] = {}
-    for group in groups(rows):
-        for rate in group.rates:
-            for student, against, name in _rivals(group, rate):
-                gap = paired_difference(group, rate, student, against, confidence=confidence)
-                if gap is None:
-                    continue
-                for quantity in _QUANTITIES:
-                    values = group.values(TEACHER, rate, quantity)
-                    if values:
-                        where = (group.features, group.preparation, group.noise)
-                        key = (*where, student.label, name, quantity)
-                        point = (statistics.fmean(values.values()), gap.verdict)
-                        seen.setdefault(key, []).append(point)
+    for group, rate in _by_rate(rows):
+        for student, against, name in _rivals(group, rate):
+            gap = paired_difference(group, rate, student, against, confidence=confidence)
+            for quantity in ("test_accuracy", "label_recovery", "top_two_coverage"):
+                values = group.values(TEACHER, rate, quantity)
+                if gap is not None and values:
+                    where = (group.features, group.preparation, group.noise)
+                    points = seen.setdefault((*where, student.label, name, quantity), [])
+                    points.append((statistics.fmean(values.values()), gap.verdict))
     found = []
     for key, points in seen.items():
         wins = [value for value, verdict in points if verdict == "higher"]
         rest = [value for value, verdict in points if verdict != "higher"]
-        verdicts = [verdict for _, verdict in points]
-        found.append(
-            Threshold(
-                *key,
-                least=min(wins, default=None),
-                greatest_without=max(rest, default=None),
-                higher=len(wins),
-                lower=verdicts.count("lower"),
-                not_separated=verdicts.count("not separated"),
-            )
-        )
+        lower = sum(verdict == "lower" for _, verdict in points)
+        least, greatest = min(wins, default=None), max(rest, default=None)
+        found.append(Threshold(*key, least, greatest, len(wins), lower, len(rest) - lower))
     return found
 
 
@@ -308,60 +282,64 @@ def study_answers(rows: Sequence[Row], *, confidence: float = 0.95) -> dict[str,
 
 def answers_markdown(rows: Sequence[Row], *, confidence: float = 0.95) -> str:
     """All answers as Markdown."""
-    lines = [
+    parts = [
         f"Differences in percentage points, mean over seeds with a {100 * confidence:g} % "
         "t-interval, one at a time.",
-        "",
     ]
-    last = ""
-    for d in differences(rows, confidence=confidence):
-        title = _title(d.setting)
-        if title != last:
-            lines += ["", f"**{title}**", ""] if last else [f"**{title}**", ""]
-            lines += [_line("rate", "difference", "mean", "interval", "seeds", "verdict")]
-            lines += [_line("---:", "---", "---:", "---", "---:", "---")]
-            last = title
-        interval = (
-            "—" if d.low is None or d.high is None else f"{_points(d.low)} … {_points(d.high)}"
-        )
-        what = f"{d.first} − {d.second}"
-        n = f"{len(d.seeds)}" + (f" ({len(d.unpaired)} unpaired)" if d.unpaired else "")
-        lines.append(_line(f"{d.rate:g}", what, _points(d.mean), interval, n, d.verdict))
-    lines += ["", "Test accuracy by round.", ""]
-    lines += [_line("setting", "rate", "shape", "best round"), _line("---", "---:", "---", "---:")]
-    for t in trends(rows, confidence=confidence):
-        lines.append(_line(_title(t.setting), f"{t.rate:g}", t.shape, f"{t.best_round}"))
-    lines += ["", thresholds_markdown(rows, confidence=confidence).rstrip()]
-    return "\n".join(lines) + "\n"
+    found = differences(rows, confidence=confidence)
+    for title, same in groupby(found, key=lambda difference: _title(difference.setting)):
+        heads = ["rate", "difference", "mean", "interval", "seeds", "verdict"]
+        lines = []
+        for d in same:
+            interval = "—"
+            if d.low is not None and d.high is not None:
+                interval = f"{_points(d.low)} … {_points(d.high)}"
+            seeds = f"{len(d.seeds)}" + f" ({len(d.unpaired)} unpaired)" * bool(d.unpaired)
+            what = f"{d.first} − {d.second}"
+            lines.append([f"{d.rate:g}", what, _points(d.mean), interval, seeds, d.verdict])
+        align = ["---:", "---", "---:", "---", "---:", "---"]
+        parts += [f"**{title}**", markdown_table(heads, lines, align)]
+    lines = [
+        [_title(t.setting), f"{t.rate:g}", t.shape, f"{t.best_round}"]
+        for t in trends(rows, confidence=confidence)
+    ]
+    heads, align = ["setting", "rate", "shape", "best round"], ["---", "---:", "---", "---:"]
+    parts += ["Test accuracy by round.", markdown_table(heads, lines, align)]
+    return "\n\n".join([*parts, thresholds_markdown(rows, confidence=confidence)])
 
 
 def thresholds_markdown(rows: Sequence[Row], *, confidence: float = 0.95) -> str:
     """``thresholds`` by features, noise, student and rival: a Markdown table."""
-    lines = [
+    intro = (
         "The least teacher with which a partial-label student wins, and the greatest with which it "
         "does not, by the teacher's test accuracy and by the share of training rows with the true "
-        "label among its two largest; over the rates of each noise.",
-        "",
-        _line(
-            *("features", "noise", "student", "against", "accuracy: least with, greatest without"),
-            "coverage: least with, greatest without",
-            "rates higher / lower / not separated",
-        ),
-        _line(*["---"] * 4, *["---:"] * 3),
+        "label among its two largest; over the rates of each noise."
+    )
+    heads = [
+        *("features", "noise", "student", "against", "accuracy: least with, greatest without"),
+        "coverage: least with, greatest without",
+        "rates higher / lower / not separated",
     ]
-    told: dict[tuple[str, ...], list[Threshold]] = {}
+    told: dict[tuple[str, ...], dict[str, Threshold]] = {}
     for t in thresholds(rows, confidence=confidence):
-        told.setdefault((t.features, t.preparation, t.noise, t.student, t.against), []).append(t)
-    for (features, preparation, noise, student, against), found in told.items():
-        of = {t.quantity: t for t in found}
+        where = ", ".join(part for part in (t.features, t.preparation) if part)
+        told.setdefault((where, t.noise, t.student, t.against), {})[t.quantity] = t
+    lines = []
+    for where, found in told.items():
+        first = next(iter(found.values()))
         shares = [
-            f"{_share(of[name].least)}, {_share(of[name].greatest_without)}" if name in of else "—"
+            f"{_share(found[name].least)}, {_share(found[name].greatest_without)}"
+            if name in found
+            else "—"
             for name in ("test_accuracy", "top_two_coverage")
         ]
-        where = ", ".join(part for part in (features, preparation) if part)
-        counts = f"{found[0].higher} / {found[0].lower} / {found[0].not_separated}"
-        lines.append(_line(where, noise, student, against, *shares, counts))
-    return "\n".join(lines) + "\n"
+        counts = f"{first.higher} / {first.lower} / {first.not_separated}"
+        lines.append([*where, *shares, counts])
+    return f"{intro}\n\n{markdown_table(heads, lines, ['---'] * 4 + ['---:'] * 3)}\n"
+
+
+def _by_rate(rows: Sequence[Row]) -> Iterator[tuple[Group, float]]:
+    return ((group, rate) for group in groups(rows) for rate in group.rates)
 
 
 def _comparisons(
@@ -396,11 +374,10 @@ def _rivals(group: Group, rate: float) -> list[tuple[Column, Column, str]]:
 
 def _shape(verdicts: Sequence[str]) -> str:
     """Directions of the separated steps, runs of equal ones taken together."""
-    turns = [v for v in verdicts if v != "not separated"]
-    runs = [v for i, v in enumerate(turns) if i == 0 or v != turns[i - 1]]
-    words = ["rises" if run == "higher" else "falls" for run in runs]
-    if len(words) > 2:
+    runs = [verdict for verdict, _ in groupby(v for v in verdicts if v != "not separated")]
+    if len(runs) > 2:
         return "turns more than once"
+    words = ["rises" if run == "higher" else "falls" for run in runs]
     return ", then ".join(words) or "not separated"
 
 
@@ -414,7 +391,3 @@ def _points(value: float) -> str:
 
 def _share(value: float | None) -> str:
     return "—" if value is None else f"{100 * value:.1f} %"
-
-
-def _line(*entries: str) -> str:
-    return "| " + " | ".join(entries) + " |"

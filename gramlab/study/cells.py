@@ -13,48 +13,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gramlab.content import sha256
 from gramlab.errors import InvalidSetting
-from gramlab.storage import sha256
 
-__all__ = ["COLUMNS", "FORMAT", "Cell", "canonical_json", "row"]
+__all__ = ["COLUMNS", "FORMAT", "Cell", "canonical_json"]
 
 FORMAT = 2
 """Number of what a cell's content means; raised when its numbers come to mean something else."""
 
-_EMPTY: dict[str, Any] = {
-    "noise": None,
-    "rate": None,
-    "realized_rate": None,
-    "seed": None,
-    "weight_decay": None,
-    "method": None,
-    "round": None,
-    "train_accuracy": None,
-    "label_recovery": None,
-    "test_accuracy": None,
-    "top_two_coverage": None,
-    "relative_gap": None,
-    "weights_bound": None,
-    "certified_right": None,
-    "certified_wrong": None,
-    "certified_undecided": None,
-    "relative_gradient_norm": None,
-    "linearized_label_recovery": None,
-    "linearized_test_accuracy": None,
-    "argmax_agreement": None,
-    "max_abs_distance": None,
-    "selected_on": None,
-}
-COLUMNS = _EMPTY.keys()
-"""Columns that every row has."""
-
-
-def row(**values: Any) -> dict[str, Any]:
-    """A row of results: every column of the study's rows, ``None`` where nothing is known.
-
-    Columns that only some methods have follow behind.
+COLUMNS = tuple(
     """
-    return _EMPTY | values
+    noise rate realized_rate seed weight_decay method round
+    train_accuracy label_recovery test_accuracy top_two_coverage
+    relative_gap weights_bound certified_right certified_wrong certified_undecided
+    relative_gradient_norm linearized_label_recovery linearized_test_accuracy
+    argmax_agreement max_abs_distance selected_on
+    """.split()
+)
+"""Columns that every row has; columns that only some methods have follow behind."""
 
 
 def canonical_json(value: object) -> str:
@@ -111,39 +87,32 @@ class Cell:
             "options": dict(self.options),
         }
 
+    def depends_on(self, fingerprint: str, versions: Mapping[str, str]) -> dict[str, Any]:
+        """Everything that its numbers depend on."""
+        content = {"features": fingerprint, "cell": self.content(), "versions": dict(versions)}
+        return {"format": FORMAT, **content}
+
     def key(self, fingerprint: str, versions: Mapping[str, str]) -> str:
-        """SHA-256 of features, content and versions: 64 hexadecimal digits."""
-        return sha256(
-            canonical_json(
-                {
-                    "format": FORMAT,
-                    "features": fingerprint,
-                    "cell": self.content(),
-                    "versions": dict(versions),
-                }
-            )
-        )
+        """SHA-256 of these: 64 hexadecimal digits."""
+        return sha256(canonical_json(self.depends_on(fingerprint, versions)))
 
     @property
     def heads(self) -> int:
         """Exact heads that it fits, for progress and estimates."""
         options = self.options
         if self.kind == "grid":
-            return options["rounds"] + sum(
-                method in options["methods"] for method in ("top2-ce", "top2-gce", "mixture")
-            )
+            students = {"top2-ce", "top2-gce", "mixture"}.intersection(options["methods"])
+            return options["rounds"] + len(students)
         if self.kind == "tuned":
             return len(options["grid"]) + 2
-        if self.kind == "ablation":
-            return 8
         if self.kind == "published":
             return 2 * (options["rounds"] + 1) - 1
-        return options["rounds"] if self.kind == "approximation" else 0
+        return {"ablation": 8, "approximation": options.get("rounds", 0)}.get(self.kind, 0)
 
     @property
     def words(self) -> str:
         """The cell in a few words, for progress."""
-        where = f"{self.noise} {self.rate:g}, seed {self.seed}"
+        words = f"{self.kind}: {self.noise} {self.rate:g}, seed {self.seed}"
         if self.weight_decay is None:
-            return f"{self.kind}: {where}"
-        return f"{self.kind}: {where}, weight decay {self.weight_decay:.3g}"
+            return words
+        return f"{words}, weight decay {self.weight_decay:.3g}"

@@ -11,55 +11,52 @@ from typing import Any
 import numpy as np
 
 from gramlab import validation
-from gramlab.certificate import Certificate
-from gramlab.comparison import Certified, certify_predictions, compare
+from gramlab.comparison import Certified, Comparison, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.study.cells import Cell, row
+from gramlab.study.cells import COLUMNS, Cell
 from gramlab.targets import Targets, one_hot, partial_labels
 
-__all__ = ["Draw", "Work"]
+__all__ = ["CountedHead", "Draw", "Work"]
 
 
 @dataclass
 class Work:
     """What a cell's exact heads took, counted and not timed, so that it is the same every time."""
 
-    on_head: Callable[[], None]
+    on_head: Callable[[], None] = lambda: None
     heads: int = 0
     passes: float = 0.0
     missed: int = 0
 
-    def count(self, *fits: Any, exact: bool = True) -> None:
-        """Count fits; only exact heads have a tolerance on their optimum to miss."""
-        for fit in fits:
-            self.heads += 1
-            self.passes += fit.stats.passes
-            self.missed += exact and not fit.stats.converged
-
-    def done(self, *fits: Any, exact: bool = True) -> None:
-        """Count fits and tell of each."""
-        self.count(*fits, exact=exact)
-        for _ in fits:
-            self.on_head()
+    def count(self, fit: Any, *, exact: bool = True) -> None:
+        """Count a fit and tell of it; only exact heads have a tolerance to miss."""
+        self.heads += 1
+        self.passes += fit.stats.passes
+        self.missed += exact and not fit.stats.converged
+        self.on_head()
 
     def as_dict(self) -> dict[str, Any]:
         """For the cell's file."""
         return {"heads": self.heads, "passes": self.passes, "missed": self.missed}
 
 
-@dataclass(frozen=True)
-class _FromGradient:
-    """A certificate without its Newton decrement, and so with the global bound alone."""
+class CountedHead:
+    """A head of a draw: each of its fits is counted, and certified as the cell asks."""
 
-    whole: Callable[[np.ndarray], Certificate]
+    def __init__(self, head: SoftmaxHead, draw: Draw) -> None:
+        self.head, self.draw = head, draw
+        self.weight_decay: float = head.weight_decay
 
-    def __call__(self, weights: np.ndarray) -> Certificate:
-        return replace(self.whole(weights), decrement=math.inf)
+    def fit(self, features: Any, targets: Any, start: np.ndarray | None = None) -> Fit:
+        """As the head does."""
+        fit = self.head.fit(features, targets, start=start)
+        self.draw.work.count(fit)
+        return self.draw.certified(fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,7 @@ class Draw:
 
     features: Features
     cell: Cell
-    work: Work = field(default_factory=lambda: Work(lambda: None))
+    work: Work = field(default_factory=Work)
 
     @cached_property
     def given(self) -> CorruptedLabels:
@@ -94,11 +91,11 @@ class Draw:
         k = self.features.n_classes
         return Targets(one_hot(self.given.labels, k) - 1.0 / k)
 
-    def head(self, weight_decay: float | None = None, **settings: Any) -> SoftmaxHead:
+    def head(self, weight_decay: float | None = None, **settings: Any) -> CountedHead:
         """The exact head of this cell, at its tolerance unless told otherwise."""
         value = self.cell.weight_decay if weight_decay is None else weight_decay
-        value = validation.check_weight_decay(value)
-        return SoftmaxHead(value, **{"tolerance": self.cell.options["tolerance"], **settings})
+        settings = {"tolerance": self.cell.options["tolerance"], **settings}
+        return CountedHead(SoftmaxHead(validation.check_weight_decay(value), **settings), self)
 
     def certified(self, fit: Fit) -> Fit:
         """The fit with its certificate from the gradient alone.
@@ -106,24 +103,13 @@ class Draw:
         The Newton decrement would sharpen the bound and costs more than the fit; it is computed
         where the study asks for it (option ``local_bound``).
         """
-        if self.cell.options.get("local_bound") or isinstance(fit.certify, _FromGradient):
+        if self.cell.options.get("local_bound"):
             return fit
-        return fit.certified_by(_FromGradient(fit.certify))
+        return fit.certified_by(lambda w: replace(fit.certify(w), decrement=math.inf))
 
     def top_two(self, fit: Any) -> np.ndarray:
         """Two-hot targets (N, K) of the two largest predictions; ties are drawn."""
         return partial_labels(np.asarray(fit.probabilities), 2, seed=self.cell.seed)
-
-    def scores(self, fit: Any) -> dict[str, float | None]:
-        """Accuracies and coverage of a head."""
-        true = self.given.true_labels
-        covered = self.top_two(fit)[np.arange(len(true)), true] > 0.0
-        return {
-            "train_accuracy": float((fit.labels == self.given.labels).mean()),
-            "label_recovery": float((fit.labels == true).mean()),
-            "test_accuracy": self.test_accuracy(fit),
-            "top_two_coverage": float(covered.mean()),
-        }
 
     def test_accuracy(self, fit: Any) -> float | None:
         """Share of test rows predicted as their label, if there is a test split."""
@@ -134,19 +120,31 @@ class Draw:
 
     def empty_row(self, method: str, **values: Any) -> dict[str, Any]:
         """A row that says which draw it is of, and holds the values given."""
-        return row(
-            noise=self.cell.noise,
-            rate=self.cell.rate,
-            realized_rate=self.given.realized_rate,
-            seed=self.cell.seed,
-            method=method,
+        return dict.fromkeys(COLUMNS) | {
+            "noise": self.cell.noise,
+            "rate": self.cell.rate,
+            "realized_rate": self.given.realized_rate,
+            "seed": self.cell.seed,
+            "method": method,
             **values,
-        )
+        }
 
     def row(self, method: str, fit: Any, **values: Any) -> dict[str, Any]:
         """A row of results of any head."""
-        known = {"weight_decay": fit.weight_decay} | self.scores(fit)
+        true = self.given.true_labels
+        covered = self.top_two(fit)[np.arange(len(true)), true] > 0.0
+        known = {
+            "weight_decay": fit.weight_decay,
+            "train_accuracy": float((fit.labels == self.given.labels).mean()),
+            "label_recovery": float((fit.labels == true).mean()),
+            "test_accuracy": self.test_accuracy(fit),
+            "top_two_coverage": float(covered.mean()),
+        }
         return self.empty_row(method, **known | values)
+
+    def local_row(self, method: str, fit: Any, **values: Any) -> dict[str, Any]:
+        """A row of a head without a certificate: how small its gradient is, and no more."""
+        return self.row(method, fit, relative_gradient_norm=fit.relative_gradient_norm, **values)
 
     def exact_row(
         self, method: str, fit: Fit, theory: Fit, found: Certified | None = None, **values: Any
@@ -155,52 +153,29 @@ class Draw:
 
         ``found`` is what its certificate decides, where that is known already.
         """
-        fit = self.certified(fit)
         true = self.given.true_labels
         if found is None:
             found, _ = certify_predictions(fit, self.features, true)
-        certificate = fit.certificate
-        return self.row(
-            method,
-            fit,
-            **{
-                "relative_gap": certificate.relative_gap,
-                "weights_bound": certificate.weights_bound,
-                "certified_right": found.right,
-                "certified_wrong": found.wrong,
-                "certified_undecided": found.undecided,
-                "relative_gradient_norm": math.sqrt(certificate.relative_gap),
-                "linearized_label_recovery": float((theory.labels == true).mean()),
-                "linearized_test_accuracy": self.test_accuracy(theory),
-                "argmax_agreement": float((theory.labels == fit.labels).mean()),
-                "max_abs_distance": float(np.abs(theory.deviations - fit.deviations).max()),
-            }
-            | values,
-        )
+        known = {
+            "relative_gap": fit.certificate.relative_gap,
+            "weights_bound": fit.certificate.weights_bound,
+            "certified_right": found.right,
+            "certified_wrong": found.wrong,
+            "certified_undecided": found.undecided,
+            "relative_gradient_norm": math.sqrt(fit.certificate.relative_gap),
+            "linearized_label_recovery": float((theory.labels == true).mean()),
+            "linearized_test_accuracy": self.test_accuracy(theory),
+            "argmax_agreement": float((theory.labels == fit.labels).mean()),
+            "max_abs_distance": float(np.abs(theory.deviations - fit.deviations).max()),
+        }
+        return self.row(method, fit, **known | values)
 
-    def local_row(self, method: str, fit: Any, **values: Any) -> dict[str, Any]:
-        """A row of a head without a certificate: how small its gradient is, and no more."""
-        return self.row(method, fit, relative_gradient_norm=fit.relative_gradient_norm, **values)
-
-    def round_rows(
-        self, method: str, head: SoftmaxHead, rounds: int, each: Callable[..., dict[str, Any]]
-    ) -> tuple[list[dict[str, Any]], Rounds, Rounds]:
-        """Distil with theory and exact head; a row per round, theory's rounds and exact ones.
-
-        ``each`` gives further columns from the exact fit and the comparison of a round.
-        """
+    def round_rows(self, method: str) -> tuple[list[dict[str, Any]], Rounds, Rounds, Comparison]:
+        """A row per round; the closed form's rounds, the exact ones, and the two compared."""
+        head, rounds = self.head(), self.cell.options["rounds"]
         theory = distill(LinearizedHead(head.weight_decay), self.features, self.targets, rounds)
-        solved = distill(
-            head,
-            self.features,
-            self.targets,
-            rounds,
-            on_round=lambda t: self.work.on_head() if t > 1 else None,
-        )
-        self.work.on_head()
-        self.work.count(*solved)
-        exact = replace(solved, fits=tuple(map(self.certified, solved)))
-        seen = compare(theory, exact, truth=self.given.true_labels)
+        exact = distill(head, self.features, self.targets, rounds)
+        compared = compare(theory, exact, truth=self.given.true_labels)
         rows = [
             self.exact_row(
                 method,
@@ -211,8 +186,7 @@ class Draw:
                 certified_disagreement=found.certified_disagreement,
                 recursion_error=found.recursion_error,
                 recursion_tolerance=found.recursion_tolerance,
-                **each(fit, found),
             )
-            for linear, fit, found in zip(theory, exact, seen, strict=True)
+            for linear, fit, found in zip(theory, exact, compared, strict=True)
         ]
-        return rows, theory, exact
+        return rows, theory, exact, compared

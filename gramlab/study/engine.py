@@ -16,29 +16,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from gramlab.batches import in_batches
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
+from gramlab.runner import parallel_map
 from gramlab.spectrum import Spectrum
-from gramlab.study.ablation import ablation_rows, published_rows
 from gramlab.study.cells import Cell
 from gramlab.study.draws import Draw, Work
-from gramlab.study.grid import grid_rows
+from gramlab.study.kinds import KINDS
 from gramlab.study.plan import Plan
 from gramlab.study.store import CellStore, claim_folder
-from gramlab.study.structure import approximation_rows, structure_rows
-from gramlab.study.tuning import tuned_rows
 
 __all__ = ["StudyProgress", "StudyResult", "compute_cell", "open_store", "run_study", "versions"]
-
-_ROWS = {
-    "grid": grid_rows,
-    "tuned": tuned_rows,
-    "ablation": ablation_rows,
-    "published": published_rows,
-    "structure": structure_rows,
-    "approximation": approximation_rows,
-}
 
 
 class StudyProgress(Protocol):
@@ -46,23 +34,18 @@ class StudyProgress(Protocol):
 
     def begin(self, cells: int, heads: int, kept: int) -> None:
         """Tell how many cells and heads are to be computed, and how many cells are kept."""
-        ...
 
     def damaged(self, reason: str) -> None:
         """Tell of a kept cell that has to be computed again."""
-        ...
 
     def cell(self, words: str) -> None:
         """Begin a cell."""
-        ...
 
     def head(self) -> None:
         """Tell that a head is fitted."""
-        ...
 
     def cell_done(self) -> None:
         """Tell that a cell is computed and kept."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +111,8 @@ def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> di
     dict
         ``rows`` and ``work``.
     """
-    work = Work(lambda: None) if work is None else work
-    rows = _ROWS[cell.kind](Draw(features, cell, work))
-    return {"rows": rows, "work": work.as_dict()}
+    work = Work() if work is None else work
+    return {"rows": KINDS[cell.kind](Draw(features, cell, work)), "work": work.as_dict()}
 
 
 def run_study(
@@ -163,21 +145,22 @@ def run_study(
     """
     claim_folder(folder, plan.identity() | {"versions": versions()})
     store = open_store(plan, folder / "cells" if cells_folder is None else cells_folder)
-    results: list[dict[str, Any] | None] = []
-    damaged = []
-    for cell in plan.cells:
+    results, damaged = {}, []
+    for index, cell in enumerate(plan.cells):
         found, reason = store.read(cell)
-        results.append(found)
+        if found is not None:
+            results[index] = found
         if reason:
             damaged.append(reason)
             if progress is not None:
                 progress.damaged(reason)
-    missing = [index for index, found in enumerate(results) if found is None]
+    missing = [index for index in range(len(plan.cells)) if index not in results]
     if progress is not None:
         heads = sum(plan.cells[index].heads for index in missing)
-        progress.begin(len(missing), heads, len(plan.cells) - len(missing))
-    _compute(plan, missing, results, store, progress)
-    whole = [found for found in results if found is not None]
+        progress.begin(len(missing), heads, len(results))
+    results |= _compute(plan, missing, store, progress)
+    whole = [results[index] for index in range(len(plan.cells))]
+    work = [found["work"] for found in whole]
     return StudyResult(
         plan=plan,
         rows=_rows(plan, whole),
@@ -185,20 +168,16 @@ def run_study(
         computed=len(missing),
         kept=len(plan.cells) - len(missing),
         damaged=tuple(damaged),
-        heads=sum(found["work"]["heads"] for found in whole),
-        passes=sum(found["work"]["passes"] for found in whole),
-        missed=sum(found["work"]["missed"] for found in whole),
+        heads=sum(took["heads"] for took in work),
+        passes=sum(took["passes"] for took in work),
+        missed=sum(took["missed"] for took in work),
     )
 
 
 def _compute(
-    plan: Plan,
-    missing: Sequence[int],
-    results: list[dict[str, Any] | None],
-    store: CellStore,
-    progress: StudyProgress | None,
-) -> None:
-    """Compute the missing cells, several at once: a batch is one cell for each worker."""
+    plan: Plan, missing: Sequence[int], store: CellStore, progress: StudyProgress | None
+) -> dict[int, dict[str, Any]]:
+    """Compute the missing cells, several at once, and keep each as it is done."""
     from gramlab import device
 
     stop = threading.Event()
@@ -209,25 +188,26 @@ def _compute(
         if progress is not None:
             progress.head()
 
-    def one(index: int, features: Features) -> None:
+    def one(index: int, place: int) -> dict[str, Any]:
         cell = plan.cells[index]
         if progress is not None:
             progress.cell(cell.words)
-        results[index] = store.write(cell, compute_cell(features, cell, Work(head)))
+        found = store.write(cell, compute_cell(own[place], cell, Work(head)))
         if progress is not None:
             progress.cell_done()
+        return found
 
     # What is memoized on features lives on one device, so each device has its own. The spectrum is
     # made before its workers share the cores.
     own = {0: plan.features}
-    for number in set(device.workers()[: len(missing)]):
-        own.setdefault(number, plan.features.replaced())
-        with device.on_device(number):
-            Spectrum.of(own[number])
+    for place in set(device.workers()[: len(missing)]):
+        own.setdefault(place, plan.features.replaced())
+        with device.on_device(place):
+            Spectrum.of(own[place])
     with warnings.catch_warnings():
         # A miss is counted, and told in its row. Filters are of the process, not of a thread.
         warnings.simplefilter("ignore", NotConvergedWarning)
-        in_batches(lambda index, number: one(index, own[number]), missing, stop=stop)
+        return dict(zip(missing, parallel_map(one, missing, stop=stop), strict=True))
 
 
 class _Stopping(Exception):

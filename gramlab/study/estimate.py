@@ -8,21 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.study.cells import Cell
+from gramlab.features import Features
 from gramlab.study.plan import Plan
 from gramlab.study.store import CellStore
 
 __all__ = ["Estimate", "estimate_study"]
-
-_PASSES = 80.0  # per head, where no cell is kept from which to read it
-_CERTIFYING = 24.0  # passes worth of comparing and certifying a head, which is done in float64
-_VECTOR_WORK = 2.0  # a pass with the vector work around it, in units of its two products
-_BATCH_WORK = 4.0  # an epoch in batches, in units of one pass over all rows at once
-_SECONDS_PER_HEAD = 0.02  # whatever its size
-_SECONDS_TO_START = 4.0  # compiling
-_BYTES_PER_FEATURE = 36  # float64 on the host, Gram coordinates, and each precision on the device
-_BYTES_PER_LOGIT = 80  # what a solve holds beside them ...
-_BYTES_PER_HEAD = 24  # ... and what is kept of each head of a cell, per logit
 
 
 @dataclass(frozen=True)
@@ -65,39 +55,37 @@ def estimate_study(plan: Plan, store: CellStore | None) -> Estimate:
     """Estimate what a plan would take, given what a store holds."""
     found = [None if store is None else store.read(cell)[0] for cell in plan.cells]
     kept = [results["work"] for results in found if results is not None]
-    missing = [cell for cell, r in zip(plan.cells, found, strict=True) if r is None]
-    heads = sum(cell.heads for cell in missing)
-    done = sum(work["heads"] for work in kept)
-    per_head = sum(work["passes"] for work in kept) / done if done else _PASSES
-    seconds = _seconds_per_pass(plan) if heads else 0.0
+    missing = [cell for cell, results in zip(plan.cells, found, strict=True) if results is None]
+    heads, fitted = sum(cell.heads for cell in missing), sum(work["heads"] for work in kept)
+    per_head = sum(work["passes"] for work in kept) / fitted if fitted else 80.0
+    per_pass = _seconds_per_pass(plan.features) if heads else 0.0
+    seconds = 4.0 if missing else 0.0  # compiling
+    for cell in missing:
+        # Passes, with the vector work around each that takes as long as its two products.
+        passes = 2.0 * per_head
+        if cell.kind == "published":
+            passes = 8.0 * cell.options["epochs"]  # in batches, at four times the price
+        # Comparing and certifying a head in float64 is worth 24 passes more.
+        seconds += cell.heads * (0.02 + (passes + 48.0) * per_pass)
     n, d, k = plan.features.n_samples, plan.features.n_features, plan.features.n_classes
-    per_cell = max((cell.heads for cell in plan.cells), default=0)
+    together = max((cell.heads for cell in plan.cells), default=0)
+    # Features in float64 on the host, as Gram coordinates, and in each precision on the device;
+    # what a solve holds beside them; logits and weights of the heads of a cell.
+    memory = 36 * n * d + 80 * n * k + (24 * n * k + 8 * d * k) * together
     return Estimate(
         cells=len(plan.cells),
         kept=len(kept),
         heads=heads,
         passes_per_head=per_head,
-        measured=done > 0,
-        seconds_per_pass=seconds,
-        seconds=_seconds(missing, per_head, seconds),
-        memory_bytes=_BYTES_PER_FEATURE * n * d
-        + (_BYTES_PER_LOGIT + _BYTES_PER_HEAD * per_cell) * n * k
-        + 8 * d * k * per_cell,
+        measured=fitted > 0,
+        seconds_per_pass=per_pass,
+        seconds=seconds,
+        memory_bytes=memory,
     )
 
 
-def _seconds(missing: list[Cell], per_head: float, per_pass: float) -> float:
-    total = _SECONDS_TO_START if missing else 0.0
-    for cell in missing:
-        in_batches = _BATCH_WORK * _VECTOR_WORK * cell.options.get("epochs", 0)
-        own = in_batches if cell.kind == "published" else per_head * _VECTOR_WORK
-        total += cell.heads * (_SECONDS_PER_HEAD + (own + _CERTIFYING * _VECTOR_WORK) * per_pass)
-    return total
-
-
-def _seconds_per_pass(plan: Plan) -> float:
+def _seconds_per_pass(features: Features) -> float:
     """The best of three."""
-    features = plan.features
     weights = np.zeros((features.n_features, features.n_classes), np.float32)
     best = np.inf
     for _ in range(3):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from gramlab import validation
+from gramlab.correlations import class_correlations, find_superclasses
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.spectrum import class_correlations
 from gramlab.study.cells import Cell
 from gramlab.study.recipes import LINES, Recipe, WeightDecayLine
-from gramlab.study.tuning import log_grid
-from gramlab.superclasses import find_superclasses
 
-__all__ = ["Plan", "make_plan", "preparation_words", "study_superclasses"]
-
-_TUNING_EXPONENTS = tuple(-6.0 + 0.5 * step for step in range(11))  # 1e-6 … 1e-1
-_GRID_EXPONENTS = tuple(float(e) for e in range(-6, 0))  # 1e-6 … 1e-1
-_Q = 0.7  # of generalized cross entropy, as published
-_EPOCHS = 200  # of the published training
+__all__ = ["Plan", "log_grid", "make_plan", "study_superclasses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +85,7 @@ def make_plan(
     line: str = "caltech-101",
     tolerance: float = 1e-8,
     local_bound: bool = False,
-    epochs: int = _EPOCHS,
+    epochs: int = 200,
 ) -> Plan:
     """Spell out a recipe on features.
 
@@ -139,17 +134,16 @@ def make_plan(
         features = features.centered()
     if unit_norm:
         features = features.unit_norm()
-    values = _weight_decays(recipe, features, LINES[line])
-    common = {"tolerance": tolerance, "local_bound": bool(local_bound)}
-    cells = _cells(recipe, features, values, common, LINES[line], epochs)
-    settings: dict[str, Any] = dict(common)
+    settings: dict[str, Any] = {"tolerance": tolerance, "local_bound": bool(local_bound)}
+    cells = _cells(recipe, features, settings, LINES[line], epochs)
     if "published" in recipe.kinds:
-        settings["epochs"] = epochs
+        settings = settings | {"epochs": epochs}
+    steps = [step for step, done in (("centred", center), ("unit norm", unit_norm)) if done]
     return Plan(
         recipe=recipe,
         features=features,
         name=name,
-        preparation=preparation_words(center, unit_norm),
+        preparation=" ".join(steps) or "raw",
         cells=tuple(cells),
         line=line,
         superclass_origin=origin,
@@ -157,18 +151,12 @@ def make_plan(
     )
 
 
-def preparation_words(center: bool, unit_norm: bool) -> str:
-    """``raw``, ``centred``, ``unit norm`` or ``centred unit norm``."""
-    words = [word for word, done in (("centred", center), ("unit norm", unit_norm)) if done]
-    return " ".join(words) or "raw"
-
-
 def study_superclasses(features: Features, recipe: str) -> tuple[np.ndarray, str]:
     """Superclass of each class, and whether it was ``given`` or ``found``.
 
     Without given ones they are found from the correlations of the clean, centred features, by
     complete linkage cut at 0.8 of the largest merge, as in the paper. Preparation does not change
-    them, so raw and unit rows of one data set are spoilt alike.
+    them, so raw and unit rows of one data set are corrupted alike.
 
     Raises
     ------
@@ -188,6 +176,16 @@ def study_superclasses(features: Features, recipe: str) -> tuple[np.ndarray, str
     return groups, origin
 
 
+def log_grid(features: Features, exponents: Iterable[float]) -> tuple[float, ...]:
+    """Weight decays 10^e times the mean square of a row, to three digits, in the order of e.
+
+    Scaling all rows by a and λ by a² leaves predictions as they are, so this grid means the same
+    for raw rows and for unit ones.
+    """
+    square = sum(float(np.vdot(block, block)) for _, block in features.blocks())
+    return tuple(float(f"{square / features.n_samples * 10.0**e:.3g}") for e in exponents)
+
+
 def _weight_decays(
     recipe: Recipe, features: Features, line: WeightDecayLine
 ) -> list[tuple[str, float]]:
@@ -195,7 +193,7 @@ def _weight_decays(
     out: list[tuple[str, float]] = []
     for name in recipe.weight_decay:
         if name == "log grid":
-            out += [("log grid", value) for value in log_grid(features, _GRID_EXPONENTS)]
+            out += [(name, value) for value in log_grid(features, range(-6, 0))]
         elif name in ("small", "base", "large"):
             out.append((name, getattr(line, name)))
         else:
@@ -212,39 +210,32 @@ def _weight_decays(
 def _cells(
     recipe: Recipe,
     features: Features,
-    values: list[tuple[str, float]],
-    common: dict[str, Any],
+    settings: dict[str, Any],
     line: WeightDecayLine,
     epochs: int,
 ) -> list[Cell]:
-    methods = [m for m in recipe.methods if m != "tuned"]
-    grid = list(log_grid(features, _TUNING_EXPONENTS)) if "tuned" in recipe.methods else []
-    rounds = {"rounds": recipe.rounds}
-    extra: dict[str, dict[str, Any]] = {
-        "grid": rounds | {"methods": methods, "q": _Q},
-        "ablation": {"q": _Q},
-        "published": rounds | {"q": _Q, "epochs": epochs, "learning_rate": line.learning_rate},
-        "approximation": rounds,
-    }
+    methods = [method for method in recipe.methods if method != "tuned"]
     groups = None if features.superclasses is None else features.superclasses.tolist()
-    extra["structure"] = rounds | {"superclasses": groups}  # whose correlations it measures
+    rounds, q = {"rounds": recipe.rounds}, {"q": 0.7}  # of generalized cross entropy, as published
+    own: dict[str, list[dict[str, Any]]] = {
+        "grid": [rounds | {"methods": methods} | q],
+        "ablation": [q],
+        "published": [rounds | q | {"epochs": epochs, "learning_rate": line.learning_rate}],
+        "approximation": [rounds | {"share": share} for share in recipe.shares],
+        "structure": [rounds | {"superclasses": groups}],  # whose correlations it measures
+    }
+    decays, grid = _weight_decays(recipe, features, line), ()
+    if "tuned" in recipe.methods and "grid" in recipe.kinds:
+        grid = log_grid(features, np.linspace(-6.0, -1.0, 11))
     cells = []
-    for noise in recipe.noise:
-        for rate in recipe.rates:
-            options = dict(common)
-            if noise == "superclass":
-                options["superclasses"] = groups
-            for seed in recipe.seeds:
-                draw = (noise, float(rate), int(seed))
-                for name, value in values:
-                    for kind in recipe.kinds:
-                        made = options | extra[kind]
-                        if kind == "approximation":
-                            for share in recipe.shares:
-                                own = made | {"share": share}
-                                cells.append(Cell(kind, *draw, value, own, name))
-                        else:
-                            cells.append(Cell(kind, *draw, value, made, name))
-                if grid and "grid" in recipe.kinds:
-                    cells.append(Cell("tuned", *draw, None, options | {"grid": grid}, "tuned"))
+    for noise, rate, seed in product(recipe.noise, recipe.rates, recipe.seeds):
+        draw = (noise, float(rate), int(seed))
+        shared = settings | ({"superclasses": groups} if noise == "superclass" else {})
+        cells += [
+            Cell(kind, *draw, value, shared | options, name)
+            for (name, value), kind in product(decays, recipe.kinds)
+            for options in own[kind]
+        ]
+        if grid:
+            cells.append(Cell("tuned", *draw, None, shared | {"grid": list(grid)}, "tuned"))
     return cells

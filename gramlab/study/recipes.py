@@ -11,29 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
+from gramlab.streams import MAX_SEED
 
 __all__ = ["LINES", "METHODS", "RECIPES", "Recipe", "WeightDecayLine", "recipe_named"]
 
-RATES = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-SEEDS = (0, 1, 2)
 METHODS = ("distill", "top2-ce", "top2-gce", "mixture", "tuned")
 NOISES = ("symmetric", "asymmetric", "superclass", "pair-flip")
 
 
-@dataclass(frozen=True)
-class WeightDecayLine:
-    """A line of the paper's table of settings.
-
-    Attributes
-    ----------
-    small, base, large
-        Weight decays.
-    learning_rate
-        Of the published training, by stochastic gradients.
-    """
+class WeightDecayLine(NamedTuple):
+    """A line of the paper's settings: weight decays, and the published training's learning rate."""
 
     small: float
     base: float
@@ -83,8 +74,8 @@ class Recipe:
     noise: tuple[str, ...] = ("symmetric",)
     weight_decay: tuple[str, ...] = ("base",)
     methods: tuple[str, ...] = METHODS
-    rates: tuple[float, ...] = RATES
-    seeds: tuple[int, ...] = SEEDS
+    rates: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+    seeds: tuple[int, ...] = (0, 1, 2)
     rounds: int = 5
     shares: tuple[float, ...] = (1.0,)
 
@@ -110,70 +101,69 @@ class Recipe:
         InvalidSetting
             If a list is empty, names something unknown or twice, or holds a value out of range.
         """
-        changes: dict[str, object] = {}
+        check_rate, check_integer = validation.check_rate, validation.check_integer
+        changes: dict[str, Any] = {}
         if noise is not None:
-            changes["noise"] = _named("noise", noise, NOISES)
+            changes["noise"] = _listed("noise", noise, NOISES)
         if rates is not None:
-            checked = [validation.check_rate("rates", rate) for rate in rates]
-            changes["rates"] = _listed("rates", checked)
+            changes["rates"] = _listed("rates", [check_rate("rates", rate) for rate in rates])
         if seeds is not None:
-            checked = [validation.check_integer("seeds", seed, 0, 2**64 - 1) for seed in seeds]
+            checked = [check_integer("seeds", seed, 0, MAX_SEED) for seed in seeds]
             changes["seeds"] = _listed("seeds", checked)
         if rounds is not None:
-            changes["rounds"] = validation.check_integer("rounds", rounds, 1)
+            changes["rounds"] = check_integer("rounds", rounds, 1)
         if weight_decay is not None:
             changes["weight_decay"] = _listed("weight_decay", [str(name) for name in weight_decay])
         if methods is not None:
-            chosen = _named("methods", methods, METHODS)
-            if "distill" not in chosen:
+            changes["methods"] = _listed("methods", methods, METHODS)
+            if "distill" not in methods:
                 raise InvalidSetting(
-                    f"methods must include distill, got {', '.join(chosen)}; the others are "
+                    f"methods must include distill, got {', '.join(methods)}; the others are "
                     "compared with its rounds"
                 )
-            changes["methods"] = chosen
-        return replace(self, **changes)  # pyright: ignore[reportArgumentType]
+        return replace(self, **changes)
 
 
-def _listed(name: str, values: Sequence) -> tuple:
+def _listed(name: str, values: Sequence, known: Sequence[str] | None = None) -> tuple:
+    """At least one value, no value twice, and all of the known ones."""
     if not len(values):
         raise InvalidSetting(f"{name} must hold at least one value, got none; leave it out")
     for index, value in enumerate(values):
+        if known is not None and value not in known:
+            raise InvalidSetting(
+                f"{name} must be of {', '.join(known)}, got {value!r}; choose from these"
+            )
         if value in values[:index]:
             raise InvalidSetting(f"{name} must hold different values, got {value} twice")
     return tuple(values)
 
 
-def _named(name: str, values: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    for value in values:
-        if value not in known:
-            raise InvalidSetting(
-                f"{name} must be of {', '.join(known)}, got {value!r}; choose from these"
-            )
-    return _listed(name, list(values))
-
-
-_ALL = ("symmetric", "asymmetric", "superclass")
-
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("fig2", "Fig. 2: superclass noise, base weight decay", noise=("superclass",)),
-        Recipe("fig6a", "Fig. 6a: symmetric noise, base weight decay"),
-        Recipe("fig6b", "Fig. 6b: asymmetric noise, base weight decay", noise=("asymmetric",)),
         *(
             Recipe(
-                f"fig{figure}{letter}",
-                f"Fig. {figure}{letter}: {noise} noise, {size} weight decay",
+                name,
+                f"Fig. {name[3:]}: {noise} noise, {size} weight decay",
                 noise=(noise,),
                 weight_decay=(size,),
             )
-            for figure, size in ((7, "small"), (8, "large"))
-            for letter, noise in zip("abc", ("superclass", "symmetric", "asymmetric"), strict=True)
+            for name, noise, size in (
+                ("fig2", "superclass", "base"),
+                ("fig6a", "symmetric", "base"),
+                ("fig6b", "asymmetric", "base"),
+                ("fig7a", "superclass", "small"),
+                ("fig7b", "symmetric", "small"),
+                ("fig7c", "asymmetric", "small"),
+                ("fig8a", "superclass", "large"),
+                ("fig8b", "symmetric", "large"),
+                ("fig8c", "asymmetric", "large"),
+            )
         ),
         Recipe(
             "tables",
             "App. G.3: all noises, all weight decays",
-            noise=_ALL,
+            noise=NOISES[:3],
             weight_decay=("small", "base", "large"),
         ),
         Recipe(
@@ -196,13 +186,13 @@ RECIPES = {
         Recipe(
             "refinement",
             "Partial labels against rounds, by corruption",
-            noise=(*_ALL, "pair-flip"),
+            noise=NOISES,
             methods=("distill", "top2-ce", "top2-gce"),
         ),
         Recipe(
             "top2",
             "Top-two coverage, and the least teacher with which partial labels win",
-            noise=(*_ALL, "pair-flip"),
+            noise=NOISES,
             weight_decay=("small", "base", "large"),
             methods=("distill", "top2-ce", "top2-gce"),
             rounds=2,
@@ -211,7 +201,6 @@ RECIPES = {
             "ablation",
             "Partial labels taken apart: targets, loss and start",
             kinds=("ablation",),
-            noise=("symmetric",),
             rates=(0.3, 0.5, 0.7, 0.8, 0.9),
         ),
         Recipe(

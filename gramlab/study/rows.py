@@ -21,8 +21,16 @@ Row = Mapping[str, Any]
 PLL = ("top2-ce", "top2-gce")
 """Methods of the partial-label student: cross entropy, and the paper's robust loss."""
 
-_METHODS = ("distill", *PLL, "mixture", "tuned", "ablation", "published")
-_NAMES = {"top2-ce": "PLL (CE)", "top2-gce": "PLL (GCE)", "mixture": "mixture", "tuned": "tuned"}
+# Name of each method, in the order of the columns, and what else tells its heads apart.
+_METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "distill": ("round", ()),
+    "top2-ce": ("PLL (CE)", ()),
+    "top2-gce": ("PLL (GCE)", ()),
+    "mixture": ("mixture", ()),
+    "tuned": ("tuned", ("selected_on",)),
+    "ablation": ("ablation", ("targets", "loss", "start")),
+    "published": ("SGD", ("stopping", "loss")),
+}
 _SETTING = ("features", "preparation", "noise", "weight_decay_name")
 
 
@@ -50,19 +58,18 @@ class Column:
     @property
     def label(self) -> str:
         """Its name in a table."""
+        name, _ = _METHODS[self.method]
         if self.method == "distill":
-            return "round 1 (teacher)" if self.round == 1 else f"round {self.round}"
+            return f"{name} {self.round}" + " (teacher)" * (self.round == 1)
         if self.method == "published":
             stopping, loss = self.detail
-            name = "PLL (GCE)" if loss == "gce" else f"round {self.round}"
-            return f"SGD {stopping}, {name}"
-        name = _NAMES.get(self.method, self.method)
+            return f"{name} {stopping}, {'PLL (GCE)' if loss == 'gce' else f'round {self.round}'}"
         return f"{name}: {', '.join(self.detail)}" if self.detail else name
 
     @property
     def place(self) -> tuple[Any, ...]:
         """Sorts columns: rounds first, then students, baselines, parts and published runs."""
-        return (_METHODS.index(self.method), self.detail, self.round or math.inf)
+        return (list(_METHODS).index(self.method), self.detail, self.round or math.inf)
 
 
 TEACHER = Column("distill", 1)
@@ -82,17 +89,9 @@ def column_of(row: Row) -> Column:
             f"method of a row must be one of {', '.join(_METHODS)}, got {method!r}: pass rows as "
             "the study writes them"
         )
-    on_test = row.get("selected_on") == "test"
-    parts: Sequence[str] = ()
-    if method == "tuned":
-        parts = ("selected_on",)
-    elif method == "published":
-        parts = ("stopping", "loss")
-    elif method == "ablation":
-        parts = ("targets", "loss", "start")
-    detail = tuple(str(row.get(part)) for part in parts)
+    detail = tuple(str(row.get(part)) for part in _METHODS[method][1])
     number = row.get("round") if method in ("distill", "published") else None
-    return Column(method, number, detail, on_test)
+    return Column(method, number, detail, row.get("selected_on") == "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,38 +156,27 @@ def groups(rows: Sequence[Row]) -> list[Group]:
     InvalidSetting
         If two rows claim one place, if a rate or seed is missing, or a method is not known.
     """
-    settings: dict[tuple[str, ...], dict[tuple[Column, float, int], Row]] = {}
-    tuned: list[tuple[tuple[str, ...], tuple[Column, float, int], Row]] = []
-    for number, row in enumerate(rows):
-        column, rate, seed = column_of(row), row.get("rate"), row.get("seed")
+    found: dict[tuple[str, ...], dict[tuple[Column, float, int], Row]] = {}
+    placed = [(number, row, column_of(row)) for number, row in enumerate(rows)]
+    # Tuned heads come last, when all groups that they belong to are known.
+    for number, row, column in sorted(placed, key=lambda one: one[2].method == "tuned"):
+        rate, seed = row.get("rate"), row.get("seed")
         if rate is None or seed is None:
             raise InvalidSetting(
                 f"rows must have a rate and a seed, got rate {rate!r}, seed {seed!r} in row "
                 f"{number}: pass rows as the study writes them"
             )
-        key = tuple(str(row.get(name) or "") for name in _SETTING)
-        place = (column, float(rate), int(seed))
+        setting = tuple(str(row.get(name) or "") for name in _SETTING)
+        theirs = [setting]
         if column.method == "tuned":
-            tuned.append((key, place, row))
-        else:
-            _put(settings.setdefault(key, {}), place, row, number)
-    for number, (key, place, row) in enumerate(tuned):
-        theirs = [setting for setting in settings if setting[:3] == key[:3]]
-        for setting in theirs or [key]:
-            _put(settings.setdefault(setting, {}), place, row, number)
-    return [Group(*key, rows=found) for key, found in settings.items()]
-
-
-def _put(
-    found: dict[tuple[Column, float, int], Row],
-    place: tuple[Column, float, int],
-    row: Row,
-    number: int,
-) -> None:
-    if place in found:
-        column, rate, seed = place
-        raise InvalidSetting(
-            f"rows must differ in setting, rate, seed or method, got two of {column.label} at "
-            f"rate {rate:g}, seed {seed} (the second is row {number}): pass each result once"
-        )
-    found[place] = row
+            theirs = [other for other in found if other[:3] == setting[:3]] or theirs
+        place = (column, float(rate), int(seed))
+        for own in theirs:
+            if place in found.setdefault(own, {}):
+                raise InvalidSetting(
+                    f"rows must differ in setting, rate, seed or method, got two of {column.label} "
+                    f"at rate {rate:g}, seed {seed} (the second is row {number}): pass each result "
+                    "once"
+                )
+            found[own][place] = row
+    return [Group(*setting, rows=own) for setting, own in found.items()]

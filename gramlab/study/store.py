@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gramlab.content import sha256, to_json
 from gramlab.errors import OutputError
-from gramlab.storage import atomic_write, output_folder, read_json, sha256, to_json
-from gramlab.study.cells import COLUMNS, FORMAT, Cell, canonical_json
+from gramlab.files.whole import atomic_write, differences, output_folder, read_json
+from gramlab.study.cells import COLUMNS, Cell, canonical_json
 
 __all__ = ["CellStore", "claim_folder", "differences"]
 
@@ -87,10 +88,7 @@ class CellStore:
         output_folder(self.folder)
         content = {
             "key": self.key(cell),
-            "format": FORMAT,
-            "features": self.fingerprint,
-            "cell": cell.content(),
-            "versions": self.versions,
+            **cell.depends_on(self.fingerprint, self.versions),
             "sha256": sha256(canonical_json(plain)),
             "results": plain,
         }
@@ -103,7 +101,7 @@ def _are_results(found: Any) -> bool:
     rows, work = found["rows"], found["work"]
     return (
         isinstance(rows, list)
-        and all(isinstance(values, dict) and COLUMNS <= values.keys() for values in rows)
+        and all(isinstance(values, dict) and values.keys() >= set(COLUMNS) for values in rows)
         and all(
             isinstance(value, (str, int, float, type(None)))
             for values in rows
@@ -152,21 +150,3 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
             f"the output folder {str(folder)!r} is of a study with other settings: "
             f"{'; '.join(found)}; choose another folder, or ask for the same settings"
         )
-
-
-def differences(there: Any, wanted: Any, name: str = "") -> list[str]:
-    """Where two settings differ, in words: ``name: … there, … asked for``."""
-    if isinstance(there, dict) and isinstance(wanted, dict):
-        found = []
-        for key in dict.fromkeys([*wanted, *there]):
-            inner = f"{name}.{key}" if name else str(key)
-            found += differences(there.get(key), wanted.get(key), inner)
-        return found
-    if there == wanted:
-        return []
-    return [f"{name or 'settings'}: {_shown(there)} there, {_shown(wanted)} asked for"]
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

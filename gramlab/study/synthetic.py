@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ __all__ = ["BLOCK_MODEL", "block_model_features"]
 BLOCK_MODEL = "block-model"
 """Name of the source; settings follow a colon."""
 
-_DEFAULTS: dict[str, float] = {
+_DEFAULTS = {
     "classes": 4,
     "per_class": 100,
     "within": 0.4,
@@ -23,7 +24,6 @@ _DEFAULTS: dict[str, float] = {
     "between": 0.1,
     "size": 2,
 }
-_WHOLE = ("classes", "per_class", "size")
 
 
 def block_model_features(source: str) -> Features:
@@ -44,15 +44,7 @@ def block_model_features(source: str) -> Features:
     InvalidSetting
         If a setting is unknown or no number, or the block model refuses it.
     """
-    values = _settings(source)
-    model = ClassBlockModel(
-        int(values["classes"]),
-        int(values["per_class"]),
-        values["within"],
-        values["superclass"],
-        values["between"],
-        int(values["size"]),
-    )
+    model = ClassBlockModel(*_settings(source).values())
     x, n, k = model.sample_features(), model.n_samples, model.n_classes
     # Columns 0 … n − 1 are what each training row has for itself; a new row has its own instead.
     shared = x[:: model.samples_per_class].copy()
@@ -69,18 +61,19 @@ def block_model_features(source: str) -> Features:
     )
 
 
-def _settings(source: str) -> dict[str, float]:
-    values = dict(_DEFAULTS)
-    _, _, text = source.partition(":")
-    for part in filter(None, text.split(",")):
+def _settings(source: str) -> dict[str, Any]:
+    """What follows the colon, in the order in which the block model takes it."""
+    values: dict[str, Any] = dict(_DEFAULTS)
+    for part in filter(None, source.partition(":")[2].split(",")):
         name, equals, number = part.partition("=")
         if name not in values or not equals:
             raise InvalidSetting(
                 f"{BLOCK_MODEL} takes {', '.join(f'{n}=…' for n in values)}, got {part!r}"
             )
+        kind = type(_DEFAULTS[name])
         try:
-            values[name] = int(number) if name in _WHOLE else float(number)
+            values[name] = kind(number)
         except ValueError:
-            kind = "a whole number" if name in _WHOLE else "a number"
-            raise InvalidSetting(f"{name} must be {kind}, got {number!r}") from None
+            wanted = "a whole number" if kind is int else "a number"
+            raise InvalidSetting(f"{name} must be {wanted}, got {number!r}") from None
     return values

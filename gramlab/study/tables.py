@@ -8,21 +8,28 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gramlab.content import to_json
 from gramlab.errors import InvalidSetting
-from gramlab.storage import atomic_path, atomic_write, to_json
+from gramlab.files.whole import atomic_write
 from gramlab.study.rows import Column, Group, Row, groups
-from gramlab.tables import write_csv
+from gramlab.tables import write_csv, write_parquet
 
-__all__ = ["Entry", "ResultTable", "result_tables", "tables_latex", "tables_markdown", "write_rows"]
+__all__ = [
+    "Entry",
+    "ResultTable",
+    "markdown_table",
+    "result_tables",
+    "tables_latex",
+    "tables_markdown",
+    "write_rows",
+]
 
 _TEXT = ("features", "preparation", "noise", "weight_decay_name", "method", "selected_on")
-_WHOLE = ("seed", "round")
-_DIGITS = 2  # of a percentage
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 
@@ -44,23 +51,21 @@ class Entry:
     seeds: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Entry | None:
-        """Mean and standard deviation of values; None of none."""
-        if not values:
-            return None
+    def of(cls, values: Sequence[float]) -> Entry:
+        """Mean and standard deviation of one value or more."""
         deviation = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), deviation, len(values))
 
     @property
     def shown(self) -> str:
         """The mean as it is printed, in percent."""
-        return f"{100 * self.mean:.{_DIGITS}f}"
+        return f"{100 * self.mean:.2f}"
 
     def text(self, plus_minus: str) -> str:
         """Mean ± standard deviation in percent."""
         if self.deviation is None:
             return self.shown
-        return f"{self.shown} {plus_minus} {100 * self.deviation:.{_DIGITS}f}"
+        return f"{self.shown} {plus_minus} {100 * self.deviation:.2f}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +78,34 @@ class ResultTable:
         What it is of.
     measure
         Which column of the study's rows.
-    columns, rates
-        Heads of the columns and rows.
+    entries
+        What is known, by column and rate.
     """
 
     group: Group
     measure: str
-    columns: tuple[Column, ...]
-    rates: tuple[float, ...]
+    entries: Mapping[tuple[Column, float], Entry]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of which something is known, in the group's order."""
+        known = {column for column, _ in self.entries}
+        return tuple(column for column in self.group.columns if column in known)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Rates at which something is known, ascending."""
+        return tuple(sorted({rate for _, rate in self.entries}))
 
     def entry(self, column: Column, rate: float) -> Entry | None:
         """Mean and standard deviation over seeds; None where nothing is known."""
-        return Entry.of(list(self.group.values(column, rate, self.measure).values()))
+        return self.entries.get((column, rate))
 
     def best(self, rate: float) -> tuple[Column, ...]:
         """Columns with the largest printed mean at a rate; those chosen on test rows do not run."""
-        entries = {c: self.entry(c, rate) for c in self.columns if not c.selects_on_test}
-        shown = {c: float(entry.shown) for c, entry in entries.items() if entry is not None}
-        return tuple(c for c, mean in shown.items() if mean == max(shown.values()))
+        fair = [column for column in self.columns if not column.selects_on_test]
+        shown = {c: float(entry.shown) for c in fair if (entry := self.entry(c, rate)) is not None}
+        return tuple(column for column, mean in shown.items() if mean == max(shown.values()))
 
     @property
     def title(self) -> str:
@@ -100,55 +115,63 @@ class ResultTable:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be said with it."""
-        counts = {
-            entry.seeds
-            for column in self.columns
-            for rate in self.rates
-            if (entry := self.entry(column, rate)) is not None
-        }
-        seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "0"
-        notes = [
-            f"Mean ± standard deviation over {seeds} seed{'s' * (seeds != '1')}; best in bold."
-        ]
+        counts = {entry.seeds for entry in self.entries.values()}
+        seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
+        over = f"{seeds} seed{'s' * (seeds != '1')}"
+        notes = [f"Mean ± standard deviation over {over}; best in bold."]
         if any(column.selects_on_test for column in self.columns):
             notes.append("† selected by accuracy on the test rows: not a fair score, never bold.")
         return tuple(notes)
 
     def markdown(self) -> str:
         """As a Markdown table with its title and notes."""
-        heads = ["rate", *(_marked(column, "†") for column in self.columns)]
-        lines = [f"**{self.title}**", "", _pipes(heads), _pipes(["---:"] * len(heads))]
-        for rate in self.rates:
-            best = self.best(rate)
-            entries = [f"{rate:g}"]
-            for column in self.columns:
-                entry = self.entry(column, rate)
-                text = "—" if entry is None else entry.text("±")
-                entries.append(f"**{text}**" if column in best else text)
-            lines.append(_pipes(entries))
-        return "\n".join([*lines, "", *self.notes]) + "\n"
+        heads = ["rate", *(c.label + "†" * c.selects_on_test for c in self.columns)]
+        table = markdown_table(heads, self._lines("—", "±", "**{}**"), ["---:"] * len(heads))
+        return "\n".join([f"**{self.title}**", "", table, "", *self.notes]) + "\n"
 
     def latex(self) -> str:
         """As a LaTeX table; needs the package booktabs."""
-        heads = ["rate", *(_marked(column, r"$^\dagger$", _escaped) for column in self.columns)]
-        lines = [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escaped(self.title)}. {_escaped(' '.join(self.notes))}}}",
-            rf"\begin{{tabular}}{{r{'c' * len(self.columns)}}}",
-            r"\toprule",
-            " & ".join(heads) + r" \\",
-            r"\midrule",
-        ]
+        heads = (_escaped(c.label + "†" * c.selects_on_test) for c in self.columns)
+        lines = [["rate", *heads], *self._lines("--", r"$\pm$", r"\textbf{{{}}}")]
+        head, *body = [" & ".join(line) + r" \\" for line in lines]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{_escaped(self.title)}. {_escaped(' '.join(self.notes))}}}",
+                rf"\begin{{tabular}}{{r{'c' * len(self.columns)}}}",
+                r"\toprule",
+                head,
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        )
+
+    def _lines(self, missing: str, plus_minus: str, bold: str) -> list[list[str]]:
+        """The rate and the entries, row by row."""
+        lines = []
         for rate in self.rates:
-            best = self.best(rate)
-            entries = [f"{rate:g}"]
+            line, best = [f"{rate:g}"], self.best(rate)
             for column in self.columns:
                 entry = self.entry(column, rate)
-                text = "--" if entry is None else entry.text(r"$\pm$")
-                entries.append(rf"\textbf{{{text}}}" if column in best else text)
-            lines.append(" & ".join(entries) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+                text = missing if entry is None else entry.text(plus_minus)
+                line.append(bold.format(text) if column in best else text)
+            lines.append(line)
+        return lines
+
+
+def markdown_table(
+    heads: Sequence[str], lines: Sequence[Sequence[str]], align: Sequence[str]
+) -> str:
+    """A Markdown table without its last line end; ``align`` holds ``---`` or ``---:``."""
+    return "\n".join(
+        "| " + " | ".join(entry.replace("|", r"\|") for entry in line) + " |"
+        for line in (heads, align, *lines)
+    )
 
 
 def result_tables(rows: Sequence[Row], measure: str = "test_accuracy") -> list[ResultTable]:
@@ -161,16 +184,14 @@ def result_tables(rows: Sequence[Row], measure: str = "test_accuracy") -> list[R
     """
     tables = []
     for group in groups(rows):
-        known = {
-            (column, rate)
+        entries = {
+            (column, rate): Entry.of(list(values.values()))
             for column in group.columns
             for rate in group.rates
-            if group.values(column, rate, measure)
+            if (values := group.values(column, rate, measure))
         }
-        columns = tuple(c for c in group.columns if any(c == column for column, _ in known))
-        rates = tuple(r for r in group.rates if any(r == rate for _, rate in known))
-        if known:
-            tables.append(ResultTable(group, measure, columns, rates))
+        if entries:
+            tables.append(ResultTable(group, measure, entries))
     return tables
 
 
@@ -199,12 +220,13 @@ def write_rows(rows: Sequence[Row], path: str | os.PathLike[str]) -> Path:
     """
     final = Path(path)
     names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
     if final.suffix == ".json":
         return atomic_write(final, to_json([{n: row.get(n) for n in names} for row in rows]))
     if final.suffix == ".csv":
-        return write_csv(final, {n: [_plain(row.get(n)) for row in rows] for n in names})
+        return write_csv(final, {n: [_plain(v) for v in values] for n, values in columns.items()})
     if final.suffix == ".parquet":
-        return _write_parquet(rows, names, final)
+        return write_parquet(final, columns, {n: _arrow_type(n, v) for n, v in columns.items()})
     raise InvalidSetting(
         f"tables are written as .csv, .json or .parquet, got {final.name!r}: choose one of these"
     )
@@ -217,45 +239,13 @@ def _plain(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _write_parquet(rows: Sequence[Row], names: Sequence[str], final: Path) -> Path:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as problem:
-        raise InvalidSetting(
-            "Parquet needs pyarrow, which is not installed: run pip install 'gramlab[study]', or "
-            "write .csv or .json"
-        ) from problem
-    arrays = []
-    for name in names:
-        values = [row.get(name) for row in rows]
-        try:
-            arrays.append(pyarrow.array(values, type=_arrow_type(pyarrow, name, values)))
-        except (pyarrow.ArrowException, TypeError, ValueError) as problem:
-            raise InvalidSetting(
-                f"column {name!r} must hold one kind of value in all rows for Parquet ({problem}): "
-                "write .json instead"
-            ) from problem
-    with atomic_path(final) as temporary:
-        parquet.write_table(pyarrow.table(arrays, names=list(names)), temporary)
-    return final
-
-
-def _arrow_type(pyarrow: Any, name: str, values: Sequence[Any]) -> Any:
+def _arrow_type(name: str, values: Sequence[Any]) -> str:
     """Text, whole number or float64; the same whether or not all values are known."""
     if name in _TEXT or any(isinstance(value, str) for value in values):
-        return pyarrow.string()
+        return "string"
     if any(isinstance(value, bool) for value in values):
-        return pyarrow.bool_()
-    return pyarrow.int64() if name in _WHOLE else pyarrow.float64()
-
-
-def _marked(column: Column, mark: str, escape: Callable[[str], str] = str) -> str:
-    return escape(column.label) + (mark if column.selects_on_test else "")
-
-
-def _pipes(entries: Sequence[str]) -> str:
-    return "| " + " | ".join(entry.replace("|", r"\|") for entry in entries) + " |"
+        return "bool"
+    return "int64" if name in ("seed", "round") else "float64"
 
 
 def _escaped(text: str) -> str:

@@ -2,66 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._dense_head import DenseHead
-from gramlab.theorems.form import Instance
-
-__all__ = ["chain", "draw", "loss", "substituted"]
-
-_SIZES = 2, 2, 3  # N, d, K of the symbolic loss
+from gramlab.theorems._heads import DenseHead, draw_problem
+from gramlab.theorems.form import Check, Instance, equal
 
 
-def loss(weights: Any, weight_decay: Any, temperature: Any = 1, factor: Any = 1) -> Any:
-    """(f/N) Σ CE(T_i, softmax(Wᵀx_i/τ)) + (λ/2)‖W‖², every entry of x and T a symbol."""
-    n, d, k = _SIZES
+def substituted(change: Callable[..., Any]) -> Any:
+    """``change(L, W, τ, λ)`` expanded, at N = 2, d = 2, K = 3 with every entry a symbol.
+
+    L(W, λ, τ, f) = (f/N) Σ CE(T_i, softmax(Wᵀx_i/τ)) + (λ/2)‖W‖².
+    """
+    n, d, k = 2, 2, 3
     x = sp.Matrix(n, d, sp.symbols(f"x:{n * d}", real=True))
     targets = sp.Matrix(n, k, sp.symbols(f"t:{n * k}", nonnegative=True))
-    v = (x * weights / temperature).applyfunc(sp.expand)
-    entropy = sum(
-        targets[i, j] * (sp.log(sum(sp.exp(v[i, a]) for a in range(k))) - v[i, j])
-        for i in range(n)
-        for j in range(k)
-    )
-    return factor * entropy / n + weight_decay / 2 * sum(e**2 for e in weights)
-
-
-def substituted() -> tuple[Any, Any, Any]:
-    """W' (d, K) of symbols, τ and λ."""
-    _, d, k = _SIZES
-    weights = sp.Matrix(d, k, sp.symbols(f"w:{d * k}", real=True))
+    symbols = sp.Matrix(d, k, sp.symbols(f"w:{d * k}", real=True))
     tau, lam = sp.symbols("tau lambda", positive=True)
-    return weights, tau, lam
+
+    def loss(weights: Any, weight_decay: Any, temperature: Any = 1, factor: Any = 1) -> Any:
+        v = (x * weights / temperature).applyfunc(sp.expand)
+        entropy = sum(
+            targets[i, j] * (sp.log(sum(sp.exp(v[i, a]) for a in range(k))) - v[i, j])
+            for i in range(n)
+            for j in range(k)
+        )
+        return factor * entropy / n + weight_decay / 2 * sum(e**2 for e in weights)
+
+    return sp.expand(change(loss, symbols, tau, lam))
 
 
 def draw(rng: np.random.Generator) -> Instance:
     """Data, a temperature away from 1, and one or two rounds."""
-    n, d, k = int(rng.integers(2, 8)), int(rng.integers(1, 4)), int(rng.integers(2, 4))
+    problem = draw_problem(rng, 8, 4, 4, decay=(-2, 0), spread=0.3)
     temperature = float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4)))
-    return {
-        "x": rng.standard_normal((n, d)),
-        "targets": rng.dirichlet(np.full(k, 0.3), n),
-        "weight_decay": float(10 ** rng.uniform(-2, 0)),
-        "temperature": temperature,
-        "read_at": temperature,
-        "rounds": int(rng.integers(1, 3)),
-    }
+    rounds = int(rng.integers(1, 3))
+    return {**problem, "temperature": temperature, "read_at": temperature, "rounds": rounds}
 
 
-def chain(
-    instance: Instance,
-    weight_decay: float,
-    temperature: float = 1.0,
-    factor: float = 1.0,
-    read_at: float = 1.0,
-) -> np.ndarray:
-    """Predictions (N, K) read at ``read_at`` after the rounds, each trained on those before."""
-    targets = instance["targets"]
-    for _ in range(instance["rounds"]):
-        head = DenseHead(instance["x"], targets, weight_decay, temperature, factor)
-        reader = DenseHead(instance["x"], targets, weight_decay, read_at)
-        targets = reader.probabilities(head.minimum())
-    return targets
+def read_at_one(rng: np.random.Generator) -> Instance:
+    """Predictions are passed on as they are read at temperature 1."""
+    return {**draw(rng), "read_at": 1.0}
+
+
+def compare(instance: Instance, factor: float, plain_decay: float, read_at: float) -> Check:
+    """Rounds at the temperature, with a factor of the loss, against rounds at 1 and another λ."""
+
+    def chain(decay: float, temperature: float, factor: float, read_at: float) -> np.ndarray:
+        targets = instance["targets"]
+        for _ in range(instance["rounds"]):
+            head = DenseHead(instance["x"], targets, decay, temperature, factor)
+            reader = DenseHead(instance["x"], targets, decay, read_at)
+            targets = reader.probabilities(head.minimum())
+        return targets
+
+    tempered = chain(instance["weight_decay"], instance["temperature"], factor, read_at)
+    # Both come from Newton solutions, each good to about 1e-13/λ.
+    return equal(tempered, chain(plain_decay, 1.0, 1.0, 1.0), 1e-9)

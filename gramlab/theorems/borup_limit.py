@@ -6,8 +6,9 @@ import numpy as np
 import sympy as sp
 import z3
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems._heads import ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import implies, proof, reals, zero
 
 
 def _prove() -> Proof:
@@ -15,34 +16,33 @@ def _prove() -> Proof:
     t = sp.Symbol("t", integer=True, nonnegative=True)
     h = s / (s + nu)
     limit = s / (s + nu / alpha) * y
-    fixed = sp.simplify(h * (alpha * y + (1 - alpha) * limit) - limit)
     # e_t = ((1 − α)h)^t e_0 solves the recursion: start, and one step at symbolic t.
     factor = sp.Symbol("f")  # stands for (1 − α)h
     closed = limit + factor**t * (start - limit)
-    first = sp.simplify(closed.subs(t, 0) - start)
     step = h * (alpha * y + (1 - alpha) * closed) - closed.subs(t, t + 1)
-    step = sp.simplify(sp.expand(step.subs(factor, (1 - alpha) * h)))
     a, b, c = reals("alpha s nu")
-    contracts, line = decide(
-        "|(1 − α)h(s)| < 1",
-        [a > 0, a < 2, b >= 0, c > 0],
-        z3.And((1 - a) * b < b + c, (1 - a) * b > -(b + c)),
-    )
-    zero = (fixed, first, step) == (0, 0, 0)
-    return Proof(
-        verdict=weakest("proved" if zero else "unknown", contracts),
-        method="sympy per eigenvalue, z3 for the contraction",
-        scope="every N and every Gram matrix: S is a function of G, so the recursion splits into "
+    return proof(
+        "sympy per eigenvalue, z3 for the contraction",
+        "every N and every Gram matrix: S is a function of G, so the recursion splits into "
         "its eigenvalues s; s, ν = Nλ, α, y, the start and t are symbolic",
-        evidence=(
-            f"s/(s + ν/α) y is the fixed point: residual {fixed}",
-            f"y^(t) − limit = ((1 − α)h)^t (y^(0) − limit): start {first}, step {step}",
-            f"the limit is reached for 0 < α < 2: {line}",
+        zero(
+            "s/(s + ν/α) y is the fixed point: residual {}",
+            sp.simplify(h * (alpha * y + (1 - alpha) * limit) - limit),
+        ),
+        zero(
+            "y^(t) − limit = ((1 − α)h)^t (y^(0) − limit): start {}, step {}",
+            sp.simplify(closed.subs(t, 0) - start),
+            sp.simplify(sp.expand(step.subs(factor, (1 - alpha) * h))),
+        ),
+        implies(
+            "the limit is reached for 0 < α < 2: |(1 − α)h(s)| < 1",
+            [a > 0, a < 2, b >= 0, c > 0],
+            z3.And((1 - a) * b < b + c, (1 - a) * b > -(b + c)),
         ),
     )
 
 
-def _draw(rng: np.random.Generator, low: float = 0.05, high: float = 1.8) -> Instance:
+def _draw(rng: np.random.Generator) -> Instance:
     n, d = int(rng.integers(2, 10)), int(rng.integers(1, 7))
     x = rng.standard_normal((n, d))
     return {
@@ -50,42 +50,30 @@ def _draw(rng: np.random.Generator, low: float = 0.05, high: float = 1.8) -> Ins
         "y": rng.standard_normal(n),
         "start": rng.standard_normal(n),
         "nu": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1, 1)),
-        "alpha": float(rng.uniform(low, high)),
+        "alpha": float(rng.uniform(0.05, 1.8)),
     }
-
-
-def _iterate(instance: Instance, rounds: int) -> np.ndarray:
-    """The recursion by augmented least squares, round by round."""
-    x, y, alpha = instance["x"], instance["y"], instance["alpha"]
-    d = x.shape[1]
-    smooth = x @ np.linalg.pinv(np.vstack([x, np.sqrt(instance["nu"]) * np.eye(d)]))[:, : len(x)]
-    values = instance["start"]
-    for _ in range(rounds):
-        values = smooth @ (alpha * y + (1 - alpha) * values)
-    return values
-
-
-def _ridge(instance: Instance, nu: float) -> np.ndarray:
-    x = instance["x"]
-    weights = np.linalg.solve(x.T @ x + nu * np.eye(x.shape[1]), x.T @ instance["y"])
-    return x @ weights
 
 
 def _residuals(instance: Instance, nu: float, lost: int = 0) -> Check:
     """The error identity at a few rounds, and the limit after enough of them."""
-    x, alpha = instance["x"], instance["alpha"]
-    limit = _ridge(instance, nu)
+    x, y, alpha, start = (instance[name] for name in ("x", "y", "alpha", "start"))
+    n = len(x)
+    limit = x @ np.linalg.solve(x.T @ x + nu * np.eye(x.shape[1]), x.T @ y)
+    smooth = x @ ridge(x, np.eye(n), instance["nu"])
     values, vectors = np.linalg.eigh(x @ x.T)
     factors = (1 - alpha) * (values := values.clip(min=0)) / (values + instance["nu"])
-    error = vectors.T @ (instance["start"] - limit)
-    scale = max(float(np.abs(instance[name]).max()) for name in ("y", "start"))
-    checks = []
-    for rounds in (1, 2, 5):
-        predicted = limit + vectors @ (factors ** (rounds - lost) * error)
-        checks.append(equal(_iterate(instance, rounds), predicted, 1e-11 * len(x) * scale))
+    error = vectors.T @ (start - limit)
+    scale = n * max(float(np.abs(y).max()), float(np.abs(start).max()))
     # |factor| ≤ 0.95 · s₁/(s₁ + ν) here, so this many rounds leave less than 1e-13 of the start.
-    rounds = int(np.ceil(np.log(1e-13) / np.log(min(0.95, max(np.abs(factors).max(), 1e-9)))))
-    checks.append(equal(_iterate(instance, rounds), limit, 1e-10 * len(x) * scale))
+    last = int(np.ceil(np.log(1e-13) / np.log(min(0.95, max(np.abs(factors).max(), 1e-9)))))
+    found, checks = start, []
+    for t in range(1, max(last, 5) + 1):
+        found = smooth @ (alpha * y + (1 - alpha) * found)
+        if t in (1, 2, 5):
+            predicted = limit + vectors @ (factors ** (t - lost) * error)
+            checks.append(equal(found, predicted, 1e-11 * scale))
+        if t == last:
+            checks.append(equal(found, limit, 1e-10 * scale))
     return Check(all(check.holds for check in checks), max(check.slack for check in checks))
 
 
@@ -95,9 +83,9 @@ def _check(instance: Instance) -> Check:
 
 def _without_range(rng: np.random.Generator) -> Instance:
     # |1 − α| h(s₁) > 1: the rounds diverge.
-    instance = dict(_draw(rng))
-    instance["nu"] = 0.1 * float(np.linalg.norm(instance["x"], 2)) ** 2
-    return {**instance, "alpha": float(rng.choice([-0.5, 2.5]))}
+    instance = _draw(rng)
+    nu = 0.1 * float(np.linalg.norm(instance["x"], 2)) ** 2
+    return {**instance, "nu": nu, "alpha": float(rng.choice([-0.5, 2.5]))}
 
 
 THEOREM = Theorem(

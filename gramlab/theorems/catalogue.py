@@ -16,7 +16,7 @@ from gramlab.theorems.form import Check, Instance, Proof, Theorem
 
 __all__ = ["Report", "dropped", "find", "refuted", "registry", "run"]
 
-_FORM = {"catalogue", "form"}
+_FORM = {"catalogue", "form", "steps"}
 
 
 def _collect() -> Iterator[tuple[str, Theorem]]:

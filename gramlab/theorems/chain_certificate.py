@@ -2,60 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import sympy as sp
 import z3
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
-from gramlab.theorems._dense_head import DenseHead
+from gramlab.theorems._heads import DenseHead
+from gramlab.theorems._softmax import variance_by_pairs
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.steps import implies, proof, reals, zero
 
 
 def _prove() -> Proof:
-    k = 4
-    p, u = sp.symbols(f"p:{k}", positive=True), sp.symbols(f"u:{k}", real=True)
-    mean = sum(a * b for a, b in zip(p, u, strict=True))
-    variance = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
-    pairs = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i in range(k) for j in range(i))
-    convex = sp.expand(sp.sympify(variance - pairs).subs(p[-1], 1 - sum(p[:-1])))
     # λΔW + ΔM = Δu, entry by entry: every term is a sum over entries, so one stands for all.
     lam, w, m = sp.symbols("lambda w m", real=True)
-    expansion = sp.expand((lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w)
-    # a = ‖ΔW‖, b = ‖ΔM‖, i = ⟨ΔM, ΔW⟩, v = ‖Δu‖ of one round.
-    decay, a, b, inner, v = reals("lambda a b i v")
+    # a = ‖ΔW‖, b = ‖ΔM‖, i = ⟨ΔM, ΔW⟩, v = ‖Δu‖ of one round; s bounds ‖ũ_t − u_t‖, e = ‖e_t‖,
+    # x = |ξ|, q = ‖ũ_{t+1} − u_{t+1}‖.
+    decay, a, b, inner, v, s, e, x, q = reals("lambda a b i v s e x q")
     sizes = [decay > 0, a >= 0, b >= 0, v >= 0, inner >= 0]
-    step, first = decide(
-        "v² = λ²a² + b² + 2λi and i ≥ 0 imply λa ≤ v and b ≤ v",
-        [*sizes, v * v == decay * decay * a * a + b * b + 2 * decay * inner],
-        z3.And(decay * a <= v, b <= v),
-    )
-    # s bounds ‖ũ_t − u_t‖, e = ‖e_t‖, x = |ξ|, q = ‖ũ_{t+1} − u_{t+1}‖.
-    s, e, x, q = reals("s e x q")
-    induction, second = decide(
-        "b ≤ v ≤ e + s, λa ≤ v and q = |ξ|b imply λa ≤ e + s and q ≤ |ξ|(e + s)",
-        [*sizes, e >= 0, s >= 0, x >= 0, v <= e + s, b <= v, decay * a <= v, q == x * b],
-        z3.And(decay * a <= e + s, q <= x * (e + s)),
-    )
-    return Proof(
-        verdict=weakest(step, induction) if (convex, expansion) == (0, 0) else "unknown",
-        method="sympy for the two identities, z3 for the inequalities; the steps named below by "
-        "hand",
-        scope="norms and inner products as scalars: every N, d, K, t, every ξ and every weight "
-        f"decay of each round; Var_p(u) ≥ 0 expanded with all symbols at K = {k} (a sum over pairs "
+    return proof(
+        "sympy for the two identities, z3 for the inequalities; the steps named below by hand",
+        "norms and inner products as scalars: every N, d, K, t, every ξ and every weight "
+        "decay of each round; Var_p(u) ≥ 0 expanded with all symbols at K = 4 (a sum over pairs "
         "of classes at every K)",
-        evidence=(
-            f"Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {convex}: lse is convex",
-            "by hand: M is the gradient of the mean of lse(Wᵀx_i), so integrated along a segment "
-            "⟨M(W) − M(W'), W − W'⟩ ≥ 0",
-            f"‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {expansion}, entry by entry",
-            first,
-            "by hand: W̃_t solves the equation of round t with ũ_t + e_t in place of u_t, so "
-            "v ≤ ‖e_t‖ + ‖ũ_t − u_t‖; and ũ_{t+1} − u_{t+1} = ξ(M(W̃_t) − M(W_t))",
-            second,
-            "by hand: induction over t from ũ_1 = u_1, with s = |ξ| S_{t−1}",
+        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: lse is convex", variance_by_pairs()),
+        "by hand: M is the gradient of the mean of lse(Wᵀx_i), so integrated along a segment "
+        "⟨M(W) − M(W'), W − W'⟩ ≥ 0",
+        zero(
+            "‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {}, entry by entry",
+            sp.expand((lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w),
         ),
+        implies(
+            "v² = λ²a² + b² + 2λi and i ≥ 0 imply λa ≤ v and b ≤ v",
+            [*sizes, v * v == decay * decay * a * a + b * b + 2 * decay * inner],
+            z3.And(decay * a <= v, b <= v),
+        ),
+        "by hand: W̃_t solves the equation of round t with ũ_t + e_t in place of u_t, so "
+        "v ≤ ‖e_t‖ + ‖ũ_t − u_t‖; and ũ_{t+1} − u_{t+1} = ξ(M(W̃_t) − M(W_t))",
+        implies(
+            "b ≤ v ≤ e + s, λa ≤ v and q = |ξ|b imply λa ≤ e + s and q ≤ |ξ|(e + s)",
+            [*sizes, e >= 0, s >= 0, x >= 0, v <= e + s, b <= v, decay * a <= v, q == x * b],
+            z3.And(decay * a <= e + s, q <= x * (e + s)),
+        ),
+        "by hand: induction over t from ũ_1 = u_1, with s = |ξ| S_{t−1}",
     )
 
 
@@ -86,45 +74,28 @@ def _draw(rng: np.random.Generator) -> Instance:
         mixing = float(rng.uniform(0.1, 2.0))
         shifts = [float(rng.uniform(1, 3)) * np.array([[1e-3, -1e-3]]) for _ in range(rounds)]
         shifts[-1] = shifts[-1] / 1e2
-    instance = {
-        "x": [x] * rounds,
-        "targets": targets,
-        "decays": decays,
-        "mixing": mixing,
-        "temperature": 1.0,
-    }
+    settings = {"targets": targets, "mixing": mixing, "temperature": 1.0}
     # Weights near the optimum for the targets that the weights before them make.
     weights: list[np.ndarray] = []
-    for t in range(rounds):
-        part = {**instance, "x": instance["x"][: t + 1], "decays": decays[: t + 1]}
-        head = _rounds(part, [*weights, shifts[t]])[t]
-        weights.append(head.minimum() + shifts[t])
-    return {**instance, "weights": weights}
+    for t, shift in enumerate(shifts, 1):
+        part = {**settings, "x": [x] * t, "decays": decays[:t]}
+        weights.append(_rounds(part, [*weights, shift])[-1].minimum() + shift)
+    return {**settings, "x": [x] * rounds, "decays": decays, "weights": weights}
 
 
-def _without(**changed: object) -> Instance:
-    """Two rounds in one dimension; the first is off, the second is exact."""
+def _second_exact(scale: float = 1.0, temperature: float = 1.0) -> Instance:
+    """Two rounds in one dimension, the second of scaled rows; the first is off, it is exact."""
     base = np.array([[1.0], [1.0]])
-    instance: Mapping[str, object] = {
-        "x": [base, base],
+    instance = {
+        "x": [base, scale * base],
         "targets": np.array([[0.6, 0.4], [0.5, 0.5]]),
-        "decays": np.array([0.1, 0.1]),
+        "decays": np.array([0.1, 1e3]),
         "mixing": 1.0,
-        "temperature": 1.0,
-        **changed,
+        "temperature": temperature,
     }
     first = _rounds(instance)[0].minimum() + np.array([[0.01, -0.01]])
     second = _rounds(instance, [first, first])[1].minimum()
     return {**instance, "weights": [first, second]}
-
-
-def _other_rows(rng: np.random.Generator) -> Instance:
-    one = np.array([[1.0], [1.0]])
-    return _without(x=[one, float(rng.uniform(5, 20)) * one], decays=np.array([0.1, 1e3]))
-
-
-def _sharpened(rng: np.random.Generator) -> Instance:
-    return _without(temperature=float(rng.uniform(0.05, 0.2)), decays=np.array([0.1, 1e3]))
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -156,12 +127,12 @@ THEOREM = Theorem(
         Hypothesis(
             "same rows",
             r"M(W) = X^\top \operatorname{softmax}(XW)/N \text{ is the same in all rounds}",
-            _other_rows,
+            lambda rng: _second_exact(scale=float(rng.uniform(5, 20))),
         ),
         Hypothesis(
             "read at temperature 1",
             r"T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in \mathbb{R}",
-            _sharpened,
+            lambda rng: _second_exact(temperature=float(rng.uniform(0.05, 0.2))),
         ),
     ),
     statement=r"\lambda_t \lVert \widetilde W_t - W_t \rVert_F \le S_t = \lVert e_t \rVert_F + "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
-from gramlab.features import Features
-from gramlab.filters import apply_filter, filter_over_eigenvalue, linear_mu
-from gramlab.spectrum import Spectrum
+from gramlab.filters import linear_mu
+from gramlab.theorems._heads import closed_form, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import holds, proof, zero
 
 
 def _prove() -> Proof:
@@ -19,36 +19,26 @@ def _prove() -> Proof:
     mu, s = k * n * lam, sigma**2
     deviation = lambda r: (s / (s + mu)) ** r * delta  # noqa: E731
     weight = k * sigma * s ** (t - 1) / (s + mu) ** t * delta
-    stationary = sp.simplify(weight - sigma / (n * lam) * (deviation(t - 1) - deviation(t)))
-    link = sp.simplify(sigma * weight / k - deviation(t))
-    # Uniqueness: (X'X + μ) W = K X'A has the eigenvalue s + μ > 0.
-    unique = (s + mu).is_positive
-    # σ = 0: w = (0/Nλ)(...) = 0 and a = 0·w/K = 0, which is what the formulas say for t ≥ 1.
-    zero = 0**t == 0 and (k * sp.Integer(0) * delta) == 0
-    proved = stationary == 0 and link == 0 and bool(unique) and bool(zero)
-    return Proof(
-        verdict="proved" if proved else "unknown",
-        method="sympy in one singular direction of X; reduction to it by hand",
-        scope="K, N, λ, μ, the singular value and the round t symbolic; every N, d, K, since the "
+    return proof(
+        "sympy in one singular direction of X; reduction to it by hand",
+        "K, N, λ, μ, the singular value and the round t symbolic; every N, d, K, since the "
         "equations split over singular directions and classes",
-        evidence=(
-            "X = Σ σ u vᵀ: the coordinates along v (weights) and u (deviations) do not mix",
-            "rows of every A_t sum to zero, so W has zero row sums and the centring v − v̄ drops",
-            f"w_t − (σ/(Nλ))(a_(t−1) − a_t) = {stationary}",
-            f"σ w_t/K − a_t = {link}",
-            "σ = 0 gives w_t = a_t = 0 on both sides; s + μ > 0 makes the solution unique",
+        "X = Σ σ u vᵀ: the coordinates along v (weights) and u (deviations) do not mix",
+        "rows of every A_t sum to zero, so W has zero row sums and the centring v − v̄ drops",
+        zero(
+            "w_t − (σ/(Nλ))(a_(t−1) − a_t) = {}",
+            sp.simplify(weight - sigma / (n * lam) * (deviation(t - 1) - deviation(t))),
         ),
+        zero("σ w_t/K − a_t = {}", sp.simplify(sigma * weight / k - deviation(t))),
+        # σ = 0: w = (0/Nλ)(...) = 0 and a = 0·w/K = 0, which is what the formulas say for t ≥ 1.
+        holds("σ = 0 gives w_t = a_t = 0 on both sides", 0**t == 0),
+        # (X'X + μ) W = K X'A has the eigenvalue s + μ.
+        holds("s + μ > 0 makes the solution unique", bool((s + mu).is_positive)),
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d, k = int(rng.integers(2, 9)), int(rng.integers(1, 5)), int(rng.integers(2, 5))
-    return {
-        "x": rng.standard_normal((n, d)),
-        "targets": rng.dirichlet(np.ones(k), n),
-        "weight_decay": float(10 ** rng.uniform(-3, 1)),
-        "rounds": int(rng.integers(1, 5)),
-    }
+    return {**draw_problem(rng, 9, 5, 5), "rounds": int(rng.integers(1, 5))}
 
 
 def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
@@ -68,33 +58,21 @@ def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     return weights, deviations
 
 
-def _closed(instance: Instance, mu: float, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    k = instance["targets"].shape[1]
-    features = Features(instance["x"], np.arange(len(instance["x"])) % k, n_classes=k)
-    spectrum = Spectrum.of(features)
-    deviations = instance["targets"] - 1 / k
-    scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
-    weights = k * spectrum.basis @ (scale[:, None] * (spectrum.coordinates.T @ deviations))
-    return weights, apply_filter(spectrum, deviations, mu, rounds)
-
-
 def _compare(instance: Instance, mu_factor: float = 1.0, more: int = 0) -> Check:
-    (n, k), x = instance["targets"].shape, instance["x"]
+    (n, k), x, rounds = instance["targets"].shape, instance["x"], instance["rounds"]
     mu = mu_factor * linear_mu(k, n, instance["weight_decay"])
-    slow, fast = _slow(instance), _closed(instance, mu, instance["rounds"] + more)
-    condition = 1 + np.linalg.norm(x) ** 2 / mu
-    scales = (k * np.linalg.norm(x) / mu, 1.0)
-    checks = [
-        equal(a, b, 1e-13 * condition * scale * instance["rounds"])
-        for a, b, scale in zip(slow, fast, scales, strict=True)
-    ]
-    return Check(all(c.holds for c in checks), max(c.slack for c in checks))
+    weights, deviations = closed_form(x, instance["targets"], mu, rounds + more)
+    slow_weights, slow_deviations = _slow(instance)
+    tolerance = 1e-13 * (1 + np.linalg.norm(x) ** 2 / mu) * rounds
+    first = equal(weights, slow_weights, tolerance * k * np.linalg.norm(x) / mu)
+    second = equal(deviations, slow_deviations, tolerance)
+    return Check(first.holds and second.holds, max(first.slack, second.slack))
 
 
 def _rows_that_miss_one(rng: np.random.Generator) -> Instance:
-    instance = dict(_draw(rng))
-    instance["targets"] = instance["targets"] + rng.uniform(0.5, 1.0, (len(instance["x"]), 1))
-    return instance
+    instance = _draw(rng)
+    missed = instance["targets"] + rng.uniform(0.5, 1.0, (len(instance["x"]), 1))
+    return {**instance, "targets": missed}
 
 
 THEOREM = Theorem(

@@ -6,6 +6,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.steps import proof, zero
 
 
 def _prove() -> Proof:
@@ -13,35 +14,39 @@ def _prove() -> Proof:
     # One eigenvalue s of XᵀX, b the coordinate of Xᵀy: the student moves along λ ∂w/∂λ.
     w = b / (s + lam)
     student = (xi * s * w + (1 - xi) * b) / (s + lam)
-    moves = sp.simplify(student - (w + xi * lam * sp.diff(w, lam)))
     # The same for every size: m = XᵀX + λ as a noncommuting letter, Xᵀy = v; (m⁻¹)' = −m⁻².
     m, v = sp.symbols("m v", commutative=False)
     derivative = -(m ** (-2)) * v
     mixed = m**-1 * (xi * (m - lam) * m**-1 * v + (1 - xi) * v)
-    matrix = sp.expand(mixed - (m**-1 * v + xi * lam * derivative))
     # Any quadratic risk R(w) = q(w) with gradient slope g along ∂w/∂λ and curvature 2c:
     # R(w + ξλw') = R + ξλ g + ξ²λ² c, and g = R'(λ) by the chain rule.
     r, g, c = sp.symbols("r g c", real=True)
     parabola = r + xi * lam * g + xi**2 * lam**2 * c
     best = -g / (2 * lam * c)
-    vertex = sp.simplify(sp.diff(parabola, xi).subs(xi, best))
-    gain = sp.simplify(parabola.subs(xi, best) - (r - g**2 / (4 * c)))
     # Link to the expected risk under white noise: numerator of ξ* is −λR'/2, term by term.
     sigma, theta, gamma = sp.symbols("sigma theta gamma", positive=True)
     risk = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
     numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
-    link = sp.simplify(numerator + lam * sp.diff(risk, lam) / 2)
-    zeros = (moves, matrix, vertex, gain, link)
-    return Proof(
-        verdict="proved" if all(zero == 0 for zero in zeros) else "unknown",
-        method="sympy, noncommuting letters and one eigenvalue; chain rule by hand",
-        scope="every N, d, data set and quadratic risk with positive curvature along ∂w/∂λ; λ and "
+    return proof(
+        "sympy, noncommuting letters and one eigenvalue; chain rule by hand",
+        "every N, d, data set and quadratic risk with positive curvature along ∂w/∂λ; λ and "
         "ξ symbolic. By hand: (m⁻¹)' = −m⁻² and the chain rule R'(λ) = ⟨∇R(w), ∂w/∂λ⟩",
-        evidence=(
-            f"w_ξ = w_λ + ξ λ ∂w_λ/∂λ: residual {moves} per eigenvalue, {matrix} in letters",
-            f"vertex ξ* = −R'(λ)/(2λc), c = ‖∂w/∂λ‖²_Σ > 0: residual {vertex}",
-            f"least risk R(λ) − R'(λ)²/(4c), below R(λ) unless R'(λ) = 0: residual {gain}",
-            f"expected risk under white noise: numerator of ξ* = −λR'(λ)/2: residual {link}",
+        zero(
+            "w_ξ = w_λ + ξ λ ∂w_λ/∂λ: residual {} per eigenvalue, {} in letters",
+            sp.simplify(student - (w + xi * lam * sp.diff(w, lam))),
+            sp.expand(mixed - (m**-1 * v + xi * lam * derivative)),
+        ),
+        zero(
+            "vertex ξ* = −R'(λ)/(2λc), c = ‖∂w/∂λ‖²_Σ > 0: residual {}",
+            sp.simplify(sp.diff(parabola, xi).subs(xi, best)),
+        ),
+        zero(
+            "least risk R(λ) − R'(λ)²/(4c), below R(λ) unless R'(λ) = 0: residual {}",
+            sp.simplify(parabola.subs(xi, best) - (r - g**2 / (4 * c))),
+        ),
+        zero(
+            "expected risk under white noise: numerator of ξ* = −λR'(λ)/2: residual {}",
+            sp.simplify(numerator + lam * sp.diff(risk, lam) / 2),
         ),
     )
 
@@ -66,40 +71,34 @@ def _other_target(rng: np.random.Generator) -> Instance:
     return {**_draw(rng), "power": 2.0}
 
 
-def _weights(instance: Instance, penalty: complex, targets: np.ndarray) -> np.ndarray:
-    x = instance["x"]
-    return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ targets)
-
-
-def _risk(instance: Instance, weights: np.ndarray) -> complex:
-    # Without conjugation: a polynomial in the weights, so that a complex step differentiates it.
-    residual = instance["root"].T @ (weights - instance["theta"])
-    return complex(residual @ residual)
-
-
-def _student(instance: Instance, xi: float) -> float:
-    """Risk of a student that is really fitted to mixed targets."""
-    y, lam = instance["y"], instance["penalty"]
-    predictions = instance["x"] @ _weights(instance, lam, y)
-    targets = xi * predictions ** instance["power"] + (1 - xi) * y
-    return _risk(instance, _weights(instance, lam, targets)).real
-
-
 def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
-    lam = instance["penalty"]
+    x, y, lam = instance["x"], instance["y"], instance["penalty"]
+
+    def fit(penalty: complex, targets: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ targets)
+
+    def risk(weights: np.ndarray) -> complex:
+        # Without conjugation: a polynomial in the weights, so a complex step differentiates it.
+        residual = instance["root"].T @ (weights - instance["theta"])
+        return complex(residual @ residual)
+
+    def student(xi: float) -> float:
+        """Risk of a student that is really fitted to mixed targets."""
+        predictions = x @ fit(lam, y)
+        return risk(fit(lam, xi * predictions ** instance["power"] + (1 - xi) * y)).real
+
     step = 1e-30 * lam
-    slope = _risk(instance, _weights(instance, lam + 1j * step, instance["y"])).imag / step
-    left, middle, right = (_student(instance, xi) for xi in (-1.0, 0.0, 1.0))
+    slope = risk(fit(lam + 1j * step, y)).imag / step
+    left, middle, right = (student(xi) for xi in (-1.0, 0.0, 1.0))
     curvature = left - 2 * middle + right  # 2 λ² c
-    rounding = 1e-12 * len(instance["x"]) * (left + middle + right)
+    rounding = 1e-12 * len(x) * (left + middle + right)
     best = (left - right) / (2 * curvature)
     # The sign rule where rounding leaves a sign, then size and gain at the vertex.
     clear = abs(left - right) > rounding
     same = not clear or np.sign(best) == sign * np.sign(slope)
     size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
-    least = _student(instance, best)
     stated = middle - gain * (lam * slope) ** 2 / (curvature / 2)
-    off = abs(least - stated) / (1 + best**2)
+    off = abs(student(best) - stated) / (1 + best**2)
     slack = max(size, off) / rounding
     return Check(bool(slack <= 1 and same), float(slack))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
+from gramlab.theorems._heads import ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import implies, proof, reals, zero
 
 
 def _prove() -> Proof:
@@ -23,23 +24,20 @@ def _prove() -> Proof:
     numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
     denominator = lam**2 * sigma**2 * (sigma**2 * theta**2 + gamma**2) / (sigma**2 + lam) ** 4
     at_zero = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
-    quadratic = sp.simplify(risk - (at_zero - 2 * xi * numerator + xi**2 * denominator))
     s, g, t, m = reals("sigma gamma theta lambda")
-    convex, line = decide(
-        "D > 0", [s > 0, g > 0, m > 0], m * m * s * s * (s * s * t * t + g * g) > 0
-    )
-    return Proof(
-        verdict=weakest("proved" if quadratic == 0 else "unknown", convex),
-        method="sympy per singular direction, z3 for strict convexity",
-        scope="every N, d and spectrum: the risk is a sum over singular directions and each term "
+    return proof(
+        "sympy per singular direction, z3 for strict convexity",
+        "every N, d and spectrum: the risk is a sum over singular directions and each term "
         "has σ, θ, λ, γ, ξ symbolic. By hand: the SVD splits both fits, noise with covariance γ²I "
         "keeps it in every basis, parts of θ outside the row space add a constant",
-        evidence=(
-            f"risk of one direction = R₀ − 2ξN + ξ²D with the stated N and D: residual {quadratic}",
-            f"{line}; the sums keep the form, so the unique minimum is ξ* = ΣN/ΣD",
-            "the formula, with λ the penalty of the unnormalized loss (Nλ of a mean loss), is "
-            "confirmed as quoted; it is for the estimation error, prediction weights terms by σ²",
+        zero(
+            "risk of one direction = R₀ − 2ξN + ξ²D with the stated N and D: residual {}",
+            sp.simplify(risk - (at_zero - 2 * xi * numerator + xi**2 * denominator)),
         ),
+        implies("D > 0", [s > 0, g > 0, m > 0], m * m * s * s * (s * s * t * t + g * g) > 0),
+        "the sums keep the form, so the unique minimum is ξ* = ΣN/ΣD",
+        "the formula, with λ the penalty of the unnormalized loss (Nλ of a mean loss), is "
+        "confirmed as quoted; it is for the estimation error, prediction weights terms by σ²",
     )
 
 
@@ -49,55 +47,48 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {
         "x": x,
         "theta": rng.standard_normal(d),
-        "gamma": float(10 ** rng.uniform(-1, 1)),
+        "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(n),  # times white noise of variance 1
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
-        "share": 0.0,
     }
 
 
 def _correlated(rng: np.random.Generator) -> Instance:
     # Noise along one left singular direction only: its covariance is no multiple of the identity.
-    return {**_draw(rng), "x": rng.standard_normal((6, 3)), "share": 1.0}
+    x = rng.standard_normal((6, 3))
+    along = np.zeros((6, 6))
+    along[:, 0] = np.linalg.svd(x)[0][:, 0]
+    instance = _draw(rng)
+    gamma, theta = instance["noise"][0, 0], np.resize(instance["theta"], 3)
+    return {**instance, "x": x, "theta": theta, "noise": gamma * along}
 
 
 def _risk(instance: Instance, xi: float) -> float:
     """Exact expectation of the squared estimation error, by dense solves of both fits."""
-    x, theta, lam = instance["x"], instance["theta"], instance["penalty"]
-    theta = np.resize(theta, x.shape[1])
-    fit = np.linalg.solve(x.T @ x + lam * np.eye(x.shape[1]), x.T)  # labels to weights
+    x, theta = instance["x"], instance["theta"]
+    fit = ridge(x, np.eye(len(x)), instance["penalty"])  # labels to weights
     student = fit @ (xi * (x @ fit) + (1 - xi) * np.eye(len(x)))
-    noise = instance["gamma"] * student
-    if instance["share"]:
-        noise = noise @ np.linalg.svd(x)[0][:, :1]
-    return float(np.sum((student @ (x @ theta) - theta) ** 2) + np.sum(noise**2))
+    bias = student @ (x @ theta) - theta
+    return float(np.sum(bias**2) + np.sum((student @ instance["noise"]) ** 2))
 
 
-def _vertex(instance: Instance) -> tuple[float, float]:
-    """Minimizer of the exact risk, a parabola in ξ, from three values; and its rounding."""
-    left, middle, right = (_risk(instance, xi) for xi in (-1.0, 0.0, 1.0))
-    curvature = left - 2 * middle + right
-    rounding = 1e-14 * (left + middle + right) / curvature
-    xi = (left - right) / (2 * curvature)
-    return xi, rounding * (1 + abs(xi))
-
-
-def _formula(
-    instance: Instance, sign: float = 1.0, power: int = 0, prediction: bool = False
-) -> float:
+def _formula(instance: Instance, sign: float, power: int, prediction: bool) -> float:
     _, sigma, vt = np.linalg.svd(instance["x"], full_matrices=False)
-    theta = vt @ np.resize(instance["theta"], instance["x"].shape[1])
-    lam, gamma = instance["penalty"], instance["gamma"]
-    s = sigma**2
+    theta, lam, s = vt @ instance["theta"], instance["penalty"], sigma**2
+    variance = float(np.linalg.norm(instance["noise"], 2)) ** 2
     weight = s if prediction else np.ones_like(s)
-    top = weight * lam * s * (gamma**2 - sign * lam * theta**2) / (s + lam) ** (3 - power)
-    bottom = weight * lam**2 * s * (s * theta**2 + gamma**2) / (s + lam) ** (4 - power)
+    top = weight * lam * s * (variance - sign * lam * theta**2) / (s + lam) ** (3 - power)
+    bottom = weight * lam**2 * s * (s * theta**2 + variance) / (s + lam) ** (4 - power)
     return float(top.sum() / bottom.sum())
 
 
 def _check(
     instance: Instance, sign: float = 1.0, power: int = 0, prediction: bool = False
 ) -> Check:
-    found, rounding = _vertex(instance)
+    # The exact risk is a parabola in ξ: its vertex from three values, with the rounding of it.
+    left, middle, right = (_risk(instance, xi) for xi in (-1.0, 0.0, 1.0))
+    curvature = left - 2 * middle + right
+    found = (left - right) / (2 * curvature)
+    rounding = 1e-14 * (left + middle + right) / curvature * (1 + abs(found))
     tolerance = 100 * len(instance["x"]) * rounding + 1e-10 * (1 + abs(found))
     return equal(_formula(instance, sign, power, prediction), found, tolerance)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import sympy as sp
+from scipy.special import softmax
 
-from gramlab.features import Features
 from gramlab.filters import linear_mu
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
+from gramlab.heads.referee import softmax_deviations
+from gramlab.theorems._heads import draw_problem, features, objective
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-
-_LEADING_ROUNDS = 6
+from gramlab.theorems.steps import holds, proof, zero
 
 
 def _prove() -> Proof:
@@ -23,43 +23,40 @@ def _prove() -> Proof:
     h, damp = s / (s + mu), mu / (s + mu)
     # g = (σ/N)(a_now − a_before) + λw by definition of the gradient, solved for w.
     weight = sigma / (n * lam) * (before - now) + gamma / lam
-    remainder = now - sigma * weight / k
-    source = remainder + sigma * gamma / (k * lam)
-    one_round = sp.simplify(now - h * before - damp * source)
+    source = now - sigma * weight / k + sigma * gamma / (k * lam)
     # Many rounds: the claimed sum, from E_(t+1) = h E_t + damp S_(t+1), symbol by symbol.
+    rounds = 6
     filter_, damping = sp.symbols("h q", nonnegative=True)
-    sources = sp.symbols(f"S1:{_LEADING_ROUNDS + 1}", real=True)
+    sources = sp.symbols(f"S1:{rounds + 1}", real=True)
     error, many = sp.Integer(0), True
-    for t in range(1, _LEADING_ROUNDS + 1):
+    for t in range(1, rounds + 1):
         error = sp.expand(filter_ * error + damping * sources[t - 1])
         closed = sum(filter_ ** (t - j) * damping * sources[j - 1] for j in range(1, t + 1))
         many = many and sp.expand(error - closed) == 0
-    return Proof(
-        verdict="proved" if one_round == 0 and many else "unknown",
-        method="sympy in one singular direction of X; reduction to it and induction by hand",
-        scope="one round: N, K, λ and the singular value symbolic, every N, d, K; many rounds: "
-        f"t = 1 … {_LEADING_ROUNDS} expanded, every t by induction",
-        evidence=(
-            "h(G), (I + G/μ)⁻¹ and X act on singular directions, the classes are spectators",
-            f"a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {one_round}",
-            "P_lin obeys the same line without a source, and E_0 = 0: subtract",
-            f"unrolled sum for t = 1 … {_LEADING_ROUNDS}: {many}; one more factor h and one more "
+    return proof(
+        "sympy in one singular direction of X; reduction to it and induction by hand",
+        "one round: N, K, λ and the singular value symbolic, every N, d, K; many rounds: "
+        f"t = 1 … {rounds} expanded, every t by induction",
+        "h(G), (I + G/μ)⁻¹ and X act on singular directions, the classes are spectators",
+        zero(
+            "a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {}",
+            sp.simplify(now - h * before - damp * source),
+        ),
+        "P_lin obeys the same line without a source, and E_0 = 0: subtract",
+        holds(
+            f"unrolled sum for t = 1 … {rounds}: {{}}; one more factor h and one more "
             "source take t to t + 1",
+            many,
         ),
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d, k = int(rng.integers(2, 12)), int(rng.integers(1, 6)), int(rng.integers(2, 5))
-    rounds = int(rng.integers(1, 4))
-    return {
-        "x": rng.standard_normal((n, d)),
-        "targets": rng.dirichlet(np.ones(k), n),
-        "weight_decay": float(10 ** rng.uniform(-3, 1)),
-        # any weights at all, one matrix per round: the gradient is far from zero
-        "weights": 10 ** rng.uniform(-2, 0.5) * rng.standard_normal((rounds, d, k)),
-        "passed_on": None,
-    }
+    problem = draw_problem(rng, k=5)
+    # Any weights at all, one matrix per round: the gradient is far from zero.
+    shape = int(rng.integers(1, 4)), problem["x"].shape[1], problem["targets"].shape[1]
+    weights = 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(shape)
+    return {**problem, "weights": weights, "passed_on": None}
 
 
 def _compare(
@@ -67,35 +64,32 @@ def _compare(
 ) -> Check:
     x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
     n, k = targets.shape
-    features = Features(x, np.arange(n) % k, n_classes=k)
-    rounds = len(instance["weights"])
     mu, gram = linear_mu(k, n, lam), x @ x.T
     resolvent = np.linalg.inv(np.eye(n) + gram / mu)
-    total, before = np.zeros((n, k)), targets - 1 / k
+    total, before = np.zeros((n, k)), targets
     scale, size = 1.0, np.linalg.norm(x)
     for t, weights in enumerate(instance["weights"]):
         if t > 0 and instance["passed_on"] is not None:
             before = instance["passed_on"]
         logits = x @ weights
-        now = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - 1 / k
-        g = SoftmaxObjective(features, before, lam).gradient(weights)
+        now = softmax(logits, axis=1)
+        g = objective({**instance, "targets": before}).gradient(weights)
         middle = logits.mean(axis=1, keepdims=True) if centred else 0.0
-        source = now - (logits - middle) / k + gradient * x @ g / (k * lam)
+        source = now - 1 / k - (logits - middle) / k + gradient * x @ g / (k * lam)
         push = resolvent @ source if damped else source
         total = resolvent @ (gram / mu) @ total + push
         scale += np.abs(source).max() + size * np.abs(logits).max() + size * np.linalg.norm(g) / lam
         before = now
     last = softmax_deviations(x @ instance["weights"][-1])
-    linear = LinearizedHead(lam).rounds_at_once(features, targets, rounds).deviations
-    return equal(last - linear, total, float(1e-13 * scale * (1 + size**2 / mu)))
+    linear = LinearizedHead(lam).rounds_at_once(features(x, k), targets, len(instance["weights"]))
+    return equal(last - linear.deviations, total, float(1e-13 * scale * (1 + size**2 / mu)))
 
 
 def _other_targets(rng: np.random.Generator) -> Instance:
-    while len((instance := dict(_draw(rng)))["weights"]) < 2:
+    while len((instance := _draw(rng))["weights"]) < 2:
         pass
     n, k = instance["targets"].shape
-    instance["passed_on"] = rng.dirichlet(np.ones(k), n) - 1 / k
-    return instance
+    return {**instance, "passed_on": rng.dirichlet(np.ones(k), n)}
 
 
 THEOREM = Theorem(

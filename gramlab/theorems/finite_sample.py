@@ -18,118 +18,113 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import scipy
 import sympy as sp
 import z3
 from scipy.special import betaincinv
+from scipy.stats import binom
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, Verdict
+from gramlab.population import ClassBlockModel
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.steps import holds, implies, proof, reals, zero
 
 
-def _prove() -> Proof:
-    # 1. The margin. Weights ω from the label-averaging form, entry by entry (K = 4, m = 2; all
-    # p_•^t and label shares symbolic).
-    size, m = 4, 2
+def _margin_is_linear(size: int, m: int) -> bool:
+    """Whether margins have the weights ω, entry by entry; all p_•^t and label shares symbolic."""
     a, b, c, d = sp.symbols("a b c d", positive=True)  # p_A^t … p_D^t
     y = sp.symbols(f"y:{size}", real=True)
     share: Any = sp.Matrix(size, size, sp.symbols(f"C:{size * size}", real=True))
-    residuals = []
-    for k, other in product(range(size), repeat=2):
-        mates = [q for q in range(size) if q // m == k // m]
 
-        def prediction(j: int, k: int = k, mates: list[int] = mates) -> sp.Expr:
-            family = sum(share[q, j] for q in mates) / sp.Integer(m)
-            overall = sum(share[q, j] for q in range(size)) / sp.Integer(size)
-            own = a * (y[j] - share[k, j]) + b * (share[k, j] - family)
-            rest = c * (family - overall) + d * (overall - sp.Rational(1, size))
-            return sp.Rational(1, size) + own + rest
+    def prediction(k: int, j: int) -> Any:
+        """Label averaging, for a sample of class k."""
+        family = sum(share[q, j] for q in range(size) if q // m == k // m) / sp.Integer(m)
+        overall = sum(share[q, j] for q in range(size)) / sp.Integer(size)
+        own = a * (y[j] - share[k, j]) + b * (share[k, j] - family)
+        return own + c * (family - overall) + d * overall + (1 - d) / sp.Integer(size)
 
-        omega = [
-            (b - a) * int(q == k)
-            + (c - b) / sp.Integer(m) * int(q in mates)
-            + (d - c) / sp.Integer(size)
-            for q in range(size)
-        ]
-        linear = a * (y[k] - y[other])
-        linear += sum(omega[q] * (share[q, k] - share[q, other]) for q in range(size))
-        residuals.append(sp.expand(prediction(k) - prediction(other) - linear))
-    margin = all(residual == 0 for residual in residuals)
+    def omega(k: int, q: int) -> Any:
+        alike = (c - b) / sp.Integer(m) * int(q // m == k // m)
+        return (b - a) * int(q == k) + alike + (d - c) / sp.Integer(size)
 
-    # 2. Own label and ranges: y is one-hot, so y_k − y_l is in {−1, 0, 1}; weights are ≥ 0.
+    return all(
+        sp.expand(
+            prediction(k, k)
+            - prediction(k, other)
+            - a * (y[k] - y[other])
+            - sum(omega(k, q) * (share[q, k] - share[q, other]) for q in range(size))
+        )
+        == 0
+        for k, other in product(range(size), repeat=2)
+    )
+
+
+def _prove() -> Proof:
+    size, m = 4, 2
+    # Own label and ranges: y is one-hot, so y_k − y_l is in {−1, 0, 1}; weights are ≥ 0.
     yk, yl, vk, vl, w, rest = reals("y_k y_l y'_k y'_l w M")
     pa, pb, pc, pd, classes, pair, same = reals("p_A p_B p_C p_D K m same")
     onehot = [z3.Or(v == 0, v == 1) for v in (yk, yl, vk, vl)] + [yk + yl <= 1, vk + vl <= 1]
-    decided: list[tuple[Verdict, str]] = [
-        decide(
-            "a label of class q moves the margin by at most 2ω_kq/n",
-            [*onehot, w >= 0],
-            w * (yk - yl) - w * (vk - vl) <= 2 * w,
-        ),
-        decide(
-            "M_kl > p_A^t makes every sample of class k beat l, whatever its label",
-            [*onehot, pa >= 0, rest > pa],
-            pa * (yk - yl) + rest > 0,
-        ),
-        decide(
-            "ω ≥ 0",
-            [0 <= pa, pa <= pb, pb <= pc, pc <= pd, classes >= 1, pair >= 1, 0 <= same, same <= 1],
-            (pb - pa) + (pc - pb) / pair * same + (pd - pc) / classes >= 0,
-        ),
-        decide("u(1 − u) ≤ 1/4", [w >= 0, w <= 1], w * (1 - w) <= z3.Q(1, 4)),
-    ]
-    # 3. Hoeffding's lemma: L(s) = −s q + ln(1 − q + q e^s) has L(0) = L'(0) = 0, L'' = u(1 − u).
-    s, q = sp.symbols("s q", positive=True)
+    # Hoeffding's lemma: L(s) = −s q + ln(1 − q + q e^s) has L(0) = L'(0) = 0, L'' = u(1 − u).
+    s, q, x, total = sp.symbols("s q x V", positive=True)
     log_moment = -s * q + sp.log(1 - q + q * sp.exp(s))
     u = q * sp.exp(s) / (1 - q + q * sp.exp(s))
-    second = sp.simplify(sp.diff(log_moment, s, 2) - u * (1 - u))
-    start = [sp.simplify(sp.diff(log_moment, s, order).subs(s, 0)) for order in (0, 1)]
-    # 4. Best exponent of e^{−sx + s²V/8}, V the sum of squared ranges.
-    x, total = sp.symbols("x V", positive=True)
-    exponent = sp.simplify((-s * x + s**2 * total / 8).subs(s, 4 * x / total) + 2 * x**2 / total)
-    zeros = [second, *start, exponent]
+    exponent = (-s * x + s**2 * total / 8).subs(s, 4 * x / total)  # of e^{−sx + s²V/8}, the best
     example = _instance(_symmetric_noise(2, 0.08), 24, (0.5, 0.48, 0.48), 0.3, 10)
-    true, simple = _failure(example), _without_marginals(example)
-    verdicts: list[Verdict] = [verdict for verdict, _ in decided]
-    verdicts.append("proved" if margin and all(zero == 0 for zero in zeros) else "unknown")
-    return Proof(
-        verdict=weakest(*verdicts),
-        method="sympy and z3; union bound and Markov's inequality by hand",
-        scope="every n, t, C and 0 ≤ e ≤ d < c < 1: ranges, own label, Hoeffding's lemma and the "
+    return proof(
+        "sympy and z3; union bound and Markov's inequality by hand",
+        "every n, t, C and 0 ≤ e ≤ d < c < 1: ranges, own label, Hoeffding's lemma and the "
         f"exponent are symbolic. The margin's expansion has K = {size}, m = {m} with all shares "
         "and p_•^t symbolic; that every K and m give the same sum is by hand. Starts from the "
         "label-averaging form of the block model. Hoeffding's lemma is shown for two-point laws; "
         "that these are extreme for a given range and mean (convexity of e^s) is by hand",
-        evidence=(
-            f"margin = own label + Σ_q ω_kq(Ĉ_qk − Ĉ_ql), all pairs (k, l): {margin}",
-            *(line for _, line in decided),
-            f"Hoeffding's lemma, L ≤ s²/8: L'' − u(1 − u) = {second}, L(0), L'(0) = {start}",
-            f"least exponent −2x²/V, V = Σ_q n (ω_kq r_ql/n)²: residual {exponent}",
-            "own-label cost and ranges r may be lessened to what C lets occur (C_qj > 0)",
-            "the form without marginals is false: K = 2, n = 24, c = .5, d = .48, μ = .3, t = 10, "
-            f"noise .08 gives it {simple:.4f}, all label counts enumerated fail with {true:.4f}",
+        holds(
+            "margin = own label + Σ_q ω_kq(Ĉ_qk − Ĉ_ql), all pairs (k, l)",
+            _margin_is_linear(size, m),
         ),
+        implies(
+            "a label of class q moves the margin by at most 2ω_kq/n",
+            [*onehot, w >= 0],
+            w * (yk - yl) - w * (vk - vl) <= 2 * w,
+        ),
+        implies(
+            "M_kl > p_A^t makes every sample of class k beat l, whatever its label",
+            [*onehot, pa >= 0, rest > pa],
+            pa * (yk - yl) + rest > 0,
+        ),
+        implies(
+            "ω ≥ 0",
+            [0 <= pa, pa <= pb, pb <= pc, pc <= pd, classes >= 1, pair >= 1, 0 <= same, same <= 1],
+            (pb - pa) + (pc - pb) / pair * same + (pd - pc) / classes >= 0,
+        ),
+        implies("u(1 − u) ≤ 1/4", [w >= 0, w <= 1], w * (1 - w) <= z3.Q(1, 4)),
+        zero(
+            "Hoeffding's lemma, L ≤ s²/8: L'' − u(1 − u) = {}, L(0), L'(0) = {}",
+            sp.simplify(sp.diff(log_moment, s, 2) - u * (1 - u)),
+            [sp.simplify(sp.diff(log_moment, s, order).subs(s, 0)) for order in (0, 1)],
+        ),
+        zero(
+            "least exponent −2x²/V, V = Σ_q n (ω_kq r_ql/n)²: residual {}",
+            sp.simplify(exponent + 2 * x**2 / total),
+        ),
+        "own-label cost and ranges r may be lessened to what C lets occur (C_qj > 0)",
+        "the form without marginals is false: K = 2, n = 24, c = .5, d = .48, μ = .3, t = 10, "
+        f"noise .08 gives it {_without_marginals(example):.4f}, all label counts enumerated fail "
+        f"with {_failure(example):.4f}",
     )
 
 
-def _eigenvalue_powers(instance: Instance) -> np.ndarray:
+def _powers(instance: Instance) -> np.ndarray:
     """p_A^t, p_B^t, p_C^t, p_D^t."""
-    k, n, m = len(instance["corruption"]), instance["per_class"], instance["superclass_size"]
-    c, d, e = instance["correlations"]
-    s_a = 1 - c
-    s_b = s_a + n * (c - d)
-    s_c = s_b + n * m * (d - e)
-    s = np.array([s_a, s_b, s_c, s_c + n * k * e])
+    s = instance["model"].spectrum
     return (s / (s + instance["mu"])) ** instance["rounds"]
 
 
 def _limit(instance: Instance, exponent: float = 1.0) -> float:
     """The stated bound."""
-    corruption, n = instance["corruption"], instance["per_class"]
-    size, m = len(corruption), instance["superclass_size"]
-    a, b, c, d = _eigenvalue_powers(instance)
-    family = np.arange(size) // m
-    omega = (b - a) * np.eye(size) + (c - b) / m * (family[:, None] == family) + (d - c) / size
+    corruption, model = instance["corruption"], instance["model"]
+    size, family = model.n_classes, model.superclasses
+    a, b, c, d = _powers(instance)
+    alike = family[:, None] == family
+    omega = (b - a) * np.eye(size) + (c - b) / alike.sum(axis=0) * alike + (d - c) / size
     total = 0.0
     for k, other in product(range(size), repeat=2):
         if k == other:
@@ -142,28 +137,17 @@ def _limit(instance: Instance, exponent: float = 1.0) -> float:
         if variance == 0:
             total += float(x <= 0)
         else:
-            total += np.exp(-exponent * 2 * n * max(x, 0.0) ** 2 / variance)
+            total += np.exp(-exponent * 2 * model.samples_per_class * max(x, 0.0) ** 2 / variance)
     return float(min(total, 1.0))
 
 
 def _without_marginals(instance: Instance) -> float:
     """The form that neglects the fluctuation of the class marginals."""
-    corruption, n = instance["corruption"], instance["per_class"]
-    a, b, _, _ = _eigenvalue_powers(instance)
+    corruption, n = instance["corruption"], instance["model"].samples_per_class
+    a, b, _, _ = _powers(instance)
     gaps = np.diag(corruption)[:, None] - corruption
     x = np.clip(gaps - a / (b - a), 0, None)[~np.eye(len(corruption), dtype=bool)]
     return float(min(np.exp(-n * x**2 / 2).sum(), 1.0))
-
-
-def _smoother(instance: Instance) -> np.ndarray:
-    """h(G)^t by a dense solve of the N × N block Gram matrix."""
-    size, n, m = len(instance["corruption"]), instance["per_class"], instance["superclass_size"]
-    c, d, e = instance["correlations"]
-    family = np.arange(size) // m
-    classes = np.where(family[:, None] == family, d, e) + (c - d) * np.eye(size)
-    gram = np.kron(classes, np.ones((n, n))) + (1 - c) * np.eye(size * n)
-    h = np.linalg.solve(gram + instance["mu"] * np.eye(len(gram)), gram)
-    return np.linalg.matrix_power(h, instance["rounds"])
 
 
 def _failure(instance: Instance) -> float:
@@ -172,11 +156,11 @@ def _failure(instance: Instance) -> float:
     Two classes: all label counts, with their binomial weights. More classes: sampled labels, and
     the lower Clopper–Pearson limit of level 1e-9 (it misjudges one instance in 10⁹).
     """
-    corruption, n = instance["corruption"], instance["per_class"]
-    size = len(corruption)
-    h = _smoother(instance)
+    corruption, copies, gram = instance["corruption"], instance["copies"], instance["model"].gram()
+    size, n = instance["model"].n_classes, instance["model"].samples_per_class
+    h = np.linalg.solve(gram + instance["mu"] * np.eye(len(gram)), gram)
+    h = np.linalg.matrix_power(h, instance["rounds"])
     truth = np.repeat(np.arange(size), n)
-    copies = instance["copies"]
     if size == 2:
         counts = np.array([0, n]) if copies else np.arange(n + 1)
         given = np.arange(n) < counts[:, None]  # the first samples are those labelled 0
@@ -184,16 +168,11 @@ def _failure(instance: Instance) -> float:
         signs = np.where(np.hstack([given[first], given[second]]), 1.0, -1.0)
         margins = signs @ h * np.where(truth == 0, 1.0, -1.0)
         trials = 1 if copies else n
-        chances = [
-            scipy.stats.binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption
-        ]
+        chances = [binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption]
         return float((chances[0][first] * chances[1][second])[margins.min(axis=1) <= 0].sum())
-    rng = np.random.default_rng(instance["seed"])
-    runs, draws = instance["runs"], size if copies else size * n
-    rows = np.arange(size) if copies else truth
-    uniform = rng.random((runs, draws))
-    labels = (uniform[:, :, None] > np.cumsum(corruption, axis=1)[rows, :-1]).sum(axis=2)
-    labels = np.repeat(labels, n, axis=1) if copies else labels
+    rng, runs = np.random.default_rng(instance["seed"]), 150
+    uniform = rng.random((runs, size * n))
+    labels = (uniform[:, :, None] > np.cumsum(corruption, axis=1)[truth, :-1]).sum(axis=2)
     deviations = np.eye(size)[labels] - 1 / size  # (runs, N, K)
     predictions = np.einsum("ij,rjk->rik", h, deviations, optimize=True)
     wrong = int((predictions.argmax(axis=2) != truth).any(axis=1).sum())
@@ -210,18 +189,12 @@ def _instance(
     correlations: tuple[float, float, float],
     mu: float,
     rounds: int,
+    superclass_size: int = 1,
+    **more: Any,
 ) -> dict[str, Any]:
-    return {
-        "corruption": corruption,
-        "per_class": per_class,
-        "correlations": correlations,
-        "mu": mu,
-        "rounds": rounds,
-        "superclass_size": 1,
-        "copies": False,
-        "runs": 150,
-        "seed": 0,
-    }
+    model = ClassBlockModel(len(corruption), per_class, *correlations, superclass_size)
+    usual = {"copies": False, "seed": 0}
+    return {"model": model, "corruption": corruption, "mu": mu, "rounds": rounds, **usual, **more}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -245,17 +218,16 @@ def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:  # pair flip: a corruption matrix with zeros
         noise = np.roll(np.eye(size), 1, axis=1)
     noise = (1 - rate) * np.eye(size) + rate * noise
-    correlations = (c, d, float(rng.uniform(0, d)))
-    instance = _instance(noise, int(rng.integers(8, 25)), correlations, mu, rounds)
+    correlations, n = (c, d, float(rng.uniform(0, d))), int(rng.integers(8, 25))
     pairs = 2 if size == 4 and rng.random() < 0.7 else 1
-    return {**instance, "superclass_size": pairs, "seed": int(rng.integers(2**31))}
+    seed = int(rng.integers(2**31))
+    return _instance(noise, n, correlations, mu, rounds, pairs, seed=seed)
 
 
 def _copied_labels(rng: np.random.Generator) -> Instance:
     # One label for a whole class: the rows of C are right, independence is gone.
     noise = _symmetric_noise(2, float(rng.uniform(0.1, 0.2)))
-    n = int(rng.integers(30, 41))
-    return {**_instance(noise, n, (0.5, 0.0, 0.0), 1.0, 12), "copies": True}
+    return _instance(noise, int(rng.integers(30, 41)), (0.5, 0.0, 0.0), 1.0, 12, copies=True)
 
 
 def _compare(instance: Instance, limit: float) -> Check:

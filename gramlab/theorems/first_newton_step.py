@@ -5,87 +5,73 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
-from gramlab.features import Features
-from gramlab.filters import filter_over_eigenvalue, linear_mu
-from gramlab.spectrum import Spectrum
-from gramlab.theorems._dense_head import DenseHead
+from gramlab.filters import linear_mu
+from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import holds, proof, zero
 
 
-def _row_at_zero(k: int) -> tuple[sp.Matrix, sp.Matrix]:
-    """Gradient and Hessian of lse at v = 0, differentiated, K = k."""
+def _row_at_zero(k: int) -> bool:
+    """Gradient and Hessian of lse at v = 0, differentiated: symmetric in the K = k classes."""
     v = sp.symbols(f"v:{k}", real=True)
     lse = sp.log(sum(sp.exp(e) for e in v))
-    zero = dict.fromkeys(v, 0)
-    gradient = sp.Matrix([sp.diff(lse, a).subs(zero) for a in v])
-    hessian = sp.Matrix(k, k, lambda i, j: sp.diff(lse, v[i], v[j]).subs(zero))
-    return gradient, hessian
+    zeros = dict.fromkeys(v, 0)
+    gradient = sp.Matrix([sp.diff(lse, a).subs(zeros) for a in v])
+    hessian = sp.Matrix(k, k, lambda i, j: sp.diff(lse, v[i], v[j]).subs(zeros))
+    return gradient == sp.ones(k, 1) / k and hessian == sp.eye(k) / k - sp.ones(k, k) / k**2
 
 
 def _prove() -> Proof:
-    rows = all(
-        _row_at_zero(k)
-        == (sp.ones(k, 1) / k, sp.eye(k) / k - sp.ones(k, k) / k**2)  # symmetric in the classes
-        for k in range(2, 6)
-    )
     # One singular direction of X (σ ≥ 0), one class vector of zero sum: δ the coordinate of D.
     sigma = sp.Symbol("sigma", nonnegative=True)
     lam, n, k = sp.symbols("lambda N K", positive=True)
     delta = sp.Symbol("delta", real=True)
     mu, s = k * n * lam, sigma**2
     closed = k * sigma / (s + mu) * delta
-    gradient = -sigma * delta / n
-    newton = sp.simplify((s / (n * k) + lam) * closed + gradient)
-    return Proof(
-        verdict="proved" if rows and newton == 0 else "unknown",
-        method="sympy; the class symmetry that carries K = 2 … 5 to every K by hand",
-        scope="N, d, λ and the singular value symbolic; K symbolic in the Newton equation, and "
+    return proof(
+        "sympy; the class symmetry that carries K = 2 … 5 to every K by hand",
+        "N, d, λ and the singular value symbolic; K symbolic in the Newton equation, and "
         "∇lse(0), ∇²lse(0) differentiated at K = 2, 3, 4, 5 (their form for every K is "
         "p = 1/K in diag(p) − ppᵀ)",
-        evidence=(
-            f"∇lse(0) = 1/K and ∇²lse(0) = I/K − 11ᵀ/K² at K = 2, 3, 4, 5: {rows}",
-            "rows of D sum to zero, so the Newton step stays in zero-sum class vectors, on which "
-            "∇²lse(0) = 1/K; along the class vector of ones gradient and step are both zero",
-            f"(s/(NK) + λ) w − σδ/N with w = Kσδ/(s + μ): {newton}",
-            "s/(NK) + λ > 0, so the step is unique",
+        holds(
+            "∇lse(0) = 1/K and ∇²lse(0) = I/K − 11ᵀ/K² at K = 2, 3, 4, 5",
+            all(_row_at_zero(k) for k in range(2, 6)),
         ),
+        "rows of D sum to zero, so the Newton step stays in zero-sum class vectors, on which "
+        "∇²lse(0) = 1/K; along the class vector of ones gradient and step are both zero",
+        zero(
+            "(s/(NK) + λ) w − σδ/N with w = Kσδ/(s + μ): {}",
+            sp.simplify((s / (n * k) + lam) * closed - sigma * delta / n),
+        ),
+        "s/(NK) + λ > 0, so the step is unique",
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d, k = int(rng.integers(2, 12)), int(rng.integers(1, 6)), int(rng.integers(2, 5))
-    return {
-        "x": rng.standard_normal((n, d)),
-        "targets": rng.dirichlet(np.ones(k), n),
-        "weight_decay": float(10 ** rng.uniform(-3, 1)),
-        "start": np.zeros((d, k)),
-    }
+    problem = draw_problem(rng, k=5)
+    return {**problem, "start": np.zeros((problem["x"].shape[1], problem["targets"].shape[1]))}
 
 
 def _compare(instance: Instance, mu_factor: float = 1.0, rounds: int = 1) -> Check:
-    x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
+    x, targets, start = instance["x"], instance["targets"], instance["start"]
     n, k = targets.shape
-    head, start = DenseHead(x, targets, lam), instance["start"]
-    step = np.linalg.solve(head.hessian(start), head.gradient(start).ravel())
-    newton = start - step.reshape(start.shape)
-    spectrum = Spectrum.of(Features(x, np.arange(n) % k, n_classes=k))
-    mu = mu_factor * linear_mu(k, n, lam)
-    scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)[:, None]
-    closed = k * spectrum.basis @ (scale * (spectrum.coordinates.T @ (targets - 1 / k)))
+    newton = start - DenseHead(x, targets, instance["weight_decay"]).newton_step(start)
+    mu = mu_factor * linear_mu(k, n, instance["weight_decay"])
+    weights, _ = closed_form(x, targets, mu, rounds)
     size = np.linalg.norm(x)
-    return equal(newton, closed, 1e-13 * (1 + size**2 / mu) * k * size / mu)
+    return equal(newton, weights, 1e-13 * (1 + size**2 / mu) * k * size / mu)
 
 
 def _elsewhere(rng: np.random.Generator) -> Instance:
-    instance = dict(_draw(rng))
+    instance = _draw(rng)
     start = rng.standard_normal(instance["start"].shape)
     return {**instance, "start": start - start.mean(axis=1, keepdims=True)}
 
 
 def _rows_that_miss_one(rng: np.random.Generator) -> Instance:
-    instance = dict(_draw(rng))
-    instance["targets"] = instance["targets"] * rng.uniform(1.5, 2.0, (len(instance["x"]), 1))
-    return instance
+    instance = _draw(rng)
+    missed = instance["targets"] * rng.uniform(1.5, 2.0, (len(instance["x"]), 1))
+    return {**instance, "targets": missed}
 
 
 THEOREM = Theorem(

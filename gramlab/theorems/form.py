@@ -68,6 +68,10 @@ class Check:
     holds: bool
     slack: float
 
+    def also(self, condition: Any) -> Check:
+        """The same, if the condition is true as well."""
+        return Check(bool(self.holds and condition), self.slack)
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -141,7 +145,7 @@ class Theorem:
 def equal(left: Any, right: Any, tolerance: float) -> Check:
     """Identity check: the largest difference against a backward-error tolerance."""
     difference = float(np.abs(np.asarray(left) - np.asarray(right)).max())
-    return Check(difference <= tolerance, difference / tolerance)
+    return Check(bool(difference <= tolerance), float(difference / tolerance))
 
 
 def bound(value: float, limit: float, tolerance: float = 0.0) -> Check:

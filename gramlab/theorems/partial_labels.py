@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import z3
+from flint import fmpq
 
-from gramlab.theorems._block import (
-    Block,
-    circulant,
-    class_means,
-    decide,
-    draw_block,
-    eigenvalues,
-    entails,
-    filters,
-    given,
-    iterate,
-    margins,
-    reals,
-    two_hot,
-    weight_decay_for,
-)
+from gramlab.theorems._block import Block, block, circulant, draw_block, two_hot
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.steps import implies, proof, reals
 
 
 def _prove() -> Proof:
@@ -42,52 +28,53 @@ def _prove() -> Proof:
     half = z3.Q(1, 2)
     added: Any = z3.If(mass + r > y, mass / 2, 0)
     student = [0 < a, a < b, b <= g, m >= 2, k >= m, 0 <= mean, mean <= half]
-    verdict, lines = decide(
-        {
-            "teacher: only the given label can beat the true one": entails(
-                base,
-                z3.And(
-                    score(0, x) > score(0, y),
-                    score(0, x) > score(0, z),
-                    score(1, x) > score(0, y),
-                    score(0, x) > outside,
-                ),
-            ),
-            "teacher: given k or l*, or q against q', the second label is l*": entails(
-                base, z3.And(score(0, y) > score(0, z), score(1, y) > score(0, z))
-            ),
-            "teacher: given j = q, j comes before l* iff C_kq + r > C_kl": entails(
-                base, (score(1, z) > score(0, y)) == (z + r > y)
-            ),
-            "teacher: other superclasses come after l* unless they tie with it": entails(
-                [*base, z3.Or(y > 0, g > b)], score(0, y) > outside
-            ),
-            "each j adds C_kj/2 ≥ 0 to 1/2 − T_kl, and adds nothing iff C_kj = 0 or l* is second": (
-                entails(
-                    [mass >= 0, r > 0, y >= mass],
-                    (added > 0) == z3.And(mass > 0, y - mass < r),
-                )
-            ),
-            "student: T_kl < 1/2 puts every sample of the class ahead of l": entails(
-                [*student, mean < half],
-                z3.And(score(half, half) > score(half, mean), score(half, half) > score(0, mean)),
-            ),
-            "student: T_kl = 1/2 is a tie": entails(
-                [*student, mean == half], score(half, half) == score(half, mean)
-            ),
-            "student: other superclasses are behind": entails(student, score(half, half) > outside),
-        }
-    )
-    return Proof(
-        verdict=verdict,
-        method="z3 over the reals, from label averaging, for the teacher and for the student",
-        scope="symbolic n, m, K, c, d, e, μ and entries of C: one comparison meets three entries "
+    return proof(
+        "z3 over the reals, from label averaging, for the teacher and for the student",
+        "symbolic n, m, K, c, d, e, μ and entries of C: one comparison meets three entries "
         "of a row and 1/2 − T_kl is a sum over j, so no size is fixed",
-        evidence=(
-            "balanced two-hot means T = C̃ leave the student's superclass terms as the teacher's",
-            *lines,
-            "a label other than l* is second for no clean sample, so its T_kl < 1/2",
+        "balanced two-hot means T = C̃ leave the student's superclass terms as the teacher's",
+        implies(
+            "teacher: only the given label can beat the true one",
+            base,
+            z3.And(
+                score(0, x) > score(0, y),
+                score(0, x) > score(0, z),
+                score(1, x) > score(0, y),
+                score(0, x) > outside,
+            ),
         ),
+        implies(
+            "teacher: given k or l*, or q against q', the second label is l*",
+            base,
+            z3.And(score(0, y) > score(0, z), score(1, y) > score(0, z)),
+        ),
+        implies(
+            "teacher: given j = q, j comes before l* iff C_kq + r > C_kl",
+            base,
+            (score(1, z) > score(0, y)) == (z + r > y),
+        ),
+        implies(
+            "teacher: other superclasses come after l* unless they tie with it",
+            [*base, z3.Or(y > 0, g > b)],
+            score(0, y) > outside,
+        ),
+        implies(
+            "each j adds C_kj/2 ≥ 0 to 1/2 − T_kl, and adds nothing iff C_kj = 0 or l* is second",
+            [mass >= 0, r > 0, y >= mass],
+            (added > 0) == z3.And(mass > 0, y - mass < r),
+        ),
+        implies(
+            "student: T_kl < 1/2 puts every sample of the class ahead of l",
+            [*student, mean < half],
+            z3.And(score(half, half) > score(half, mean), score(half, half) > score(0, mean)),
+        ),
+        implies(
+            "student: T_kl = 1/2 is a tie",
+            [*student, mean == half],
+            score(half, half) == score(half, mean),
+        ),
+        implies("student: other superclasses are behind", student, score(half, half) > outside),
+        "a label other than l* is second for no clean sample, so its T_kl < 1/2",
     )
 
 
@@ -110,58 +97,47 @@ def draw(rng: np.random.Generator) -> Instance:
         b = draw_block(rng, superclasses=superclasses, classes=m, size=sum(row))
         b = replace(b, counts=circulant(rng, superclasses, row))
         if rng.random() < 0.5:
-            s_a, s_b = eigenvalues(b)[:2]
-            ratio = Fraction(int(rng.integers(20, 120)), 10)
-            if ratio * s_a < s_b:
-                b = replace(b, mu=weight_decay_for(s_a, s_b, ratio))
-        if two_hot(b, iterate(b, 1))[1]:
+            b = b.with_ratio(fmpq(int(rng.integers(20, 120)), 10)) or b
+        if two_hot(b.iterate(1))[1]:
             return {"block": b}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Class by class: the condition on C and r, the one on C̃, and the student's margins."""
     b: Block = instance["block"]
-    p_a, p_b, _, _ = filters(b)
-    r = p_a / (p_b - p_a)
-    if variant == "a round more":
-        r = 1 / ((p_b / p_a) ** 2 - 1)
-    c = class_means(b)
-    targets, _ = two_hot(b, iterate(b, 1))
-    student = margins(b, iterate(b, 1, targets))
-    classes = [k for k, _ in given(b)]
+    p_a, p_b, _, _ = b.filters()
+    r = 1 / ((p_b / p_a) ** (2 if variant == "a round more" else 1) - 1)
+    c = b.class_means()
+    targets, _ = two_hot(b.iterate(1))
+    student = b.margins(b.iterate(1, targets))
     agree = []
     for k in range(b.n_classes):
         others = [j for j in range(b.n_classes) if j != k]
-        second = max(others, key=lambda j: c[k][j])
-        top = c[k][second]
-        by_row = any(0 < c[k][j] and top - c[k][j] < r for j in others if j != second)
+        second = max(others, key=lambda j: c[k, j])
+        top, mine = c[k, second], b.true == k
+        by_row = any(0 < c[k, j] and top - c[k, j] < r for j in others if j != second)
         if variant == "condition 3":
-            by_row = c[k][k] + top < 1
-        mine = [row for row, q in zip(targets, classes, strict=True) if q == k]
-        means = [sum((row[j] for row in mine), Fraction(0)) / len(mine) for j in others]
-        limit = Fraction(1, 2)
-        by_mean = all(x <= limit if variant == "non-strict" else x < limit for x in means)
-        right = min(x for x, q in zip(student, classes, strict=True) if q == k) > 0
-        agree.append(right == by_row == by_mean)
+            by_row = c[k, k] + top < 1
+        largest = (targets[mine].sum(axis=0) / b.n)[others].max()
+        by_mean = largest <= fmpq(1, 2) if variant == "non-strict" else largest < fmpq(1, 2)
+        agree.append((min(student[mine]) > 0) == by_row == by_mean)
     return Check(all(agree), float(min(student)))
 
 
 def _second(rng: np.random.Generator) -> Instance:
-    b = draw_block(rng, superclasses=1, classes=3, size=10)
-    b = replace(b, c=Fraction(3, 5), d=Fraction(1, 2), mu=Fraction(1, 100))
-    return {"block": replace(b, counts=circulant(rng, 1, (2, 5, 3)))}
+    return {"block": block(circulant(rng, 1, (2, 5, 3)), m=3, c=12, d=10, mu=fmpq(1, 100))}
 
 
 def _unbalanced(rng: np.random.Generator) -> Instance:
     counts = ((5, 4, 1), (3, 6, 1), (1, 2, 7))
-    b = Block((10,) * 3, 3, Fraction(1, 5), Fraction(1, 10), Fraction(0), Fraction(15, 4), counts)
-    return {"block": replace(b, e=Fraction(int(rng.integers(3)), 100))}
+    e = fmpq(int(rng.integers(3)), 5)
+    return {"block": block(counts, m=3, c=4, d=2, e=e, mu=fmpq(15, 4))}
 
 
 def _unbalanced_means(rng: np.random.Generator) -> Instance:
     counts = ((6, 1, 3, 0), (3, 4, 2, 1), (1, 1, 5, 3), (0, 4, 0, 6))
-    b = Block((10,) * 4, 4, Fraction(3, 10), Fraction(1, 5), Fraction(0), Fraction(5), counts)
-    return {"block": replace(b, mu=b.mu + Fraction(int(rng.integers(9)), 100))}
+    mu = 5 + fmpq(int(rng.integers(9)), 100)
+    return {"block": block(counts, m=4, c=6, d=4, mu=mu)}
 
 
 THEOREM = Theorem(

@@ -5,33 +5,39 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._heads import ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import proof, zero
 
 
 def _prove() -> Proof:
     nu = sp.Symbol("nu", positive=True)  # ν = Nλ
     t = sp.Symbol("t", integer=True, positive=True)
     x, xt, h = sp.symbols("x xt h", commutative=False)
-    push = sp.expand(x * (xt * x + nu) - (x * xt + nu) * x)
-    induction = sp.expand(h * h**t - h ** (t + 1))
     # Stationarity of (1/2N)‖Xw − y‖² + (λ/2)‖w‖² along one singular direction, all symbolic.
     sigma, w, y, lam, n = sp.symbols("sigma w y lambda N", positive=True)
     loss = (sigma * w - y) ** 2 / (2 * n) + lam * w**2 / 2
     fitted = sigma * sp.solve(sp.diff(loss, w), w)[0]
-    filtered = sp.simplify(fitted - sigma**2 / (sigma**2 + n * lam) * y)
-    convex = sp.simplify(sp.diff(loss, w, 2) - (sigma**2 / n + lam))
-    proved = (push, induction, filtered, convex) == (0, 0, 0, 0)
-    return Proof(
-        verdict="proved" if proved else "unknown",
-        method="sympy, noncommuting letters and one singular direction",
-        scope="every N, d and t: the push-through identity is in noncommuting letters, the scalar "
+    return proof(
+        "sympy, noncommuting letters and one singular direction",
+        "every N, d and t: the push-through identity is in noncommuting letters, the scalar "
         "problem has σ, λ, N and y symbolic, the induction over rounds has symbolic t. By hand: "
         "the SVD splits the loss into its singular directions",
-        evidence=(
-            f"X(XᵀX + ν) = (XXᵀ + ν)X, so X(XᵀX + ν)⁻¹Xᵀ = G(G + ν)⁻¹: residual {push}",
-            f"one direction: fitted value = σ²/(σ² + Nλ) · y: residual {filtered}",
-            "the loss is strictly convex (second derivative σ²/N + λ > 0), so this is the head",
-            f"targets of round t + 1 are the predictions of round t: residual {induction}",
+        zero(
+            "X(XᵀX + ν) = (XXᵀ + ν)X, so X(XᵀX + ν)⁻¹Xᵀ = G(G + ν)⁻¹: residual {}",
+            sp.expand(x * (xt * x + nu) - (x * xt + nu) * x),
+        ),
+        zero(
+            "one direction: fitted value = σ²/(σ² + Nλ) · y: residual {}",
+            sp.simplify(fitted - sigma**2 / (sigma**2 + n * lam) * y),
+        ),
+        zero(
+            "the loss is strictly convex (its curvature − (σ²/N + λ) = {}), so this is the head",
+            sp.simplify(sp.diff(loss, w, 2) - (sigma**2 / n + lam)),
+        ),
+        zero(
+            "targets of round t + 1 are the predictions of round t: residual {}",
+            sp.expand(h * h**t - h ** (t + 1)),
         ),
     )
 
@@ -46,27 +52,19 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _rounds(instance: Instance) -> np.ndarray:
-    """Ridge by least squares on the augmented rows, once per round."""
-    x, predictions = instance["x"], instance["y"]
-    (n, d), lam = x.shape, instance["weight_decay"]
-    rows = np.vstack([x, np.sqrt(n * lam) * np.eye(d)])
-    for _ in range(instance["rounds"]):
-        targets = np.vstack([predictions, np.zeros((d, predictions.shape[1]))])
-        predictions = x @ np.linalg.lstsq(rows, targets, rcond=None)[0]
-    return predictions
-
-
 def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
-    x, y = instance["x"], instance["y"]
-    nu = len(x) * instance["weight_decay"] * scale
+    x, y, rounds = instance["x"], instance["y"], instance["rounds"]
+    nu = len(x) * instance["weight_decay"]
+    found = y
+    for _ in range(rounds):
+        found = x @ ridge(x, found, nu)
     values, vectors = np.linalg.eigh(x @ x.T)
     values = values.clip(min=0)
-    power = (values / (values + nu)) ** (instance["rounds"] + more)
+    power = (values / (values + scale * nu)) ** (rounds + more)
     filtered = vectors @ (power[:, None] * (vectors.T @ y))
     size = float(np.linalg.norm(x, 2)) ** 2
-    tolerance = 1e-13 * instance["rounds"] * len(x) * (1 + np.sqrt(size / nu)) * np.abs(y).max()
-    return equal(_rounds(instance), filtered, tolerance)
+    tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
+    return equal(found, filtered, tolerance)
 
 
 THEOREM = Theorem(

@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import z3
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
-from gramlab.theorems._remainder import compare, draw, path_derivatives_hold
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._softmax import compare_remainder, draw_logits, path_derivatives_hold
+from gramlab.theorems.form import Hypothesis, Proof, Theorem
+from gramlab.theorems.steps import holds, implies, proof, reals
 
 
 def _prove() -> Proof:
-    derivatives = path_derivatives_hold()
-    x, m, second = reals("x m second")
-    below, first = decide("x² ≤ x on [0, 1], so E X² ≤ E X", [x >= 0, x <= 1], x * x <= x)
-    popoviciu, variance = decide(
-        "E X² ≤ E X gives Var X ≤ 1/4", [m >= 0, m <= 1, second <= m], second - m * m <= 0.25
-    )
-    y, mean = reals("y mean")
-    spread, deviation = decide(
-        "|y − E y| ≤ y + E y for y ≥ 0, so E|Y − E Y| ≤ 2 E Y",
-        [y >= 0, mean >= 0],
-        z3.And(y - mean <= y + mean, mean - y <= y + mean),
-    )
-    steps = weakest(below, popoviciu, spread)
-    return Proof(
-        verdict=steps if derivatives else "unknown",
-        method="sympy for the derivatives, z3 for the inequalities, integration by hand",
-        scope="the inequalities hold for every law on a bounded interval, so for every K; the "
+    x, m, second, y, mean = reals("x m second y mean")
+    return proof(
+        "sympy for the derivatives, z3 for the inequalities, integration by hand",
+        "the inequalities hold for every law on a bounded interval, so for every K; the "
         "second derivative of the path is differentiated with all symbols at K = 4 (its "
         "form does not change with K)",
-        evidence=(
-            f"p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4: {derivatives}",
-            deviation,
-            first,
-            variance,
-            "‖p''‖₁ = E|Y − E Y| with Y = (v − m)² ≤ 2 Var_p v ≤ osc²/2, after scaling to [0, 1]",
-            "the remainder is ∫₀¹ (1 − s) p''(s) ds: a factor 1/2 (by hand)",
+        holds("p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4", path_derivatives_hold()),
+        implies(
+            "|y − E y| ≤ y + E y for y ≥ 0, so E|Y − E Y| ≤ 2 E Y",
+            [y >= 0, mean >= 0],
+            z3.And(y - mean <= y + mean, mean - y <= y + mean),
         ),
+        implies("x² ≤ x on [0, 1], so E X² ≤ E X", [x >= 0, x <= 1], x * x <= x),
+        implies(
+            "E X² ≤ E X gives Var X ≤ 1/4", [m >= 0, m <= 1, second <= m], second - m * m <= 0.25
+        ),
+        "‖p''‖₁ = E|Y − E Y| with Y = (v − m)² ≤ 2 Var_p v ≤ osc²/2, after scaling to [0, 1]",
+        "the remainder is ∫₀¹ (1 − s) p''(s) ds: a factor 1/2 (by hand)",
     )
-
-
-def _check(instance: Instance) -> Check:
-    return compare(instance, 1 / 4)
 
 
 THEOREM = Theorem(
@@ -57,12 +44,12 @@ THEOREM = Theorem(
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     prove=_prove,
-    draw=draw,
-    check=_check,
+    draw=draw_logits,
+    check=lambda instance: compare_remainder(instance, 1 / 4),
     planted={
-        "an eleventh": lambda instance: compare(instance, 1 / 11),
-        "linear in the spread": lambda instance: compare(instance, 1 / 4, power=1),
-        "cubic in the spread": lambda instance: compare(instance, 1 / 4, power=3),
+        "an eleventh": lambda instance: compare_remainder(instance, 1 / 11),
+        "linear in the spread": lambda instance: compare_remainder(instance, 1 / 4, power=1),
+        "cubic in the spread": lambda instance: compare_remainder(instance, 1 / 4, power=3),
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,

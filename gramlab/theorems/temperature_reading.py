@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import sympy as sp
+from scipy.special import softmax
 
-from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
+from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems.steps import holds, proof, zero
 
 
 def _prove() -> Proof:
@@ -19,8 +21,6 @@ def _prove() -> Proof:
     read = lambda r: (s / (s + mu) / tau) ** r * delta  # noqa: E731
     # w solves w = (σ/(Nλ))(read_(t−1) − σw/K), trained at 1; its reading at τ is σw/(Kτ).
     w = k * sigma / (s + mu) * read(t - 1)
-    stationary = sp.simplify(w - sigma / (n * lam) * (read(t - 1) - sigma * w / k))
-    passed_on = sp.simplify(sigma * w / (k * tau) - read(t))
     classes = 4
     z, eps = sp.symbols(f"z:{classes}", real=True), sp.Symbol("epsilon")
     weights = [sp.exp(eps * e / tau) for e in z]
@@ -31,28 +31,27 @@ def _prove() -> Proof:
         == 0
         for a, e in zip(weights, z, strict=True)
     )
-    proved = stationary == 0 and passed_on == 0 and first
-    return Proof(
-        verdict="proved" if proved else "unknown",
-        method="sympy in one singular direction of X; reduction to it and induction by hand",
-        scope="N, K, λ, τ, the round t and the singular value symbolic, every N, d, K; the first "
+    return proof(
+        "sympy in one singular direction of X; reduction to it and induction by hand",
+        "N, K, λ, τ, the round t and the singular value symbolic, every N, d, K; the first "
         "order of softmax(z/τ) differentiated at K = 4. The statement is about the linearized "
         "head; what exact heads add is of second order in the logits",
-        evidence=(
-            f"trained at 1: w − (σ/(Nλ))(a_(t−1) − σw/K) = {stationary}",
-            f"read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {passed_on}",
-            f"softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4: {first}",
-            "τ^(−t) > 0 multiplies every class alike, so no argmax changes",
+        zero(
+            "trained at 1: w − (σ/(Nλ))(a_(t−1) − σw/K) = {}",
+            sp.simplify(w - sigma / (n * lam) * (read(t - 1) - sigma * w / k)),
         ),
+        zero(
+            "read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {}",
+            sp.simplify(sigma * w / (k * tau) - read(t)),
+        ),
+        holds("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", first),
+        "τ^(−t) > 0 multiplies every class alike, so no argmax changes",
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d, k = int(rng.integers(2, 10)), int(rng.integers(1, 5)), int(rng.integers(2, 5))
     return {
-        "x": rng.standard_normal((n, d)),
-        "targets": rng.dirichlet(np.full(k, 0.3), n),
-        "weight_decay": float(10 ** rng.uniform(-2, 0)),
+        **draw_problem(rng, 10, 5, 5, decay=(-2, 0), spread=0.3),
         "temperature": float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4))),
         "rounds": int(rng.integers(1, 5)),
         "first_order": True,
@@ -70,29 +69,22 @@ def _slow(instance: Instance) -> np.ndarray:
         if instance["first_order"]:
             deviations = (logits - logits.mean(axis=1, keepdims=True)) / k
         else:
-            deviations = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - 1 / k
+            deviations = softmax(logits, axis=1) - 1 / k
     return deviations
 
 
 def _compare(instance: Instance, power: float | None = None) -> Check:
-    x, targets, tau = instance["x"], instance["targets"], instance["temperature"]
-    n, k = targets.shape
-    features = Features(x, np.arange(n) % k, n_classes=k)
-    rounds = instance["rounds"]
-    plain = LinearizedHead(instance["weight_decay"]).rounds_at_once(features, targets, rounds)
-    factor = tau ** -(rounds if power is None else power)
+    x, targets, rounds = instance["x"], instance["targets"], instance["rounds"]
+    lam, (n, k) = instance["weight_decay"], targets.shape
+    plain = LinearizedHead(lam).rounds_at_once(features(x, k), targets, rounds)
+    factor = instance["temperature"] ** -(rounds if power is None else power)
     slow = _slow(instance)
-    condition = 1 + np.linalg.norm(x) ** 2 / (k * n * instance["weight_decay"])
-    tolerance = 1e-13 * rounds * condition * max(1.0, factor)
-    values = equal(slow, factor * plain.deviations, float(tolerance))
+    condition = 1 + np.linalg.norm(x) ** 2 / (k * n * lam)
+    tolerance = float(1e-13 * rounds * condition * max(1.0, factor))
     top = np.sort(factor * plain.deviations, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * tolerance
     same = (slow.argmax(axis=1) == plain.labels)[clear].all()
-    return Check(values.holds and bool(same), values.slack)
-
-
-def _large_deviations(rng: np.random.Generator) -> Instance:
-    return {**_draw(rng), "first_order": False}
+    return equal(slow, factor * plain.deviations, tolerance).also(same)
 
 
 THEOREM = Theorem(
@@ -105,7 +97,7 @@ THEOREM = Theorem(
             "first order",
             r"P^{(t)} = \tfrac1K + \tfrac{1}{K\tau}(z - \bar z) \text{ for } "
             r"\operatorname{softmax}(z/\tau),\ z = XW_t",
-            _large_deviations,
+            lambda rng: {**_draw(rng), "first_order": False},
         ),
         Hypothesis("trained at 1", r"W_t \text{ solves the linearized stationarity at } \tau = 1"),
         Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ \lambda > 0,\ \tau > 0"),

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import numpy as np
-import sympy as sp
 
-from gramlab.theorems._temperature import chain, draw, loss, substituted
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-
-_TOLERANCE = 1e-9  # of two Newton solutions, each good to about 1e-13/λ
+from gramlab.theorems._temperature import compare, draw, read_at_one, substituted
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.steps import proof, zero
 
 
 def _prove() -> Proof:
-    w, tau, lam = substituted()
-    tempered = loss(tau * w, lam, tau, tau**2)
-    difference = sp.expand(tempered - tau**2 * loss(w, lam))
-    return Proof(
-        verdict="proved" if difference == 0 else "unknown",
-        method="sympy for the substitution; minima and induction by hand",
-        scope="all entries, τ and λ symbolic at N = 2, d = 2, K = 3; every term is a sum over "
+    return proof(
+        "sympy for the substitution; minima and induction by hand",
+        "all entries, τ and λ symbolic at N = 2, d = 2, K = 3; every term is a sum over "
         "rows and entries and sees W only through XW/τ and ‖W‖², so every size; every round by "
         "induction",
-        evidence=(
-            f"L_τ(τW') − τ² L_1(W') with W = τW': {difference}",
-            "W' ↦ τW' is a bijection and L_1 has one minimum (λ > 0), so W*_τ = τ W*_1 and "
-            "softmax(XW*_τ/τ) = softmax(XW*_1)",
-            "the next round gets the same targets as at τ = 1",
+        zero(
+            "L_τ(τW') − τ² L_1(W') with W = τW': {}",
+            substituted(
+                lambda loss, w, tau, lam: loss(tau * w, lam, tau, tau**2) - tau**2 * loss(w, lam)
+            ),
         ),
+        "W' ↦ τW' is a bijection and L_1 has one minimum (λ > 0), so W*_τ = τ W*_1 and "
+        "softmax(XW*_τ/τ) = softmax(XW*_1)",
+        "the next round gets the same targets as at τ = 1",
     )
 
 
 def _compare(instance: Instance, power: float = 2.0, read_at: float | None = None) -> Check:
-    tau, lam = instance["temperature"], instance["weight_decay"]
-    factor = instance.get("factor", tau**power)
+    factor = instance.get("factor", instance["temperature"] ** power)
     read = instance["read_at"] if read_at is None else read_at
-    tempered = chain(instance, lam, tau, factor, read)
-    return equal(tempered, chain(instance, lam), _TOLERANCE)
+    return compare(instance, factor, instance["weight_decay"], read)
 
 
 def _without_factor(rng: np.random.Generator) -> Instance:
     return {**draw(rng), "factor": 1.0}
-
-
-def _read_elsewhere(rng: np.random.Generator) -> Instance:
-    return {**draw(rng), "read_at": 1.0}
 
 
 THEOREM = Theorem(
@@ -56,7 +47,7 @@ THEOREM = Theorem(
         Hypothesis(
             "read at τ",
             r"P = \operatorname{softmax}(XW/\tau) \text{ is passed on}",
-            _read_elsewhere,
+            read_at_one,
         ),
         Hypothesis("weight decay", r"\lambda > 0,\ \tau > 0"),
     ),

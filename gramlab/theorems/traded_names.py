@@ -7,56 +7,53 @@ from itertools import permutations
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._decide_inequality import decide, reals, weakest
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-
-_CLASSES = 3  # in the symbolic identity
+from gramlab.theorems.steps import holds, implies, proof, reals
 
 
 def _prove() -> Proof:
-    matrix = sp.Matrix(_CLASSES, _CLASSES, lambda k, j: sp.Symbol(f"C_{k}{j}"))
-    known = sp.Matrix(1, _CLASSES, lambda _, k: sp.Symbol(f"p_{k}"))  # of y_i, given x_i
+    classes = 3
+    matrix = sp.Matrix(classes, classes, lambda k, j: sp.Symbol(f"C_{k}{j}"))
+    known = sp.Matrix(1, classes, lambda _, k: sp.Symbol(f"p_{k}"))  # of y_i, given x_i
     same = True
-    for sigma in permutations(range(_CLASSES)):
-        trade = sp.zeros(_CLASSES, _CLASSES)
-        for k in range(_CLASSES):
+    for sigma in permutations(range(classes)):
+        trade = sp.zeros(classes, classes)
+        for k in range(classes):
             trade[sigma[k], k] = 1
         law = (known * trade.T) * (trade * matrix)
-        same &= (law - known * matrix).expand() == sp.zeros(1, _CLASSES)
+        same &= (law - known * matrix).expand() == sp.zeros(1, classes)
     eta = sp.Symbol("eta")
     pair = sp.Matrix([[1 - eta, eta], [eta, 1 - eta]])
     swapped = sp.Matrix([pair[1, :], pair[0, :]]) - pair.subs(eta, 1 - eta)
-    mirrored = swapped.expand() == sp.zeros(2, 2)
-    hit, other, claim, one, two = reals("hit other claim one two")
-    moved_rows, first = decide(
-        "a prediction is right in at most one of two worlds that differ in the row's class",
-        [hit * (hit - 1) == 0, other * (other - 1) == 0, hit * other == 0],
-        hit + other <= 1,
-    )
     # |claim − one| = x and |claim − two| = y, as the larger of both signs.
-    x, y = reals("x y")
-    claims, second = decide(
-        "one claim for two worlds is off by |one − two| in sum",
-        [x >= claim - one, x >= one - claim, y >= claim - two, y >= two - claim, one >= two],
-        x + y >= one - two,
-    )
-    identity = "proved" if same and mirrored else "unknown"
-    return Proof(
-        verdict=weakest(identity, moved_rows, claims),
-        method="sympy for the law of the labels, z3 for what follows from it, sums over rows by "
-        "hand",
-        scope=f"the law of one row's label: C and p symbolic at K = {_CLASSES}, every permutation "
+    hit, other, claim, one, two, x, y = reals("hit other claim one two x y")
+    return proof(
+        "sympy for the law of the labels, z3 for what follows from it, sums over rows by hand",
+        f"the law of one row's label: C and p symbolic at K = {classes}, every permutation "
         "(a reordered sum at every K); rows are independent, so the law of all labels is the "
         "product. The inequalities hold row by row and are summed",
-        evidence=(
+        holds(
             "Σ_y p_y C_(y, j) = Σ_y p'_y C'_(y, j) for p'_σ(y) = p_y, C'_(σ(y), j) = C_(y, j), "
-            f"whatever is known of y_i from x_i, and every σ of {_CLASSES} classes: {same}",
-            "so the features and given labels have one law, and whatever is computed from them "
-            "(with any draws of its own) has one law in both worlds",
-            first + "; a row with σ(y) = y counts in both",
-            second + ": nor can one claimed precision fit both",
+            f"whatever is known of y_i from x_i, and every σ of {classes} classes",
+            same,
+        ),
+        "so the features and given labels have one law, and whatever is computed from them "
+        "(with any draws of its own) has one law in both worlds",
+        implies(
+            "a prediction is right in at most one of two worlds that differ in the row's class",
+            [hit * (hit - 1) == 0, other * (other - 1) == 0, hit * other == 0],
+            hit + other <= 1,
+        ),
+        "a row with σ(y) = y counts in both",
+        implies(
+            "one claim for two worlds is off by |one − two| in sum, so it cannot fit both",
+            [x >= claim - one, x >= one - claim, y >= claim - two, y >= two - claim, one >= two],
+            x + y >= one - two,
+        ),
+        holds(
             "superclasses of two: C at rate 1 − η is C at rate η with names traded: "
-            f"{mirrored}; at η = ½ it is its own image",
+            "{}; at η = ½ it is its own image",
+            swapped.expand() == sp.zeros(2, 2),
         ),
     )
 
@@ -69,8 +66,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         matrix, sigma = np.array([[1 - eta, eta], [eta, 1 - eta]]), np.array([1, 0])
     else:
         matrix, sigma = rng.dirichlet(np.ones(k), size=k), rng.permutation(k)
-    moved = np.empty_like(matrix)
-    moved[sigma] = matrix
     true = rng.integers(k, size=n)
     # What someone concludes from features and given labels: here by row and label, at random, or
     # the class of the first world.
@@ -79,7 +74,7 @@ def _draw(rng: np.random.Generator) -> Instance:
         rule = np.repeat(true[:, None], k, axis=1)
     return {
         "matrix": matrix,
-        "moved": moved,
+        "moved": matrix[np.argsort(sigma)],  # row σ(k) of C' is row k of C
         "sigma": sigma,
         "true": true,
         "rule": rule,
@@ -110,11 +105,10 @@ def _check(instance: Instance, *, fixed: bool = True, worlds: int = 2) -> Check:
 def _names_alone(rng: np.random.Generator) -> Instance:
     """The classes have traded names, and C has not gone with them."""
     while True:
-        instance = dict(_draw(rng))
-        instance["moved"] = instance["matrix"]
-        true, other = instance["true"], instance["sigma"][instance["true"]]
-        if not np.array_equal(instance["matrix"][true], instance["matrix"][other]):
-            return instance
+        instance = _draw(rng)
+        matrix, true = instance["matrix"], instance["true"]
+        if not np.array_equal(matrix[true], matrix[instance["sigma"][true]]):
+            return {**instance, "moved": matrix}
 
 
 def _no_permutation(rng: np.random.Generator) -> Instance:
@@ -132,8 +126,7 @@ def _no_permutation(rng: np.random.Generator) -> Instance:
 
 
 def _columns(instance: Instance) -> Check:
-    moved = np.empty_like(instance["matrix"])
-    moved[:, instance["sigma"]] = instance["matrix"]
+    moved = instance["matrix"][:, np.argsort(instance["sigma"])]
     return _check({**instance, "moved": moved})
 
 

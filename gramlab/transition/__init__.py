@@ -18,23 +18,16 @@ Source: the mixture is the noise-adaptation model of Goldberger & Ben-Reuven (IC
 head held out; EM as Dempster, Laird & Rubin (1977); binomial limits as Clopper & Pearson (1934).
 """
 
-from gramlab.transition.estimate import (
-    TransitionEstimate,
-    estimate_transition,
-    given_to_true,
-)
-from gramlab.transition.folds import FoldRows, fold_numbers
+from gramlab.transition.estimate import TransitionEstimate, estimate_transition, given_to_true
 from gramlab.transition.intervals import NoiseRate, clopper_pearson, intervals
 from gramlab.transition.mixture import fit_mixture
 
 __all__ = [
-    "FoldRows",
     "NoiseRate",
     "TransitionEstimate",
     "clopper_pearson",
     "estimate_transition",
     "fit_mixture",
-    "fold_numbers",
     "given_to_true",
     "intervals",
 ]

@@ -9,32 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.features import Features
-from gramlab.streams import MAX_SEED
-from gramlab.transition.folds import (
-    FoldedHeads,
-    FoldRows,
-    Folds,
-    choose_decay,
-    fold_numbers,
-    run_rounds,
-)
+from gramlab.runner import Run
+from gramlab.runner import folds as deal_folds
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
-from gramlab.validation import (
-    as_array,
-    check_features,
-    check_integer,
-    check_labels,
-    check_positive,
-    check_weight_decay,
-)
+from gramlab.transition.mixture import normalized_rows
+from gramlab.transition.rounds import NoiseRounds
 
 __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
 
 Array = npt.NDArray[np.float64]
-
-_TIE = 0.5  # of the own label's share, from which another one can be taken for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +92,7 @@ class TransitionEstimate:
         like pairs that do so in few, and are not among these: nothing can show them.
         """
         own = np.diag(self.matrix)[:, None]
-        open_ = (self.upper >= np.diag(self.lower)[:, None]) & (self.matrix >= _TIE * own)
+        open_ = (self.upper >= np.diag(self.lower)[:, None]) & (self.matrix >= 0.5 * own)
         open_ &= ~np.eye(len(self.matrix), dtype=bool) & ~self.unsupported[:, None]
         true, label = np.nonzero(open_)
         order = np.argsort(-self.matrix[true, label], kind="stable")
@@ -124,27 +110,55 @@ class TransitionEstimate:
         """
         return given_to_true(self.matrix, self.prior)
 
+    def frequent_errors(self, count: int) -> list[tuple[int, int]]:
+        """The ``count`` most frequent wrong labels as pairs (true, given), most frequent first.
+
+        Classes of which nothing can be said, and labels that are never given, are left out.
+        """
+        off = np.where(np.eye(len(self.matrix), dtype=bool), 0.0, self.matrix)
+        off[self.unsupported] = 0.0
+        order = np.argsort(-off, axis=None, kind="stable")[:count]
+        true, label = np.unravel_index(order, off.shape)
+        return [(int(k), int(j)) for k, j in zip(true, label, strict=True) if off[k, j] > 0.0]
+
+    def compared_with(self, truth: Array, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """How the estimate compares with a truth that is known, as plain numbers and lists.
+
+        Parameters
+        ----------
+        truth : np.ndarray of shape (K, K)
+            The matrix that the labels were corrupted with.
+        counts : np.ndarray of shape (K, K)
+            How many rows of each true class were given each label (``CorruptedLabels.counts``).
+        """
+        shares = counts.sum(axis=1) / counts.sum()
+        off = np.abs(self.matrix - truth)
+        rounding = 4.0 * np.finfo(np.float64).eps
+        covered = (self.lower <= truth + rounding) & (truth <= self.upper + rounding)
+        expected = float(1.0 - shares @ np.diag(truth))
+        return {
+            "truth": truth.tolist(),
+            "mean_absolute_error": float(off.mean()),
+            "row_l1_error": float(off.sum(axis=1).mean()),
+            "frobenius_error": float(np.linalg.norm(self.matrix - truth)),
+            "coverage": float(covered.mean()),
+            "coverage_diagonal": float(np.diag(covered).mean()),
+            "noise_rate": expected,
+            "realized_noise_rate": float(1.0 - np.trace(counts) / counts.sum()),
+            "noise_rate_covered": bool(self.noise_rate.low <= expected <= self.noise_rate.high),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Everything but ``probabilities``, as plain numbers and lists."""
-        return {
-            "orientation": "rows: true class, columns: given label",
-            "matrix": self.matrix.tolist(),
-            "lower": self.lower.tolist(),
-            "upper": self.upper.tolist(),
-            "counts": self.counts.tolist(),
-            "contamination": self.contamination.tolist(),
-            "prior": self.prior.tolist(),
-            "noise_rate": dict(self.noise_rate._asdict()),
-            "unsupported": np.flatnonzero(self.unsupported).tolist(),
-            "tied": [list(pair) for pair in self.tied],
-            "confidence": self.confidence,
-            "allowance": self.allowance,
-            "weight_decay": self.weight_decay,
-            "sharpness": self.sharpness,
-            "shrinkage": self.shrinkage,
-            "rounds": self.rounds,
-            "log_likelihood": self.log_likelihood,
+        plain = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(self).items()
+            if name != "probabilities"
         }
+        plain["noise_rate"] = self.noise_rate._asdict()
+        plain["unsupported"] = np.flatnonzero(self.unsupported).tolist()
+        plain["tied"] = [list(pair) for pair in self.tied]
+        return {"orientation": "rows: true class, columns: given label", **plain}
 
 
 def given_to_true(matrix: object, prior: object) -> Array:
@@ -167,8 +181,8 @@ def given_to_true(matrix: object, prior: object) -> Array:
     InvalidSetting
         If the shapes do not fit, or an entry is negative or not finite.
     """
-    c = as_array(matrix, "matrix", InvalidSetting).astype(np.float64)
-    shares = as_array(prior, "prior", InvalidSetting).astype(np.float64)
+    c = validation.as_array(matrix, "matrix", InvalidSetting).astype(np.float64)
+    shares = validation.as_array(prior, "prior", InvalidSetting).astype(np.float64)
     if c.ndim != 2 or c.shape[0] != c.shape[1] or shares.shape != c.shape[:1]:
         raise InvalidSetting(
             f"matrix must be (K, K) and prior (K,), got shapes {c.shape} and {shares.shape}; "
@@ -180,11 +194,8 @@ def given_to_true(matrix: object, prior: object) -> Array:
             "matrix and prior must be finite and nonnegative, got other values; "
             "pass the matrix and the prior of one estimate"
         )
-    joint = (shares[:, None] / shares.sum() * c).T
-    totals = joint.sum(axis=1, keepdims=True)
-    return np.where(
-        totals > 0.0, joint / np.where(totals > 0.0, totals, 1.0), shares / shares.sum()
-    )
+    shares = shares / shares.sum()
+    return normalized_rows((shares[:, None] * c).T, shares)
 
 
 def estimate_transition(
@@ -193,13 +204,12 @@ def estimate_transition(
     *,
     n_classes: int | None = None,
     weight_decay: float | None = None,
-    folds: int = 5,
+    folds: int | Run = 5,
     rounds: int = 8,
     confidence: float = 0.95,
     allowance: float = 2.0,
     seed: int = 0,
     tolerance: float = 1e-5,
-    rows: FoldRows | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
     """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
@@ -221,8 +231,9 @@ def estimate_transition(
     weight_decay : float, optional
         λ of the heads; by default chosen by the out-of-fold likelihood of the given labels, which
         costs ``folds`` heads for every value tried.
-    folds : int
-        At least 2, at most N.
+    folds : int or Run
+        How many, at least 2 and at most N; or folds of these features that are at hand, with what
+        was factored for earlier heads.
     rounds : int
         Most rounds; fewer are run once the likelihood stops rising.
     confidence : float
@@ -233,9 +244,6 @@ def estimate_transition(
         Key of the folds, 0 .. 2**64 - 1.
     tolerance : float
         Relative duality gap of the heads.
-    rows : FoldRows, optional
-        Folds of these features that are at hand, with what was factored for earlier heads; they
-        then take the place of ``folds`` and ``seed``.
     stage : callable, optional
         Called with a few words when a stage begins.
 
@@ -252,65 +260,59 @@ def estimate_transition(
     InvalidSetting
         If a number is outside its range.
     """
-    x = features.as_float64() if isinstance(features, Features) else check_features(features)
-    if n_classes is None and isinstance(features, Features):
+    if n_classes is not None:
+        n_classes = validation.check_integer("n_classes", n_classes, 2)
+    elif isinstance(features, Features):
         n_classes = features.n_classes
-    given = check_labels(given_labels, x.shape[0], n_classes, "given_labels")
-    k = int(given.max()) + 1 if n_classes is None else check_integer("n_classes", n_classes, 2)
+    if isinstance(features, Features):
+        x = features.as_float64()
+    else:
+        x = validation.check_features(features)
+    given = validation.check_labels(given_labels, x.shape[0], n_classes, "given_labels")
     if (given == given[0]).all():
         raise InvalidLabels(
             f"given_labels must hold two classes or more, got {int(given[0])} in every row; "
             "a transition matrix cannot be estimated from one label"
         )
-    parts = check_integer("folds", folds, 2, x.shape[0])
-    most = check_integer("rounds", rounds, 1)
-    key = check_integer("seed", seed, 0, MAX_SEED)
-    level = check_positive("confidence", confidence)
-    if level >= 1.0:
-        raise InvalidSetting(f"confidence must be below 1, got {level}; 0.95 is 95 %")
-    factor = check_positive("allowance", allowance)
-    if factor < 1.0:
+    most = validation.check_integer("rounds", rounds, 1)
+    confidence = validation.check_positive("confidence", confidence)
+    if confidence >= 1.0:
+        raise InvalidSetting(f"confidence must be below 1, got {confidence}; 0.95 is 95 %")
+    allowance = validation.check_positive("allowance", allowance)
+    if allowance < 1.0:
         raise InvalidSetting(
-            f"allowance must be at least 1, got {factor}; 1 trusts the heads as they are"
+            f"allowance must be at least 1, got {allowance}; 1 trusts the heads as they are"
         )
-    fixed = None if weight_decay is None else check_weight_decay(weight_decay)
-    say = stage if stage is not None else _silent
-    if rows is None:
-        rows = FoldRows(x, given, k, fold_numbers(given, parts, key))
-    work = Folds(rows, given, tolerance)
-    best = run_rounds(work, choose_decay(work, fixed, say), most, say)
-    return _result(best, work, level, factor)
-
-
-def _silent(words: str) -> None:
-    """Say nothing."""
-
-
-def _result(
-    best: FoldedHeads, work: Folds, confidence: float, allowance: float
-) -> TransitionEstimate:
-    matrix, p = best.mixture.matrix, best.mixture.probabilities
-    prior = p.mean(axis=0)
-    softened = best.mixture.sharpness / allowance * best.logits
-    limits = intervals(softened, work.given, matrix, confidence)
-    # Rounding of the division by row sums; the point belongs to its own interval.
-    lower, upper = np.minimum(limits.lower, matrix), np.maximum(limits.upper, matrix)
-    rate = noise_rate_of(limits, matrix, prior / prior.sum(), confidence)
+    if weight_decay is not None:
+        weight_decay = validation.check_weight_decay(weight_decay)
+    if isinstance(folds, Run):
+        run = folds
+    else:
+        k = int(given.max()) + 1 if n_classes is None else n_classes
+        run = Run(x, k, deal_folds(given, folds, seed), given)
+    rounds_of = NoiseRounds(run, given, tolerance, stage or (lambda text: None))
+    best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
+    mixture = best.mixture
+    prior = mixture.probabilities.mean(axis=0)
+    prior /= prior.sum()
+    softened = mixture.sharpness / allowance * best.logits
+    limits = intervals(softened, given, mixture.matrix, confidence)
     return TransitionEstimate(
-        matrix=matrix,
-        lower=lower,
-        upper=upper,
+        matrix=mixture.matrix,
+        # Rounding of the division by row sums; the point belongs to its own interval.
+        lower=np.minimum(limits.lower, mixture.matrix),
+        upper=np.maximum(limits.upper, mixture.matrix),
         counts=limits.rows,
         contamination=limits.others / np.maximum(limits.rows, 1),
-        prior=prior / prior.sum(),
-        noise_rate=rate,
+        prior=prior,
+        noise_rate=noise_rate_of(limits, mixture.matrix, prior, confidence),
         unsupported=limits.unsupported,
         confidence=confidence,
         allowance=allowance,
         weight_decay=best.weight_decay,
-        sharpness=best.mixture.sharpness,
-        shrinkage=best.mixture.shrinkage,
+        sharpness=mixture.sharpness,
+        shrinkage=mixture.shrinkage,
         rounds=best.round,
-        log_likelihood=best.mixture.log_likelihood,
-        probabilities=p,
+        log_likelihood=mixture.log_likelihood,
+        probabilities=mixture.probabilities,
     )

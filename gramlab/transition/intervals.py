@@ -6,15 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
-
-from gramlab.transition.mixture import softmax
+from scipy.special import betaincinv, softmax
 
 __all__ = ["Limits", "NoiseRate", "clopper_pearson", "intervals", "noise_rate_of"]
 
 Array = npt.NDArray[np.float64]
-
-_SHARES = np.arange(0.1, 1.01, 0.1)  # of the rows predicted k, most confident first: tried
 
 
 class NoiseRate(NamedTuple):
@@ -62,7 +58,7 @@ def intervals(
     confidence : float
         Level of each interval by itself.
     """
-    p = softmax(logits)
+    p = softmax(logits, axis=1)
     k = p.shape[1]
     predicted = p.argmax(axis=1)
     sure = p[np.arange(len(p)), predicted]
@@ -104,7 +100,7 @@ def _how_many(sure: Array, diagonal: float) -> int:
     Decided by predictions alone (and the estimate of C): the given labels that are going to be
     counted have no say.
     """
-    sizes = np.unique(np.ceil(_SHARES * len(sure)).astype(np.int64))
+    sizes = np.unique(np.ceil(np.arange(0.1, 1.01, 0.1) * len(sure)).astype(np.int64))
     others = np.cumsum(1.0 - sure)[sizes - 1]
     share = min(max(diagonal, 0.1), 0.9)
     sampling = np.sqrt(share * (1.0 - share) / sizes)

@@ -21,16 +21,21 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
-__all__ = ["Mixture", "fit_mixture", "scattered_noise", "softmax"]
+from gramlab.errors import InvalidSetting
+
+__all__ = ["Mixture", "fit_mixture", "given_label_posterior", "normalized_rows", "scattered_noise"]
 
 Array = npt.NDArray[np.float64]
+Place = tuple[int, int]  # index of β, index of s
 
+_TINY = np.finfo(np.float64).tiny
 _SHARPNESS = 2.0 ** np.arange(-1.0, 8.25, 0.5)  # β tried
-_SHARPNESS_START = 5  # β = 2.8
 # s tried, in multiples of the mean number of rows of a class
 _STRENGTH = np.concatenate([[0.0], 4.0 ** np.arange(-5.0, 5.5)])
-_STRENGTH_STARTS = (6, 10)  # as much as the rows themselves; hardly anything but B
+# A search begins at β = 2.8 with s as much as the rows themselves, and with hardly anything but B.
+_STARTS = ((5, 6), (5, 10))
 _PARTS = 5  # of the rows, each predicted from the others
 _EM_SHORT, _EM_LONG = 40, 400  # iterations while β and s are searched, and at the end
 _EM_CHANGE = 1e-5  # of the largest entry, at which EM ends
@@ -45,13 +50,6 @@ class Mixture(NamedTuple):
     shrinkage: float  # s, in rows of each class
     log_likelihood: float  # of the given labels of rows that C was not fitted to
     probabilities: Array  # (N, K), p_i
-
-
-def softmax(logits: Array) -> Array:
-    """Rows of the softmax of ``logits`` (N, K)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shifted /= shifted.sum(axis=1, keepdims=True)
-    return shifted
 
 
 def fit_mixture(
@@ -75,58 +73,52 @@ def fit_mixture(
     sharpness, shrinkage : float, optional
         β and s, if they are not to be searched.
     """
-    search = _Search(logits, given, sharpness, shrinkage)
-    found = [search.uphill(place) for place in search.starts(start)]
-    return search.mixture(max(found, key=search.value))
+    n, k = logits.shape
+    betas = _SHARPNESS if sharpness is None else np.array([sharpness])
+    strengths = _STRENGTH * (n / k) if shrinkage is None else np.array([shrinkage])
+    search = _Search(logits, given, betas, strengths)
+    if start is None:
+        last = len(betas) - 1, len(strengths) - 1
+        places = [(min(b, last[0]), min(s, last[1])) for b, s in _STARTS]
+    else:
+        near = (betas, start.sharpness), (strengths, start.shrinkage)
+        b, s = (int(np.abs(values - known).argmin()) for values, known in near)
+        places = [(b, s)]
+    best = max((search.uphill(place) for place in dict.fromkeys(places)), key=search.value)
+    return search.mixture(best)
 
 
 class _Search:
-    """Cross-validated likelihood at places (index of β, index of s), each computed once."""
+    """Cross-validated likelihood at places, each computed once."""
 
     def __init__(
-        self,
-        logits: Array,
-        given: npt.NDArray[np.int64],
-        sharpness: float | None,
-        shrinkage: float | None,
+        self, logits: Array, given: npt.NDArray[np.int64], betas: Array, strengths: Array
     ) -> None:
         # Ordered by label, and dealt out in turn: parts are even within each label.
         self.order = np.argsort(given, kind="stable")
-        self.given = given
-        self.z = logits[self.order]
-        self.sorted = given[self.order]
+        self.z, self.given = logits[self.order], given[self.order]
         self.part = np.arange(len(given)) % min(_PARTS, len(given))
-        self.betas = _SHARPNESS if sharpness is None else np.array([sharpness])
-        n, k = logits.shape
-        self.strengths = _STRENGTH * (n / k) if shrinkage is None else np.array([shrinkage])
-        self.values: dict[tuple[int, int], float] = {}
-        self.matrices: dict[tuple[int, int], list[Array]] = {}  # of each part
-        self.split: dict[int, list[tuple[_Sample, _Sample]]] = {}
+        self.betas, self.strengths = betas, strengths
+        self.values: dict[Place, float] = {}
+        self.matrices: dict[Place, list[Array]] = {}  # of each part
+        self.split: dict[int, list[tuple[_Sample, _Sample]]] = {}  # by β: the rest and the part
 
-    def starts(self, known: Mixture | None) -> list[tuple[int, int]]:
-        if known is None:
-            b, last = min(_SHARPNESS_START, len(self.betas) - 1), len(self.strengths) - 1
-            return [(b, s) for s in dict.fromkeys(min(s, last) for s in _STRENGTH_STARTS)]
-        b = int(np.abs(self.betas - known.sharpness).argmin())
-        return [(b, int(np.abs(self.strengths - known.shrinkage).argmin()))]
-
-    def uphill(self, at: tuple[int, int]) -> tuple[int, int]:
+    def uphill(self, at: Place) -> Place:
         """Where the value is highest among neighbours, found in steps from ``at``."""
         while True:
             b, s = at
-            around = ((b, s + 1), (b, s - 1), (b + 1, s), (b - 1, s))
-            best = max(around, key=self.value)
+            best = max(((b, s + 1), (b, s - 1), (b + 1, s), (b - 1, s)), key=self.value)
             if self.value(best) <= self.value(at):
                 return at
             at = best
 
-    def value(self, place: tuple[int, int]) -> float:
+    def value(self, place: Place) -> float:
         b, s = place
         if not (0 <= b < len(self.betas) and 0 <= s < len(self.strengths)):
             return -np.inf
         if place not in self.values:
             if b not in self.split:
-                p = softmax(self.betas[b] * self.z)
+                p = softmax(self.betas[b] * self.z, axis=1)
                 self.split[b] = [
                     (self.sample(p, self.part != one), self.sample(p, self.part == one))
                     for one in range(int(self.part.max()) + 1)
@@ -137,24 +129,22 @@ class _Search:
                 _em(rest, self.strengths[s], _EM_SHORT, None if known is None else known[one])
                 for one, (rest, _) in enumerate(self.split[b])
             ]
-            total = sum(
-                float(np.log(held.likelihoods(matrix)).sum())
-                for matrix, (_, held) in zip(self.matrices[place], self.split[b], strict=True)
-            )
+            pairs = zip(self.matrices[place], self.split[b], strict=True)
+            total = sum(held.log_likelihood(matrix) for matrix, (_, held) in pairs)
             self.values[place] = total / len(self.given)
         return self.values[place]
 
-    def sample(self, p: Array, rows: npt.NDArray[np.bool_]) -> _Sample:
-        return _Sample(p[rows], np.bincount(self.sorted[rows], minlength=p.shape[1]))
+    def sample(self, p: Array, rows: npt.NDArray[np.bool_] | slice) -> _Sample:
+        return _Sample(p[rows], np.bincount(self.given[rows], minlength=p.shape[1]))
 
-    def mixture(self, place: tuple[int, int]) -> Mixture:
+    def mixture(self, place: Place) -> Mixture:
+        value, start = self.value(place), np.mean(self.matrices[place], axis=0)
         beta, strength = float(self.betas[place[0]]), float(self.strengths[place[1]])
-        p = softmax(beta * self.z)
-        every = self.sample(p, np.ones(len(p), dtype=bool))
-        matrix = _em(every, strength, _EM_LONG, np.mean(self.matrices[place], axis=0))
+        p = softmax(beta * self.z, axis=1)
+        matrix = _em(self.sample(p, slice(None)), strength, _EM_LONG, start)
         back = np.empty_like(p)
         back[self.order] = p
-        return Mixture(matrix, beta, strength, self.value(place), back)
+        return Mixture(matrix, beta, strength, value, back)
 
 
 class _Sample:
@@ -165,8 +155,8 @@ class _Sample:
 
     def __init__(self, p: Array, counts: npt.NDArray[np.int64]) -> None:
         ends = np.cumsum(counts)
-        self.counts = counts
         self.groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
+        self.counts = counts
 
     @cached_property
     def base(self) -> Array:
@@ -174,47 +164,33 @@ class _Sample:
         own = np.concatenate([rows[:, j] for j, rows in self.groups])
         return scattered_noise(own, self.counts)
 
-    def likelihoods(self, matrix: Array) -> Array:
-        """Σ_y p_i(y) C[y, given_i] of each row (n,), positive."""
-        tiny = np.finfo(np.float64).tiny
-        return np.maximum(
-            np.concatenate([rows @ matrix[:, j] for j, rows in self.groups] or [[]]), tiny
-        )
+    def log_likelihood(self, matrix: Array) -> float:
+        """Σ_i log Σ_y p_i(y) C[y, given_i]."""
+        rows = np.concatenate([rows @ matrix[:, j] for j, rows in self.groups] or [[]])
+        return float(np.log(np.maximum(rows, _TINY)).sum())
 
     def expected_counts(self, matrix: Array) -> Array:
         """Rows of class y given j, expected under C; shape (K, K)."""
-        tiny = np.finfo(np.float64).tiny
         counts = np.zeros_like(matrix)
         for j, rows in self.groups:
             column = matrix[:, j]
-            counts[:, j] = column * ((1.0 / np.maximum(rows @ column, tiny)) @ rows)
+            counts[:, j] = column * ((1.0 / np.maximum(rows @ column, _TINY)) @ rows)
         return counts
 
 
 def scattered_noise(own: Array, counts: npt.NDArray[np.int64]) -> Array:
     """B = (1 − ε) I + ε 1 wᵀ, whose ε and w maximize Σ_i log((1 − ε) p_i(given_i) + ε w_given_i).
 
-    One label drawn anew, spread evenly, is added to the others: a label that was never given is
-    rare, not impossible.
-
-    Parameters
-    ----------
-    own : np.ndarray of shape (n,)
-        p_i(given_i), ordered by given label.
-    counts : np.ndarray of shape (K,)
-        Rows of each given label.
-
-    Returns
-    -------
-    np.ndarray of shape (K, K)
-        Rows sum to one.
+    ``own`` are the p_i(given_i) (n,) ordered by given label, ``counts`` (K,) the rows of each. One
+    label drawn anew, spread evenly, is added to the others: a label that was never given is rare,
+    not impossible.
     """
     k = len(counts)
     label = np.repeat(np.arange(k), counts)
     share, weights = 0.5, (counts + 1.0) / (counts.sum() + k)
     for _ in range(_EM_LONG):
         anew = share * weights[label]
-        anew /= np.maximum((1.0 - share) * own + anew, np.finfo(np.float64).tiny)
+        anew /= np.maximum((1.0 - share) * own + anew, _TINY)
         mass = np.bincount(label, weights=anew, minlength=k) + 1.0 / k
         before, share, weights = share, float(anew.mean()), mass / mass.sum()
         if abs(share - before) < _EM_CHANGE:
@@ -233,12 +209,40 @@ def _em(sample: _Sample, strength: float, most: int, start: Array | None = None)
     # It cannot leave an exact zero.
     matrix = (1.0 - _SMOOTHING) * (base if start is None else start) + _SMOOTHING / len(base)
     for _ in range(most):
-        new = sample.expected_counts(matrix) + strength * base
-        mass = new.sum(axis=1, keepdims=True)
         # A class that no row can be of has no data: its row is that of B.
-        new = np.where(mass > 0.0, new / np.where(mass > 0.0, mass, 1.0), base)
+        new = normalized_rows(sample.expected_counts(matrix) + strength * base, base)
         change = float(np.abs(new - matrix).max())
         matrix = new
         if change < _EM_CHANGE:
             break
     return matrix
+
+
+def given_label_posterior(
+    held_out: Array, matrix: Array, given: npt.NDArray[np.int64]
+) -> tuple[Array, float]:
+    """Bayes' rule, q_i(y) ∝ p_i(y) C[y, given_i] (N, K), and the log likelihood a row.
+
+    The latter is the mean of log Σ_y p_i(y) C[y, given_i]. A row whose label has no probability
+    under its p (N, K) keeps p, which must not depend on its own given label: it counts twice then.
+
+    Raises
+    ------
+    InvalidSetting
+        If a row of ``matrix`` does not sum to one: a transposed matrix is not a C.
+    """
+    if np.abs(matrix.sum(axis=1) - 1.0).max() > len(matrix) * 1e3 * np.finfo(np.float64).eps:
+        raise InvalidSetting(
+            "matrix must be C[true, given] with rows that sum to 1, got rows that do not; "
+            "cleanlab's noise_matrix is its transpose"
+        )
+    joint = held_out * matrix[:, given].T
+    likelihood = float(np.log(np.maximum(joint.sum(axis=1), _TINY)).mean())
+    return normalized_rows(joint, held_out), likelihood
+
+
+def normalized_rows(values: Array, otherwise: Array) -> Array:
+    """Rows divided by their sums; those without mass are taken from ``otherwise``."""
+    mass = values.sum(axis=1, keepdims=True)
+    some = mass > _TINY
+    return np.where(some, values / np.where(some, mass, 1.0), otherwise)

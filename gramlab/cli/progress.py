@@ -1,0 +1,165 @@
+"""What a run is doing, on stderr: a bar on a terminal, elsewhere a line now and then."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import Any, ClassVar
+
+from gramlab.cli.stopping import raise_if_asked
+from gramlab.cli.text import format_duration, say
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """The stage a run is in, the share of it that is done, the rate and the time.
+
+    On a terminal this is a bar that is gone at the end. Elsewhere a line is written whenever
+    something happens and the last line is ``interval`` seconds old, so that a log tells where a
+    long run is and short runs write nothing.
+
+    Parameters
+    ----------
+    quiet
+        Neither bar nor lines.
+    tolerance
+        Relative duality gap, (‖g‖/‖g(0)‖)², at which an exact head is done.
+    unit
+        What ``advance`` counts, in the plural.
+    """
+
+    interval: ClassVar[float] = 30.0
+
+    def __init__(self, *, quiet: bool, tolerance: float = 1.0, unit: str = "steps") -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        console = Console(stderr=True)
+        drawn = not quiet and console.is_terminal and not console.is_dumb_terminal
+        self._lines = not quiet and not drawn
+        self._tolerance, self._unit = tolerance, unit
+        self._bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[note]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not drawn,
+        )
+        self._lock = threading.RLock()  # a study counts from several threads
+        self._began = self._said = time.monotonic()
+        self._cells = self._cells_done = 0
+        self._best = 1.0
+        self._task = self._bars.add_task("", total=None, note="")
+        self.stage("")
+
+    def __enter__(self) -> Progress:
+        """Begin to draw."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the drawing away."""
+        self._bars.stop()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage, of ``total`` steps where they are known."""
+        with self._lock:
+            self._name, self._total, self._done = name, total, 0
+            self._stage_began, self._best = time.monotonic(), 1.0
+            self._bars.remove_task(self._task)  # a task once given a total cannot lose it
+            self._task = self._bars.add_task(name, total=total, note="")
+            self._tell(0.0 if total else None)
+
+    def solving(self, passes: float, ratio: float) -> None:
+        """Tell how far the current head is: passes, ‖g‖/‖g(0)‖.
+
+        The share is that of log(‖g‖/‖g(0)‖), which falls about evenly with the passes.
+        """
+        self._best = min(self._best, ratio)
+        gap = self._best**2
+        done = gap <= self._tolerance
+        share = 1.0 if done else math.log(gap) / math.log(self._tolerance)
+        note = [f"gap {gap:.0e}", f"{passes:.0f} passes", *(["polishing"] if done else [])]
+        self._tell(share, *note, *self._rate(passes, "passes"))
+
+    def advance(self, count: int = 1) -> None:
+        """Tell that ``count`` more steps of the stage are done."""
+        with self._lock:
+            self._done += count
+            self._count(f"{self._done}/{self._total}")
+
+    # ---- What a study tells -------------------------------------------------------------------
+
+    def begin(self, cells: int, heads: int, kept: int) -> None:
+        """Tell how many cells and heads are to be computed, and how many cells are kept."""
+        self._cells, self._unit = cells, "heads"
+        self.stage("", total=heads or None)  # a study without heads has no share that is done
+        if self._lines and cells:
+            words = f"{_counted(cells, 'cell')} to compute, {_counted(heads, 'head')}"
+            say(f"{words}; {_counted(kept, 'cell')} kept from before" if kept else words)
+
+    def damaged(self, reason: str) -> None:
+        """Tell of a kept cell that has to be computed again."""
+        say(f"warning: a kept cell is damaged and will be computed again: {reason}")
+
+    def cell(self, words: str) -> None:
+        """Begin a cell."""
+        raise_if_asked()
+        self._name = words
+        self._bars.update(self._task, description=words)
+
+    def head(self) -> None:
+        """Count a head."""
+        with self._lock:
+            self._done += 1
+            self._count(self._cell_words())
+
+    def cell_done(self) -> None:
+        """Count a cell; the last one is always told."""
+        with self._lock:
+            self._cells_done += 1
+            if self._cells_done == self._cells:
+                self._said = -math.inf
+            self._count(self._cell_words())
+
+    def _cell_words(self) -> str:
+        return f"cell {min(self._cells_done + 1, self._cells)} of {self._cells}"
+
+    # ---- How it is told -----------------------------------------------------------------------
+
+    def _rate(self, count: float, unit: str) -> list[str]:
+        seconds = time.monotonic() - self._stage_began
+        if not count or seconds <= 0.0:
+            return []
+        rate = count / seconds
+        return [f"{rate:.1f} {unit}/s" if rate >= 1.0 else f"{rate:.2g} {unit}/s"]
+
+    def _count(self, note: str) -> None:
+        """Tell how many steps are done, the time that the others take, and the rate."""
+        share = self._done / self._total if self._total else None
+        left = []
+        if share:
+            seconds = (time.monotonic() - self._stage_began) * max(0.0, 1.0 / share - 1.0)
+            left = [f"{format_duration(seconds)} left"]
+        self._tell(share, note, *left, *self._rate(self._done, self._unit))
+
+    def _tell(self, share: float | None, *note: str) -> None:
+        """Bring the bar, or the log, up to date."""
+        shown: dict[str, Any] = {} if share is None else {"total": 1.0, "completed": share}
+        text = ", ".join(note)
+        self._bars.update(self._task, description=self._name, note=text, **shown)
+        now = time.monotonic()
+        if self._lines and self._name and now - self._said >= self.interval:
+            self._said = now
+            done = [] if share is None else [f"{100.0 * share:.0f} % done"]
+            say(f"{self._name}: {', '.join([*done, *note, format_duration(now - self._began)])}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

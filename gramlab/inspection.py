@@ -1,0 +1,34 @@
+"""What features hold and where they come from, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gramlab.features import Features
+
+__all__ = ["describe_features"]
+
+
+def describe_features(features: Features) -> dict[str, Any]:
+    """Sizes, classes, norms of rows, fingerprint and provenance, for a first look.
+
+    Rows are read in blocks, so features that are mapped from a file stay there.
+    """
+    norms = np.concatenate([np.linalg.norm(block, axis=1) for _, block in features.blocks()])
+    return {
+        "source": features.provenance["source"],
+        "n_samples": features.n_samples,
+        "n_features": features.n_features,
+        "n_classes": features.n_classes,
+        "n_test": 0 if features.test_x is None else len(features.test_x),
+        "dtype": str(features.x.dtype),
+        "bytes": features.x.nbytes,
+        "class_names": list(features.class_names),
+        "class_counts": features.class_counts,
+        "superclasses": features.superclasses,
+        "norms": {"min": norms.min(), "mean": norms.mean(), "max": norms.max()},
+        "fingerprint": features.fingerprint,
+        "provenance": features.provenance,
+    }

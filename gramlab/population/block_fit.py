@@ -1,0 +1,140 @@
+"""How far real features are from a block model, and what that distance promises for predictions.
+
+The nearest block Gram B (least squares over the entries of G = XXᵀ) has the group means of inner
+products as its entries: a on the diagonal, c inside a class, d inside a superclass, e elsewhere.
+The perturbation bound (derived for this project)
+
+    ‖h(G)^t − h(B)^t‖₂ ≤ min(1, c_t ‖G − B‖₂/μ),   c_t = Σ_i a_i a_{t−1−i} ≤ 1,
+
+a_i = max p^i (1 − p) = i^i/(i + 1)^{i+1} (theorem ``perturbation`` of the registry), then bounds
+how far linearized predictions can be from the block model's; what is *seen* on given labels stands
+beside what is *promised*. Nothing here forms an N×N array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from gramlab import validation
+from gramlab.correlations import class_products, given_labels
+from gramlab.features import Features
+from gramlab.filters import apply_filter
+from gramlab.spectrum import Spectrum
+
+__all__ = ["BlockFit", "fit_block_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFit:
+    """The nearest block model of some features.
+
+    Attributes
+    ----------
+    features
+        The features.
+    labels : (N,)
+        True classes it was fitted with.
+    diagonal, within, superclass, between
+        a, c, d, e; d and e are 0 where the means are negative, so that B is a Gram matrix, and
+        ``superclass`` equals ``between`` without superclasses.
+    """
+
+    features: Features
+    labels: np.ndarray
+    diagonal: float
+    within: float
+    superclass: float
+    between: float
+
+    @property
+    def factor(self) -> np.ndarray:
+        """Φ (N, K + S + 1) with B = (a − c) I + ΦΦᵀ."""
+        n, k = self.features.n_samples, self.features.n_classes
+        groups = self.features.superclasses
+        parts = [
+            np.sqrt(max(self.within - self.superclass, 0.0)) * np.eye(k)[self.labels],
+            np.full((n, 1), np.sqrt(self.between)),
+        ]
+        if groups is not None:
+            inside = np.eye(int(groups.max()) + 1)[groups[self.labels]]
+            parts.append(np.sqrt(self.superclass - self.between) * inside)
+        return np.hstack(parts)
+
+    @property
+    def distance(self) -> float:
+        """‖G − B‖₂ by Lanczos iteration to machine precision, made once.
+
+        Lanczos converges to an extreme eigenvalue from below; ``distance_at_most`` is rigorous.
+        """
+        return self.features.derived(_distance, self)
+
+    @property
+    def distance_at_most(self) -> float:
+        """‖G − B‖_F ≥ ‖G − B‖₂, from the three inner products of the factors."""
+        z, phi = Spectrum.of(self.features).coordinates, self.factor
+        shift, n = self.diagonal - self.within, self.features.n_samples
+        cross = z.T @ phi
+        inner = phi.T @ phi
+        square = float(np.sum((z.T @ z) ** 2) + np.sum(inner**2) - 2.0 * np.sum(cross**2))
+        traces = float(np.vdot(z, z)) - float(np.vdot(phi, phi))
+        square += n * shift**2 - 2.0 * shift * traces
+        return float(np.sqrt(max(square, 0.0)))
+
+    def apply_filter(self, values: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:
+        """h(B)^t V for V (N, k), through the low-rank factor."""
+        shift = self.diagonal - self.within
+        u, sigma, _ = scipy.linalg.svd(self.factor, full_matrices=False)
+        inside = ((shift + sigma**2) / (shift + sigma**2 + mu)) ** rounds
+        outside = (shift / (shift + mu)) ** rounds
+        return outside * values + u @ ((inside - outside)[:, None] * (u.T @ values))
+
+    def promised(self, mu: float, rounds: int = 1) -> float:
+        """min(1, c_t ‖G − B‖₂/μ): bound on the change of predictions per unit of labels.
+
+        c_1 = 1 and c_t falls with t: averaging forgets where two Gram matrices differ.
+        """
+        validation.check_integer("rounds", rounds, 1)
+        peaks = np.array([i**i / (i + 1) ** (i + 1) for i in range(rounds)])
+        return min(1.0, float(peaks @ peaks[::-1]) * self.distance / mu)
+
+    def seen(self, deviations: np.ndarray, mu: float, rounds: int = 1) -> float:
+        """‖(h(G)^t − h(B)^t) D‖_F/‖D‖_F on label deviations D (N, K)."""
+        linear = apply_filter(Spectrum.of(self.features), deviations, mu, rounds)
+        block = self.apply_filter(deviations, mu, rounds)
+        return float(np.linalg.norm(linear - block) / np.linalg.norm(deviations))
+
+
+def _distance(features: Features, fit: BlockFit) -> float:
+    z, phi, n = Spectrum.of(features).coordinates, fit.factor, features.n_samples
+    shift = fit.diagonal - fit.within
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        return z @ (z.T @ v) - phi @ (phi.T @ v) - shift * v
+
+    operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)  # pyright: ignore
+    start = np.ones(n) + np.linspace(0.0, 1.0, n)  # fixed, so that equal runs are equal
+    values = eigsh(operator, k=1, which="LM", v0=start, return_eigenvectors=False)
+    return float(np.abs(values).max())
+
+
+def fit_block_model(features: Features, labels: np.ndarray | None = None) -> BlockFit:
+    """Fit the block model to ``features`` with classes ``labels`` (default: the features' own)."""
+    labels = given_labels(features, labels)
+    products, pairs, own = class_products(features, labels)
+    same = np.eye(features.n_classes, dtype=bool)
+    groups = features.superclasses
+    near = same if groups is None else groups[:, None] == groups[None, :]
+
+    def mean(where: np.ndarray) -> float:
+        count = pairs[where].sum()
+        return float(products[where].sum() / count) if count else 0.0
+
+    within = mean(same)
+    between = min(max(mean(~near), 0.0), max(within, 0.0))
+    superclass = between if groups is None else min(max(mean(near & ~same), between), within)
+    diagonal = float(own.sum()) / features.n_samples
+    return BlockFit(features, labels, diagonal, within, superclass, between)

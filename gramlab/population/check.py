@@ -1,0 +1,175 @@
+"""The block model at one setting: its condition, its perfect rounds, and what decides them.
+
+For the block model what ``check`` is for real features: everything that the theory states of it
+beside the exact head's rounds, as plain data, and phase diagrams over the usual axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gramlab.errors import InvalidSetting
+from gramlab.labels import corruption_matrix
+from gramlab.population.block_model import ClassBlockModel, Population
+from gramlab.population.phase import Condition, PhaseDiagram, condition, phase_diagram
+
+__all__ = ["PLANES", "PopulationCheck", "check_population", "plane_diagram"]
+
+PLANES = {
+    "rate-round": ("rate", "round"),
+    "rate-decay": ("rate", "weight_decay"),
+    "decay-round": ("weight_decay", "round"),
+}
+"""Axes of phase diagrams, x before y, by the name of their plane."""
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationCheck:
+    """Everything known of a block model at one noise and weight decay.
+
+    Attributes
+    ----------
+    model, population
+        The block model, and its population under the noise.
+    condition
+        The accuracy condition (paper, Theorem 4.2); None for noise that is not balanced.
+    unbalanced
+        Why there is none.
+    max_rounds
+        Rounds that were looked at.
+    linearized, exact
+        First perfect round of either head; None within ``max_rounds``.
+    """
+
+    model: ClassBlockModel
+    population: Population
+    condition: Condition | None
+    unbalanced: str
+    max_rounds: int
+    linearized: int | None
+    exact: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The machine-readable result."""
+        whole, theorem, most = self.population, self.condition, self.max_rounds
+        shown = {1, 2, 3, 5, self.linearized, self.exact}
+        proof = most if self.exact is None else self.exact
+        predictions = whole.exact(proof)
+        return {
+            "eigenvalues": [asdict(eigenvalue) for eigenvalue in self.model.eigenvalues()],
+            "mu": whole.mu,
+            "factors": dict(zip("ABCD", whole.factors().tolist(), strict=True)),
+            "rho": whole.rho if theorem is None else float(1 + theorem.excess),
+            "condition": self._condition(),
+            "minimum_rounds": theorem and theorem.minimum_rounds,
+            "first_perfect_round": {"linearized": self.linearized, "exact": self.exact},
+            "undecided": {
+                "linearized": [] if theorem else list(whole.undecided_rounds("linearized", most)),
+                "exact": list(whole.undecided_rounds("exact", most)),
+            },
+            "exact_certificate": {
+                "round": proof,
+                "least_margin": float(predictions.margins.min()),
+                "margin_bound": float(predictions.margin_bound.max()),
+                "perfect": predictions.perfect,
+                "undecided": predictions.verdict is None,
+            },
+            "averaging_weights": [
+                {"round": t} | whole.averaging_weights(t)
+                for t in sorted(t for t in shown if t is not None and t <= most)
+            ],
+            "held_out": theorem and _sign(theorem.difference, "right", "wrong"),
+            "partial_labels": theorem
+            and {
+                "row_maximum": _sign(theorem.difference, "holds", "fails"),
+                "side_condition": _sign(1 - theorem.own - theorem.other, "holds", "fails"),
+                "student": theorem.partial_labels,
+            },
+        }
+
+    def _condition(self) -> dict[str, Any]:
+        """What the condition rests on; ``attainable``: some linear round is perfect."""
+        theorem = self.condition
+        if theorem is None:
+            return {"balanced": False, "reason": self.unbalanced}
+        return {
+            "balanced": True,
+            "own_share": float(theorem.own),
+            "largest_wrong_share": float(theorem.other),
+            "difference": float(theorem.difference),
+            "attainable": theorem.difference > 0,
+        }
+
+
+def _sign(value: Any, positive: str, negative: str) -> str:
+    return "tie" if value == 0 else negative if value < 0 else positive
+
+
+def check_population(
+    model: ClassBlockModel, noise: str, rate: float, weight_decay: float, max_rounds: int = 100
+) -> PopulationCheck:
+    """Look for the first perfect rounds of a block model's linear and exact head.
+
+    Parameters
+    ----------
+    model
+        The block model.
+    noise, rate
+        Corruption matrix kind and its rate η in [0, 1).
+    weight_decay
+        λ > 0.
+    max_rounds
+        Rounds in which to look.
+
+    Raises
+    ------
+    InvalidSetting
+        On bad settings.
+    """
+    matrix = corruption_matrix(noise, model.n_classes, rate, model.superclasses)
+    whole = model.population(matrix, weight_decay)
+    theorem, unbalanced = None, ""
+    try:
+        theorem = condition(model, noise, rate, weight_decay)
+    except InvalidSetting as problem:  # the settings are checked: the noise is not balanced
+        unbalanced = str(problem)
+    if theorem is None:
+        linear = whole.first_perfect_round("linearized", max_rounds)
+    else:
+        linear = next((t for t in range(1, max_rounds + 1) if theorem.perfect(t)), None)
+    exact = whole.first_perfect_round("exact", max_rounds)
+    return PopulationCheck(model, whole, theorem, unbalanced, max_rounds, linear, exact)
+
+
+def plane_diagram(
+    model: ClassBlockModel,
+    plane: str,
+    noise: str,
+    *,
+    rate: float,
+    weight_decay: float,
+    round: int,
+    max_rounds: int = 100,
+    progress: Callable[[str], None] | None = None,
+) -> PhaseDiagram:
+    """A phase diagram over the usual axes: rates by 1/40, decays 1e-7 to 1e-2, rounds 1 to 30.
+
+    Parameters
+    ----------
+    model, noise, max_rounds, progress
+        As in ``gramlab.population.phase.phase_diagram``.
+    plane
+        Of ``PLANES``.
+    rate, weight_decay, round
+        Where the plane lies; what is an axis of it is not looked at.
+    """
+    values: dict[str, Any] = {
+        "rate": [f"{i}/40" for i in range(40)],
+        "weight_decay": [float(f"{10 ** (-7 + i / 4):.3g}") for i in range(21)],
+        "round": range(1, min(max_rounds, 30) + 1),
+    }
+    axes, fixed = PLANES[plane], {"rate": rate, "weight_decay": weight_decay, "round": round}
+    given = {name: values[name] if name in axes else fixed[name] for name in values}
+    return phase_diagram(model, noise, *axes, **given, max_rounds=max_rounds, progress=progress)

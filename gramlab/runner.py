@@ -1,0 +1,265 @@
+"""Independent heads: several at once, and on rows of which each head leaves some out.
+
+The study, the diagnosis, the noise estimate and the choice of rounds all take labels, fit rounds of
+heads to them and score what the heads say of rows they did not see. :func:`folds` deals the rows
+out, :class:`Run` holds them and fits, :func:`parallel_map` keeps the cores busy: one head alone
+leaves them idle between its products. Widening the products themselves to (d, K·B) was measured and
+gains less (docs, exact head).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gramlab import hardware
+from gramlab.errors import InvalidSetting
+from gramlab.features import Features
+from gramlab.heads.carriers import is_small
+from gramlab.heads.fit import Fit
+from gramlab.memory import check_memory
+from gramlab.streams import MAX_SEED, stream
+from gramlab.targets import OneHotRows
+from gramlab.validation import check_integer
+
+__all__ = ["Run", "folds", "parallel_map"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
+
+
+def folds(
+    labels: npt.NDArray[np.int64], k: int, seed: int = 0, groups: Sequence | None = None
+) -> npt.NDArray[np.int64]:
+    """Deal rows out to k folds: at random, and evenly within each label.
+
+    Parameters
+    ----------
+    labels : np.ndarray of shape (N,)
+        Labels 0, 1, ….
+    k : int
+        Number of folds, 2 .. N (or the number of groups).
+    seed : int
+        0 .. 2**64 - 1.
+    groups : sequence of length N, optional
+        Rows with equal entries stay in one fold (copies, frames of one scene, images of one
+        person). The largest groups are dealt first, each to the fold that has the fewest rows of
+        its labels.
+
+    Returns
+    -------
+    np.ndarray of shape (N,)
+        Fold 0 .. k-1 of each row; none is empty.
+
+    Raises
+    ------
+    InvalidSetting
+        If k or the seed is out of range, or groups are not one per row.
+    """
+    n = len(labels)
+    seed = check_integer("seed", seed, 0, MAX_SEED)
+    fold = np.empty(n, dtype=np.int64)
+    if groups is None:
+        k = check_integer("folds", k, 2, n)
+        words = stream(seed, _FOLD_STREAM).random_raw(n)
+        # Rows ordered by (label, random word) are dealt out in turn.
+        fold[np.lexsort((words, labels))] = np.arange(n) % k
+        return fold
+    if len(groups) != n:
+        raise InvalidSetting(f"groups must have one entry per row, got {len(groups)} for {n} rows")
+    _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    k = check_integer("folds", k, 2, len(sizes))
+    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
+    totals = np.bincount(labels)
+    counts = np.zeros((k, len(totals)), dtype=np.int64)
+    words = stream(seed, _FOLD_STREAM).random_raw(len(sizes))
+    for group in np.lexsort((words, -sizes)):
+        own = labels[members[group]]
+        crowded = (counts[:, own] / totals[own] ** 2).sum(axis=1)
+        part = np.lexsort((counts.sum(axis=1), crowded))[0]
+        np.add.at(counts[part], own, 1)
+        fold[members[group]] = part
+    return fold
+
+
+def parallel_map(
+    task: Callable[[Item, int], Result],
+    items: Iterable[Item],
+    *,
+    stop: threading.Event | None = None,
+    on_devices: bool = True,
+) -> list[Result]:
+    """``[task(item, device number) for item in items]``, several items at once.
+
+    Parameters
+    ----------
+    task
+        Called in a thread whose new JAX arrays live on the device of that number. What it computes
+        must not depend on the other items; then no result does.
+    items
+        Taken in order, each by the next worker that is free.
+    stop
+        Set once a task has failed or this thread is interrupted, for tasks in hand to look at.
+        Nothing is begun after that.
+    on_devices
+        Whether the task computes with JAX. If not, JAX is not loaded, and all places are 0.
+
+    Raises
+    ------
+    BaseException
+        What a task raised, once those in hand have ended.
+    """
+    stop = threading.Event() if stop is None else stop
+    items = list(items)
+    if on_devices:
+        from gramlab import device
+
+        places, at = device.workers()[: len(items)], device.on_device
+        alone = nullcontext() if device.accelerated() else hardware.one_blas_thread()
+    else:
+        places, at = [0] * min(2, hardware.cores(), len(items)), nullcontext
+        alone = hardware.one_blas_thread()
+    free: SimpleQueue[int] = SimpleQueue()
+    for place in places:
+        free.put(place)
+    failures: list[BaseException] = []
+
+    def worker(item: Item) -> Any:
+        if stop.is_set():
+            return None
+        place = free.get()
+        try:
+            with at(place):
+                return task(item, place)
+        except BaseException as failure:
+            failures.append(failure)
+            stop.set()
+        finally:
+            free.put(place)
+
+    with alone:
+        if len(places) <= 1:
+            return [task(item, places[0]) for item in items]
+        with ThreadPoolExecutor(len(places)) as pool:
+            try:
+                results = list(pool.map(worker, items))
+            except BaseException:  # this thread was interrupted
+                stop.set()
+                raise
+    if failures:
+        raise failures[0]
+    return results
+
+
+class Run:
+    """One head per fold: labels, rounds of fits to them, and logits of rows the fits did not see.
+
+    What is factored for the first head of a fold serves all later ones, whichever labels they get.
+
+    Parameters
+    ----------
+    x : np.ndarray of shape (N, d)
+        Rows.
+    n_classes : int
+        K.
+    fold : np.ndarray of shape (N,)
+        Fold of each row, from :func:`folds`; a row with -1 is never held out.
+    labels : np.ndarray of shape (N,), optional
+        Labels that ``parts`` carry, where somebody reads them; heads may be fitted to others.
+
+    Attributes
+    ----------
+    n_classes : int
+        K.
+    held, train : list of np.ndarray
+        Row numbers, by fold: held out, and all others.
+    parts : list of Features
+        ``x[train]``.
+    tests : list of np.ndarray
+        ``x[held]``.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If the rows of all folds would not fit.
+    InvalidLabels
+        If the training rows of a fold carry one label.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        n_classes: int,
+        fold: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        numbers = range(int(fold.max()) + 1)
+        check_memory(
+            x.itemsize * len(numbers) * x.size,
+            f"the features of {len(numbers)} folds",
+            "ask for fewer folds or use fewer rows",
+        )
+        self.n_classes = n_classes
+        self.held = [np.flatnonzero(fold == number) for number in numbers]
+        self.train = [np.flatnonzero(fold != number) for number in numbers]
+        self.tests = [x[rows] for rows in self.held]
+        self.parts = [
+            Features(
+                x[rows],
+                np.arange(len(rows)) % n_classes if labels is None else labels[rows],
+                n_classes=n_classes,
+            )
+            for rows in self.train
+        ]
+
+    def __len__(self) -> int:
+        """Number of folds."""
+        return len(self.parts)
+
+    def map(self, task: Callable[[int], Result]) -> list[Result]:
+        """``[task(number) for each fold]``, several folds at once where they share a device."""
+        numbers, compiled = range(len(self)), not is_small(self.parts[0], self.n_classes)
+        together = len(self) > 1
+        if together and compiled:
+            from gramlab import device  # and JAX with it
+
+            together = device.count() == 1  # what a fold's features keep lives on one device
+        if together:
+            return parallel_map(lambda number, place: task(number), numbers, on_devices=compiled)
+        return [task(number) for number in numbers]
+
+    def one_hot(self, labels: npt.NDArray[np.int64]) -> Callable[[int], OneHotRows]:
+        """Targets of :meth:`fit` from labels (N,)."""
+        return lambda number: OneHotRows(labels[self.train[number]], self.n_classes)
+
+    def fit(
+        self,
+        head: Any,
+        targets: Callable[[int], Any],
+        start: Sequence[np.ndarray] | None = None,
+    ) -> list[Fit]:
+        """One round: the head on every fold, from weights (d, K) by fold if ``start`` gives them.
+
+        ``targets`` makes from the number of a fold the targets of its ``train`` rows:
+        :meth:`one_hot` of labels, or for a student what follows from the round before.
+        """
+        starts = [None] * len(self) if start is None else [np.asarray(own) for own in start]
+        return self.map(
+            lambda number: head.fit(self.parts[number], targets(number), start=starts[number])
+        )
+
+    def held_out(self, weights: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
+        """Logits (N, K) by the head that did not see the row; NaN where every head saw it."""
+        logits = np.full((len(self.held[0]) + len(self.train[0]), self.n_classes), np.nan)
+        for own, test, held in zip(weights, self.tests, self.held, strict=True):
+            logits[held] = test @ np.asarray(own)
+        return logits

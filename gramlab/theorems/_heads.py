@@ -1,0 +1,138 @@
+"""Heads by two routes: the package's code, and slow dense code that shares nothing with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from gramlab.features import Features
+from gramlab.filters import apply_filter, filter_over_eigenvalue
+from gramlab.heads.referee import SoftmaxObjective
+from gramlab.spectrum import Spectrum
+from gramlab.theorems.form import Instance
+
+
+def draw_problem(
+    rng: np.random.Generator,
+    n: int = 12,
+    d: int = 6,
+    k: int = 6,
+    decay: tuple[float, float] = (-3.0, 1.0),
+    spread: float = 1.0,
+) -> dict[str, Any]:
+    """Rows x, targets on the simplex and λ (log₁₀ in ``decay``); N, d, K below those told."""
+    rows, columns, classes = (int(rng.integers(*r)) for r in ((2, n), (1, d), (2, k)))
+    return {
+        "x": rng.standard_normal((rows, columns)),
+        "targets": rng.dirichlet(np.full(classes, spread), rows),
+        "weight_decay": float(10 ** rng.uniform(*decay)),
+    }
+
+
+def features(x: np.ndarray, n_classes: int) -> Features:
+    """The package's features of rows x; their labels do not matter."""
+    return Features(x, np.arange(len(x)) % n_classes, n_classes=n_classes)
+
+
+def objective(instance: Instance) -> SoftmaxObjective:
+    """The package's objective of a problem."""
+    targets = instance["targets"]
+    k = targets.shape[1]
+    return SoftmaxObjective(features(instance["x"], k), targets - 1 / k, instance["weight_decay"])
+
+
+def closed_form(
+    x: np.ndarray, targets: np.ndarray, mu: float, rounds: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The formulas K V diag(s^{t−1}/(s+μ)^t) Zᵀ D and h(G)^t D, from the package's spectrum."""
+    k = targets.shape[1]
+    deviations = targets - 1 / k
+    spectrum = Spectrum.of(features(x, k))
+    scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)[:, None]
+    weights = k * spectrum.basis @ (scale * (spectrum.coordinates.T @ deviations))
+    return weights, apply_filter(spectrum, deviations, mu, rounds)
+
+
+def ridge(x: np.ndarray, targets: np.ndarray, nu: float) -> np.ndarray:
+    """Weights that minimize ‖Xw − y‖² + ν‖w‖², by least squares on augmented rows."""
+    d = x.shape[1]
+    rows = np.vstack([x, np.sqrt(nu) * np.eye(d)])
+    return np.linalg.lstsq(rows, np.concatenate([targets, np.zeros((d, *targets.shape[1:]))]))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseHead:
+    """The exact head by dense derivatives and damped dense Newton, for x (N, d), targets (N, K).
+
+        L(W) = (f/N) Σ_i CE(T_i, softmax(Wᵀx_i/τ)) + ½ Σ_j a_j ‖W_j‖²,  W_j the rows of W (d, K)
+
+    f = τ = 1 and a_j = λ is the objective of the package; ``penalty`` is λ or one a_j per row.
+    """
+
+    x: np.ndarray
+    targets: np.ndarray
+    penalty: float | np.ndarray
+    temperature: float = 1.0
+    factor: float = 1.0
+
+    @property
+    def _penalties(self) -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.penalty, dtype=float), self.x.shape[1:])
+
+    def probabilities(self, weights: np.ndarray) -> np.ndarray:
+        """softmax(XW/τ) by rows."""
+        return softmax(self.x @ weights / self.temperature, axis=1)
+
+    def value(self, weights: np.ndarray) -> float:
+        """L(W)."""
+        logs = log_softmax(self.x @ weights / self.temperature, axis=1)
+        regularizer = 0.5 * float(self._penalties @ (weights**2).sum(axis=1))
+        return float(-self.factor * np.mean((self.targets * logs).sum(axis=1)) + regularizer)
+
+    def gradient(self, weights: np.ndarray) -> np.ndarray:
+        """∇L(W) (d, K); a row of T that sums to m weighs its softmax by m."""
+        mass = self.targets.sum(axis=1)[:, None]
+        residual = mass * self.probabilities(weights) - self.targets
+        scale = self.factor / (self.temperature * len(self.x))
+        return scale * self.x.T @ residual + self._penalties[:, None] * weights
+
+    def hessian(self, weights: np.ndarray) -> np.ndarray:
+        """∇²L(W) (dK, dK), index (feature, class)."""
+        p = self.probabilities(weights)
+        inner = np.einsum("ia,ab->iab", p, np.eye(p.shape[1])) - np.einsum("ia,ib->iab", p, p)
+        inner *= self.targets.sum(axis=1)[:, None, None]
+        scale = self.factor / (self.temperature**2 * len(self.x))
+        full = scale * np.einsum("ij,il,iab->jalb", self.x, self.x, inner)
+        size = self.x.shape[1] * p.shape[1]
+        return full.reshape(size, size) + np.diag(np.repeat(self._penalties, p.shape[1]))
+
+    def newton_step(self, weights: np.ndarray) -> np.ndarray:
+        """H⁻¹g (d, K), the smallest one where a free row leaves a choice."""
+        g = self.gradient(weights)
+        return np.linalg.lstsq(self.hessian(weights), g.ravel(), rcond=1e-12)[0].reshape(g.shape)
+
+    def hessian_norm(self, weights: np.ndarray, direction: np.ndarray) -> float:
+        """‖Δ‖ in the norm of H."""
+        return float(np.sqrt(direction.ravel() @ self.hessian(weights) @ direction.ravel()))
+
+    def decrement(self, weights: np.ndarray) -> float:
+        """‖g‖ in the norm of H⁻¹."""
+        return float(np.sqrt(np.vdot(self.gradient(weights), self.newton_step(weights))))
+
+    def minimum(self) -> np.ndarray:
+        """W* to the last digits (the zero-sum one where a free row leaves a choice)."""
+        weights = np.zeros((self.x.shape[1], self.targets.shape[1]))
+        for _ in range(100):
+            step = self.newton_step(weights)
+            size, norm = 1.0, np.linalg.norm(step)
+            if norm > 1e-3:
+                value = self.value(weights)
+                while size > 1e-9 and self.value(weights - size * step) > value:
+                    size /= 2
+            weights = weights - size * step
+            if norm <= 1e-13 * (1 + np.linalg.norm(weights)):
+                break
+        return weights

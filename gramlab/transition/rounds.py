@@ -1,0 +1,146 @@
+"""Heads that never saw a row's own label: their weight decay, and rounds that know the noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.runner import Run
+from gramlab.targets import Targets
+from gramlab.transition.mixture import Mixture, fit_mixture, given_label_posterior
+
+__all__ = ["HeldOutHeads", "NoiseRounds"]
+
+Array = npt.NDArray[np.float64]
+
+
+class HeldOutHeads(NamedTuple):
+    """One round: weights of each fold's head, and the mixture of their out-of-fold logits."""
+
+    weight_decay: float
+    round: int
+    weights: Sequence[Array]
+    logits: Array  # (N, K), out of fold
+    mixture: Mixture
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the given labels, nats a row."""
+        return self.mixture.log_likelihood
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseRounds:
+    """Fits one head per fold, round after round, and keeps what explains the given labels best.
+
+    Attributes
+    ----------
+    run : Run
+        The folds.
+    given : np.ndarray of shape (N,)
+        Given labels.
+    tolerance : float
+        Relative duality gap of the heads.
+    stage : callable
+        Called with a few words when a stage begins.
+    """
+
+    run: Run
+    given: npt.NDArray[np.int64]
+    tolerance: float
+    stage: Callable[[str], None] = lambda text: None
+
+    def teachers(self, weight_decay: float, near: HeldOutHeads | None = None) -> HeldOutHeads:
+        """Heads on the given labels, begun at those that are near."""
+        self.stage(f"round 1, weight decay {weight_decay:.3g}")
+        return self._fitted(weight_decay, 1, self.run.one_hot(self.given), near)
+
+    def students(self, before: HeldOutHeads) -> HeldOutHeads:
+        """Heads on the posteriors of their own training rows, by the heads of the round before."""
+        self.stage(f"round {before.round + 1}")
+        run, mixture = self.run, before.mixture
+
+        def posteriors(number: int) -> Targets:
+            logits = run.parts[number].x @ before.weights[number]
+            inside = softmax(mixture.sharpness * logits, axis=1)
+            labels = self.given[run.train[number]]
+            posterior, _ = given_label_posterior(inside, mixture.matrix, labels)
+            return Targets(posterior - 1.0 / run.n_classes)
+
+        return self._fitted(before.weight_decay, before.round + 1, posteriors, before)
+
+    def _fitted(
+        self,
+        weight_decay: float,
+        number: int,
+        targets: Callable[[int], Any],
+        near: HeldOutHeads | None,
+    ) -> HeldOutHeads:
+        head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
+        fits = self.run.fit(head, targets, None if near is None else near.weights)
+        weights = [np.asarray(fit.weights) for fit in fits]
+        logits = self.run.held_out(weights)
+        mixture = fit_mixture(logits, self.given, None if near is None else near.mixture)
+        return HeldOutHeads(weight_decay, number, weights, logits, mixture)
+
+    def first_rounds(self, weight_decay: float | None = None) -> list[HeldOutHeads]:
+        """Heads of round 1 at a weight decay, or at the best of a search uphill in steps of √10.
+
+        The next smaller weight decay that was tried comes second: with less of it heads are further
+        from what they were fitted to, and rounds may gain where they do not at the best.
+        """
+        search = weight_decay is None
+        if weight_decay is None:
+            squares = sum(np.einsum("ij,ij->", x, x, dtype=np.float64) for x in self.run.tests)
+            weight_decay = 1e-3 * (float(squares) / len(self.given) if squares > 0.0 else 1.0)
+        best = self.teachers(weight_decay)
+        tried = [best]
+        # A smaller weight decay must gain 0.003 nats a row: it costs more passes.
+        for factor, least in ((1.0 / math.sqrt(10.0), 0.003), (math.sqrt(10.0), 0.0)):
+            for _ in range(6 if search else 0):
+                tried.append(self.teachers(best.weight_decay * factor, best))
+                if tried[-1].log_likelihood - best.log_likelihood < least:
+                    break
+                best = tried[-1]
+            if best is not tried[0]:
+                break
+        smaller = [heads for heads in tried if heads.weight_decay < best.weight_decay]
+        return [best, *sorted(smaller, key=lambda heads: -heads.weight_decay)[:1]]
+
+    def best_round(self, candidates: Sequence[HeldOutHeads], most: int) -> HeldOutHeads:
+        """Distill with the noise model while the held-out likelihood rises; the best round.
+
+        It begins at the first of ``candidates``, and at the next where no round has gained.
+
+        Heads that are calibrated for the given labels explain them without any noise, at β near 1.
+        That is a local optimum which strong noise between few classes can end in, so where β came
+        out small a second run begins at a mixture that reads the same heads as sure of themselves.
+        """
+        found: list[HeldOutHeads] = []
+        for first in candidates if most > 1 else candidates[:1]:
+            runs = [self._uphill(first, most)]
+            if most > 1 and first.mixture.sharpness <= 1.5:
+                sure = fit_mixture(first.logits, self.given, sharpness=8.0)
+                runs.append(self._uphill(first._replace(mixture=sure), most))
+            found.append(max(runs, key=lambda heads: heads.log_likelihood))
+            if found[-1].round > 1:
+                break
+        return max(found, key=lambda heads: heads.log_likelihood)
+
+    def _uphill(self, best: HeldOutHeads, most: int) -> HeldOutHeads:
+        """Rounds from ``best`` on, until one gains less than a thousandth of a nat a row."""
+        for _ in range(most - 1):
+            found = self.students(best)
+            gain = found.log_likelihood - best.log_likelihood
+            if gain > 0.0:
+                best = found
+            if gain < 1e-3:
+                break
+        return best

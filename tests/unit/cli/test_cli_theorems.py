@@ -1,0 +1,289 @@
+"""``gramlab theorems``: the table, the story, the JSON, and that nothing false passes for true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gramlab import cli
+from gramlab.cli import theorems as verb
+from gramlab.theorems import catalogue
+from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
+
+KEYS = {"name", "title", "kind", "source", "statement", "hypotheses", "proof", "check", "ok"}
+
+
+def proof(verdict="proved") -> Proof:
+    return Proof(verdict, "by hand", "every real x", ("a square is not negative",))
+
+
+def square(x: complex, limit: float = 0.0) -> Check:
+    value = (x * x).real
+    return Check(value >= limit, value - limit)
+
+
+TRUE = Theorem(
+    name="squares",
+    title="Squares are not negative",
+    source="D, school",
+    kind="lower bound",
+    hypotheses=(
+        Hypothesis("real", r"x \in \mathbb{R}"),
+        Hypothesis("not imaginary", r"\Im x = 0", lambda rng: {"x": 1j * rng.uniform(1, 2)}),
+    ),
+    statement=r"x^2 \ge 0",
+    prove=proof,
+    draw=lambda rng: {"x": rng.standard_normal()},
+    check=lambda instance: square(instance["x"]),
+    planted={"at least 1/10": lambda instance: square(instance["x"], 0.1)},
+)
+FALSE = dataclasses.replace(
+    TRUE,
+    name="large-squares",
+    title="Squares are at least one",
+    statement=r"x^2 \ge 1",
+    hypotheses=TRUE.hypotheses[:1],
+    prove=lambda: proof("counterexample"),
+    check=lambda instance: square(instance["x"], 1.0),
+    planted={"never refuted": lambda instance: Check(True, 1.0)},
+    expected="counterexample",
+)
+BAD_CHECK = dataclasses.replace(FALSE, name="bad", prove=proof, expected="proved")
+UNDECIDED = dataclasses.replace(TRUE, name="undecided", prove=lambda: proof("unknown"))
+OPEN = dataclasses.replace(UNDECIDED, name="open", expected="unknown")
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Puts the given theorems in the place of the registry."""
+
+    def put(*theorems: Theorem) -> None:
+        monkeypatch.setattr(catalogue, "registry", {t.name: t for t in theorems})
+
+    monkeypatch.setenv("COLUMNS", "80")
+    return put
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ---- The table --------------------------------------------------------------------------------
+
+
+def test_one_table_over_the_registry(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "--instances", "50", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 80
+    report = catalogue.run(TRUE, 50, 3)
+    slack = re.escape(verb.format_slack(report.tightest_slack))
+    assert re.search(rf"^squares +proved +50 +0 +{slack}  yes$", out, re.MULTILINE)
+    failures = catalogue.run(FALSE, 50, 3).failures
+    assert failures > 0
+    assert re.search(rf"^large-squares +counterexample +50 +{failures} .*  yes$", out, re.MULTILINE)
+    header = next(line for line in out.splitlines() if line.startswith("theorem "))
+    row = next(line for line in out.splitlines() if line.startswith("squares "))
+    ends = [[part.end() for part in re.finditer(r"\S+", line)][2:5] for line in (header, row)]
+    assert ends[0] == ends[1]  # draws, failed, slack
+    assert "lower bound; D, school; every real x" in out
+    assert "counterexample, as it should be; lower bound; D, school" in out
+    assert "2 theorems: 1 proved, 1 refuted by a counterexample, 0 unknown; 0 fail" in words(out)
+    assert "seed 3" in out
+
+
+@pytest.mark.parametrize("width", ["40", "72", "200"])
+def test_the_table_keeps_to_the_width_it_is_given(registry, capsys, monkeypatch, width):
+    registry(dataclasses.replace(TRUE, prove=lambda: Proof("proved", "m", "far " * 60, ("e",))))
+    monkeypatch.setenv("COLUMNS", width)
+    assert cli.main(["theorems"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= max(int(width), 78)
+    assert lines[2].endswith("…")
+
+
+def test_without_the_registry_replaced_it_walks_all_of_it(capsys):
+    assert cli.main(["theorems", "--instances", "2"]) == 0
+    out = capsys.readouterr().out
+    for name, theorem in catalogue.registry.items():
+        assert re.search(rf"^{name} +{theorem.expected} ", out, re.MULTILINE)
+
+
+# ---- One story --------------------------------------------------------------------------------
+
+
+def test_the_whole_story_of_one(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "squares", "--instances", "20"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("squares: Squares are not negative\n")
+    for part in (
+        "Verdict proved",
+        "Kind lower bound",
+        "Source D, school — D: derived for this project",
+        r"Statement x^2 \ge 0",
+        r"- real: x \in \mathbb{R}",
+        r"- not imaginary: \Im x = 0 (needed: without it the conclusion fails, on draw 1)",
+        "method: by hand",
+        "scope: every real x",
+        "- a square is not negative",
+        "Check 20 instances from seed 0, 0 failures, tightest slack",
+    ):
+        assert part in words(out), part
+    rng = np.random.default_rng(0)
+    draw = next(i for i in range(1, 21) if rng.standard_normal() ** 2 < 0.1)
+    assert f"- at least 1/10: refuted on draw {draw}" in out
+
+
+def test_a_story_of_a_false_statement(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "large-squares", "--instances", "9"]) == 0
+    out = words(capsys.readouterr().out)
+    assert "Verdict counterexample, as it should be" in out
+    assert "failures are as they should be, the statement is false" in out
+    assert "- never refuted: NOT refuted in 9 draws" in out
+
+
+def test_every_story_of_the_registry_can_be_told(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, theorem in catalogue.registry.items():
+        assert cli.main(["theorems", name, "--instances", "3"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{name}: ")
+        for hypothesis in theorem.hypotheses:
+            assert f"- {hypothesis.name}:" in words(out)
+
+
+# ---- JSON -------------------------------------------------------------------------------------
+
+
+def test_json_holds_a_report_for_each(registry, tmp_path, capsys):
+    registry(TRUE, FALSE)
+    file = tmp_path / "new" / "found.json"
+    assert cli.main(["theorems", "--instances", "30", "--json", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(f"\nWrote {file}\n")
+    found = json.loads(file.read_text())
+    assert [one["name"] for one in found] == ["squares", "large-squares"]
+    for one, theorem in zip(found, (TRUE, FALSE), strict=True):
+        assert set(one) == KEYS
+        assert set(one["proof"]) == {"verdict", "expected", "method", "scope", "evidence"}
+        assert set(one["check"]) == {"instances", "failures", "tightest_slack"}
+        assert one == catalogue.run(theorem, 30, 0).as_dict()
+
+
+def test_json_of_one_to_stdout_is_all_there_is(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "squares", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [one["name"] for one in json.loads(out)] == ["squares"]
+
+
+def test_quiet_prints_nothing(registry, tmp_path, capsys):
+    registry(TRUE)
+    file = tmp_path / "found.json"
+    assert cli.main(["theorems", "--quiet", "--json", str(file)]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert file.exists()
+
+
+# ---- What fails -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("planted", "sign"),
+    [
+        (BAD_CHECK, "proved"),
+        (UNDECIDED, "unknown, where proved was expected"),
+        (
+            dataclasses.replace(FALSE, prove=proof),
+            "proved, where counterexample was expected",
+        ),
+    ],
+    ids=["a conclusion that fails", "unknown", "a false statement proved"],
+)
+@pytest.mark.parametrize("one", [False, True])
+def test_a_theorem_that_fails_gives_exit_1(registry, capsys, tmp_path, planted, sign, one):
+    registry(TRUE, planted)
+    file = tmp_path / "found.json"
+    argv = ["theorems", *([planted.name] if one else []), "--json", str(file)]
+    assert cli.main(argv) == 1
+    out, err = capsys.readouterr()
+    count = 1 if one else 2
+    assert err == f"gramlab: error: 1 of {count} fail: {planted.name}\n"
+    assert sign in out
+    assert [found["ok"] for found in json.loads(file.read_text())] == [True, False][-count:]
+    if not one:
+        assert re.search(rf"^{planted.name} .*  NO$", out, re.MULTILINE)
+        assert "1 fail" in words(out)
+
+
+def test_unknown_is_never_shown_as_true(registry, capsys):
+    registry(OPEN)
+    assert cli.main(["theorems"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^open +unknown .*  open$", out, re.MULTILINE)
+    assert "0 proved" in out
+    assert "yes" not in out
+
+
+def test_an_unknown_name_lists_the_names(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "cubes"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("gramlab: error: unknown theorem 'cubes'")
+    assert "large-squares, squares" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sign"),
+    [
+        (["--instances", "0"], "--instances"),
+        (["--seed", "-1"], "--seed"),
+        (["--json", "."], "--json"),
+        (["--instances", "many"], "--instances"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(registry, capsys, arguments, sign):
+    registry(TRUE)
+    assert cli.main(["theorems", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert sign in err
+
+
+# ---- Help -------------------------------------------------------------------------------------
+
+
+def test_help_is_light():
+    heavy = "jax sympy z3 flint matplotlib sklearn".split()
+    program = (
+        "import sys; from gramlab.cli import main; code = main(['theorems', '--help']);"
+        f"print([code, *(m for m in {heavy!r} if m in sys.modules)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "[0]", done.stdout + done.stderr
+    for option in ("NAME", "--instances", "--seed", "--json", "--quiet", "Exit codes:"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize("example", verb.EXAMPLES)
+def test_the_examples_run(example, capsys):
+    arguments = shlex.split(example)[1:]
+    if "--instances" not in arguments:
+        arguments += ["--instances", "1"]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out

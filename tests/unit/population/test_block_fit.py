@@ -1,0 +1,92 @@
+"""The nearest block model against dense matrices, and the promise that must hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import problem
+
+from gramlab.features import Features
+from gramlab.population import ClassBlockModel
+from gramlab.population.block_fit import fit_block_model
+
+
+def dense_block(found, groups):
+    n = len(found.labels)
+    same = found.labels[:, None] == found.labels[None, :]
+    near = same if groups is None else groups[found.labels][:, None] == groups[found.labels]
+    block = np.where(same, found.within, np.where(near, found.superclass, found.between))
+    block[np.diag_indices(n)] = found.diagonal
+    return block
+
+
+def dense_filter(gram, mu, t):
+    return np.linalg.matrix_power(np.linalg.solve(gram + mu * np.eye(len(gram)), gram), t)
+
+
+@pytest.mark.parametrize("groups", [None, np.array([0, 0, 1])])
+def test_distance_and_filter_equal_their_dense_twins(groups):
+    features, targets = problem(30, 8, 3, seed=1)
+    features = Features(features.x + 1.0, features.labels, superclasses=groups)
+    found = fit_block_model(features)
+    gram, block = features.x @ features.x.T, dense_block(found, groups)
+    assert (
+        np.abs(
+            (found.diagonal - found.within) * np.eye(30) + found.factor @ found.factor.T - block
+        ).max()
+        < 1e-12
+    )
+    assert found.distance == pytest.approx(np.linalg.norm(gram - block, 2), rel=1e-9)
+    assert found.distance_at_most == pytest.approx(np.linalg.norm(gram - block), rel=1e-9)
+    for mu in (0.5, 50.0, 5000.0):
+        for t in (1, 3):
+            twin = dense_filter(block, mu, t)
+            assert np.abs(found.apply_filter(targets, mu, t) - twin @ targets).max() < 1e-10
+            difference = dense_filter(gram, mu, t) - twin
+            assert np.linalg.norm(difference, 2) <= found.promised(mu, t) * (1 + 1e-9)
+            seen = np.linalg.norm(difference @ (targets - 1 / 3)) / np.linalg.norm(targets - 1 / 3)
+            assert found.seen(targets - 1 / 3, mu, t) == pytest.approx(seen, rel=1e-9, abs=1e-13)
+
+
+@pytest.mark.parametrize("t", [1, 2, 3, 4, 5, 8])
+def test_the_promise_is_the_sum_over_both_sides_of_the_difference(t):
+    """Term i of h(G)^t − h(B)^t has i factors on one side and t − 1 − i on the other."""
+    features, _ = problem(12, 4, 3, seed=3)
+    found = fit_block_model(features)
+    p = np.linspace(0.0, 1.0, 200_001)
+    peaks = [(p**i * (1 - p)).max() for i in range(t)]
+    slope = sum(peaks[i] * peaks[t - 1 - i] for i in range(t))
+    mu = 10.0 * found.distance
+    assert found.promised(mu, t) == pytest.approx(slope / 10, rel=1e-9)
+    assert found.promised(found.distance / 2, 1) == 1.0
+
+
+def test_the_fit_is_the_least_squares_one():
+    features, _ = problem(30, 8, 3, seed=2)
+    features = Features(features.x + 1.0, features.labels)
+    found = fit_block_model(features)
+    gram = features.x @ features.x.T
+    best = np.linalg.norm(gram - dense_block(found, None))
+    for name in ("within", "between", "diagonal"):
+        for step in (-1e-3, 1e-3):
+            moved = type(found)(
+                **{
+                    field: getattr(found, field) + (step if field == name else 0)
+                    if isinstance(getattr(found, field), float)
+                    else getattr(found, field)
+                    for field in found.__dataclass_fields__
+                }
+            )
+            assert np.linalg.norm(gram - dense_block(moved, None)) > best
+
+
+def test_a_block_model_is_its_own_nearest():
+    model = ClassBlockModel(4, 6, 0.5, 0.3, 0.1, 2)
+    features = Features(
+        model.sample_features(), np.repeat(np.arange(4), 6), superclasses=model.superclasses
+    )
+    found = fit_block_model(features)
+    numbers = (found.diagonal, found.within, found.superclass, found.between)
+    assert np.allclose(numbers, (1, 0.5, 0.3, 0.1), atol=1e-14)
+    assert found.distance < 1e-12
+    assert found.promised(1.0) < 1e-12

@@ -1,0 +1,173 @@
+"""A decision procedure that does not answer has said nothing: unknown is never true."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from importlib import import_module
+
+import flint
+import pytest
+import sympy as sp
+import z3
+
+from gramlab.population import phase
+from gramlab.theorems import least_rounds, local_certificate, registry
+from gramlab.theorems.steps import Step, holds, implies, proof, reals, zero
+
+x, y, a, b, c, d = reals("x y a b c d")
+# Of degree 6 in 6 variables, and true: no answer within a millisecond.
+HARD = (
+    [v > 0 for v in (x, y, a, b, c, d)],
+    x**6 + y**6 + a**6 + b**6 + c**6 + d**6 >= 6 * x * y * a * b * c * d,
+)
+TRUE, FALSE = ([x > 1], x * x > 1), ([x > 1], x * x > 2)
+
+
+def ask(given, conclusion, timeout=20.0):
+    step = implies("claim", given, conclusion, timeout)
+    return step.verdict, step.line
+
+
+class Silent:
+    """A solver that is never done."""
+
+    asked = 0
+
+    def __init__(self, *logic):
+        pass
+
+    def set(self, *options):
+        pass
+
+    def add(self, *goals):
+        pass
+
+    def check(self):
+        Silent.asked += 1
+        return z3.unknown
+
+    def reason_unknown(self):
+        return "timeout"
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr(Silent, "asked", 0)
+    monkeypatch.setattr(z3, "Solver", Silent)
+    monkeypatch.setattr(z3, "SolverFor", Silent)
+
+
+def test_an_answer_is_read_as_it_is():
+    verdict, line = ask(*TRUE)
+    assert verdict == "proved"
+    assert "unsatisfiable" in line
+    verdict, line = ask(*FALSE)
+    assert verdict == "counterexample"
+    assert "fails at {'x':" in line
+
+
+def test_a_timeout_says_nothing():
+    verdict, line = ask(*HARD, timeout=0.001)
+    assert verdict == "unknown"
+    assert "gives up" in line
+
+
+@pytest.mark.parametrize("claim", [TRUE, FALSE])
+def test_a_solver_without_an_answer_says_nothing(claim, silent):
+    verdict, line = ask(*claim)
+    assert verdict == "unknown"
+    assert line == "claim: z3 gives up (timeout)"
+    assert Silent.asked == 1
+
+
+ANSWERS = [
+    (z3.unsat, "proved", "z3 finds the negation unsatisfiable"),
+    (z3.sat, "counterexample", "fails at {}"),
+    (z3.unknown, "unknown", "z3 gives up (timeout)"),
+]
+
+
+@pytest.mark.parametrize("first", ANSWERS)
+@pytest.mark.parametrize("second", ANSWERS)
+def test_a_proof_is_as_good_as_its_weakest_step(first, second, silent, monkeypatch):
+    """A step that fails spoils the proof; it does not refute the statement."""
+    left = [first[0], second[0]]
+    monkeypatch.setattr(Silent, "check", lambda self: left.pop(0))
+    monkeypatch.setattr(Silent, "model", lambda self: {}, raising=False)
+    steps = implies("first", [], x > 0), implies("second", [], x < 0)
+    assert [step.verdict for step in steps] == [first[1], second[1]]
+    found = proof("z3", "all x", "by hand", *steps)
+    assert found.verdict == ("proved" if first[1] == second[1] == "proved" else "unknown")
+    assert found.evidence == ("by hand", f"first: {first[2]}", f"second: {second[2]}")
+    assert not left
+
+
+def test_exact_steps_are_told_with_what_was_found():
+    s = sp.Symbol("s")
+    good = zero("s − s = {} and so on {}", s - s, [s - s, sp.Integer(0)])
+    assert good == Step("proved", "s − s = 0 and so on [0, 0]")
+    assert zero("residuals {}", [sp.Integer(0), s]) == Step("unknown", "residuals [0, s]")
+    assert holds("a", True) == Step("proved", "a: True")
+    assert holds("found {}, which B^{t−1} needs", False) == Step(
+        "unknown", "found False, which B^{t−1} needs"
+    )
+    assert proof("m", "s", good, holds("a", True)).verdict == "proved"
+    assert proof("m", "s", good, holds("a", False)).verdict == "unknown"
+
+
+def test_nothing_is_proved_by_hand_alone():
+    assert proof("by hand", "all x", "it is plain").verdict == "unknown"
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_no_theorem_is_proved_without_the_answers_it_asks_for(name, silent):
+    proof = registry[name].prove()
+    if Silent.asked:
+        assert proof.verdict == "unknown", proof.evidence
+    else:
+        assert "z3" not in proof.method
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_what_is_given_can_be(name, monkeypatch):
+    """From a contradiction everything follows, and nothing is proved."""
+    module = import_module(f"gramlab.theorems.{name.replace('-', '_')}")
+
+    def satisfiable(claim, given, conclusion):
+        solver = z3.SolverFor("QF_NRA")
+        solver.add(*given)
+        assert solver.check() == z3.sat, claim
+        return Step("proved", claim)
+
+    if hasattr(module, "implies"):
+        monkeypatch.setattr(module, "implies", satisfiable)
+        assert registry[name].prove().verdict == "proved"
+
+
+# ---- Ball arithmetic -----------------------------------------------------------------------------
+
+
+def test_a_ball_around_the_threshold_does_not_place_a_cell(monkeypatch):
+    """Too few bits to tell: exact rational arithmetic decides, both ways."""
+    near = Fraction(1, 10**40)
+    for step, expected in ((near, True), (-near, False), (0, False)):
+        tie = phase.Condition(own=Fraction(3, 4) + step, other=Fraction(1, 4), excess=Fraction(2))
+        monkeypatch.setattr(phase, "BITS", (512,))
+        assert tie.decide(1) == (expected, "ball" if step else "rational")
+        monkeypatch.setattr(phase, "BITS", (8,))
+        assert tie.decide(1) == (expected, "rational")
+
+
+def test_a_ball_that_holds_an_integer_places_no_round(monkeypatch):
+    wide = flint.arb(10, 30)
+    monkeypatch.setattr(least_rounds, "_ball", lambda ratio, delta, precision=64: wide)
+    assert registry["least-rounds"].prove().verdict == "unknown"
+    with pytest.raises(ArithmeticError, match="could not be placed"):
+        least_rounds._floor(flint.fmpq(2), flint.fmpq(1, 6))
+
+
+def test_an_instance_in_wide_balls_is_not_established(monkeypatch):
+    assert "‖W − W*‖_H/ν ≥" in local_certificate._far_away()
+    exact = flint.arb
+    monkeypatch.setattr(local_certificate.flint, "arb", lambda value: exact(value) + exact(0, 20))
+    assert local_certificate._far_away() == "no instance past cν = 1 was established"
