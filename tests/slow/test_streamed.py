@@ -198,7 +198,7 @@ def test_other_damage_is_refused(tmp_path):
             open_features(path)
     with pytest.raises(UnreadableSource, match="No such file"):
         open_features(tmp_path / "none.safetensors")
-    with pytest.raises(UnreadableSource, match="must be a .safetensors file to be mapped"):
+    with pytest.raises(UnreadableSource, match=r"must be a \.safetensors file to be mapped"):
         open_features(tmp_path)
 
 
