@@ -162,6 +162,7 @@ def advance(
     end, xp = state.iterations + limit, namespace(state.step)
 
     def unfinished(state: State):
-        return (state.norm > target) & (state.iterations < end) & ~state.halted
+        on = (state.norm > target) & (state.iterations < end)
+        return on & xp.logical_not(state.halted)
 
     return while_loop(unfinished, partial(_iterate, objective, metric), state, xp)
