@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax._src import xla_bridge
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from psutil import Process
 
 from gramlab import errors, hardware, memory
 from gramlab.compilation import keep_compiled
@@ -59,11 +61,13 @@ def _started() -> list[Any]:
         stayed behind; or if a platform that was asked for is not there.
     """
     global _process
-    if _process not in (None, os.getpid()):
+    # Where somebody else started JAX, its threads tell: they do not come along into a forked child.
+    started = _process is None and xla_bridge.backends_are_initialized()
+    if _process not in (None, os.getpid()) or (started and Process().num_threads() == 1):
         raise errors.DeviceError(
             f"expected a process that starts JAX itself, but this one (process {os.getpid()}) was "
-            f"forked from one that had started it (process {_process}): use "
-            "multiprocessing.get_context('spawn'), or fork before the first fit"
+            "forked from one that had started it: use multiprocessing.get_context('spawn'), or "
+            "fork before the first fit and before JAX is used"
         )
     if _process is None:
         keep_compiled()

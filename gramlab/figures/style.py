@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.style
 import numpy as np
@@ -224,8 +224,7 @@ def color_bar(
     **options: Any,
 ) -> Colorbar:
     """Draw the colour scale of a heat map; its place is a share of the heat map's axes."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
+    figure = cast("Figure", axes.get_figure(root=True))
     bar = figure.colorbar(image, cax=axes.inset_axes(place), **options)
     bar.set_label(label)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]

@@ -53,6 +53,7 @@ class Refinement:
         self.weights = np.zeros(rows.shape)
         self.norm, around = rows.at_zero()
         range32 = np.finfo(np.float32)
+        # Corrections go down by six digits, and their squares by twelve.
         roomy = 1e12 * range32.tiny < self.norm < 1e-12 * range32.max
         if rows.dtype == np.float32 and not roomy:
             rows.use_float64()
@@ -182,6 +183,7 @@ class Refinement:
         """Make the class metric once predictions have settled, if it pays; anew where they move."""
         suited = self.rows.class_metric and not self.rows.one_call and self.objective.loss.convex
         n, (made_at, when) = len(self.objective.rows.z), self.made
+        # Predictions change slowly from 2 % of the start on, and much with a tenfold fall.
         unsettled = norm > 2e-2 * self.start_norm
         recent = self.metric is not None and norm > 0.1 * made_at
         done = self.iterations - when

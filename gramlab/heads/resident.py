@@ -81,7 +81,7 @@ class ResidentRows:
         self.dtype: Any = np.float32 if usable else np.float64
         # An eigenbasis is a Gram matrix, its factors and a rotation, in units of a pass of 4NdK.
         price = 0.5 * d / k + 5.0 * d * d / (referee.n_samples * k)
-        saved = 2.5 * math.sqrt(trace / (k * self.weight_decay))  # passes
+        saved = 2.5 * math.sqrt(trace / (k * self.weight_decay))  # passes, as measured
         self.rows, self.basis = self._coordinates(easy=saved < price)
 
     def use_float64(self) -> None:
@@ -167,7 +167,7 @@ class ResidentRows:
             basis = self._float64_basis()
             z = _rotated(self.x, basis, dtype=np.dtype(self.dtype).name)
             eigenvalues = _moments(z, share)
-        cached = n * self.shape[0] <= 50_000  # logits, which are then held as (K, N)
+        cached = n * self.shape[0] <= 50_000  # logits stay in the cache, and are held as (K, N)
         return Rows(z, share.T if cached else share, eigenvalues), basis
 
     def _float32_basis(self) -> _Basis:

@@ -135,6 +135,17 @@ def test_a_child_forked_too_late_is_told_and_one_in_time_works():
     assert "spawn" in late
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_child_of_a_process_where_the_caller_used_jax_is_told_too():
+    started = FORKS.replace("import gramlab", "import gramlab, jax\njax.numpy.zeros(1)")
+    early, parent, late, again = run(started).stdout.splitlines()
+    assert early.startswith("DeviceError")
+    assert "spawn" in early
+    assert late.startswith("DeviceError")
+    assert parent == again
+    assert parent.startswith("<ShardedFeatures")
+
+
 def test_a_platform_that_is_not_there_is_one_line():
     program = "import sys; from gramlab.cli import main; sys.exit(main(sys.argv[1:]))"
     shards = "import numpy, gramlab; gramlab.shard_features(numpy.eye(3))"
