@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 
 import gramlab
-from gramlab.correlations import (
-    METHODS,
-    adjusted_rand_index,
-    class_subspace_angles,
-    closest_pairs,
-    find_superclasses,
-)
 from gramlab.features import Features
 from gramlab.figures import class_angles, correlation_heatmap, save_figure
 from gramlab.files.whole import atomic_write, output_folder
 from gramlab.population.block_fit import fit_block_model
+from gramlab.spectrum.correlations import class_subspace_angles
+from gramlab.spectrum.superclasses import (
+    METHODS,
+    adjusted_rand_index,
+    closest_pairs,
+    find_superclasses,
+)
 
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PAIRS = 10

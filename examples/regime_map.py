@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 import gramlab
 from gramlab.figures import save_figure
 from gramlab.files.whole import atomic_write, output_folder
-from gramlab.filters import linear_mu
 from gramlab.population.block_fit import fit_block_model
+from gramlab.spectrum.filters import linear_mu
 
 ROUNDS = 4
 PREDICTORS = {"8 passes": 8, "20 passes": 20}

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import gramlab
-from gramlab.content import sha256, to_json
 from gramlab.errors import InvalidSetting
 from gramlab.figures import save_figure
 from gramlab.figures.study_set import study_figures
 from gramlab.files.whole import atomic_write, output_folder
+from gramlab.numerics.content import sha256, to_json
 from gramlab.study.answers import differences
 from gramlab.study.cells import canonical_json
 from gramlab.study.engine import StudyResult, run_study

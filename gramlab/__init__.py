@@ -9,14 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gramlab.certificate import Certificate
-from gramlab.correlations import class_correlations
 from gramlab.errors import GramlabError, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import open_features, save_features
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import class_correlations
 from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_labels
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.distilled import SelfDistillationClassifier
     from gramlab.estimator.logistic import SoftLabelLogisticRegression
+    from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
     from gramlab.heads.closed_form import LinearizedHead
     from gramlab.heads.fit import Fit
     from gramlab.heads.generalized import GeneralizedCrossEntropyHead, LocalFit
     from gramlab.heads.sgd import PublishedSgdHead, SgdFit
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.population import ClassBlockModel
-    from gramlab.sharded import ShardedFeatures, shard_features, shard_local_rows
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ _LAZY = {
     "heads.sgd": ("PublishedSgdHead", "SgdFit"),
     "heads.softmax": ("SoftmaxHead",),
     "population": ("ClassBlockModel",),
-    "sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
+    "features.sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
 
 __all__ = [

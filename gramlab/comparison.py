@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.certificate import Certificate
 from gramlab.distillation import Rounds
 from gramlab.features import Features
-from gramlab.filters import apply_filter, linear_mu
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
-from gramlab.rounding import gamma
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import gamma
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import apply_filter, linear_mu
 from gramlab.targets import equal_weights
 
 __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", "compare"]

@@ -29,12 +29,12 @@ from typing import Protocol, overload
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.problem import as_features
 from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
-from gramlab.rounding import gamma
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import gamma
 from gramlab.targets import OneHotRows, Targets, equal_weights, partial_labels, target_deviations
 
 __all__ = ["Head", "Rounds", "distill"]

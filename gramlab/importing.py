@@ -14,7 +14,7 @@ from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, Unrea
 from gramlab.features import Features
 from gramlab.files.sources import load_features, place_of, read_npy
 from gramlab.files.whole import reading
-from gramlab.memory import check_memory
+from gramlab.machine.memory import check_memory
 from gramlab.validation import as_array
 
 __all__ = ["import_features"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
-from gramlab.streams import MAX_SEED, stream, uniforms
+from gramlab.numerics.streams import MAX_SEED, stream, uniforms
 from gramlab.validation import (
     as_array,
     check_integer,

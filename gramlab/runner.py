@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import hardware
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import Fit
-from gramlab.memory import check_memory
-from gramlab.streams import MAX_SEED, stream
+from gramlab.machine import hardware
+from gramlab.machine.memory import check_memory
+from gramlab.numerics.streams import MAX_SEED, stream
 from gramlab.targets import OneHotRows
 from gramlab.validation import check_integer
 
@@ -121,7 +121,7 @@ def parallel_map(
     stop = threading.Event() if stop is None else stop
     items = list(items)
     if on_devices:
-        from gramlab import device
+        from gramlab.machine import device
 
         places, at = device.workers()[: len(items)], device.on_device
         alone = nullcontext() if device.accelerated() else hardware.one_blas_thread()
@@ -230,7 +230,7 @@ class Run:
         numbers, compiled = range(len(self)), not is_small(self.parts[0], self.n_classes)
         together = len(self) > 1
         if together and compiled:
-            from gramlab import device  # and JAX with it
+            from gramlab.machine import device  # and JAX with it
 
             together = device.count() == 1  # what a fold's features keep lives on one device
         if together:

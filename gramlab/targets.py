@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting, InvalidTargets
-from gramlab.memory import aligned
-from gramlab.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
-from gramlab.streams import MAX_SEED, stream
+from gramlab.machine.memory import aligned
+from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
+from gramlab.numerics.streams import MAX_SEED, stream
 from gramlab.validation import (
     as_array,
     check_finite,

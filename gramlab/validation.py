@@ -19,7 +19,7 @@ from gramlab.errors import (
     InvalidSetting,
     InvalidTargets,
 )
-from gramlab.memory import row_blocks
+from gramlab.machine.memory import row_blocks
 
 
 def as_array(value: object, name: str, error: type[GramlabError] = InvalidFeatures) -> np.ndarray:

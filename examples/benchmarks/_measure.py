@@ -27,8 +27,8 @@ import psutil
 import threadpoolctl
 
 import gramlab
-from gramlab import device, hardware
 from gramlab.heads.referee import SoftmaxObjective
+from gramlab.machine import device, hardware
 
 PACKAGES = ("gramlab", "numpy", "scipy", "jax", "scikit-learn", "torch", "cyanure")
 WEIGHT_DECAY = 5e-4  # of the paper's Caltech-101

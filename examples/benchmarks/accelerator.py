@@ -17,7 +17,7 @@ import numpy as np
 from _measure import WEIGHT_DECAY, Settings, Table, fresh, noisy, repeat, timed
 
 import gramlab
-from gramlab import device
+from gramlab.machine import device
 from gramlab.runner import parallel_map
 
 DECAY, OFFSET = 1.25, 4.0  # eigenvalue j of the covariance: (j + OFFSET)^-DECAY

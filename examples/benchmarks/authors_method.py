@@ -20,7 +20,7 @@ import numpy as np
 from _measure import Problem, Settings, Table, fresh, named, noisy, repeat, timed
 
 import gramlab
-from gramlab import device
+from gramlab.machine import device
 
 CLASSES, PER_CLASS, WIDTH = 4, 500, 512
 WITHIN, BETWEEN = 0.4, 0.1

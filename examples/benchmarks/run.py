@@ -27,8 +27,8 @@ import study
 from _measure import Settings, core_seconds, machine, markdown_table, share_of_others
 
 import gramlab
-from gramlab.content import to_json
 from gramlab.files.whole import atomic_write, output_folder
+from gramlab.numerics.content import to_json
 
 PARTS = {
     "one_head": ("One head against its peers", one_head),

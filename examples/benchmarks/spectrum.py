@@ -15,7 +15,7 @@ import numpy as np
 from _measure import Settings, Table, fresh, named, noisy, repeat
 
 import gramlab
-from gramlab.filters import filter_over_eigenvalue, filter_power, linear_mu
+from gramlab.spectrum.filters import filter_over_eigenvalue, filter_power, linear_mu
 
 SAMPLES, WIDTH, CLASSES = 50_000, 64, 10
 DENSE = 4000  # rows of the dense route

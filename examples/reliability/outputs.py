@@ -136,7 +136,7 @@ def study_case(draw: Any, scene: Scene) -> list[str]:
     if how == "tree":
         path.write_text(_text(changed(draw, json.loads(path.read_text()))))
     elif how == "values":  # a cell that vouches for other results
-        from gramlab.content import sha256
+        from gramlab.numerics.content import sha256
         from gramlab.study.cells import canonical_json
 
         content = json.loads(cells[0].read_text())

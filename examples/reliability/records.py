@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from scene import Scene, arrays
 
 import gramlab
-from gramlab.content import sha256, to_json
 from gramlab.files.writer import writing
+from gramlab.numerics.content import sha256, to_json
 
 __all__ = ["folder_case", "json_values", "safetensors_case", "study_template"]
 

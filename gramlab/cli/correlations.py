@@ -55,7 +55,7 @@ def correlations(
     with Output(json, out, quiet=quiet) as output:
         features = output.load(source)
 
-        from gramlab.correlation_check import measure_correlations
+        from gramlab.check.correlations import measure_correlations
 
         stage = output.progress.stage
         settings: Any = {"center": center, "method": superclass_method, "cut": cut}

@@ -56,7 +56,7 @@ def diagnose(
 
         from gramlab.diagnosis import DiagnosisSettings
         from gramlab.diagnosis import diagnose as run
-        from gramlab.tables import can_write_parquet, write_csv, write_parquet
+        from gramlab.files.tables import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(
             noise=noise,

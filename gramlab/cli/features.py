@@ -49,7 +49,7 @@ def info(
     quiet: options.Quiet = False,
 ) -> None:
     """Say what SOURCE holds and where it comes from."""
-    from gramlab.inspection import describe_features
+    from gramlab.features.inspection import describe_features
 
     with Output(json, quiet=quiet) as output:
         found = describe_features(output.load(source))
@@ -115,9 +115,9 @@ def import_(
     The file is verified whenever it is read. Accepts .npz, .npy, .parquet, .pt, .pth (tensors only)
     and feature folders; nothing is ever unpickled.
     """
+    from gramlab.features.inspection import describe_features
     from gramlab.files.tensors import save_features
     from gramlab.importing import import_features
-    from gramlab.inspection import describe_features
 
     target = expanded(out)
     columns = {"features_column": features_column, "label_column": label_column}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from gramlab.cli.progress import Progress
 from gramlab.cli.text import emit, render
-from gramlab.content import to_json
 from gramlab.errors import OutputError
 from gramlab.files.whole import atomic_path, atomic_write, output_folder
+from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.features import Features

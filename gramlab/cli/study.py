@@ -12,9 +12,9 @@ import typer
 from gramlab.cli import options, text
 from gramlab.cli.output import Output, expanded, reopen
 from gramlab.cli.stopping import Stopped
-from gramlab.content import to_json
 from gramlab.errors import InvalidSetting
 from gramlab.files.whole import atomic_write
+from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.study.engine import StudyResult
@@ -128,7 +128,7 @@ def _plan(source: str, recipe: Any, asked: dict[str, Any], output: Output) -> Pl
 
 
 def _dry_run(plan: Plan, cells: Path | None, output: Output) -> dict[str, Any]:
-    from gramlab.memory import format_bytes
+    from gramlab.machine.memory import format_bytes
     from gramlab.study.engine import open_store
     from gramlab.study.estimate import estimate_study
 

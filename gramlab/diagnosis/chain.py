@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from gramlab.correlations import class_correlations
 from gramlab.diagnosis.advice import advise
 from gramlab.diagnosis.diagnosis import Diagnosis, DiagnosisSettings
 from gramlab.diagnosis.explanation import explain_rows
@@ -25,6 +24,7 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.runner import Run, folds
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import class_correlations
 from gramlab.targets import one_hot
 from gramlab.transition import estimate_transition
 

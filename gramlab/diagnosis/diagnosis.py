@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import hardware, validation
-from gramlab.correlations import ClassCorrelations
+from gramlab import validation
 from gramlab.diagnosis.advice import Advice
 from gramlab.diagnosis.explanation import Explanation
 from gramlab.diagnosis.posterior import LabelPosterior
@@ -21,8 +20,10 @@ from gramlab.diagnosis.trial import Trial, expected_accuracy
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.labels import CorruptedLabels
+from gramlab.machine import hardware
+from gramlab.numerics.streams import MAX_SEED
 from gramlab.spectrum import Spectrum
-from gramlab.streams import MAX_SEED
+from gramlab.spectrum.correlations import ClassCorrelations
 from gramlab.transition import TransitionEstimate
 
 __all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.filters import label_averaging_weights, linear_mu
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import label_averaging_weights, linear_mu
 
 __all__ = ["Explanation", "explain_rows"]
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from gramlab.features import Features
-from gramlab.memory import check_memory
+from gramlab.machine.memory import check_memory
 from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer

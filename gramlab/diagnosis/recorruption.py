@@ -33,8 +33,8 @@ import scipy
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior
 from gramlab.features import Features
 from gramlab.labels import corrupt_labels
+from gramlab.numerics.streams import stream, uniforms
 from gramlab.runner import Run
-from gramlab.streams import stream, uniforms
 from gramlab.transition import TransitionEstimate, estimate_transition
 
 __all__ = ["Resample", "isotonic_map", "recorrupt", "resampled_precision"]

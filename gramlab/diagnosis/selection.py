@@ -26,11 +26,11 @@ import numpy.typing as npt
 
 from gramlab.diagnosis.trial import Setting, Trial
 from gramlab.features import Features
-from gramlab.filters import filter_over_eigenvalue, linear_mu
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import filter_over_eigenvalue, linear_mu
 from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["SettingSearch", "decay_grid"]

@@ -17,13 +17,13 @@ from sklearn.utils.validation import (
 )
 
 from gramlab import errors, validation
-from gramlab.certificate import Certificate
 from gramlab.features import Features
 from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.numerics.certificate import Certificate
 from gramlab.targets import one_hot
 
 __all__ = ["ExactClassifier", "FittedRound", "HeadClassifier", "PolishedHead", "TrainingData"]

@@ -11,8 +11,8 @@ from gramlab import errors, validation
 from gramlab.distillation import distill
 from gramlab.estimator.base import TrainingData
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.numerics.streams import MAX_SEED
 from gramlab.runner import Run, folds
-from gramlab.streams import MAX_SEED
 from gramlab.targets import partial_labels
 
 __all__ = ["candidate_table", "compared"]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gramlab import validation
-from gramlab.content import sha256
 from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
 from gramlab.files.whole import read_bytes
+from gramlab.numerics.content import sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.content import to_json
 from gramlab.errors import InvalidLabels, InvalidSetting
+from gramlab.numerics.content import to_json
 
 __all__ = ["check_class_names", "check_classes", "check_provenance"]
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar, TypeVarTuple
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.content import sha256
-from gramlab.derived import Derived
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
+from gramlab.features.derived import Derived
 from gramlab.features.description import check_class_names, check_classes, check_provenance
 from gramlab.features.preparation import column_mean, unit_rows
-from gramlab.memory import aligned, check_memory, is_mapped, row_blocks
+from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
+from gramlab.numerics.content import sha256
 from gramlab.validation import check_features, check_integer, check_labels
 
 _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features

@@ -26,8 +26,8 @@ from gramlab.figures.style import (
     log_axis,
     plain_text,
 )
-from gramlab.filters import filter_power, linear_mu
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import filter_power, linear_mu
 
 
 def eigenvalue_gap(

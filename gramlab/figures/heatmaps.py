@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from gramlab.correlations import Superclasses
 from gramlab.features import Features
 from gramlab.figures.style import (
     BLACK,
@@ -27,6 +26,7 @@ from gramlab.figures.style import (
     percent_axis,
     plain_text,
 )
+from gramlab.spectrum.superclasses import Superclasses
 from gramlab.transition import TransitionEstimate
 
 _MOST_NAMED = 25  # classes whose names find room on an axis

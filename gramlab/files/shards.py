@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gramlab.content import checksum, sha256, to_json
 from gramlab.errors import InvalidSetting, UnreadableSource
 from gramlab.features import Features
 from gramlab.files.tensors import open_tensors
 from gramlab.files.whole import damaged, file_hash, read_json, reading
-from gramlab.memory import check_memory
+from gramlab.machine.memory import check_memory
+from gramlab.numerics.content import checksum, sha256, to_json
 
 __all__ = [
     "FORMAT",

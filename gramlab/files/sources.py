@@ -21,7 +21,7 @@ from gramlab.features import Features
 from gramlab.files.shards import is_feature_folder, read_folder
 from gramlab.files.tensors import read_features
 from gramlab.files.whole import reading
-from gramlab.memory import check_memory
+from gramlab.machine.memory import check_memory
 
 __all__ = ["known_sources", "load_features", "place_of", "read_npy"]
 

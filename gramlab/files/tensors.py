@@ -3,7 +3,7 @@
 The safetensors library checks a header before anything is mapped: its length, dtypes, shapes and
 offsets must agree with each other and with the size of the file, without overlap or gap. What it
 hands out are copies, or slices whose pages stay resident while the file is open; so rows are mapped
-by NumPy at the checked offsets, where :func:`gramlab.memory.release` can give them back.
+by NumPy at the checked offsets, where :func:`gramlab.machine.memory.release` can give them back.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.content import checksum, to_json
 from gramlab.errors import InvalidSetting, UnreadableSource
 from gramlab.features import Features
 from gramlab.files.whole import atomic_path, check_regular, reading
-from gramlab.memory import check_memory, row_blocks
+from gramlab.machine.memory import check_memory, row_blocks
+from gramlab.numerics.content import checksum, to_json
 
 __all__ = [
     "FORMAT_VERSION",

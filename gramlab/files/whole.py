@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gramlab.errors import GramlabError, NotEnoughMemory, OutputError, UnreadableSource
-from gramlab.memory import check_memory
+from gramlab.machine.memory import check_memory
 
 __all__ = [
     "atomic_path",

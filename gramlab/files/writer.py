@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.content import checksum, sha256, to_json
 from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
 from gramlab.files.shards import (
     FORMAT,
@@ -34,6 +33,7 @@ from gramlab.files.shards import (
 )
 from gramlab.files.tensors import save_tensors
 from gramlab.files.whole import atomic_write, changing, differences, file_hash, output_folder
+from gramlab.numerics.content import checksum, sha256, to_json
 
 __all__ = ["FolderWriter", "quarantine_damage", "writing"]
 

@@ -20,7 +20,7 @@ from gramlab.heads.loss import Loss
 from gramlab.heads.objective import Objective, StreamedObjective
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.rows import Rows
-from gramlab.rounding import frobenius_norm
+from gramlab.numerics.rounding import frobenius_norm
 from gramlab.spectrum import Spectrum
 
 __all__ = ["FileRows", "HostRows", "MakeLoss", "is_small"]

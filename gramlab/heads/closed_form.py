@@ -21,14 +21,14 @@ from typing import ClassVar
 import numpy as np
 
 from gramlab import validation
-from gramlab.certificate import Certificate
 from gramlab.features import Features
-from gramlab.filters import filter_over_eigenvalue, linear_mu
 from gramlab.heads.fit import ClosedFormFit, SolveStats
 from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import filter_over_eigenvalue, linear_mu
 from gramlab.targets import Targets, stored_rounding
 
 __all__ = ["LinearizedHead", "RidgeHead", "RidgeObjective", "closed_form_error"]

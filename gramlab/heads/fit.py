@@ -11,10 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from gramlab import errors, memory, validation
-from gramlab.certificate import Certificate
+from gramlab import errors, validation
 from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.machine import memory
+from gramlab.numerics.certificate import Certificate
 from gramlab.targets import Targets
 
 __all__ = ["ClosedFormFit", "Fit", "MeasuredFit", "SolveStats", "check_rows"]

@@ -31,7 +31,7 @@ from gramlab.heads.fit import MeasuredFit, SolveStats
 from gramlab.heads.loss import GeneralizedCrossEntropy as _Loss
 from gramlab.heads.problem import Problem
 from gramlab.heads.refinement import Refinement, SolverOptions
-from gramlab.rounding import gamma
+from gramlab.numerics.rounding import gamma
 from gramlab.targets import OneHotRows, Targets
 
 __all__ = [

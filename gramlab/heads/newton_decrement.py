@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.rounding import UNDERFLOW, gamma, norm_bound
+from gramlab.numerics.rounding import UNDERFLOW, gamma, norm_bound
 
 __all__ = ["bound", "bound_along"]
 

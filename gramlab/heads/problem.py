@@ -11,7 +11,7 @@ import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.rounding import row_norm_bounds
+from gramlab.numerics.rounding import row_norm_bounds
 from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows, Targets, relative_weights, target_rows
 

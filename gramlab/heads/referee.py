@@ -26,11 +26,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from gramlab import validation
-from gramlab.certificate import Certificate
 from gramlab.heads import newton_decrement
 from gramlab.heads.problem import Problem
-from gramlab.memory import release
-from gramlab.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
+from gramlab.machine.memory import release
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
 from gramlab.spectrum import Spectrum
 
 __all__ = [

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gramlab import device, errors
+from gramlab import errors
 from gramlab.features import Features
+from gramlab.features.sharded import ShardedFeatures, together
 from gramlab.heads.arrays import Array
 from gramlab.heads.carriers import MakeLoss
 from gramlab.heads.loss import CrossEntropy
@@ -24,7 +25,7 @@ from gramlab.heads.objective import Objective
 from gramlab.heads.preconditioner import metric_bytes
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.rows import Rows, backward, forward
-from gramlab.sharded import ShardedFeatures, together
+from gramlab.machine import device
 from gramlab.spectrum import Spectrum
 from gramlab.targets import OneHotRows
 

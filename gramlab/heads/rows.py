@@ -72,6 +72,6 @@ def backward(z: Array, values: Array, axis: int = 1) -> Array:
 
 
 def _columns_first() -> bool:
-    from gramlab import device
+    from gramlab.machine import device
 
     return not device.accelerated()

@@ -22,13 +22,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gramlab import device, errors, validation
+from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.heads.fit import MeasuredFit, SolveStats, check_rows
 from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent
 from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.streams import MAX_SEED, stream, uniforms
+from gramlab.machine import device
+from gramlab.numerics.streams import MAX_SEED, stream, uniforms
 from gramlab.targets import OneHotRows, Targets
 
 __all__ = ["PublishedSgdHead", "SgdFit", "batches", "linear_layer_weights"]

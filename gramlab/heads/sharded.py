@@ -17,12 +17,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from gramlab import device, errors
-from gramlab.certificate import Certificate
+from gramlab import errors
+from gramlab.features.sharded import ShardedFeatures, together
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.memory import row_blocks
-from gramlab.rounding import row_norm_bounds
-from gramlab.sharded import ShardedFeatures, together
+from gramlab.machine import device
+from gramlab.machine.memory import row_blocks
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import row_norm_bounds
 from gramlab.spectrum import Spectrum, check_scale
 from gramlab.targets import (
     OneHotRows,

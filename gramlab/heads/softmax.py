@@ -13,13 +13,13 @@ import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
+from gramlab.features.sharded import ShardedFeatures
 from gramlab.heads.carriers import FileRows, HostRows, is_small
 from gramlab.heads.fit import Fit
 from gramlab.heads.loss import CrossEntropy
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.refinement import Refinement, SolverOptions
-from gramlab.rounding import frobenius_norm
-from gramlab.sharded import ShardedFeatures
+from gramlab.numerics.rounding import frobenius_norm
 from gramlab.targets import OneHotRows, Targets
 
 __all__ = ["SoftmaxHead"]
@@ -204,8 +204,8 @@ def _carrier(referee: SoftmaxObjective) -> tuple[Any, str]:
         return FileRows, _READ
     if is_small(features, k):
         return HostRows, f"{_METHOD} by NumPy"
-    from gramlab import device  # and JAX with it
     from gramlab.heads.resident import ResidentRows, bytes_needed
+    from gramlab.machine import device  # and JAX with it
 
     if shortage := device.shortage(bytes_needed(features, k)):
         return FileRows, f"{_READ} ({shortage})"

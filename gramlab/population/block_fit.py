@@ -20,10 +20,10 @@ import scipy
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from gramlab import validation
-from gramlab.correlations import class_products, given_labels
 from gramlab.features import Features
-from gramlab.filters import apply_filter
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import class_products, given_labels
+from gramlab.spectrum.filters import apply_filter
 
 __all__ = ["BlockFit", "fit_block_model"]
 

@@ -20,12 +20,12 @@ import numpy as np
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.filters import filter_power
 from gramlab.labels import CorruptedLabels, corrupt_labels
+from gramlab.numerics.streams import stream, uniforms
 from gramlab.population.exact_numbers import ExactCorruption, exact_number
 from gramlab.population.rounds import BITS, ExactRounds, closed_form
 from gramlab.population.types import TypePredictions, Types, types_of
-from gramlab.streams import stream, uniforms
+from gramlab.spectrum.filters import filter_power
 
 __all__ = ["BlockEigenvalue", "ClassBlockModel", "Population"]
 

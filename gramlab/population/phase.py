@@ -24,11 +24,11 @@ from flint import arb, ctx
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
+from gramlab.files.tables import csv_text
 from gramlab.labels import corruption_matrix
 from gramlab.population.block_model import ClassBlockModel
 from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.population.rounds import BITS
-from gramlab.tables import csv_text
 
 __all__ = ["Condition", "PhaseDiagram", "condition", "exact_number", "phase_diagram"]
 

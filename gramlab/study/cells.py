@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gramlab.content import sha256
 from gramlab.errors import InvalidSetting
+from gramlab.numerics.content import sha256
 
 __all__ = ["COLUMNS", "FORMAT", "Cell", "canonical_json"]
 

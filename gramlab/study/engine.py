@@ -82,7 +82,7 @@ class StudyResult:
 
 def versions() -> dict[str, str]:
     """What the numbers of a cell depend on besides its settings: packages, kind of device."""
-    from gramlab import device
+    from gramlab.machine import device
 
     names = ("gramlab", "numpy", "scipy", "jax")
     found = {name: metadata.version(name) for name in names}
@@ -178,7 +178,7 @@ def _compute(
     plan: Plan, missing: Sequence[int], store: CellStore, progress: StudyProgress | None
 ) -> dict[int, dict[str, Any]]:
     """Compute the missing cells, several at once, and keep each as it is done."""
-    from gramlab import device
+    from gramlab.machine import device
 
     stop = threading.Event()
 

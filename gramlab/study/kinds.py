@@ -34,19 +34,19 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.content import sha256
-from gramlab.correlations import class_correlations
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
-from gramlab.filters import linear_mu
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, SgdFit, linear_layer_weights
+from gramlab.numerics.content import sha256
+from gramlab.numerics.streams import stream
 from gramlab.population.block_fit import BlockFit, fit_block_model
 from gramlab.runner import Run
 from gramlab.spectrum import Spectrum
-from gramlab.streams import stream
+from gramlab.spectrum.correlations import class_correlations
+from gramlab.spectrum.filters import linear_mu
 from gramlab.study.draws import Draw
 from gramlab.targets import Targets, one_hot
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gramlab import validation
-from gramlab.correlations import class_correlations, find_superclasses
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.spectrum.correlations import class_correlations
+from gramlab.spectrum.superclasses import find_superclasses
 from gramlab.study.cells import Cell
 from gramlab.study.recipes import LINES, Recipe, WeightDecayLine
 

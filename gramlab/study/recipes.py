@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
-from gramlab.streams import MAX_SEED
+from gramlab.numerics.streams import MAX_SEED
 
 __all__ = ["LINES", "METHODS", "RECIPES", "Recipe", "WeightDecayLine", "recipe_named"]
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gramlab.content import sha256, to_json
 from gramlab.errors import OutputError
 from gramlab.files.whole import atomic_write, differences, output_folder, read_json
+from gramlab.numerics.content import sha256, to_json
 from gramlab.study.cells import COLUMNS, Cell, canonical_json
 
 __all__ = ["CellStore", "claim_folder", "differences"]

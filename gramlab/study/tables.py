@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gramlab.content import to_json
 from gramlab.errors import InvalidSetting
+from gramlab.files.tables import write_csv, write_parquet
 from gramlab.files.whole import atomic_write
+from gramlab.numerics.content import to_json
 from gramlab.study.rows import Column, Group, Row, groups
-from gramlab.tables import write_csv, write_parquet
 
 __all__ = [
     "Entry",

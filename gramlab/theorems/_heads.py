@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from gramlab.features import Features
-from gramlab.filters import apply_filter, filter_over_eigenvalue
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
 from gramlab.theorems.form import Instance
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
-from gramlab.filters import linear_mu
+from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._heads import closed_form, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, zero

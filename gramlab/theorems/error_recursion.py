@@ -6,9 +6,9 @@ import numpy as np
 import sympy as sp
 from scipy.special import softmax
 
-from gramlab.filters import linear_mu
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.referee import softmax_deviations
+from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._heads import draw_problem, features, objective
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, zero

@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 import z3
 
-from gramlab.certificate import Certificate
+from gramlab.numerics.certificate import Certificate
 from gramlab.theorems._heads import DenseHead, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import holds, implies, proof, reals, zero

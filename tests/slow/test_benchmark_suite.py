@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gramlab
-from gramlab import device
+from gramlab.machine import device
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
 

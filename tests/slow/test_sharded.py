@@ -38,7 +38,7 @@ import json, re, sys
 import numpy as np, jax
 import gramlab
 from conftest import problem
-from gramlab import device
+from gramlab.machine import device
 from gramlab.errors import GramlabError
 from gramlab.heads import solver
 from gramlab.heads.loss import CrossEntropy

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from gramlab import memory
-from gramlab.content import sha256, to_json
 from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import open_features, open_tensors, save_features, save_tensors
 from gramlab.heads.referee import SoftmaxObjective
+from gramlab.machine import memory
+from gramlab.numerics.content import sha256, to_json
 from gramlab.spectrum import Spectrum
 from gramlab.targets import OneHotRows, one_hot
 
@@ -334,7 +334,7 @@ LIMITED = """
 import resource, sys
 import numpy as np
 import gramlab
-from gramlab import memory as module
+from gramlab.machine import memory as module
 from gramlab.files.tensors import open_features, save_features
 from gramlab.features import Features
 from gramlab.targets import OneHotRows

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import gramlab
-from gramlab import device
-from gramlab.content import sha256
 from gramlab.errors import OutputError
+from gramlab.machine import device
+from gramlab.numerics.content import sha256
 from gramlab.study.cells import canonical_json
 from gramlab.study.engine import compute_cell, open_store, run_study
 from gramlab.study.estimate import estimate_study

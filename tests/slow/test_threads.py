@@ -54,8 +54,8 @@ def bits(head, features):
 
 def exact_basis_where_there_is_one(monkeypatch):
     """Have heads on the device solve in the eigenbasis of the spectrum, if it is known already."""
-    from gramlab import spectrum
     from gramlab.heads.resident import ResidentRows
+    from gramlab.spectrum import gram as spectrum
 
     make, decompose, there = ResidentRows._coordinates, spectrum._decompose, []
 
@@ -161,7 +161,7 @@ def test_what_failed_is_made_anew_and_one_thing_may_need_another():
 @pytest.mark.parametrize("known", ["before", "after"])
 def test_twins_of_the_same_rows_share_it(known, monkeypatch):
     """In both directions and at once, and without what labels say."""
-    from gramlab import spectrum
+    from gramlab.spectrum import gram as spectrum
 
     features, count, decompose = fresh("small"), [], spectrum._decompose
 

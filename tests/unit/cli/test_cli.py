@@ -924,7 +924,7 @@ def test_a_narrow_encoding_does_not_break_the_table(found, monkeypatch):
 
 
 def test_features_that_do_not_fit_the_device_are_said_to_be_read_in_blocks(monkeypatch, capsys):
-    from gramlab import device
+    from gramlab.machine import device
 
     arguments = ["check", "digits", "--rounds", "1", "--unit-norm", "--weight-decay", "1e-3"]
     assert cli.main(arguments) == 0

@@ -12,20 +12,16 @@ import numpy as np
 import pytest
 
 from gramlab import cli
+from gramlab.check.correlations import measure_correlations
 from gramlab.cli import correlations as verb
-from gramlab.content import to_json
-from gramlab.correlation_check import measure_correlations
-from gramlab.correlations import (
-    METHODS,
-    class_correlations,
-    class_subspace_angles,
-    find_superclasses,
-)
 from gramlab.features import Features
 from gramlab.files.sources import load_features
+from gramlab.numerics.content import to_json
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.population.block_fit import fit_block_model
-from gramlab.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import class_correlations, class_subspace_angles
+from gramlab.spectrum.superclasses import METHODS, find_superclasses
 
 GROUPS = np.array([0, 0, 1, 1, 2])
 

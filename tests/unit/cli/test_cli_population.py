@@ -8,7 +8,7 @@ import math
 import pytest
 
 from gramlab import ClassBlockModel, cli
-from gramlab.content import to_json
+from gramlab.numerics.content import to_json
 from gramlab.population.check import check_population, plane_diagram
 
 SMALL = ["--max-rounds", "8"]

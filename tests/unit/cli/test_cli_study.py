@@ -290,7 +290,7 @@ def test_ctrl_c_keeps_cells_and_says_how_to_go_on(source, tmp_path):
 def test_a_stop_that_was_swallowed_ends_the_study_at_the_next_cell(
     source, tmp_path, capsys, monkeypatch
 ):
-    from gramlab import device
+    from gramlab.machine import device
     from gramlab.study import engine
 
     monkeypatch.setattr(device, "workers", lambda: [0])  # the signal meets the main thread there

@@ -11,7 +11,6 @@ from conftest import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gramlab.certificate import Certificate
 from gramlab.comparison import certify_predictions
 from gramlab.distillation import Rounds, distill
 from gramlab.errors import InvalidSetting
@@ -20,6 +19,7 @@ from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.numerics.certificate import Certificate
 from gramlab.targets import Targets, one_hot, relative_weights
 
 DIGITS = 50

@@ -20,8 +20,8 @@ from gramlab.heads.fit import SolveStats
 from gramlab.heads.referee import softmax_deviations
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
+from gramlab.numerics.rounding import gamma
 from gramlab.population import ClassBlockModel
-from gramlab.rounding import gamma
 from gramlab.targets import one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)

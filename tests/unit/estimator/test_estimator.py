@@ -43,7 +43,7 @@ from gramlab.estimator.averaging import simplex_projection
 from gramlab.heads import carriers
 from gramlab.heads.problem import as_features
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 
 few = examples(10)
 seeds = st.integers(0, 10**6)

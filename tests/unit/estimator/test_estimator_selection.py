@@ -16,7 +16,7 @@ from gramlab import (
 )
 from gramlab.errors import InvalidFeatures, InvalidSetting
 from gramlab.estimator.selection import candidate_table
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.runner import folds
 
 few = examples(20)

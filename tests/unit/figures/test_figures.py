@@ -22,8 +22,8 @@ from gramlab.errors import NotConvergedWarning, OutputError
 from gramlab.features import Features
 from gramlab.figures.heatmaps import sample_rows
 from gramlab.figures.style import at_most, plain_text, spread
-from gramlab.filters import filter_power, linear_mu
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import filter_power, linear_mu
 
 STEMS = ["eigenvalue_gap", "gram_heatmap", "label_averaging", "error_by_round", "accuracy_by_round"]
 

@@ -19,7 +19,6 @@ import pytest
 import gramlab
 from gramlab import cli
 from gramlab.cli import text
-from gramlab.content import sha256, to_json
 from gramlab.errors import (
     GramlabError,
     InvalidLabels,
@@ -31,6 +30,7 @@ from gramlab.errors import (
 from gramlab.files.shards import is_feature_folder, read_manifest
 from gramlab.files.writer import quarantine_damage, writing
 from gramlab.importing import import_features
+from gramlab.numerics.content import sha256, to_json
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and pipes are POSIX")
 
@@ -119,7 +119,7 @@ def test_text_that_holds_no_characters_is_refused(tmp_path):
 
 def test_the_limit_of_the_process_counts_as_memory():
     program = (
-        "import resource, gramlab.memory as m; used = 0\n"
+        "import resource, gramlab.machine.memory as m; used = 0\n"
         "free = m.bytes_available()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))\n"
         "print(free, m.bytes_available())"
@@ -345,7 +345,7 @@ def test_a_parquet_bomb_is_refused_before_it_is_read(tmp_path, monkeypatch):
     table = pa.table({"a": np.zeros(1_000_000), "y": np.zeros(1_000_000, np.int64)})
     parquet.write_table(table, tmp_path / "a.parquet")
     assert (tmp_path / "a.parquet").stat().st_size < 100_000
-    monkeypatch.setattr("gramlab.memory.bytes_available", lambda: 90_000_000)
+    monkeypatch.setattr("gramlab.machine.memory.bytes_available", lambda: 90_000_000)
     with pytest.raises(NotEnoughMemory, match=r"'a\.parquet'"):
         import_features(tmp_path / "a.parquet")
 

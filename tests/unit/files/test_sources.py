@@ -18,7 +18,6 @@ from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from gramlab.content import checksum
 from gramlab.errors import (
     GramlabError,
     InvalidFeatures,
@@ -30,6 +29,7 @@ from gramlab.errors import (
 from gramlab.features import Features
 from gramlab.files.sources import known_sources, load_features
 from gramlab.files.tensors import FORMAT_VERSION, open_features, save_features
+from gramlab.numerics.content import checksum
 
 RNG = np.random.default_rng(3)
 ARRAYS = {

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gramlab.content import sha256, to_json
 from gramlab.errors import InvalidSetting, NotEnoughMemory, OutputError, UnreadableSource
 from gramlab.files import whole
 from gramlab.files.whole import atomic_path, atomic_write, output_folder, read_json
+from gramlab.numerics.content import sha256, to_json
 
 
 def test_written_file_holds_exactly_the_content(tmp_path):
@@ -176,7 +176,7 @@ def test_json_is_read_from_regular_files_of_a_modest_depth_only(tmp_path, monkey
     os.mkfifo(tmp_path / "pipe")  # reading it would never end
     with pytest.raises(OSError, match="not a regular file"):
         read_json(tmp_path / "pipe")
-    monkeypatch.setattr("gramlab.memory.bytes_available", lambda: 29)
+    monkeypatch.setattr("gramlab.machine.memory.bytes_available", lambda: 29)
     path.write_text("1")
     with pytest.raises(NotEnoughMemory, match=r"'a\.json'"):
         read_json(path)
@@ -302,7 +302,7 @@ def test_hash_ignores_memory_layout_only(array):
     spread = np.zeros((*array.shape, 2), dtype=array.dtype)
     spread[..., 0] = array
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gramlab.memory._BLOCK_BYTES", 16)
+        patch.setattr("gramlab.machine.memory._BLOCK_BYTES", 16)
         assert sha256(np.asarray(array, order="F")) == expected
         assert sha256(spread[..., 0]) == expected
         assert sha256(array.astype(array.dtype.newbyteorder(">"))) == expected

@@ -17,7 +17,6 @@ from hypothesis.extra.numpy import arrays
 
 import gramlab
 from gramlab import errors
-from gramlab.certificate import Certificate
 from gramlab.comparison import certify_predictions
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead, RidgeObjective
@@ -27,7 +26,8 @@ from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.heads.sgd import PublishedSgdHead
 from gramlab.heads.sharded import ShardedObjective
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound, row_norm_bounds
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound, row_norm_bounds
 from gramlab.spectrum import Spectrum, check_scale
 from gramlab.targets import Targets, relative_weights
 

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
-from gramlab import device
 from gramlab.errors import NotConvergedWarning
 from gramlab.heads import carriers
 from gramlab.heads.closed_form import RidgeHead
 from gramlab.heads.loss import CrossEntropy, GeneralizedCrossEntropy
 from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
+from gramlab.machine import device
 from gramlab.targets import relative_weights
 
 N, D, K = 45, 6, 3

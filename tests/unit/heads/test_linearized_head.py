@@ -16,7 +16,7 @@ from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead, RidgeObjective, closed_form_error
 from gramlab.heads.referee import SoftmaxObjective
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
 
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gramlab.certificate import Certificate
 from gramlab.heads.referee import (
     SoftmaxObjective,
     softmax,
     softmax_deviations,
     softmax_remainder,
 )
-from gramlab.rounding import UNIT_ROUNDOFF, gamma
+from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.rounding import UNIT_ROUNDOFF, gamma
 
 logit_rows = arrays(np.float64, (4, 5), elements=st.floats(-30, 30))
 

@@ -19,7 +19,7 @@ from gramlab.heads.generalized import (
 )
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.rounding import gamma
+from gramlab.numerics.rounding import gamma
 from gramlab.targets import OneHotRows, Targets, one_hot, partial_labels
 
 seeds = st.integers(0, 10**6)

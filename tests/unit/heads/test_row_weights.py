@@ -21,12 +21,6 @@ from gramlab.comparison import compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.filters import (
-    apply_filter,
-    class_averaging_weights,
-    filter_power,
-    label_averaging_weights,
-)
 from gramlab.heads.closed_form import (
     LinearizedHead,
     RidgeHead,
@@ -38,9 +32,15 @@ from gramlab.heads.newton_decrement import bound_along
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.heads.sharded import ShardedObjective
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.memory import is_mapped
-from gramlab.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
+from gramlab.machine.memory import is_mapped
+from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import (
+    apply_filter,
+    class_averaging_weights,
+    filter_power,
+    label_averaging_weights,
+)
 from gramlab.targets import OneHotRows, Targets, relative_weights
 
 seeds = st.integers(0, 10**6)

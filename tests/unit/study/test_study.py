@@ -19,7 +19,7 @@ from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, linear_layer_weights
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.study.cells import Cell, canonical_json
 from gramlab.study.draws import Draw
 from gramlab.study.engine import compute_cell

@@ -12,7 +12,7 @@ from scipy.stats import ttest_rel
 from study_rows import rounds, row
 
 from gramlab import errors
-from gramlab.content import to_json
+from gramlab.numerics.content import to_json
 from gramlab.study.answers import (
     answers_markdown,
     best_round,

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import scipy
 
-from gramlab import errors, memory, validation
+from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.memory import release
-from gramlab.rounding import gamma
-from gramlab.sharded import ShardedFeatures
+from gramlab.features.sharded import ShardedFeatures
+from gramlab.machine import memory
+from gramlab.machine.memory import release
+from gramlab.numerics.rounding import gamma
 
 # By bytes of an entry, how large the largest one has to be, and may be. Of float64, so that squares
 # of Gram matrix entries, fourth powers of features, are in the normal range of 1e-308 to 1e308. Of
@@ -245,7 +246,7 @@ def _of_shards(features: ShardedFeatures) -> tuple[Spectrum, SpectrumCertificate
 
     Process 0 factorizes for all, so that all have the same basis to the last bit.
     """
-    from gramlab import device
+    from gramlab.machine import device
 
     gram = device.gram_matrix(features.x)
     vectors = np.zeros_like(gram)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gramlab import labels as module
-from gramlab import streams
 from gramlab import targets as targets_room
 from gramlab.errors import InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.labels import corrupt_labels, corruption_matrix
+from gramlab.numerics import streams
 from gramlab.targets import mix_targets, one_hot, partial_labels
 
 EPS = float(np.finfo(np.float64).eps)

@@ -18,12 +18,12 @@ from typing import Any, TypeVar, TypeVarTuple
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.derived import Derived
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
+from gramlab.features.derived import Derived
 from gramlab.validation import check_features, check_labels
 
-# gramlab.device, and JAX with it, is imported where it is used: gramlab.spectrum imports this room,
-# and ``import gramlab`` is to stay light.
+# gramlab.machine.device, and JAX with it, is imported where it is used: gramlab.spectrum imports
+# this file, and ``import gramlab`` is to stay light.
 
 __all__ = ["ShardedFeatures", "shard_features", "shard_local_rows"]
 
@@ -97,14 +97,14 @@ class ShardedFeatures:
 
     def put(self, values: np.ndarray, what: str) -> Any:
         """Spread float64 ``values`` (n_local, k) like the rows of x, or raise NotEnoughMemory."""
-        from gramlab import device
+        from gramlab.machine import device
 
         mesh = self.x.sharding.mesh
         return device.in_rows(values, mesh, self.rows_per_device, what, np.float64)
 
     def own_rows(self, array: Any) -> np.ndarray:
         """The true rows (n_local, k) of this process of an array laid out like x, on the host."""
-        from gramlab import device
+        from gramlab.machine import device
 
         return device.own_rows(array, self.n_local)
 
@@ -141,7 +141,7 @@ def shard_features(
     NotEnoughMemory
         If a shard does not fit.
     """
-    from gramlab import device
+    from gramlab.machine import device
 
     if device.process()[1] > 1:
         raise InvalidSetting(
@@ -188,7 +188,7 @@ def _spread(
     x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
 ) -> ShardedFeatures:
     """Spread checked rows."""
-    from gramlab import device
+    from gramlab.machine import device
 
     mesh = device.row_mesh(devices)
     # Width and precision as numbers, to be compared over processes.
@@ -221,7 +221,7 @@ def together(check: Callable[[], Checked]) -> Checked:
     InvalidFeatures
         If it passed here but not in another process.
     """
-    from gramlab import device
+    from gramlab.machine import device
 
     problem, result = None, None
     try:

@@ -14,20 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.correlations import (
-    METHODS,
-    ClassCorrelations,
-    Superclasses,
-    adjusted_rand_index,
-    class_correlations,
-    class_subspace_angles,
-    closest_pairs,
-    find_superclasses,
-)
 from gramlab.errors import InvalidFeatures
 from gramlab.features import Features
 from gramlab.population.block_fit import BlockFit, fit_block_model
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import (
+    ClassCorrelations,
+    class_correlations,
+    class_subspace_angles,
+)
+from gramlab.spectrum.superclasses import (
+    METHODS,
+    Superclasses,
+    adjusted_rand_index,
+    closest_pairs,
+    find_superclasses,
+)
 
 __all__ = ["Blocks", "CorrelationsResult", "measure_correlations"]
 
@@ -162,7 +164,7 @@ def measure_correlations(
     center
         Subtract the mean feature first.
     method, cut
-        Of ``gramlab.correlations.find_superclasses``; the default cut is the method's own.
+        Of ``gramlab.spectrum.superclasses.find_superclasses``; the default cut is the method's own.
     stage
         Called with a few words when a stage begins.
 

@@ -12,11 +12,11 @@ import pytest
 import scipy.linalg
 from conftest import orthonormal, problem, with_spectrum
 
-from gramlab.correlations import class_correlations
 from gramlab.errors import InvalidSetting, NotEnoughMemory
 from gramlab.features import Features
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum, dense_gram
+from gramlab.spectrum.correlations import class_correlations
 
 
 def features_of(x: np.ndarray, k: int = 2, **more) -> Features:
@@ -237,7 +237,7 @@ def test_squares_are_left_only_where_they_would_cost():
 def test_the_route_without_squares_reads_blocks(monkeypatch):
     x = np.random.default_rng(0).standard_normal((2000, 4))
     whole = Spectrum.of(features_of(x), beside=1e-12)
-    monkeypatch.setattr("gramlab.memory._BLOCK_BYTES", 8 * 4 * 50)  # fifty rows at a time
+    monkeypatch.setattr("gramlab.machine.memory._BLOCK_BYTES", 8 * 4 * 50)  # fifty rows at a time
     tracemalloc.start()
     blocks = Spectrum.of(features_of(x), beside=1e-12)
     peak = tracemalloc.get_traced_memory()[1]

@@ -15,18 +15,13 @@ from scipy.spatial import distance
 from sklearn.metrics import adjusted_rand_score
 
 import gramlab
-from gramlab.correlations import (
-    adjusted_rand_index,
-    class_correlations,
-    class_subspace_angles,
-    closest_pairs,
-    find_superclasses,
-)
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.features import Features
 from gramlab.figures import class_angles, correlation_heatmap, figure_png
-from gramlab.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import class_correlations, class_subspace_angles
+from gramlab.spectrum.superclasses import adjusted_rand_index, closest_pairs, find_superclasses
 
 
 def of_distances(square) -> np.ndarray:

@@ -13,19 +13,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gramlab import errors, hardware, validation
-from gramlab.certificate import Certificate
+from gramlab import errors, validation
+from gramlab.check.polishing import polish_rounds
 from gramlab.comparison import Certified, Comparison, certify_predictions, compare
-from gramlab.correlations import ClassCorrelations, class_correlations
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
-from gramlab.filters import class_averaging_weights, linear_mu
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.polishing import polish_rounds
+from gramlab.machine import hardware
+from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
+from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
+from gramlab.spectrum.filters import class_averaging_weights, linear_mu
 from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["CheckResult", "CheckSettings", "Dynamics", "ProgressReport", "run_check"]

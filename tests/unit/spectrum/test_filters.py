@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from twins import gram_filter
 
 from gramlab.errors import InvalidSetting
-from gramlab.filters import (
+from gramlab.numerics.rounding import UNIT_ROUNDOFF
+from gramlab.spectrum import Spectrum
+from gramlab.spectrum.filters import (
     apply_filter,
     class_averaging_weights,
     filter_over_eigenvalue,
@@ -18,8 +20,6 @@ from gramlab.filters import (
     label_averaging_weights,
     linear_mu,
 )
-from gramlab.rounding import UNIT_ROUNDOFF
-from gramlab.spectrum import Spectrum
 
 positive = st.floats(1e-8, 1e8)
 

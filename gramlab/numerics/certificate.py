@@ -22,7 +22,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gramlab.rounding import UNDERFLOW, gamma, row_norm_bounds
+from gramlab.numerics.rounding import UNDERFLOW, gamma, row_norm_bounds
 
 __all__ = ["Certificate"]
 

@@ -24,7 +24,7 @@ from gramlab.errors import (
     OutputError,
     UnreadableSource,
 )
-from gramlab.memory import check_memory, format_bytes
+from gramlab.machine.memory import check_memory, format_bytes
 from gramlab.validation import (
     check_features,
     check_finite,
@@ -95,7 +95,7 @@ def test_first_bad_entry_is_named_by_row_and_column(data):
         x[cell] = data.draw(st.sampled_from([np.nan, np.inf, -np.inf]))
     row, column = min(cells)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gramlab.memory._BLOCK_BYTES", 8 * data.draw(st.integers(1, 20)))
+        patch.setattr("gramlab.machine.memory._BLOCK_BYTES", 8 * data.draw(st.integers(1, 20)))
         with pytest.raises(InvalidFeatures) as caught:
             check_features(x, "test_x")
     message = str(caught.value)

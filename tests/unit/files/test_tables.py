@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from gramlab.errors import InvalidSetting, OutputError
-from gramlab.tables import can_write_parquet, csv_text, write_csv, write_parquet
+from gramlab.files.tables import can_write_parquet, csv_text, write_csv, write_parquet
 
 COLUMNS = {"row": [3, 1], "share": [0.1, 1e-300], "name": ['a,"b"\n', "é"], "issue": [True, False]}
 

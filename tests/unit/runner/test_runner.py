@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gramlab
-from gramlab import device
 from gramlab.errors import InvalidSetting
+from gramlab.machine import device
 from gramlab.runner import Run, folds, parallel_map
 
 
@@ -89,7 +89,7 @@ def test_work_without_jax_does_not_load_it():
     """And still is done by two threads, where there are two cores."""
     program = (
         "import sys, threading\n"
-        "from gramlab import hardware\n"
+        "from gramlab.machine import hardware\n"
         "from gramlab.runner import parallel_map\n"
         "barrier = threading.Barrier(min(2, hardware.cores()))\n"
         "print(parallel_map(lambda item, place: (item, place, barrier.wait(10) >= 0), range(4),"

@@ -10,7 +10,8 @@ import pytest
 import scipy.linalg  # noqa: F401  its BLAS must be there before threads are counted
 import threadpoolctl
 
-from gramlab import SoftmaxHead, device, hardware, memory
+from gramlab import SoftmaxHead
+from gramlab.machine import device, hardware, memory
 
 
 def blas_threads() -> set[int]:

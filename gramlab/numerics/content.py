@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.errors import InvalidSetting
-from gramlab.memory import row_blocks
+from gramlab.machine.memory import row_blocks
 
 __all__ = ["checksum", "sha256", "to_json"]
 

@@ -1,7 +1,7 @@
 """JAX's place: float64 by context, arrays resident on the device, memory asked before it is taken.
 
 The caller's settings of JAX stay as they are: float64, and what a caller may have made stricter,
-are set by context. Only the folder of compiled code is the process's (``gramlab.compilation``).
+are set by context. Only the folder of compiled code is the process's (``machine.compilation``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from psutil import Process
 
-from gramlab import errors, hardware, memory
-from gramlab.compilation import keep_compiled
+from gramlab import errors
+from gramlab.machine import hardware, memory
+from gramlab.machine.compilation import keep_compiled
 
 __all__ = [
     "accelerated",
@@ -133,7 +134,7 @@ def shortage(bytes_needed: int) -> str:
 
 
 def check_memory(bytes_needed: int, what: str, alternative: str) -> None:
-    """Refuse what does not fit the default device (``gramlab.memory.check_memory``)."""
+    """Refuse what does not fit the default device (``gramlab.machine.memory.check_memory``)."""
     memory.check_memory(bytes_needed, f"{what} on {_started()[0]}", alternative, bytes_free())
 
 

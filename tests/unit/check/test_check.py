@@ -10,10 +10,10 @@ import pytest
 import twins
 
 from gramlab.check import CheckSettings, run_check
-from gramlab.content import to_json
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.labels import corrupt_labels, corruption_matrix
+from gramlab.numerics.content import to_json
 from gramlab.targets import one_hot, partial_labels
 
 SETTINGS = CheckSettings(rate=0.4, weight_decay=1e-2, rounds=3, seed=5, center=True, unit_norm=True)
