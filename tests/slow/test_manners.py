@@ -17,11 +17,11 @@ from gramlab import (
     GeneralizedCrossEntropyHead,
     PublishedSgdHead,
     SoftmaxHead,
-    device,
     open_features,
     save_features,
     shard_features,
 )
+from gramlab.machine import device
 
 STRICT = {
     "jax_numpy_dtype_promotion": "strict",
