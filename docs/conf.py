@@ -12,7 +12,8 @@ from sphinx.errors import ConfigError, ExtensionError
 from typer.testing import CliRunner
 
 from gramlab.cli import app as command_line
-from gramlab.cli.theorems import format_slack, format_source, format_verdict
+from gramlab.cli.text import format_value
+from gramlab.cli.theorems import format_source, format_verdict
 from gramlab.theorems import registry, run
 from gramlab.theorems.catalogue import dropped, refuted
 
@@ -113,7 +114,7 @@ def write_theorems() -> None:
             plain(theorem.source),
             format_verdict(report),
             f"{report.failures} of {INSTANCES}",
-            format_slack(report.tightest_slack),
+            format_value(report.tightest_slack, ".1e"),
         ]
         rows.append(f"| {' | '.join(cells)} |")
         (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")
@@ -163,7 +164,7 @@ def theorem_page(report) -> str:
         "## Check",
         "",
         f"{INSTANCES} instances drawn from seed {SEED}: {report.failures} failures, tightest slack "
-        f"{format_slack(report.tightest_slack)}.",
+        f"{format_value(report.tightest_slack, '.1e')}.",
     ]
     if theorem.expected == "counterexample":
         lines.append("Failures are as they should be here: the statement is false.")

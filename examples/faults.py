@@ -34,8 +34,8 @@ from PIL import Image
 import gramlab
 from gramlab.errors import GramlabError, OutputError, UnreadableSource
 from gramlab.extract import Backbone, extract_features, open_image_folder
+from gramlab.files.shards import quarantine_damage
 from gramlab.files.whole import atomic_write, output_folder
-from gramlab.files.writer import quarantine_damage
 
 SIDE, PER_CLASS, SHARD_ROWS, BATCH = 32, 7, 4, 3
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir", "os.scandir")

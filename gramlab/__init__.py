@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
     from gramlab.distillation import Rounds, distill
     from gramlab.estimator.averaging import LabelAveragingClassifier
-    from gramlab.estimator.distilled import SelfDistillationClassifier
-    from gramlab.estimator.logistic import SoftLabelLogisticRegression
+    from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
     from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
     from gramlab.heads.closed_form import LinearizedHead
     from gramlab.heads.fit import Fit
@@ -39,8 +38,7 @@ _LAZY = {
     "comparison": ("Comparison", "compare"),
     "distillation": ("Rounds", "distill"),
     "estimator.averaging": ("LabelAveragingClassifier",),
-    "estimator.distilled": ("SelfDistillationClassifier",),
-    "estimator.logistic": ("SoftLabelLogisticRegression",),
+    "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
     "heads.closed_form": ("LinearizedHead",),
     "heads.fit": ("Fit",),
     "heads.generalized": ("GeneralizedCrossEntropyHead", "LocalFit"),
@@ -50,43 +48,16 @@ _LAZY = {
     "features.sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
 
-__all__ = [
-    "Certificate",
-    "ClassBlockModel",
-    "Comparison",
-    "CorruptedLabels",
-    "Features",
-    "Fit",
-    "GeneralizedCrossEntropyHead",
-    "GramlabError",
-    "LabelAveragingClassifier",
-    "LinearizedHead",
-    "LocalFit",
-    "NotConvergedWarning",
-    "PublishedSgdHead",
-    "Rounds",
-    "SgdFit",
-    "SelfDistillationClassifier",
-    "ShardedFeatures",
-    "SoftLabelLogisticRegression",
-    "SoftmaxHead",
-    "Spectrum",
-    "Targets",
-    "class_correlations",
-    "compare",
-    "corrupt_labels",
-    "corruption_matrix",
-    "distill",
-    "load_features",
-    "open_features",
-    "mix_targets",
-    "one_hot",
-    "OneHotRows",
-    "partial_labels",
-    "save_features",
-    "shard_features",
-    "shard_local_rows",
-]
+__all__ = ["Features", "Spectrum", "class_correlations"]
+__all__ += ["load_features", "open_features", "save_features"]
+__all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
+__all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix"]
+__all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
+__all__ += ["LinearizedHead", "SoftmaxHead", "GeneralizedCrossEntropyHead", "PublishedSgdHead"]
+__all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
+__all__ += ["Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
+__all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
+__all__ += ["GramlabError", "NotConvergedWarning"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.distillation import Rounds
+from gramlab.distillation import Rounds, largest_classes
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
@@ -37,15 +37,8 @@ class Certified:
     """What is proved of the predictions of exact weights on some rows, as shares of them.
 
     Exact weights are the optimum for a round's own targets, or the true iterate through all rounds:
-    whatever the certificate is about that decided.
-
-    Attributes
-    ----------
-    right, wrong
-        The class under exact weights is certified equal to / different from the true label;
-        ``None`` where the truth is unknown.
-    undecided
-        The certificate cannot tell the class.
+    whatever the certificate is about that decided. Their class is certified to be the true label
+    (``right``), or another (``wrong``), both ``None`` where the truth is unknown; or ``undecided``.
     """
 
     right: float | None
@@ -55,20 +48,17 @@ class Certified:
 
 @dataclass(frozen=True)
 class RoundComparison:
-    """Linearized and exact head of one round, on the training rows.
+    """Linearized and exact head of one round t = 1, 2, …, on the training rows.
 
     Attributes
     ----------
-    round
-        t, counted from 1.
     max_abs, frobenius
         Distances of the two prediction matrices.
     argmax_agreement
         Share of rows on which both predict the same class.
-    certified
-        Right / wrong / undecided for the weights that ``compare`` was told to certify.
-    certified_disagreement
-        Share of rows whose linearized class is certified to differ from that of those weights.
+    certified, certified_disagreement
+        Of the weights that ``compare`` was told to certify, and the share of rows whose linearized
+        class is certified to differ from theirs.
     recursion_error, recursion_tolerance
         Largest deviation from the error recursion of the module's docstring, and the rounding
         bound it must stay under.
@@ -91,11 +81,9 @@ class Comparison(Sequence[RoundComparison]):
     rounds: tuple[RoundComparison, ...]
 
     def __len__(self) -> int:
-        """Number of rounds."""
         return len(self.rounds)
 
     def __getitem__(self, index: Any) -> Any:
-        """Comparison of round ``index + 1``."""
         return self.rounds[index]
 
 
@@ -107,15 +95,10 @@ def certify_predictions(
 ) -> tuple[Certified, np.ndarray]:
     """Decide each training row of an exact fit: right, wrong, or not certified.
 
-    A row's class under exact weights is proved where its margin in logits exceeds what any logit
-    difference can move between them and the fitted ones (``Certificate.logit_bound``).
-
     Parameters
     ----------
-    fit
-        Fit of the exact head.
-    features
-        The training features it was fitted on.
+    fit, features
+        Fit of the exact head, and its training features.
     truth : (N,) or None
         True labels.
     certificate
@@ -128,18 +111,11 @@ def certify_predictions(
     decided : (N,) bool
     """
     certificate = fit.certificate if certificate is None else certificate
-    decided = np.empty(features.n_samples, dtype=bool)
-    labels = np.empty(features.n_samples, dtype=np.int64)
-    for rows, block in features.blocks():
-        with np.errstate(over="ignore", invalid="ignore"):  # of rows whose bound is infinite
-            logits = block @ fit.weights
-            top = np.partition(logits, -2, axis=1)[:, -2:]
-            decided[rows] = top[:, 1] - top[:, 0] > certificate.logit_bound(block)
-        labels[rows] = logits.argmax(axis=1)
+    classes, decided = largest_classes(features, fit.weights, certificate, 1)
     undecided = float((~decided).mean())
     if truth is None:
         return Certified(None, None, undecided), decided
-    right = decided & (labels == truth)
+    right = decided & (classes[:, 0] == truth)
     return Certified(float(right.mean()), float((decided & ~right).mean()), undecided), decided
 
 
@@ -170,7 +146,13 @@ def compare(
         one of the last two changes from round to round; if ``certify`` is another word, or there is
         no chain.
     """
-    certificates = _certificates(exact_rounds, certify)
+    if certify not in ("round", "chain"):
+        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
+    if certify == "chain" and exact_rounds.chain_ends:
+        raise errors.InvalidSetting(
+            f'certify must be "round" for these rounds, got "chain": {exact_rounds.chain_ends}'
+        )
+    certificates = exact_rounds.chain if certify == "chain" else [None] * len(exact_rounds)
     features = exact_rounds.features
     if linearized_rounds.features.fingerprint != features.fingerprint:
         raise errors.InvalidSetting(
@@ -202,51 +184,32 @@ def compare(
     mu = linear_mu(k, features.n_samples, weight_decay)
     previous = np.zeros(first.shape)
     out = []
-    for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False), 1):
+    for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False)):
         error = exact.deviations - linear.deviations
-        given = exact_rounds.targets[t - 1].deviations
+        given, linear_given = (r.targets[t].deviations for r in (exact_rounds, linearized_rounds))
         objective = SoftmaxObjective(features, given, weight_decay, row_weights)
         logits = objective.logits(exact.weights)
         source = softmax_remainder(logits)
         source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
         inner = previous - source
         predicted = apply_filter(spectrum, inner, mu) + source
-        certified, decided = certify_predictions(exact, features, truth, certificates[t - 1])
+        certified, decided = certify_predictions(exact, features, truth, certificates[t])
         same = linear.labels == exact.labels
+        filtered = (inner, linear_given)
         out.append(
             RoundComparison(
-                round=t,
+                round=t + 1,
                 max_abs=float(np.abs(error).max()),
                 frobenius=float(np.linalg.norm(error)),
                 argmax_agreement=float(same.mean()),
                 certified=certified,
                 certified_disagreement=float((decided & ~same).mean()),
                 recursion_error=float(np.abs(error - predicted).max()),
-                recursion_tolerance=_recursion_tolerance(
-                    objective,
-                    exact,
-                    (inner, linearized_rounds.targets[t - 1].deviations),
-                    spectrum,
-                    mu,
-                ),
+                recursion_tolerance=_recursion_tolerance(objective, exact, filtered, spectrum, mu),
             )
         )
         previous = error
     return Comparison(tuple(out))
-
-
-def _certificates(rounds: Rounds, certify: str) -> list[Certificate]:
-    """One for each round, of the kind asked for."""
-    if certify == "round":
-        return [fit.certificate for fit in rounds]
-    if certify != "chain":
-        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
-    found = [certificate for certificate in rounds.chain if certificate is not None]
-    if rounds.chain_ends:
-        raise errors.InvalidSetting(
-            f'certify must be "round" for these rounds, got "chain": {rounds.chain_ends}'
-        )
-    return found
 
 
 def _recursion_tolerance(

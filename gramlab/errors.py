@@ -20,11 +20,8 @@ def one_line(text: str, longest: int = 2000) -> str:
 class GramlabError(Exception):
     """Base of every error raised on purpose by gramlab.
 
-    Parameters
-    ----------
-    message : str
-        What was expected, what came, where, and the fix; kept as :func:`one_line`, also when it
-        quotes another library.
+    Its message says what was expected, what came, where, and the fix, on one line, also when it
+    quotes another library.
     """
 
     def __init__(self, message: str = "") -> None:

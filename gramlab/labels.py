@@ -10,12 +10,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
-from gramlab.validation import (
-    as_array,
-    check_integer,
-    check_labels,
-    check_rate,
-)
+from gramlab.validation import as_array, check_entries, check_integer, check_labels, check_rate
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
 _CORRUPTION_STREAM = int.from_bytes(b"corrupt1", "big")
@@ -31,7 +26,7 @@ def corruption_matrix(
 ) -> npt.NDArray[np.float64]:
     """The matrix C[k, j] = P(given label j | true label k) of a kind of label noise.
 
-    With rate r every kind has 1 - r on the diagonal, and off it:
+    With K = `n_classes` ≥ 2 and r = `rate` in [0, 1) each has 1 - r on the diagonal, and off it
 
     ========== =======================================================================
     symmetric  r / (K - 1) on every other class
@@ -42,26 +37,11 @@ def corruption_matrix(
     pair-flip  r on class k + 1 mod K
     ========== =======================================================================
 
-    The diagonal is one minus the sum of the rest, so that rows sum to one up to rounding.
+    The diagonal is one minus the sum of the rest, so that rows (K, K) sum to one up to rounding.
+    `superclasses` (K,), the number of that of each class, are ignored by the other kinds.
 
     Source: noise models of arXiv 2402.10482 (kinds 1 to 3, as in its authors' code); pair flip as
     in Han et al., "Co-teaching", NeurIPS 2018.
-
-    Parameters
-    ----------
-    kind : {"symmetric", "asymmetric", "superclass", "pair-flip"}
-        Kind of noise.
-    n_classes : int
-        K, at least 2.
-    rate : float
-        r, a share in [0, 1).
-    superclasses : sequence of int of length K, optional
-        Superclass of each class; needed by "superclass", ignored by the others.
-
-    Returns
-    -------
-    np.ndarray of shape (K, K), float64
-        Rows sum to one.
 
     Raises
     ------
@@ -75,17 +55,13 @@ def corruption_matrix(
         raise InvalidSetting(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}; choose one")
     size = check_integer("n_classes", n_classes, 2)
     share = check_rate("rate", rate)
-    classes = np.arange(size)
-    following = (classes + 1) % size
+    following = np.roll(np.eye(size, dtype=bool), 1, axis=1)  # class k + 1 mod K
     if kind == "symmetric":
         matrix = np.full((size, size), share / (size - 1))
-    elif kind == "asymmetric":
-        matrix = np.full((size, size), share / size)
-        # With two classes the formula is the same: r on the one other class.
-        matrix[classes, following] = 2.0 * share / size
+    elif kind == "asymmetric":  # with two classes as well: r on the one other class
+        matrix = np.where(following, 2.0 * share / size, share / size)
     elif kind == "pair-flip":
-        matrix = np.zeros((size, size))
-        matrix[classes, following] = share
+        matrix = np.where(following, share, 0.0)
     else:
         if superclasses is None:
             raise InvalidSetting(
@@ -93,7 +69,7 @@ def corruption_matrix(
                 "number of each class"
             )
         groups = check_labels(superclasses, size, name="superclasses")
-        same = groups[:, None] == groups[None, :]
+        same = groups[:, None] == groups
         others = same.sum(axis=1) - 1
         if share > 0.0 and not others.any():
             raise InvalidSetting(
@@ -101,9 +77,9 @@ def corruption_matrix(
                 "no label could change; merge classes or choose another kind"
             )
         matrix = np.where(same, (share / np.maximum(others, 1))[:, None], 0.0)
-    matrix[classes, classes] = 0.0
+    np.fill_diagonal(matrix, 0.0)
     # At rates next to 1 the sum can round to just above 1.
-    matrix[classes, classes] = np.maximum(0.0, 1.0 - matrix.sum(axis=1))
+    np.fill_diagonal(matrix, np.maximum(0.0, 1.0 - matrix.sum(axis=1)))
     return matrix
 
 
@@ -113,18 +89,14 @@ class CorruptedLabels:
 
     Attributes
     ----------
-    labels : np.ndarray of shape (N,), int64
-        Given labels, read-only.
+    labels, true_labels : np.ndarray of shape (N,), int64
+        Given labels, and those before the noise; read-only.
     matrix : np.ndarray of shape (K, K)
         Corruption matrix C, read-only.
-    seed : int
-        Seed of the draw.
+    seed, exact_counts
+        As ``corrupt_labels`` was told.
     realized_rate : float
         Share of labels that differ from the true ones.
-    true_labels : np.ndarray of shape (N,), int64
-        Labels before the noise, read-only.
-    exact_counts : bool
-        Whether counts were fixed (True) or every label was drawn by itself (False).
     """
 
     labels: npt.NDArray[np.int64]
@@ -142,13 +114,13 @@ class CorruptedLabels:
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Rows by true label (row) and given label (column), shape (K, K)."""
-        size = self.matrix.shape[0]
-        flat = np.bincount(self.true_labels * size + self.labels, minlength=size * size)
-        return flat.reshape(size, size).astype(np.int64)
+        counts = np.zeros(self.matrix.shape, dtype=np.int64)
+        np.add.at(counts, (self.true_labels, self.labels), 1)
+        return counts
 
 
 def _check_matrix(matrix: object) -> npt.NDArray[np.float64]:
-    """Return a corruption matrix as float64, or name what is wrong with it."""
+    """A corruption matrix as float64."""
     array = as_array(matrix, "matrix", InvalidSetting)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 1:
         raise InvalidSetting(
@@ -160,23 +132,21 @@ def _check_matrix(matrix: object) -> npt.NDArray[np.float64]:
             f"matrix must hold real numbers, got dtype {array.dtype}; convert it to float64"
         )
     result = array.astype(np.float64)
-    bad = ~(np.isfinite(result) & (result >= 0.0))
-    if bad.any():
-        row, column = (int(index) for index in np.argwhere(bad)[0])
-        raise InvalidSetting(
-            f"matrix must be finite and nonnegative, got {result[row, column]!s} at row {row}, "
-            f"column {column}; build it with corruption_matrix"
-        )
-    sums = result.sum(axis=1)
-    size = result.shape[0]
+    check_entries(
+        result,
+        lambda block: np.isfinite(block) & (block >= 0.0),
+        "matrix must be finite and nonnegative, got {entry}; build it with corruption_matrix",
+        InvalidSetting,
+    )
     # Entries near 1/K carry relative rounding eps each, and so does each of K additions.
-    off = np.abs(sums - 1.0) > 2.0 * size * float(np.finfo(np.float64).eps)
-    if off.any():
-        row = int(np.argmax(off))
-        raise InvalidSetting(
-            f"matrix must have rows that sum to 1, got sum {float(sums[row])!r} at row {row}; "
-            "rows are true labels, columns given labels: divide each row by its sum, in float64"
-        )
+    slack = 2.0 * len(result) * float(np.finfo(np.float64).eps)
+    check_entries(
+        result.sum(axis=1),
+        lambda sums: np.abs(sums - 1.0) <= slack,
+        "matrix must have rows that sum to 1, got sum {entry}; rows are true labels, columns given "
+        "labels: divide each row by its sum, in float64",
+        InvalidSetting,
+    )
     return result
 
 
@@ -192,9 +162,7 @@ def _apportioned(
     words: npt.NDArray[np.uint64], row: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
     """Labels with counts n * C[k, :] rounded by largest remainder, placed by the order of words."""
-    # Remainders are compared in units well above the rounding of n * C for any n that fits in
-    # memory, far below any difference that matters.
-    unit = 2.0**-20
+    unit = 2.0**-20  # well above the rounding of n * C, far below any difference that matters
     quota = np.rint(words.size * row / unit) * unit
     counts = np.floor(quota).astype(np.int64)
     remainder = np.where(row > 0.0, quota - counts, -1.0)
@@ -227,10 +195,6 @@ def corrupt_labels(
         n_k C[k, :] rounded to integers by largest remainder (remainders equal to within 2**-20
         are ties, which the lowest class wins), and only their placing is random.
 
-    Returns
-    -------
-    CorruptedLabels
-
     Raises
     ------
     InvalidLabels
@@ -241,25 +205,15 @@ def corrupt_labels(
     """
     checked = _check_matrix(matrix)
     key = check_integer("seed", seed, 0, MAX_SEED)
-    size = checked.shape[0]
     # A copy, because the result outlives the caller's array.
-    true = check_labels(labels, n_classes=size).copy()
-    words = stream(key, _CORRUPTION_STREAM).random_raw(true.shape[0])
+    true = check_labels(labels, n_classes=len(checked)).copy()
+    words = stream(key, _CORRUPTION_STREAM).random_raw(len(true))
     given = np.empty_like(true)
     draw = _apportioned if exact_counts else _drawn
-    # One sort finds the rows of every class, where a scan per class would cost N * K.
-    order = np.argsort(true, kind="stable")
-    ends = np.cumsum(np.bincount(true, minlength=size))
     for k in np.unique(true):
-        rows = order[ends[k - 1] if k else 0 : ends[k]]
+        rows = np.flatnonzero(true == k)
         given[rows] = draw(words[rows], checked[k])
     for array in (given, true, checked):
         array.flags.writeable = False
-    return CorruptedLabels(
-        labels=given,
-        matrix=checked,
-        seed=key,
-        realized_rate=float(np.mean(given != true)),
-        true_labels=true,
-        exact_counts=bool(exact_counts),
-    )
+    rate = float(np.mean(given != true))
+    return CorruptedLabels(given, checked, key, rate, true, bool(exact_counts))

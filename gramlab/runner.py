@@ -1,10 +1,9 @@
 """Independent heads: several at once, and on rows of which each head leaves some out.
 
-The study, the diagnosis, the noise estimate and the choice of rounds all take labels, fit rounds of
-heads to them and score what the heads say of rows they did not see. :func:`folds` deals the rows
-out, :class:`Run` holds them and fits, :func:`parallel_map` keeps the cores busy: one head alone
-leaves them idle between its products. Widening the products themselves to (d, K·B) was measured and
-gains less (docs, exact head).
+The diagnosis, the noise estimate and the choice of rounds all take labels, fit rounds of heads to
+them and score what the heads say of rows they did not see. :func:`folds` deals the rows out,
+:class:`Run` holds them and fits, :func:`parallel_map` keeps the cores busy: one head alone leaves
+them idle between its products.
 """
 
 from __future__ import annotations
@@ -42,37 +41,23 @@ def folds(
 ) -> npt.NDArray[np.int64]:
     """Deal rows out to k folds: at random, and evenly within each label.
 
-    Parameters
-    ----------
-    labels : np.ndarray of shape (N,)
-        Labels 0, 1, ….
-    k : int
-        Number of folds, 2 .. N (or the number of groups).
-    seed : int
-        0 .. 2**64 - 1.
-    groups : sequence of length N, optional
-        Rows with equal entries stay in one fold (copies, frames of one scene, images of one
-        person). The largest groups are dealt first, each to the fold that has the fewest rows of
-        its labels.
-
-    Returns
-    -------
-    np.ndarray of shape (N,)
-        Fold 0 .. k-1 of each row; none is empty.
+    Labels (N,) are 0, 1, …; the result (N,) is the fold 0 .. k-1 of each row, and no fold is
+    empty. Rows with equal entries in ``groups``, of length N, stay in one fold (copies, frames of
+    one scene, images of one person). The largest groups are dealt first, each to the fold that has
+    the fewest rows of its labels.
 
     Raises
     ------
     InvalidSetting
-        If k or the seed is out of range, or groups are not one per row.
+        If k is not in 2 .. N (or the number of groups), the seed not in 0 .. 2**64 - 1, or groups
+        are not one per row.
     """
-    n = len(labels)
-    seed = check_integer("seed", seed, 0, MAX_SEED)
-    fold = np.empty(n, dtype=np.int64)
+    n, seed = len(labels), check_integer("seed", seed, 0, MAX_SEED)
+    draw, fold = stream(seed, _FOLD_STREAM), np.empty(n, dtype=np.int64)
     if groups is None:
         k = check_integer("folds", k, 2, n)
-        words = stream(seed, _FOLD_STREAM).random_raw(n)
         # Rows ordered by (label, random word) are dealt out in turn.
-        fold[np.lexsort((words, labels))] = np.arange(n) % k
+        fold[np.lexsort((draw.random_raw(n), labels))] = np.arange(n) % k
         return fold
     if len(groups) != n:
         raise InvalidSetting(f"groups must have one entry per row, got {len(groups)} for {n} rows")
@@ -81,8 +66,7 @@ def folds(
     members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
     totals = np.bincount(labels)
     counts = np.zeros((k, len(totals)), dtype=np.int64)
-    words = stream(seed, _FOLD_STREAM).random_raw(len(sizes))
-    for group in np.lexsort((words, -sizes)):
+    for group in np.lexsort((draw.random_raw(len(sizes)), -sizes)):
         own = labels[members[group]]
         crowded = (counts[:, own] / totals[own] ** 2).sum(axis=1)
         part = np.lexsort((counts.sum(axis=1), crowded))[0]
@@ -100,18 +84,11 @@ def parallel_map(
 ) -> list[Result]:
     """``[task(item, device number) for item in items]``, several items at once.
 
-    Parameters
-    ----------
-    task
-        Called in a thread whose new JAX arrays live on the device of that number. What it computes
-        must not depend on the other items; then no result does.
-    items
-        Taken in order, each by the next worker that is free.
-    stop
-        Set once a task has failed or this thread is interrupted, for tasks in hand to look at.
-        Nothing is begun after that.
-    on_devices
-        Whether the task computes with JAX. If not, JAX is not loaded, and all places are 0.
+    Items are taken in order, each by the next worker that is free. The task is called in a thread
+    whose new JAX arrays live on the device of that number; unless it computes ``on_devices``, JAX
+    is not loaded and the number is 0. What it computes must not depend on the other items; then no
+    result does. ``stop`` is set once a task has failed or this thread is interrupted, for tasks in
+    hand to look at; nothing is begun after that.
 
     Raises
     ------
@@ -128,31 +105,31 @@ def parallel_map(
     else:
         places, at = [0] * min(2, hardware.cores(), len(items)), nullcontext
         alone = hardware.one_blas_thread()
-    free: SimpleQueue[int] = SimpleQueue()
-    for place in places:
-        free.put(place)
+    waiting: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
+    for one in [*enumerate(items), *[None] * len(places)]:
+        waiting.put(one)
+    results: list[Any] = [None] * len(items)
     failures: list[BaseException] = []
 
-    def worker(item: Item) -> Any:
-        if stop.is_set():
-            return None
-        place = free.get()
+    def worker(place: int) -> None:
         try:
             with at(place):
-                return task(item, place)
+                for index, item in iter(waiting.get, None):
+                    if stop.is_set():
+                        return
+                    results[index] = task(item, place)
         except BaseException as failure:
             failures.append(failure)
             stop.set()
-        finally:
-            free.put(place)
 
     with alone:
         if len(places) <= 1:
             return [task(item, places[0]) for item in items]
+        # An interrupt meets this thread as it waits; handing over each item would be long.
         with ThreadPoolExecutor(len(places)) as pool:
             try:
-                results = list(pool.map(worker, items))
-            except BaseException:  # this thread was interrupted
+                list(pool.map(worker, places))
+            except BaseException:
                 stop.set()
                 raise
     if failures:
@@ -163,29 +140,11 @@ def parallel_map(
 class Run:
     """One head per fold: labels, rounds of fits to them, and logits of rows the fits did not see.
 
-    What is factored for the first head of a fold serves all later ones, whichever labels they get.
-
-    Parameters
-    ----------
-    x : np.ndarray of shape (N, d)
-        Rows.
-    n_classes : int
-        K.
-    fold : np.ndarray of shape (N,)
-        Fold of each row, from :func:`folds`; a row with -1 is never held out.
-    labels : np.ndarray of shape (N,), optional
-        Labels that ``parts`` carry, where somebody reads them; heads may be fitted to others.
-
-    Attributes
-    ----------
-    n_classes : int
-        K.
-    held, train : list of np.ndarray
-        Row numbers, by fold: held out, and all others.
-    parts : list of Features
-        ``x[train]``.
-    tests : list of np.ndarray
-        ``x[held]``.
+    Of rows x (N, d), ``fold`` (N,) says in which they are (:func:`folds`; -1 is never held out).
+    ``held`` and ``train`` are row numbers by fold: held out, and all others; ``tests`` and
+    ``parts`` are their rows of x, the latter as ``Features``, which carry ``labels`` (N,) where
+    somebody reads them; heads may be fitted to others. What is factored for the first head of a
+    fold serves all later ones, whichever labels they get.
 
     Raises
     ------
@@ -212,14 +171,10 @@ class Run:
         self.held = [np.flatnonzero(fold == number) for number in numbers]
         self.train = [np.flatnonzero(fold != number) for number in numbers]
         self.tests = [x[rows] for rows in self.held]
-        self.parts = [
-            Features(
-                x[rows],
-                np.arange(len(rows)) % n_classes if labels is None else labels[rows],
-                n_classes=n_classes,
-            )
-            for rows in self.train
-        ]
+        self.parts = []
+        for rows in self.train:
+            own = np.arange(len(rows)) % n_classes if labels is None else labels[rows]
+            self.parts.append(Features(x[rows], own, n_classes=n_classes))
 
     def __len__(self) -> int:
         """Number of folds."""
@@ -228,14 +183,14 @@ class Run:
     def map(self, task: Callable[[int], Result]) -> list[Result]:
         """``[task(number) for each fold]``, several folds at once where they share a device."""
         numbers, compiled = range(len(self)), not is_small(self.parts[0], self.n_classes)
-        together = len(self) > 1
-        if together and compiled:
+        alone = len(self) == 1
+        if compiled and not alone:
             from gramlab.machine import device  # and JAX with it
 
-            together = device.count() == 1  # what a fold's features keep lives on one device
-        if together:
-            return parallel_map(lambda number, place: task(number), numbers, on_devices=compiled)
-        return [task(number) for number in numbers]
+            alone = device.count() > 1  # what a fold's features keep lives on one device
+        if alone:
+            return [task(number) for number in numbers]
+        return parallel_map(lambda number, _: task(number), numbers, on_devices=compiled)
 
     def one_hot(self, labels: npt.NDArray[np.int64]) -> Callable[[int], OneHotRows]:
         """Targets of :meth:`fit` from labels (N,)."""

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting, InvalidTargets
-from gramlab.machine.memory import aligned
+from gramlab.machine.memory import aligned, row_blocks
 from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.numerics.streams import MAX_SEED, stream
 from gramlab.validation import (
     as_array,
+    check_entries,
     check_finite,
     check_integer,
     check_labels,
@@ -26,53 +27,30 @@ from gramlab.validation import (
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
 _PARTIAL_STREAM = int.from_bytes(b"partial1", "big")
-_BLOCK_ELEMENTS = 1 << 22
 
 
 def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
     """Turn labels (N,), 0 .. K-1, into target rows (N, K): 1 in the column of the label, else 0.
 
-    Raises
-    ------
-    InvalidLabels
-        If a label is outside the range.
-    InvalidSetting
-        If `n_classes` is not a positive integer.
+    Raises InvalidLabels if a label is outside the range, InvalidSetting if `n_classes` is not a
+    positive integer.
     """
     size = check_integer("n_classes", n_classes, 1)
     checked = check_labels(labels, n_classes=size)
-    targets = np.zeros((checked.shape[0], size))
-    targets[np.arange(checked.shape[0]), checked] = 1.0
-    return targets
+    return (checked[:, None] == np.arange(size)).astype(np.float64)
 
 
 class OneHotRows:
     """One-hot targets as deviations T − 1/K (N, K), made row block by row block from the labels.
 
-    Equal to ``one_hot(labels, n_classes) - 1 / n_classes`` bit for bit, in 8 bytes per row.
-
-    Attributes
-    ----------
-    labels : np.ndarray of shape (N,), int64
-        0 .. K-1, K at least 2.
-    shape : tuple of int
-        (N, K).
-
-    Raises
-    ------
-    InvalidLabels
-        If a label is outside the range.
-    InvalidSetting
-        If `n_classes` is not an integer of at least 2.
+    Equal to ``one_hot(labels, n_classes) - 1 / n_classes`` bit for bit, in 8 bytes per row: kept
+    are ``labels`` (N,), int64, and the ``shape`` (N, K). Raises what ``one_hot`` does; K ≥ 2.
     """
-
-    labels: npt.NDArray[np.int64]
-    shape: tuple[int, int]
 
     def __init__(self, labels: object, n_classes: int) -> None:
         size = check_integer("n_classes", n_classes, 2)
         self.labels = check_labels(labels, n_classes=size)
-        self.shape = (self.labels.shape[0], size)
+        self.shape = (len(self.labels), size)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -81,11 +59,8 @@ class OneHotRows:
         """Deviations (n, K) of a slice of rows, a new array."""
         if not isinstance(rows, slice):
             raise TypeError(f"rows must be a slice, got {type(rows).__name__}")
-        chosen = self.labels[rows]
         size = self.shape[1]
-        deviations = np.full((len(chosen), size), -1.0 / size)
-        deviations[np.arange(len(chosen)), chosen] = 1.0 - 1.0 / size
-        return deviations
+        return np.where(self.labels[rows, None] == np.arange(size), 1.0 - 1.0 / size, -1.0 / size)
 
     def __repr__(self) -> str:
         return f"OneHotRows({self.shape[0]} rows, {self.shape[1]} classes)"
@@ -96,7 +71,7 @@ def partial_labels(
     k: int = 2,
     *,
     seed: int,
-    tie_tolerance: float = 64 * float(np.finfo(np.float64).eps),
+    tie_tolerance: float = 128 * UNIT_ROUNDOFF,
 ) -> npt.NDArray[np.float64]:
     """Build top-k targets: 1/k on each of the k largest entries of every row.
 
@@ -116,10 +91,6 @@ def partial_labels(
         Absolute difference below which entries count as equal; the default is the rounding of
         float64 predictions.
 
-    Returns
-    -------
-    np.ndarray of shape (N, K), float64
-
     Raises
     ------
     InvalidTargets
@@ -138,10 +109,8 @@ def partial_labels(
         )
     words_of = stream(key, _PARTIAL_STREAM)
     targets = np.zeros((n_samples, n_classes))
-    step = max(1, _BLOCK_ELEMENTS // n_classes)
     # Blocks continue one stream, so their size does not show in the result.
-    for start in range(0, n_samples, step):
-        block = values[start : start + step]
+    for rows, block in row_blocks(values):
         words = words_of.random_raw(block.size).reshape(block.shape)
         threshold = np.partition(block, n_classes - chosen, axis=1)[:, n_classes - chosen, None]
         level = (block >= threshold - tolerance).astype(np.uint64)
@@ -149,22 +118,15 @@ def partial_labels(
         # The level fills the two top bits, so it decides before the random key does.
         order = (level << np.uint64(62)) | (words >> np.uint64(2))
         winners = np.argpartition(order, n_classes - chosen, axis=1)[:, n_classes - chosen :]
-        np.put_along_axis(targets[start : start + step], winners, 1.0 / chosen, axis=1)
+        np.put_along_axis(targets[rows], winners, 1.0 / chosen, axis=1)
     return targets
 
 
 def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.float64]:
     """Mix two targets (N, K): weight * first + (1 - weight) * second.
 
-    Rows sum to one and may have negative entries; `weight` is any finite number, and outside [0, 1]
-    the result can have negative entries too.
-
-    Raises
-    ------
-    InvalidTargets
-        If the shapes differ or a row does not sum to one.
-    InvalidSetting
-        If `weight` is not a finite number.
+    Rows sum to one and may have negative entries, else InvalidTargets; so may those of the result
+    where `weight`, any finite number (else InvalidSetting), is outside [0, 1].
     """
     a = check_targets(first, signed=True, name="first")
     b = check_targets(second, a.shape[0], a.shape[1], signed=True, name="second")
@@ -196,36 +158,27 @@ class Targets:
 
 
 def target_rows(
-    targets: Targets | OneHotRows | np.ndarray,
-    n_samples: int,
-    *,
-    signed: bool = False,
+    targets: Targets | OneHotRows | np.ndarray, n_samples: int, *, signed: bool = False
 ) -> np.ndarray | OneHotRows:
     """T − 1/K (N, K), checked and made exact; ``OneHotRows`` stay what they are.
 
     ``signed`` lets entries of T leave [0, 1]. Rows that miss the sum 1 by the rounding of what they
-    came in are divided by it here, for every head alike (``check_targets``).
-
-    Raises
-    ------
-    InvalidTargets
-        If they are no such rows.
+    came in are divided by it here, for every head alike (``check_targets``, which says what is
+    refused as InvalidTargets).
     """
     if isinstance(targets, OneHotRows):
         check_labels(targets.labels, n_samples=n_samples)
         return targets
-    if isinstance(targets, Targets):
-        checked = check_targets(targets.deviations, n_samples, signed=signed, deviations=True)
-    else:
-        checked = check_targets(targets, n_samples, signed=signed)
-    if checked.shape[1] < 2:
+    centred = isinstance(targets, Targets)
+    given = targets.deviations if centred else targets
+    checked = check_targets(given, n_samples, signed=signed, deviations=centred)
+    k = checked.shape[1]
+    if k < 2:
         raise InvalidTargets(
-            f"targets must have at least 2 classes (columns), got {checked.shape[1]}: pass one "
+            f"targets must have at least 2 classes (columns), got {k}: pass one "
             "column per class (gramlab.one_hot turns labels into rows)"
         )
-    if isinstance(targets, Targets):
-        return checked
-    return np.subtract(checked, 1.0 / checked.shape[1], out=aligned(checked.shape, float))
+    return checked if centred else np.subtract(checked, 1.0 / k, out=aligned(checked.shape, float))
 
 
 def target_deviations(
@@ -243,13 +196,7 @@ def stored_rounding(targets: Targets | np.ndarray, deviations: np.ndarray) -> fl
 
 
 def check_sample_weight(sample_weight: object, n_samples: int) -> np.ndarray | None:
-    """Weights w (N,) ≥ 0 of rows in float64; None where none are given.
-
-    Raises
-    ------
-    InvalidSetting
-        If one is negative or not finite, or there is not one for every row.
-    """
+    """Weights w (N,) ≥ 0 of rows in float64, or InvalidSetting; None where none are given."""
     if sample_weight is None:
         return None
     weights = as_array(sample_weight, "sample_weight", InvalidSetting)
@@ -259,13 +206,12 @@ def check_sample_weight(sample_weight: object, n_samples: int) -> np.ndarray | N
             f"{weights.shape} and dtype {weights.dtype}"
         )
     weights = weights.astype(np.float64)
-    bad = ~(np.isfinite(weights) & (weights >= 0.0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InvalidSetting(
-            f"sample_weight must be finite and at least 0, got {weights[row]} at row {row}; "
-            "a row of weight 0 takes no part"
-        )
+    check_entries(
+        weights,
+        lambda block: np.isfinite(block) & (block >= 0.0),
+        "sample_weight must be finite and at least 0, got {entry}; a row of weight 0 takes no part",
+        InvalidSetting,
+    )
     return weights
 
 
@@ -279,19 +225,9 @@ def relative_weights(
     Each is within 6 units of roundoff of its exact value, or of the least normal number, which is
     the smallest that a positive weight becomes: ω_i = 0 only where w_i = 0.
 
-    Parameters
-    ----------
-    sample_weight
-        Weights w ≥ 0 of rows, of which only ratios matter; a row of weight 0 takes no part.
-    n_samples
-        How many; where rows are spread over processes, of this one's.
-    gathered
-        One number of every process, of that of this one: then a collective call.
-
-    Raises
-    ------
-    InvalidSetting
-        As ``check_sample_weight``, or if all weights are 0.
+    Where rows are spread over processes, those at hand are this one's, and ``gathered`` gives one
+    number of every process for that of this one: then it is a collective call. InvalidSetting if
+    weights are not as ``check_sample_weight`` wants them, or all are 0.
     """
     weights = check_sample_weight(sample_weight, n_samples)
     if weights is None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scene import Scene, arrays
 
 import gramlab
-from gramlab.files.writer import writing
+from gramlab.files.shards import writing
 from gramlab.numerics.content import sha256, to_json
 
 __all__ = ["folder_case", "json_values", "safetensors_case", "study_template"]

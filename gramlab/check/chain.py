@@ -6,9 +6,7 @@ drawing, writing and printing are other rooms.
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,11 +16,11 @@ from gramlab.check.polishing import polish_rounds
 from gramlab.comparison import Certified, Comparison, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
+from gramlab.features.inspection import describe_run
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.machine import hardware
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
@@ -40,20 +38,14 @@ class CheckSettings:
     ----------
     noise, rate
         Corruption matrix kind and its rate η in [0, 1).
-    weight_decay
-        λ > 0.
-    rounds
-        Trainings, the teacher included.
-    seed
-        Key of the label noise and of ties.
+    weight_decay, rounds
+        λ > 0, and trainings, the teacher included.
+    seed, exact_counts
+        Key of the label noise and of ties; whether to fix the number of flipped labels per class.
     center, unit_norm
         Preparation steps, in this order.
-    exact_counts
-        Fix the number of flipped labels per class instead of drawing each.
-    tolerance
-        Relative duality gap every exact head reaches at least.
-    certified_share
-        Share of training predictions each exact head is polished to certify.
+    tolerance, certified_share
+        What every exact head reaches at least, and goes on to, as in ``SoftmaxHead``.
     certify
         What "certified" is about: ``"chain"``, the true iterate of a round, for which all earlier
         rounds are exact too, or ``"round"``, the optimum for the targets that it was given.
@@ -112,8 +104,22 @@ class CheckResult:
 
     def dynamics(self, head: str) -> tuple[Dynamics, ...]:
         """Dynamics by round of ``"linearized"`` or ``"exact"``."""
-        rounds = self.linearized if head == "linearized" else self.exact
-        return tuple(_dynamics(fit.probabilities, self.given) for fit in rounds)
+        rows = np.arange(self.features.n_samples)
+        truth, wrong = self.given.true_labels, self.given.flipped
+
+        def mean(p: np.ndarray, labels: np.ndarray, where: np.ndarray) -> float | None:
+            counts = np.bincount(truth[where])
+            sums = np.bincount(truth[where], weights=p[rows, labels][where])
+            return float((sums[counts > 0] / counts[counts > 0]).mean()) if where.any() else None
+
+        return tuple(
+            Dynamics(
+                clean_true=mean(fit.probabilities, truth, ~wrong),
+                flipped_true=mean(fit.probabilities, truth, wrong),
+                flipped_given=mean(fit.probabilities, self.given.labels, wrong),
+            )
+            for fit in (self.linearized if head == "linearized" else self.exact)
+        )
 
     def averaging_weights(self) -> tuple[dict[str, float], ...]:
         """Label-averaging weights by round, averaged over all rows of h(G)^t.
@@ -126,54 +132,10 @@ class CheckResult:
         for t in range(1, self.settings.rounds + 1):
             own, by_class = class_averaging_weights(self.spectrum, labels, mu, t)
             in_class = by_class[np.arange(n), labels]
-            out.append(
-                {
-                    "own": float(own.mean()),
-                    "same_class": float((in_class - own).mean()),
-                    "others": float((by_class.sum(axis=1) - in_class).mean()),
-                }
-            )
+            parts = (own, in_class - own, by_class.sum(axis=1) - in_class)
+            names = ("own", "same_class", "others")
+            out.append({name: float(w.mean()) for name, w in zip(names, parts, strict=True)})
         return tuple(out)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The machine-readable result (``--json``): results only, no times or paths."""
-        features, numbers = self.features, range(1, self.settings.rounds + 1)
-        averaging = zip(
-            numbers,
-            self.dynamics("linearized"),
-            self.dynamics("exact"),
-            self.averaging_weights(),
-            strict=True,
-        )
-        return {
-            "command": "check",
-            "settings": asdict(self.settings),
-            "data": {
-                "n_samples": features.n_samples,
-                "n_features": features.n_features,
-                "n_classes": features.n_classes,
-                "n_test": None if features.test_x is None else len(features.test_x),
-                "realized_rate": self.given.realized_rate,
-            },
-            "rounds": [self._round(t) for t in numbers],
-            "partial_label_student": self._partial(),
-            "spectrum": self._spectrum(),
-            "label_averaging": [
-                {"round": t, "linearized": asdict(a), "exact": asdict(b), "weights": weights}
-                for t, a, b, weights in averaging
-            ],
-            "provenance": {
-                "features": features.provenance,
-                "data_sha256": features.fingerprint,
-                "seed": self.settings.seed,
-                "dtype": "float64",
-                "device": hardware.describe(),
-                "versions": {
-                    "python": platform.python_version(),
-                    **{n: metadata.version(n) for n in ("gramlab", "numpy", "scipy", "jax")},
-                },
-            },
-        }
 
     def scores(self, fit: Fit) -> dict[str, float | None]:
         """Accuracy against given labels, true labels, and the test split."""
@@ -186,17 +148,58 @@ class CheckResult:
             "test_accuracy": test,
         }
 
-    def _round(self, t: int) -> dict[str, Any]:
-        found = self.comparison[t - 1]
+    def as_dict(self) -> dict[str, Any]:
+        """The machine-readable result (``--json``): results only, no times or paths."""
+        features, spectrum = self.features, self.spectrum
+        last = min(features.n_classes, features.n_samples - 1)
+        angles = spectrum.class_angles(self.given.true_labels, features.n_classes)
+        by_round = (self.dynamics("linearized"), self.dynamics("exact"), self.averaging_weights())
         return {
-            "round": t,
-            "linearized": self.scores(self.linearized[t - 1]),
-            "exact": self.scores(self.exact[t - 1]) | _solve_report(self.exact[t - 1]),
+            "command": "check",
+            "settings": asdict(self.settings),
+            "data": {
+                "n_samples": features.n_samples,
+                "n_features": features.n_features,
+                "n_classes": features.n_classes,
+                "n_test": None if features.test_x is None else len(features.test_x),
+                "realized_rate": self.given.realized_rate,
+            },
+            "rounds": [self._round(t) for t in range(len(self.exact))],
+            "partial_label_student": self._partial(),
+            "spectrum": {
+                "eigenvalues": spectrum.eigenvalues,
+                "zero_eigenvalues": features.n_samples - len(spectrum.eigenvalues),
+                "gap": {
+                    "after": last,
+                    "value": spectrum.gap(last),
+                    "error_at_most": 2.0 * spectrum.certificate.eigenvalue_error,
+                },
+                "certificate": asdict(spectrum.certificate),
+                "class_angles_degrees": np.degrees(angles),
+                "correlations": {
+                    name: pair and dict(zip(("mean", "standard_deviation"), pair, strict=True))
+                    for name, pair in vars(self.correlations).items()
+                    if name != "matrix"
+                },
+            },
+            "label_averaging": [
+                {"round": t, "linearized": asdict(a), "exact": asdict(b), "weights": weights}
+                for t, (a, b, weights) in enumerate(zip(*by_round, strict=True), 1)
+            ],
+            "provenance": describe_run(features, self.settings.seed),
+        }
+
+    def _round(self, t: int) -> dict[str, Any]:
+        found, fit = self.comparison[t], self.exact[t]
+        return {
+            "round": t + 1,
+            "linearized": self.scores(self.linearized[t]),
+            "exact": self._exact(fit),
             "distance": {"max_abs": found.max_abs, "frobenius": found.frobenius},
             "argmax_agreement": found.argmax_agreement,
             "certified": asdict(found.certified),
-            "own": _certified_report(self.exact[t - 1].certificate, self.own[t - 1]),
-            "chain": _certified_report(self.exact.chain[t - 1], self.chain[t - 1]),
+            "own": _certified(fit.certificate, self.own[t]),
+            "chain": _certified(self.exact.chain[t], self.chain[t]),
             "certified_disagreement": found.certified_disagreement,
             "error_recursion": {
                 "residual": found.recursion_error,
@@ -206,42 +209,34 @@ class CheckResult:
         }
 
     def _partial(self) -> dict[str, Any]:
-        exact, rounds = self.partial["exact"], self.partial_rounds
+        fit, rounds = self.partial["exact"], self.partial_rounds
         certificate, found = rounds.chain[1], None
         if certificate is not None:
             truth = self.given.true_labels
-            found, _ = certify_predictions(exact, self.features, truth, certificate)
+            found, _ = certify_predictions(fit, self.features, truth, certificate)
         return {
             "linearized": self.scores(self.partial["linearized"]),
-            "exact": self.scores(exact) | _solve_report(exact),
+            "exact": self._exact(fit),
             "certified": asdict(self.partial_certified),
-            "chain": _certified_report(certificate, found, rounds.chain_ends),
+            "chain": _certified(certificate, found, rounds.chain_ends),
             "top_two_coverage": self.top_two_coverage,
         }
 
-    def _spectrum(self) -> dict[str, Any]:
-        spectrum, k = self.spectrum, self.features.n_classes
-        last = min(k, spectrum.n_samples - 1)
-        angles = np.degrees(spectrum.class_angles(self.given.true_labels, k))
-        return {
-            "eigenvalues": spectrum.eigenvalues,
-            "zero_eigenvalues": spectrum.n_samples - len(spectrum.eigenvalues),
-            "gap": {
-                "after": last,
-                "value": spectrum.gap(last),
-                "error_at_most": 2.0 * spectrum.certificate.eigenvalue_error,
-            },
-            "certificate": asdict(spectrum.certificate),
-            "class_angles_degrees": angles,
-            "correlations": {
-                name: None if pair is None else {"mean": pair[0], "standard_deviation": pair[1]}
-                for name, pair in (
-                    ("within", self.correlations.within),
-                    ("superclass", self.correlations.superclass),
-                    ("between", self.correlations.between),
-                )
-            },
-        }
+    def _exact(self, fit: Fit) -> dict[str, Any]:
+        names = ("method", "result", "message", "polish", "passes")
+        solver = {name: getattr(fit.stats, name) for name in names}
+        solver["at_float64_floor"] = fit.certificate.at_rounding_floor
+        return {**self.scores(fit), "certificate": fit.certificate.as_dict(), "solver": solver}
+
+
+def _certified(
+    certificate: Certificate | None, found: Certified | None, reason: str = ""
+) -> dict[str, Any]:
+    return {
+        "weights_bound": certificate and certificate.weights_bound,
+        "certified": found and asdict(found),
+        "reason": reason or None,
+    }
 
 
 class ProgressReport(Protocol):
@@ -259,16 +254,7 @@ class ProgressReport(Protocol):
 def run_check(
     features: Features, settings: CheckSettings, progress: ProgressReport | None = None
 ) -> CheckResult:
-    """Run the whole chain on ``features`` with noise added to their labels.
-
-    Parameters
-    ----------
-    features
-        Labels are taken as the truth; noise is drawn from ``settings.seed``.
-    settings
-        What to do.
-    progress
-        Told about stages and the exact heads' progress.
+    """Run the whole chain on ``features``, whose labels are the truth that noise is added to.
 
     Raises
     ------
@@ -278,6 +264,8 @@ def run_check(
     tell = progress.stage if progress is not None else lambda name: None
     solving = progress.solving if progress is not None else None
     rounds = validation.check_integer("rounds", settings.rounds, 1)
+    if settings.certify not in ("round", "chain"):
+        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {settings.certify!r}')
     linear_head = LinearizedHead(settings.weight_decay)
     exact_head = SoftmaxHead(
         settings.weight_decay,
@@ -285,13 +273,9 @@ def run_check(
         certified_share=settings.certified_share,
         progress=solving,
     )
-    if settings.certify not in ("round", "chain"):
-        raise errors.InvalidSetting(f'certify must be "round" or "chain", got {settings.certify!r}')
-    k = features.n_classes
+    k, seed = features.n_classes, settings.seed
     matrix = corruption_matrix(settings.noise, k, settings.rate, features.superclasses)
-    given = corrupt_labels(
-        features.labels, matrix, seed=settings.seed, exact_counts=settings.exact_counts
-    )
+    given = corrupt_labels(features.labels, matrix, seed=seed, exact_counts=settings.exact_counts)
     truth = given.true_labels
     tell("preparing features")
     if settings.center:
@@ -299,30 +283,29 @@ def run_check(
     if settings.unit_norm:
         features = features.unit_norm()
     tell("Gram spectrum")
-    spectrum = Spectrum.of(features)
-    correlations = class_correlations(features)
+    spectrum, correlations = Spectrum.of(features), class_correlations(features)
     targets = Targets(one_hot(given.labels, k) - 1.0 / k)
     tell("closed form")
     linearized = distill(linear_head, features, targets, rounds)
-    exact = distill(
-        exact_head,
-        features,
-        targets,
-        rounds,
-        on_round=lambda t: tell(f"exact head, round {t} of {rounds}"),
-    )
+
+    def on_round(t: int) -> None:
+        tell(f"exact head, round {t} of {rounds}")
+
+    exact = distill(exact_head, features, targets, rounds, on_round=on_round)
     if settings.certify == "chain":
         exact = polish_rounds(exact, settings.certified_share, tell, solving)
     tell("partial-label student")
     partial, coverage, two_hot = {}, {}, np.empty(0)
-    for name, head, teacher in (
-        ("linearized", linear_head, linearized[0]),
-        ("exact", exact_head, exact[0]),
-    ):
-        two_hot = partial_labels(teacher.probabilities, 2, seed=settings.seed)
+    heads = {"linearized": (linear_head, linearized), "exact": (exact_head, exact)}
+    for name, (head, (teacher, *_)) in heads.items():
+        two_hot = partial_labels(teacher.probabilities, 2, seed=seed)
         coverage[name] = float((two_hot[np.arange(len(two_hot)), truth] > 0).mean())
         partial[name] = head.fit(features, two_hot, start=teacher.weights)
     tell("comparison")
+
+    def certified(fit: Fit, certificate: Certificate | None = None) -> Certified:
+        return certify_predictions(fit, features, truth, certificate)[0]
+
     pair, history = (exact[0], partial["exact"]), (targets, Targets(two_hot - 1.0 / k))
     return CheckResult(
         settings=settings,
@@ -333,55 +316,10 @@ def run_check(
         linearized=linearized,
         exact=exact,
         comparison=compare(linearized, exact, truth=truth, certify=settings.certify),
-        own=tuple(certify_predictions(fit, features, truth)[0] for fit in exact),
-        chain=tuple(
-            certify_predictions(fit, features, truth, certificate)[0]
-            for fit, certificate in zip(exact, exact.chain, strict=True)
-        ),
+        own=tuple(map(certified, exact)),
+        chain=tuple(map(certified, exact, exact.chain)),
         partial=partial,
         partial_rounds=Rounds(pair, features, history, "top2"),
-        partial_certified=certify_predictions(partial["exact"], features, truth)[0],
+        partial_certified=certified(partial["exact"]),
         top_two_coverage=coverage,
     )
-
-
-def _dynamics(probabilities: np.ndarray, given: CorruptedLabels) -> Dynamics:
-    rows, truth, wrong = np.arange(len(probabilities)), given.true_labels, given.flipped
-    of_true, of_given = probabilities[rows, truth], probabilities[rows, given.labels]
-    return Dynamics(
-        clean_true=_class_mean(of_true, truth, ~wrong),
-        flipped_true=_class_mean(of_true, truth, wrong),
-        flipped_given=_class_mean(of_given, truth, wrong),
-    )
-
-
-def _class_mean(values: np.ndarray, labels: np.ndarray, where: np.ndarray) -> float | None:
-    if not where.any():
-        return None
-    counts = np.bincount(labels[where])
-    sums = np.bincount(labels[where], weights=values[where])
-    return float((sums[counts > 0] / counts[counts > 0]).mean())
-
-
-def _solve_report(fit: Fit) -> dict[str, Any]:
-    return {
-        "certificate": fit.certificate.as_dict(),
-        "solver": {
-            "method": fit.stats.method,
-            "result": fit.stats.result,
-            "message": fit.stats.message,
-            "polish": fit.stats.polish,
-            "passes": fit.stats.passes,
-            "at_float64_floor": fit.certificate.at_rounding_floor,
-        },
-    }
-
-
-def _certified_report(
-    certificate: Certificate | None, found: Certified | None, reason: str = ""
-) -> dict[str, Any]:
-    return {
-        "weights_bound": None if certificate is None else certificate.weights_bound,
-        "certified": None if found is None else asdict(found),
-        "reason": reason or None,
-    }

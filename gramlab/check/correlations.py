@@ -36,15 +36,7 @@ __all__ = ["Blocks", "CorrelationsResult", "measure_correlations"]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Correlations by one choice of superclasses, and the block model that has them.
-
-    Attributes
-    ----------
-    correlations
-        Mean and standard deviation of cosines inside classes, superclasses and between them.
-    fit
-        The nearest block model and its distance from G.
-    """
+    """Correlations by one choice of superclasses, and the nearest block model."""
 
     correlations: ClassCorrelations
     fit: BlockFit
@@ -57,25 +49,12 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class CorrelationsResult:
-    """Everything ``gramlab correlations`` found.
+    """Everything ``gramlab correlations`` found of ``features`` with rows of unit norm.
 
-    Attributes
-    ----------
-    features
-        Rows of unit norm, as measured.
-    centered, method, cut
-        The settings.
-    plain
-        Class correlations without superclasses, (K, K) by class.
-    superclasses
-        Those found from ``plain``.
-    spectrum
-        Of the Gram matrix.
-    angles
-        Principal angles of the class subspace to the first K eigenvectors, in radians; None where
-        there are fewer directions than classes.
-    found, true
-        Blocks of the superclasses found, and of those that the features bring, if they bring any.
+    ``plain`` are class correlations without superclasses, by class (K, K), ``superclasses`` those
+    found from them; ``found`` and ``true`` are the blocks of these, and of those that the features
+    bring, if any. ``angles`` are the principal ones of the class subspace to the first K
+    eigenvectors, in radians; None where there are fewer directions than classes.
     """
 
     features: Features = field(repr=False)
@@ -93,7 +72,17 @@ class CorrelationsResult:
         """The machine-readable result (``--json``), with that many of the closest pairs."""
         features, groups, spectrum = self.features, self.superclasses, self.spectrum
         names, k, true = features.class_names, features.n_classes, features.superclasses
+        agreement = None if true is None else adjusted_rand_index(true, groups.labels)
         has_gap = k < features.n_samples
+        blocks: dict[str, Any] = {}
+        for kind, block in (("found", self.found), ("true", self.true)):
+            values: tuple[float | None, ...] = (None,) * 7
+            if block is not None:
+                near = block.correlations.superclass or (math.nan, math.nan)
+                distance, most = block.fit.distance, block.fit.distance_at_most
+                relative = distance / spectrum.eigenvalue(1)
+                values = (*near, *block.correlations.between, distance, most, relative)
+            blocks |= {f"{kind}_{key}": value for key, value in zip(_BLOCK, values, strict=True)}
         return {
             "centered": self.centered,
             "n_samples": features.n_samples,
@@ -110,11 +99,9 @@ class CorrelationsResult:
             "n_found_superclasses": groups.count,
             "found_superclass_of_class": groups.labels,
             "found_superclass_members": [[names[i] for i in own] for own in groups.members()],
-            "n_true_superclasses": None if true is None else len(set(true.tolist())),
+            "n_true_superclasses": None if true is None else len({*true.tolist()}),
             "true_superclass_of_class": true,
-            "adjusted_rand_index": (
-                None if true is None else adjusted_rand_index(true, groups.labels)
-            ),
+            "adjusted_rand_index": agreement,
             "closest_pairs": [
                 {"first": names[i], "second": names[j], "correlation": value}
                 for i, j, value in closest_pairs(self.plain.matrix, pairs)
@@ -124,27 +111,19 @@ class CorrelationsResult:
             "eigenvalue_k": spectrum.eigenvalue(k) if k <= features.n_samples else None,
             "gap_after_k": spectrum.gap(k) if has_gap else None,
             "gap_error_at_most": 2.0 * spectrum.certificate.eigenvalue_error if has_gap else None,
-            **self._block("found", self.found),
-            **self._block("true", self.true),
+            **blocks,
         }
 
-    def _block(self, kind: str, blocks: Blocks | None) -> dict[str, Any]:
-        near = between = (None, None)
-        distance = at_most = relative = None
-        if blocks is not None:
-            near = blocks.correlations.superclass or (math.nan, math.nan)
-            between = blocks.correlations.between
-            distance, at_most = blocks.fit.distance, blocks.fit.distance_at_most
-            relative = distance / self.spectrum.eigenvalue(1)
-        return {
-            f"{kind}_superclass_mean": near[0],
-            f"{kind}_superclass_standard_deviation": near[1],
-            f"{kind}_between_mean": between[0],
-            f"{kind}_between_standard_deviation": between[1],
-            f"{kind}_block_distance": distance,
-            f"{kind}_block_distance_at_most": at_most,
-            f"{kind}_block_distance_relative": relative,
-        }
+
+_BLOCK = (
+    "superclass_mean",
+    "superclass_standard_deviation",
+    "between_mean",
+    "between_standard_deviation",
+    "block_distance",
+    "block_distance_at_most",
+    "block_distance_relative",
+)
 
 
 def measure_correlations(
@@ -155,18 +134,10 @@ def measure_correlations(
     cut: float | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> CorrelationsResult:
-    """Measure how block-like features are, after dividing rows by their norms.
+    """Measure how block-like features are: centred, where asked, and divided by their norms.
 
-    Parameters
-    ----------
-    features
-        With superclasses, where they are known, to compare those found with.
-    center
-        Subtract the mean feature first.
-    method, cut
-        Of ``gramlab.spectrum.superclasses.find_superclasses``; the default cut is the method's own.
-    stage
-        Called with a few words when a stage begins.
+    Superclasses are found as by ``gramlab.spectrum.superclasses.find_superclasses``, and compared
+    with those that the features bring. ``stage`` is called with a few words when one begins.
 
     Raises
     ------

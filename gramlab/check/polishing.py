@@ -27,18 +27,8 @@ def polish_rounds(
     What a round is certified through is the sum of its own gradient and those of the rounds before
     it, so all are solved again, each from where it ended, to a tenth of the largest gradient. If
     that does not halve what the last round is certified to, float64 gives no more. Rounds that
-    missed their tolerance stay as they are.
-
-    Parameters
-    ----------
-    rounds
-        Of the exact head, plainly distilled.
-    share
-        Of the training rows, in every round.
-    tell
-        Called with the name of each stage.
-    solving
-        Told how far the current head is, as ``SoftmaxHead`` tells it.
+    missed their tolerance stay as they are. The rounds are of the exact head, plainly distilled;
+    ``tell`` is told the name of each stage, ``solving`` how far a head is, as by ``SoftmaxHead``.
     """
     if not all(fit.stats.converged for fit in rounds):
         return rounds

@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -29,8 +29,9 @@ from gramlab.cli import (
     theorems,
     transition,
 )
+from gramlab.cli.options import option
 from gramlab.cli.stopping import Stopped, signals_raise
-from gramlab.cli.text import emit, say
+from gramlab.cli.text import emit, say, show_help
 from gramlab.errors import GramlabError, NotConvergedWarning
 
 __all__ = ["app", "main"]
@@ -45,7 +46,7 @@ Exit codes:
   141  whoever read the output went away
 """
 
-CITATION = """Please cite the paper whose theory gramlab implements, and gramlab itself:
+CITATION = f"""Please cite the paper whose theory gramlab implements, and gramlab itself:
 
 @inproceedings{{jeong2025rethinking,
   title     = {{Rethinking Self-Distillation: Label Averaging and Enhanced Soft Label Refinement
@@ -60,36 +61,50 @@ CITATION = """Please cite the paper whose theory gramlab implements, and gramlab
 @software{{gramlab,
   title   = {{gramlab: self-distillation on frozen features, theory against the exact head}},
   author  = {{{{gramlab developers}}}},
-  version = {{{version}}}
+  version = {{{__version__}}}
 }}
 """
 
-# What the same command does after a stop, by verb: most keep nothing of unfinished work.
-_ANEW = "run the same command again, it begins anew"
+_CITE = "Print how to cite the paper and gramlab, and exit."
+
+# Where the same command goes on after a stop; other verbs keep nothing of unfinished work.
 _GOES_ON = {
-    "study": "run the same command again, it goes on after the last finished cell",
-    "extract": "run the same command again, it goes on at the first missing shard",
+    "study": "goes on after the last finished cell",
+    "extract": "goes on at the first missing shard",
 }
 
 # typer does not export the base of its usage errors, and where it lives depends on its version.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
-_COMPLETION = frozenset({"--install-completion", "--show-completion"})
+_VERBS = (check, diagnose, theorems, population, study, correlations, transition, extract)
+
+
+def _examples(commands: Iterable[str]) -> str:
+    return "\b\nExamples:\n" + "".join(f"  {command}\n" for command in commands)
+
+
+def _gramlab(
+    context: typer.Context,
+    version: Annotated[bool, option("Print the version and exit.", "--version")] = False,
+    cite: Annotated[bool, option(_CITE, "--cite")] = False,
+) -> None:
+    if version or cite:
+        emit(f"gramlab {__version__}\n" if version else CITATION)
+        raise typer.Exit
+    show_help(context)
+
 
 app = typer.Typer(
     name="gramlab",
+    callback=_gramlab,
+    invoke_without_command=True,
+    help="Self-distillation on frozen features: the closed-form theory beside the exact softmax "
+    "heads, with a certificate for every number.",
+    epilog=f"{_examples(verb.EXAMPLES[0] for verb in (*_VERBS, features))}\n{EXIT_CODES}",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _examples(commands: Iterable[str]) -> str:
-    lines = "\n".join(f"  {command}" for command in commands)
-    return f"\b\nExamples:\n{lines}\n"
-
-
-_VERBS = (check, diagnose, theorems, population, study, correlations, transition, extract)
 for verb in _VERBS:
     name = verb.__name__.rpartition(".")[2]
     run = getattr(verb, name)
@@ -101,59 +116,11 @@ for verb in _VERBS:
 app.add_typer(features.app)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        emit(f"gramlab {__version__}\n")
-        raise typer.Exit
-
-
-def _print_citation(wanted: bool) -> None:
-    if wanted:
-        emit(CITATION.format(version=__version__))
-        raise typer.Exit
-
-
-@app.callback(
-    invoke_without_command=True,
-    help="Self-distillation on frozen features: the closed-form theory beside the exact softmax "
-    "heads, with a certificate for every number.",
-    epilog=f"{_examples(verb.EXAMPLES[0] for verb in (*_VERBS, features))}\n{EXIT_CODES}",
-)
-def _gramlab(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-    cite: Annotated[
-        bool,
-        typer.Option(
-            "--cite",
-            callback=_print_citation,
-            is_eager=True,
-            help="Print how to cite the paper and gramlab, and exit.",
-        ),
-    ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        emit(context.get_help() + "\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line; the exit code, see ``gramlab --help``.
 
-    Parameters
-    ----------
-    argv
-        Arguments after the program's name. The default is ``sys.argv[1:]``: this call then is the
-        program, and one that is stopped ends the process.
-
-    Returns
-    -------
-    int
-        The exit code, see ``gramlab --help``.
+    Without ``argv``, the arguments after the program's name, the arguments are those of the
+    process: this call then is the program, and one that is stopped ends the process.
     """
     command: Any = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -162,31 +129,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = command.main(args=arguments, prog_name="gramlab", standalone_mode=False)
     except Stopped as stop:
         if stop.reason:
-            goes_on = _GOES_ON.get(arguments[0] if arguments else "", _ANEW)
-            say(f"stopped by {stop.reason}: files written so far are whole; {goes_on}")
-        return stop.exit_code if argv is not None else _leave(stop.exit_code)
+            again = _GOES_ON.get(next(iter(arguments), ""), "begins anew")
+            say(
+                f"stopped by {stop.reason}: files written so far are whole; run the same command "
+                f"again, it {again}"
+            )
+        if argv is None:
+            _leave(stop.exit_code)
+        return stop.exit_code
     except GramlabError as problem:
-        say(f"error: {problem}")
-        return 2
+        refusal = str(problem)
     except MemoryError:
-        say(
-            "error: expected enough memory for what was asked, but it is used up; use fewer rows, "
+        refusal = (
+            "expected enough memory for what was asked, but it is used up; use fewer rows, "
             "close other programs, or raise the limit of this process (ulimit -v)"
         )
-        return 2
     except _UsageError as problem:
         verb = "gramlab" if problem.ctx is None else problem.ctx.command_path
-        say(f"error: {problem.format_message().rstrip('.')}; see {verb} --help")
-        return 2
+        refusal = f"{problem.format_message().rstrip('.')}; see {verb} --help"
     except SystemExit as end:  # typer's way to end once it has written or installed a completion
         return end.code if isinstance(end.code, int) else 0
-    if code == 1 and _COMPLETION.intersection(arguments):
-        say(
-            "error: expected to be run in a shell that can complete, but it is none of those known "
+    else:
+        if code != 1 or not {"--install-completion", "--show-completion"} & set(arguments):
+            return code if isinstance(code, int) else 0
+        refusal = (
+            "expected to be run in a shell that can complete, but it is none of those known "
             "here; start bash, zsh, fish or PowerShell first"
         )
-        return 2
-    return code if isinstance(code, int) else 0
+    say(f"error: {refusal}")
+    return 2
 
 
 def _leave(code: int) -> NoReturn:
@@ -196,10 +167,8 @@ def _leave(code: int) -> NoReturn:
     ground from under them, which ends in a crash now and then.
     """
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError):  # nobody reads it
             stream.flush()
-        except OSError:  # nobody reads it
-            pass
     os._exit(code)
 
 

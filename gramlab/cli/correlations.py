@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+import numpy as np
+from typer import Context
 
-from gramlab import validation
 from gramlab.cli import options
-from gramlab.cli.output import Output, draw
-from gramlab.errors import InvalidSetting
-
-__all__ = ["EXAMPLES", "SuperclassMethod", "correlations"]
+from gramlab.cli.output import running
 
 EXAMPLES = (
     "gramlab correlations digits --out digits-correlations",
@@ -22,27 +18,22 @@ EXAMPLES = (
 
 _OUT = "Write results.json, the heat map, the angles and the eigenvalue gap there."
 _METHOD = "Tree of the classes: by their distances, or by the published code's call."
-_CUT = "Where to cut the tree, as a share of its height in (0, 1]; default 0.8, for authors 0.9."
+_CUT = options.positive(
+    "Where to cut the tree, as a share of its height in (0, 1]; default 0.8, for authors 0.9.",
+    "at most 1",
+    "it is a share of the largest merge height",
+)
 
 SuperclassMethod = Literal["condensed", "authors"]
 
 
-def _check_cut(name: str, value: float) -> float:
-    if validation.check_positive(name, value) > 1.0:
-        raise InvalidSetting(
-            f"{name} must be at most 1, got {value:g}; it is a share of the largest merge height"
-        )
-    return value
-
-
 def correlations(
+    context: Context,
     source: options.Source,
     center: options.Center = True,
-    superclass_method: Annotated[SuperclassMethod, typer.Option(help=_METHOD)] = "condensed",
-    cut: Annotated[
-        float | None, typer.Option(help=_CUT, callback=options.checked(_check_cut))
-    ] = None,
-    out: Annotated[str | None, options.out(_OUT)] = None,
+    superclass_method: Annotated[SuperclassMethod, options.option(_METHOD)] = "condensed",
+    cut: Annotated[float | None, _CUT] = None,
+    out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,30 +43,29 @@ def correlations(
     and between them, the superclasses found from them, the closest pairs of classes, and the
     distance of the Gram matrix from a block model. Rows are divided by their norms.
     """
-    with Output(json, out, quiet=quiet) as output:
-        features = output.load(source)
+    with running(context, out) as output:
+        features, stage = output.load(), output.progress.stage
 
         from gramlab.check.correlations import measure_correlations
 
-        stage = output.progress.stage
-        settings: Any = {"center": center, "method": superclass_method, "cut": cut}
-        result = measure_correlations(features, **settings, stage=stage)
+        result = measure_correlations(
+            features, center=center, method=superclass_method, cut=cut, stage=stage
+        )
 
         found: dict[str, Any] = {"source": Path(source).name} | result.as_dict()
-        written = ""
+        names = ""
         if output.folder is not None:
             from gramlab.figures import class_angles, correlation_heatmap, eigenvalue_gap
 
             stage("figures")
-            names, k = result.features.class_names, result.features.n_classes
-            heatmap = correlation_heatmap(result.plain.matrix, result.superclasses, names)
-            gap = eigenvalue_gap(result.spectrum, k)
+            classes = result.features.class_names
+            heatmap = correlation_heatmap(result.plain.matrix, result.superclasses, classes)
+            gap = eigenvalue_gap(result.spectrum, len(classes))
             figures = {"class_correlations": heatmap, "eigenvalue_gap": gap}
             if result.angles is not None:
                 figures["class_angles"] = class_angles({"": result.angles})
-            draw(output.folder, figures)
-            written = f"results.json and {len(figures)} figures"
-        output.keep(found, written)
-    angles = found["principal_angles"]
-    degrees = None if angles is None else [math.degrees(angle) for angle in angles]
-    output.show("correlations", found=found, degrees=degrees)
+            output.draw(figures)
+            names = f"results.json and {len(figures)} figures"
+        output.keep(found, names)
+    degrees = None if result.angles is None else np.degrees(result.angles)
+    output.show("correlations", "figures and results", found=found, degrees=degrees)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+from typer import Context
 
 from gramlab.cli import options
-from gramlab.cli.output import Output, draw
+from gramlab.cli.output import given, running
 from gramlab.files.whole import atomic_write
-
-__all__ = ["EXAMPLES", "NOTE", "diagnose"]
 
 EXAMPLES = (
     "gramlab diagnose digits --noise asymmetric --rate 0.3 --out diagnosis",
@@ -23,24 +21,24 @@ NOTE = "A run that was stopped leaves whole files only, and starts anew when it 
 _WEIGHT_DECAY = "The one in use, to measure advice against; default: 1/N (scikit-learn's C = 1)."
 _ROUNDS = "Most trainings to consider, the teacher included."
 _RECORRUPT = "Calibrate the suspects' precision on labels corrupted anew."
+_EXPLAINED = "Suspects to explain, most suspicious first."
 _OUT = "Write results.json, report.html, suspects.csv, labels.csv and the figures there."
 
 
 def diagnose(
+    context: Context,
     source: options.Source,
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
-    weight_decay: Annotated[float | None, options.trial_weight_decay(_WEIGHT_DECAY)] = None,
+    weight_decay: Annotated[float | None, options.positive(_WEIGHT_DECAY)] = None,
     max_rounds: Annotated[int, options.at_least(1, _ROUNDS)] = 5,
     folds: options.Folds = 5,
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
-    recorrupt: Annotated[bool, typer.Option(help=_RECORRUPT)] = True,
-    explained: Annotated[
-        int, options.at_least(0, "Suspects to explain, most suspicious first.")
-    ] = 500,
-    out: Annotated[str | None, options.out(_OUT)] = None,
+    recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
+    explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
+    out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -51,25 +49,14 @@ def diagnose(
     which labels are probably wrong, and which rows say so. With --rate the labels are taken as
     true and corrupted first: a trial in which the truth is known.
     """
-    with Output(json, out, quiet=quiet) as output:
-        features, stage = output.load(source), output.progress.stage
+    with running(context, out) as output:
+        features, stage = output.load(), output.progress.stage
 
         from gramlab.diagnosis import DiagnosisSettings
         from gramlab.diagnosis import diagnose as run
-        from gramlab.files.tables import can_write_parquet, write_csv, write_parquet
+        from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
-        settings = DiagnosisSettings(
-            noise=noise,
-            rate=rate,
-            weight_decay=weight_decay,
-            max_rounds=max_rounds,
-            folds=folds,
-            seed=seed,
-            center=center,
-            unit_norm=unit_norm,
-            recorrupt=recorrupt,
-            explained=explained,
-        )
+        settings = DiagnosisSettings(**given(context, DiagnosisSettings))
         result = run(features, settings, stage=stage)
 
         found, names = result.as_dict(), ""
@@ -80,17 +67,19 @@ def diagnose(
 
             stage("figures")
             figures = diagnosis_figures(result)
-            pngs = draw(output.folder, figures)
+            pngs = output.draw(figures)
             stage("tables")
+            writers: dict[str, Any] = {"csv": write_csv}
+            if can_write_parquet():
+                writers["parquet"] = write_parquet
             tables = {"suspects": suspect_columns(result), "labels": label_columns(result)}
             for stem, columns in tables.items():
-                write_csv(output.folder / f"{stem}.csv", columns)
-                if can_write_parquet():
-                    write_parquet(output.folder / f"{stem}.parquet", columns)
+                for suffix, write in writers.items():
+                    write(output.folder / f"{stem}.{suffix}", columns)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
-            kinds = "csv and .parquet" if can_write_parquet() else "csv"
             names = "results.json, report.html, suspects and labels as "
-            names += f".{kinds} and {len(figures)} figures"
+            names += f".{' and .'.join(writers)} and {len(figures)} figures"
         output.keep(found, names)
-    output.show("diagnose", result=result, found=found, name=Path(source).name)
+    offers = "tables, figures and a report"
+    output.show("diagnose", offers, result=result, found=found, name=Path(source).name)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from gramlab.cli import options, text
-from gramlab.cli.output import Output, expanded, made_folder
+from gramlab.cli.options import option
+from gramlab.cli.output import expanded, given, made_folder, running
 from gramlab.errors import InvalidSetting, UnreadableSource
-
-if TYPE_CHECKING:
-    from gramlab.features import Features
-
-__all__ = ["EXAMPLES", "app"]
 
 EXAMPLES = ("gramlab features info photos-features",)
 
@@ -22,28 +18,25 @@ _VERIFY = "gramlab features verify photos-features --quarantine"
 _IMPORT = "gramlab features import embeddings.npy --labels y.txt --out mine.safetensors"
 _QUARANTINE = """Move damaged shards of a feature folder aside; gramlab extract then makes them
 again."""
+_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*'); commas, or several times."
+_LABEL_COLUMN = "Column or array of labels, where its name does not tell."
+_DROP = "Columns or arrays to leave out; commas, or several times."
 _LABELS = "Labels, where FILE has none: .npy, or text with one per line."
+_OUT = "A path ending in .safetensors."
 
 app = typer.Typer(
     name="features",
+    callback=text.show_help,
     help="Look at cached features, check every byte of them, and import those of other tools.",
     short_help="Cached features: info, verify, import.",
-    rich_markup_mode=None,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\nExamples:\n  {EXAMPLES[0]}\n  {_IMPORT}",
 )
 
 
-@app.callback()
-def features(context: typer.Context) -> None:
-    """Show the help where no verb is given."""
-    if context.invoked_subcommand is None:
-        text.emit(context.get_help() + "\n")
-
-
 @app.command(epilog=f"\b\nExample:\n  {EXAMPLES[0]}")
 def info(
+    context: typer.Context,
     source: options.Source,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
@@ -51,18 +44,17 @@ def info(
     """Say what SOURCE holds and where it comes from."""
     from gramlab.features.inspection import describe_features
 
-    with Output(json, quiet=quiet) as output:
-        found = describe_features(output.load(source))
+    with running(context) as output:
+        found = describe_features(output.load())
         output.keep(found)
-    output.show("info", found=found, extraction=_of_images(found["provenance"]))
+    output.show("info", found=found, origin=_of_images(found["provenance"]))
 
 
 @app.command(epilog=f"\b\nExample:\n  {_VERIFY}")
 def verify(
+    context: typer.Context,
     source: options.Source,
-    quarantine: Annotated[
-        bool, options.flag("--quarantine", " ".join(_QUARANTINE.split()))
-    ] = False,
+    quarantine: Annotated[bool, option(_QUARANTINE, "--quarantine")] = False,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -70,23 +62,21 @@ def verify(
 
     The exit code is 2 if something is damaged.
     """
-    from gramlab.files.shards import is_feature_folder, read_manifest
-    from gramlab.files.writer import quarantine_damage
+    from gramlab.files.shards import is_feature_folder, quarantine_damage, read_manifest
 
-    with Output(json, quiet=quiet) as output:
+    with running(context) as output:
         found: dict[str, Any] = {"source": Path(source).name, "whole": True, "problems": []}
         folder, manifest, whole = expanded(source), None, None
         if is_feature_folder(folder):  # shard by shard: it may be larger than memory
             problems = quarantine_damage(folder, move=quarantine)
             manifest = read_manifest(folder)
-            found |= {"whole": not problems, "problems": problems}
-            found["shards"] = len(manifest.shards)
+            found |= {"whole": not problems, "problems": problems, "shards": len(manifest.shards)}
         elif quarantine:
             raise InvalidSetting(
                 f"--quarantine is for feature folders, got {source!r}; leave it out"
             )
         else:
-            whole = output.load(source)
+            whole = output.load()
             found["fingerprint"] = whole.fingerprint
         output.keep(found)
     output.show("verify", found=found, features=whole, manifest=manifest)
@@ -102,42 +92,50 @@ def verify(
 
 @app.command("import", epilog=f"\b\nExample:\n  {_IMPORT}")
 def import_(
+    context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="FILE", help="What to read.")],
-    out: Annotated[str, typer.Option(metavar="FILE", help="A path ending in .safetensors.")],
-    labels: Annotated[str | None, typer.Option(metavar="FILE", help=_LABELS)] = None,
-    features_column: Annotated[str | None, typer.Option(help="Of Parquet or a mapping.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Of Parquet or a mapping.")] = None,
+    out: Annotated[str, option(_OUT, metavar="FILE")],
+    labels: Annotated[str | None, option(_LABELS, metavar="FILE")] = None,
+    feature_columns: Annotated[
+        list[str] | None,
+        option(_FEATURE_COLUMNS, "--feature-columns", "--features-column", metavar="NAMES"),
+    ] = None,
+    label_column: Annotated[str | None, option(_LABEL_COLUMN, metavar="NAME")] = None,
+    drop: Annotated[list[str] | None, option(_DROP, metavar="NAMES")] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Turn features of another tool into gramlab's own file.
 
-    The file is verified whenever it is read. Accepts .npz, .npy, .parquet, .pt, .pth (tensors only)
-    and feature folders; nothing is ever unpickled.
+    The file is verified whenever it is read. Accepts .npz, .npy, .parquet, .csv, .pt, .pth (tensors
+    only) and feature folders; nothing is ever unpickled. What is neither a feature nor the label is
+    named and decided by you.
     """
     from gramlab.features.inspection import describe_features
     from gramlab.files.tensors import save_features
     from gramlab.importing import import_features
 
     target = expanded(out)
-    columns = {"features_column": features_column, "label_column": label_column}
-    with Output(json, quiet=quiet) as output:
+    with running(context) as output:
         with made_folder(target.parent):
-            imported: Features = import_features(path, labels=labels, **columns)
+            imported = import_features(**given(context, import_features))
             save_features(imported, target)
         output.keep(describe_features(imported))
     output.show("import", features=imported, target=target, out=out)
 
 
-def _of_images(provenance: dict[str, Any]) -> dict[str, Any] | None:
+def _of_images(provenance: dict[str, Any]) -> dict[str, str]:
     """What ``gramlab extract`` notes of where features come from; other writers note others."""
-    extraction: Any = provenance.get("extraction")
+    origin: Any = provenance.get("extraction")
     try:
-        backbone = extraction["backbone"]
-        parts = [extraction["preprocessing"]["name"], extraction["data"]["source"]]
-        parts += [backbone["name"], backbone["class"], backbone["weights"]]
-        parts += [extraction["pooling"], extraction["precision"], *extraction["versions"]]
-        parts += extraction["versions"].values()
+        model, source = origin["backbone"], origin["data"]["source"]
+        steps = f"{origin['preprocessing']['name']} preprocessing, {origin['pooling']} pooling"
+        versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+        return {
+            "backbone": f"{model['name']} ({model['class']}), weights {model['weights'][:16]}",
+            "images": f"{source}, {steps}, {origin['precision']}",
+            "broken": f"{provenance.get('broken', 0)} images without a row",
+            "versions": versions,
+        }
     except (KeyError, TypeError, AttributeError):
-        return None
-    return extraction if all(isinstance(part, str) for part in parts) else None
+        return {}

@@ -2,76 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
 
 from gramlab import validation
+from gramlab.errors import InvalidSetting
+from gramlab.numerics.streams import MAX_SEED
 
-__all__ = [
-    "Center",
-    "ExactCounts",
-    "Folds",
-    "JsonFile",
-    "Noise",
-    "NoiseKind",
-    "Quiet",
-    "Rate",
-    "Rounds",
-    "Seed",
-    "Source",
-    "Tolerance",
-    "TrialRate",
-    "UnitNorm",
-    "WeightDecay",
-    "at_least",
-    "checked",
-    "flag",
-    "out",
-    "positive",
-    "trial_weight_decay",
-]
+_FITS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
 
 
-def checked(check: Callable[..., Any], *limits: float) -> Callable[..., Any]:
-    """A callback for typer: ``check(option's name, value, *limits)`` where a value is given."""
+def option(
+    help: str,
+    *names: str,
+    metavar: str | None = None,
+    check: Callable[..., Any] | None = None,
+    limits: Sequence[Any] = (),
+) -> Any:
+    """An option; ``check(its name, value, *limits)`` of a value given is what the verb gets."""
 
-    def callback(param: typer.CallbackParam, value: Any) -> Any:
+    def checked(param: typer.CallbackParam, value: Any) -> Any:
         name = f"--{(param.name or '').replace('_', '-')}"
-        return None if value is None else check(name, value, *limits)
+        return value if value is None or check is None else check(name, value, *limits)
 
-    return callback
+    words = " ".join(help.split())
+    return typer.Option(*names, metavar=metavar, help=words, callback=checked)
 
 
 def at_least(smallest: int, help: str, largest: int | None = None) -> Any:
     """An option that is a whole number in a range."""
-    limits = (smallest,) if largest is None else (smallest, largest)
-    return typer.Option(help=help, callback=checked(validation.check_integer, *limits))
+    return option(help, check=validation.check_integer, limits=(smallest, largest))
 
 
-def positive(help: str) -> Any:
-    """An option that is a number above zero."""
-    return typer.Option(help=help, callback=checked(validation.check_positive))
-
-
-def flag(name: str, help: str) -> Any:
-    """An option that is there or not."""
-    return typer.Option(name, help=help)
-
-
-def out(help: str) -> Any:
-    """``--out`` of verbs that write a folder."""
-    return typer.Option("--out", metavar="DIR", help=help)
-
-
-def trial_weight_decay(help: str) -> Any:
-    """``--weight-decay`` of verbs that choose one where none is given."""
+def positive(help: str, fits: str = "", hint: str = "") -> Any:
+    """An option that is a number above zero; ``fits``, as in "at most 1", limits it further."""
+    bound, _, limit = fits.rpartition(" ")
 
     def check(name: str, value: float) -> float:
-        return validation.check_weight_decay(value)
+        value = validation.check_positive(name, value)
+        if fits and not _FITS[bound](value, float(limit)):
+            raise InvalidSetting(f"{name} must be {fits}, got {value}; {hint}")
+        return value
 
-    return typer.Option(help=help, callback=checked(check))
+    return option(help, check=check)
+
+
+def listed(help: str, kind: Callable[[str], Any] = str) -> Any:
+    """An option that is a list separated by commas, of texts or of numbers."""
+
+    def parse(name: str, text: str) -> list[Any]:
+        values = []
+        for part in filter(None, map(str.strip, text.split(","))):
+            try:
+                values.append(kind(part))
+            except ValueError:
+                wanted = "whole numbers" if kind is int else "numbers"
+                raise InvalidSetting(
+                    f"{name} must hold {wanted} separated by commas, got {part!r}"
+                ) from None
+        return values
+
+    return option(help, metavar="LIST", check=parse)
 
 
 NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]
@@ -80,27 +74,24 @@ NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]
 _SOURCE = """Features with their true labels: 'digits' (bundled), a folder written by gramlab
 extract, an .npz file with train_features and train_labels (optionally test_features and
 test_labels), or a .safetensors file written by gramlab."""
+_RATE = "Share of labels to corrupt, in [0, 1)."
 _TRIAL = "Share of labels to corrupt for a trial; 0 takes them as given."
 _JSON = "Write the results as JSON; - is stdout, which then holds nothing else."
+_QUIET = "No progress and no table; only files, warnings and errors."
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_SOURCE.split()))]
-Noise = Annotated[NoiseKind, typer.Option(help="Kind of label noise.")]
-Rate = Annotated[
-    float,
-    typer.Option(
-        help="Share of labels to corrupt, in [0, 1).", callback=checked(validation.check_rate)
-    ),
-]
-TrialRate = Annotated[float, typer.Option(help=_TRIAL, callback=checked(validation.check_rate))]
+Noise = Annotated[NoiseKind, option("Kind of label noise.")]
+Rate = Annotated[float, option(_RATE, check=validation.check_rate)]
+TrialRate = Annotated[float, option(_TRIAL, check=validation.check_rate)]
 WeightDecay = Annotated[float, positive("Weight decay of the objective, above 0.")]
 Rounds = Annotated[int, at_least(1, "Trainings, the teacher included.")]
-Seed = Annotated[int, at_least(0, "Key of the label noise and of ties.", 2**64 - 1)]
+Seed = Annotated[int, at_least(0, "Key of the label noise and of ties.", MAX_SEED)]
 Folds = Annotated[int, at_least(2, "Folds of the held-out predictions.")]
 Tolerance = Annotated[float, positive("Relative duality gap every exact head reaches.")]
-Center = Annotated[bool, typer.Option(help="Subtract the mean feature first.")]
-UnitNorm = Annotated[bool, typer.Option(help="Then divide each row by its norm.")]
-ExactCounts = Annotated[bool, flag("--exact-counts", "Corrupt a fixed number of labels per class.")]
-JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help=_JSON)]
-Quiet = Annotated[
-    bool, flag("--quiet", "No progress and no table; only files, warnings and errors.")
+Center = Annotated[bool, option("Subtract the mean feature first.")]
+UnitNorm = Annotated[bool, option("Then divide each row by its norm.")]
+ExactCounts = Annotated[
+    bool, option("Corrupt a fixed number of labels per class.", "--exact-counts")
 ]
+JsonFile = Annotated[str | None, option(_JSON, "--json", metavar="FILE")]
+Quiet = Annotated[bool, option(_QUIET, "--quiet")]

@@ -2,130 +2,106 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from typer import Context
 
 from gramlab.cli.progress import Progress
 from gramlab.cli.text import emit, render
 from gramlab.errors import OutputError
-from gramlab.files.whole import atomic_path, atomic_write, output_folder
+from gramlab.files.whole import atomic_path, atomic_write, changing, output_folder
 from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Figure
 
-__all__ = ["Output", "draw", "expanded", "made_folder", "reopen"]
+
+def given(context: Context, call: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a verb that ``call`` takes as parameters of the same names."""
+    names = inspect.signature(call).parameters
+    return {name: context.params[name] for name in names if name in context.params}
 
 
 class Output:
-    """One run of a verb: ``with`` it the work is done, then ``show`` prints what was found.
+    """What a run of a verb reads, writes and shows; made by ``running``."""
 
-    On entering, output folders are made, so that what cannot be written is refused before any
-    work; if the run fails, what was made and is empty is taken away again.
-
-    Parameters
-    ----------
-    json
-        What ``--json`` was given: a file, or - for stdout, which then holds nothing else.
-    out
-        What ``--out`` was given: a folder.
-    quiet, tolerance, unit
-        Of the progress.
-    """
-
-    def __init__(
-        self,
-        json: str | None,
-        out: str | None = None,
-        *,
-        quiet: bool = False,
-        tolerance: float = 1.0,
-        unit: str = "steps",
-    ) -> None:
-        self._json, self._quiet = json, quiet
-        self._file = None if json in (None, "-") else _json_path(json)
+    def __init__(self, context: Context, out: str | None, unit: str) -> None:
+        self._options = options = context.params
+        self._to_stdout = options["json"] == "-"
+        self.file = None if options["json"] in (None, "-") else _json_path(options["json"])
         self.folder = None if out is None else expanded(out)
-        self.progress = Progress(quiet=quiet, tolerance=tolerance, unit=unit)
+        self.shows = not options["quiet"] and not self._to_stdout
+        self.progress = Progress(
+            quiet=options["quiet"], tolerance=options.get("tolerance", 1.0), unit=unit
+        )
         self.written: list[str] = []
-        self._text = ""
+        self._json = ""
 
-    def __enter__(self) -> Output:
-        """Make the folders and begin to draw."""
-        with ExitStack() as stack:
-            for folder in (self._file and self._file.parent, self.folder):
-                if folder is not None:
-                    stack.enter_context(made_folder(folder))
-            stack.enter_context(self.progress)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """Take away the drawing, and after a failure the folders that are empty."""
-        self._stack.__exit__(*error)
-
-    @property
-    def shows(self) -> bool:
-        """Whether a summary will be printed."""
-        return not self._quiet and self._json != "-"
-
-    def load(self, source: str, *, center: bool = False, unit_norm: bool = False) -> Features:
+    def load(self, *, center: bool = False, unit_norm: bool = False) -> Features:
         """Open the source and prepare its features."""
         from gramlab.files.sources import load_features
 
         self.progress.stage("loading features")
-        features = load_features(source)
+        features = load_features(self._options["source"])
         features = features.centered() if center else features
         return features.unit_norm() if unit_norm else features
 
-    def keep(self, found: Any, names: str = "results.json") -> None:
-        """Write results.json, which closes the files that ``names`` tells, and ``--json``."""
-        if self.folder is not None:
-            atomic_write(self.folder / "results.json", to_json(found))
+    def draw(
+        self, figures: Mapping[str, Figure], closing: str = "results.json"
+    ) -> dict[str, bytes]:
+        """Begin a new set of files with its figures, each whole or not at all; their PNG bytes.
+
+        The older file that closes such a set goes first: it belongs to what lay beside it.
+        """
+        from gramlab.figures import save_figure
+
+        assert self.folder is not None
+        closes, pngs = self.folder / closing, {}
+        with changing(f"replace {str(closes)!r}", "remove it or choose another folder"):
+            closes.unlink(missing_ok=True)
+        for stem, figure in figures.items():
+            with atomic_path(self.folder / f"{stem}.png") as temporary:
+                pngs[stem] = save_figure(figure, temporary).read_bytes()
+        return pngs
+
+    def keep(self, found: Any, names: str = "") -> None:
+        """Write ``--json``; before it results.json, which closes the files that ``names`` tells."""
+        self._json = to_json(found)
+        if self.folder is not None and names:
+            atomic_write(self.folder / "results.json", self._json)
             self.written.append(f"{names} to {self.folder}")
-        self.keep_json(found)
+        if self.file is not None:
+            self.written.append(str(atomic_write(self.file, self._json)))
 
-    def keep_json(self, found: Any) -> None:
-        """Write what was found to the file of ``--json``, or keep it for stdout."""
-        self._text = to_json(found)
-        if self._file is not None:
-            self.written.append(str(atomic_write(self._file, self._text)))
-
-    def show(self, template: str, least_width: int = 20, /, **values: Any) -> None:
-        """Print the JSON, or the summary by its template, or nothing."""
-        if self._json == "-":
-            emit(self._text)
+    def show(self, template: str, *how: Any, **values: Any) -> None:
+        """Print the JSON, or the summary as ``render`` makes it, or nothing."""
+        if self._to_stdout:
+            emit(self._json)
         elif self.shows:
-            emit(render(template, least_width, written=self.written, **values))
+            emit(render(template, *how, written=self.written, **values))
 
 
-def draw(folder: Path, figures: Mapping[str, Figure]) -> dict[str, bytes]:
-    """Begin a new set of files with its figures, each whole or not at all; their PNG bytes.
+@contextmanager
+def running(context: Context, out: str | None = None, *, unit: str = "steps") -> Iterator[Output]:
+    """One run of a verb: in it the work is done, after it ``Output.show`` prints what was found.
 
-    The older results.json goes first: while it is there, it belongs to the files beside it.
+    On entering, output folders are made, so that what cannot be written is refused before any
+    work; if the run fails, what was made and is empty is taken away again. ``out`` is the folder
+    of results, if one is wanted, and ``unit`` what the progress counts.
     """
-    from gramlab.figures import save_figure
-
-    reopen(folder / "results.json")
-    pngs = {}
-    for stem, figure in figures.items():
-        with atomic_path(folder / f"{stem}.png") as temporary:
-            pngs[stem] = save_figure(figure, temporary).read_bytes()
-    return pngs
-
-
-def reopen(closing: Path) -> None:
-    """Take away the file that closes a set, if it is there."""
-    try:
-        closing.unlink(missing_ok=True)
-    except OSError as problem:
-        raise OutputError(
-            f"expected to replace {str(closing)!r}, but: {problem.strerror}; "
-            "remove it or choose another folder"
-        ) from problem
+    output = Output(context, out, unit)
+    with ExitStack() as stack:
+        for folder in (output.file and output.file.parent, output.folder):
+            if folder is not None:
+                stack.enter_context(made_folder(folder))
+        stack.enter_context(output.progress)
+        yield output
 
 
 def expanded(path: str) -> Path:
@@ -155,10 +131,6 @@ def made_folder(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         for path in made:
-            try:
+            with suppress(OSError, ValueError):  # not made yet, or not empty: nor are its parents
                 path.rmdir()
-            except FileNotFoundError:  # stopped before this one was made, but its parents may be
-                continue
-            except (OSError, ValueError):
-                break
         raise

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Context
 
 from gramlab.cli import options
-from gramlab.cli.output import Output, draw
+from gramlab.cli.options import at_least, option
+from gramlab.cli.output import given, running
 from gramlab.errors import InvalidSetting
 from gramlab.files.whole import atomic_write
-
-__all__ = ["EXAMPLES", "population"]
 
 EXAMPLES = (
     "gramlab population --rate 0.5 --phase rate-round --out population",
@@ -19,29 +18,27 @@ EXAMPLES = (
 )
 
 _SIZE = "Classes in each superclass, m; without it all classes are in one."
-_OUT = "Write results.json there, and the phase diagram as phase.png and phase.csv."
-_WITHIN = "Correlation c of rows of one class."
 _SUPERCLASS = "Correlation d of rows of one superclass."
+_OUT = "Write results.json there, and the phase diagram as phase.png and phase.csv."
 
 Plane = Literal["rate-round", "rate-decay", "decay-round"]
 
 
 def population(
-    classes: Annotated[int, options.at_least(2, "Classes K.", 1000)] = 4,
-    samples_per_class: Annotated[int, options.at_least(1, "Rows of each class, n.")] = 500,
-    within: Annotated[float, typer.Option(help=_WITHIN)] = 0.4,
-    superclass: Annotated[float, typer.Option(help=_SUPERCLASS)] = 0.1,
-    between: Annotated[float, typer.Option(help="Correlation e otherwise.")] = 0.0,
-    superclass_size: Annotated[int | None, typer.Option(help=_SIZE)] = None,
+    context: Context,
+    classes: Annotated[int, at_least(2, "Classes K.", 1000)] = 4,
+    samples_per_class: Annotated[int, at_least(1, "Rows of each class, n.")] = 500,
+    within: Annotated[float, option("Correlation c of rows of one class.")] = 0.4,
+    superclass: Annotated[float, option(_SUPERCLASS)] = 0.1,
+    between: Annotated[float, option("Correlation e otherwise.")] = 0.0,
+    superclass_size: Annotated[int | None, option(_SIZE)] = None,
     noise: options.Noise = "symmetric",
     rate: options.Rate = 0.5,
     weight_decay: options.WeightDecay = 1e-5,
-    max_rounds: Annotated[
-        int, options.at_least(1, "Rounds in which to look for a perfect one.")
-    ] = 100,
-    phase: Annotated[Plane | None, typer.Option(help="Plane of a phase diagram.")] = None,
-    round: Annotated[int, options.at_least(1, "Round of the plane rate-decay.")] = 2,
-    out: Annotated[str | None, options.out(_OUT)] = None,
+    max_rounds: Annotated[int, at_least(1, "Rounds in which to look for a perfect one.")] = 100,
+    phase: Annotated[Plane | None, option("Plane of a phase diagram.")] = None,
+    round: Annotated[int, at_least(1, "Round of the plane rate-decay.")] = 2,
+    out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -58,32 +55,23 @@ def population(
     from gramlab.population import ClassBlockModel  # loads JAX
     from gramlab.population.check import check_population, plane_diagram
 
-    shape = {"superclass": superclass, "between": between, "superclass_size": superclass_size}
-    model = ClassBlockModel(classes, samples_per_class, within, **shape)
-    setting = {"rate": rate, "weight_decay": weight_decay, "max_rounds": max_rounds}
-    with Output(json, out, quiet=quiet) as output:
+    shape, setting = given(context, ClassBlockModel), given(context, check_population)
+    model = ClassBlockModel(classes, **shape)
+    with running(context, out) as output:
         stage = output.progress.stage
         stage("solving exact rounds")
-        asked: dict[str, Any] = {
-            "classes": classes,
-            "samples_per_class": samples_per_class,
-            "within": within,
-            **shape,
-            "noise": noise,
-            **setting,
-            "round": round,
-        }
-        found = {"settings": asked} | check_population(model, noise, **setting).as_dict()
+        asked = {"classes": classes, **shape, **setting, "round": round}
+        found: dict[str, Any] = {"settings": asked} | check_population(model, **setting).as_dict()
         names = "results.json"
         if phase is not None:
-            diagram = plane_diagram(model, phase, noise, **setting, round=round, progress=stage)
+            diagram = plane_diagram(model, phase, **given(context, plane_diagram), progress=stage)
             found["phase"] = diagram.as_dict()
             if output.folder is not None:
                 from gramlab.figures import phase_figure
 
                 stage("figure")
-                draw(output.folder, {"phase": phase_figure(diagram)})
+                output.draw({"phase": phase_figure(diagram)})
                 atomic_write(output.folder / "phase.csv", diagram.as_csv())
                 names = "results.json, phase.png and phase.csv"
         output.keep(found, names)
-    output.show("population", **found)
+    output.show("population", "", **found)

@@ -8,9 +8,7 @@ import time
 from typing import Any, ClassVar
 
 from gramlab.cli.stopping import raise_if_asked
-from gramlab.cli.text import format_duration, say
-
-__all__ = ["Progress"]
+from gramlab.cli.text import counted, format_duration, say
 
 
 class Progress:
@@ -18,16 +16,8 @@ class Progress:
 
     On a terminal this is a bar that is gone at the end. Elsewhere a line is written whenever
     something happens and the last line is ``interval`` seconds old, so that a log tells where a
-    long run is and short runs write nothing.
-
-    Parameters
-    ----------
-    quiet
-        Neither bar nor lines.
-    tolerance
-        Relative duality gap, (‖g‖/‖g(0)‖)², at which an exact head is done.
-    unit
-        What ``advance`` counts, in the plural.
+    long run is and short runs write nothing; ``quiet`` runs never do. An exact head is done at
+    the relative duality gap ``tolerance``, (‖g‖/‖g(0)‖)², and ``advance`` counts ``unit``.
     """
 
     interval: ClassVar[float] = 30.0
@@ -54,7 +44,6 @@ class Progress:
         self._lock = threading.RLock()  # a study counts from several threads
         self._began = self._said = time.monotonic()
         self._cells = self._cells_done = 0
-        self._best = 1.0
         self._task = self._bars.add_task("", total=None, note="")
         self.stage("")
 
@@ -85,8 +74,9 @@ class Progress:
         gap = self._best**2
         done = gap <= self._tolerance
         share = 1.0 if done else math.log(gap) / math.log(self._tolerance)
-        note = [f"gap {gap:.0e}", f"{passes:.0f} passes", *(["polishing"] if done else [])]
-        self._tell(share, *note, *self._rate(passes, "passes"))
+        polishing = ["polishing"] if done else []
+        rate = self._rate(passes, "passes")
+        self._tell(share, f"gap {gap:.0e}", f"{passes:.0f} passes", *polishing, *rate)
 
     def advance(self, count: int = 1) -> None:
         """Tell that ``count`` more steps of the stage are done."""
@@ -94,15 +84,15 @@ class Progress:
             self._done += count
             self._count(f"{self._done}/{self._total}")
 
-    # ---- What a study tells -------------------------------------------------------------------
+    # ---- What a study tells (``gramlab.study.engine.StudyProgress``) --------------------------
 
     def begin(self, cells: int, heads: int, kept: int) -> None:
         """Tell how many cells and heads are to be computed, and how many cells are kept."""
         self._cells, self._unit = cells, "heads"
         self.stage("", total=heads or None)  # a study without heads has no share that is done
         if self._lines and cells:
-            words = f"{_counted(cells, 'cell')} to compute, {_counted(heads, 'head')}"
-            say(f"{words}; {_counted(kept, 'cell')} kept from before" if kept else words)
+            words = f"{counted(cells, 'cell')} to compute, {counted(heads, 'head')}"
+            say(f"{words}; {counted(kept, 'cell')} kept from before" if kept else words)
 
     def damaged(self, reason: str) -> None:
         """Tell of a kept cell that has to be computed again."""
@@ -114,22 +104,18 @@ class Progress:
         self._name = words
         self._bars.update(self._task, description=words)
 
-    def head(self) -> None:
-        """Count a head."""
+    def head(self, heads: int = 1, cells: int = 0) -> None:
+        """Count a head, or what else is done."""
         with self._lock:
-            self._done += 1
-            self._count(self._cell_words())
+            self._done += heads
+            self._cells_done += cells
+            if cells and self._cells_done == self._cells:
+                self._said = -math.inf
+            self._count(f"cell {min(self._cells_done + 1, self._cells)} of {self._cells}")
 
     def cell_done(self) -> None:
         """Count a cell; the last one is always told."""
-        with self._lock:
-            self._cells_done += 1
-            if self._cells_done == self._cells:
-                self._said = -math.inf
-            self._count(self._cell_words())
-
-    def _cell_words(self) -> str:
-        return f"cell {min(self._cells_done + 1, self._cells)} of {self._cells}"
+        self.head(0, 1)
 
     # ---- How it is told -----------------------------------------------------------------------
 
@@ -159,7 +145,3 @@ class Progress:
             self._said = now
             done = [] if share is None else [f"{100.0 * share:.0f} % done"]
             say(f"{self._name}: {', '.join([*done, *note, format_duration(now - self._began)])}")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

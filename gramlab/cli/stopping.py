@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Stopped", "raise_if_asked", "signals_raise"]
-
 _AGAIN_SECONDS = 0.05
 _asked: list[int] = []  # signals that have come since ``signals_raise`` was entered
 
@@ -19,14 +17,8 @@ _asked: list[int] = []  # signals that have come since ``signals_raise`` was ent
 class Stopped(BaseException):
     """The end was asked for from outside: a signal, or a reader of stdout that went away.
 
-    Not an ``Exception``, so that nothing on the way mistakes it for a failure of its own.
-
-    Parameters
-    ----------
-    exit_code
-        What to exit with.
-    reason
-        Name of the signal; empty when there is nobody to tell.
+    Not an ``Exception``, so that nothing on the way mistakes it for a failure of its own; its
+    ``reason`` is the name of the signal, empty when there is nobody to tell.
     """
 
     def __init__(self, exit_code: int, reason: str = "") -> None:
@@ -35,18 +27,14 @@ class Stopped(BaseException):
         self.reason = reason
 
 
-def raise_if_asked() -> None:
-    """Raise ``Stopped`` once more if a signal has come.
+def raise_if_asked(cause: Exception | None = None) -> None:
+    """Raise ``Stopped`` (once more) if a signal has come.
 
     For long loops to call: compiled code that calls back into Python may drop an exception without
     a trace, and the loop would go on.
     """
     if _asked:
-        raise _stopped_by(_asked[-1])
-
-
-def _stopped_by(number: int) -> Stopped:
-    return Stopped(128 + number, signal.Signals(number).name)
+        raise Stopped(128 + _asked[-1], signal.Signals(_asked[-1]).name) from cause
 
 
 @contextmanager
@@ -67,7 +55,7 @@ def signals_raise() -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         _asked.append(number)
-        raise _stopped_by(number)
+        raise_if_asked()
 
     def lost(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, Stopped):
@@ -86,9 +74,8 @@ def signals_raise() -> Iterator[None]:
     try:
         yield
     except Exception as problem:
-        if not _asked:
-            raise
-        raise _stopped_by(_asked[-1]) from problem
+        raise_if_asked(problem)
+        raise
     finally:
         _asked.clear()
         for timer in pending:

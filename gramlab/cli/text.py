@@ -11,15 +11,17 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from typer import Context
+
 from gramlab.cli.stopping import Stopped
 from gramlab.errors import OutputError, one_line
-
-__all__ = ["emit", "format_duration", "format_percent", "render", "say"]
 
 # What a terminal obeys, and a file's class names may hold; colours, which the tables use, may pass.
 _CONTROL = re.compile(
     r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", re.ASCII
 )
+
+_PARAGRAPH = re.compile(r"^¶ (.*(?:\n(?![¶ ]).+)*)\n?", re.MULTILINE)
 
 
 def say(text: str) -> None:
@@ -59,22 +61,25 @@ def emit(text: str) -> None:
         raise OutputError(f"expected to write to stdout, but: {problem.strerror}") from problem
 
 
+def show_help(context: Context) -> None:
+    """Show the help where no verb is given."""
+    if context.invoked_subcommand is None:
+        emit(context.get_help() + "\n")
+
+
 def format_duration(seconds: float) -> str:
     """Seconds in the unit that suits them."""
     if seconds < 90.0:
         return f"{seconds:.0f} s"
-    if seconds < 5400.0:
-        return f"{seconds / 60.0:.0f} min"
-    return f"{seconds / 3600.0:.1f} h"
+    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.1f} h"
 
 
 def format_percent(share: float) -> str:
     """Percent with two decimals; never rounded to 0 or 100 when it is not."""
-    if share < 1.0 and round(100.0 * share, 2) >= 100.0:
+    shown = f"{100.0 * share:.2f}"
+    if share < 1.0 and shown == "100.00":
         return ">99.99"
-    if share > 0.0 and round(100.0 * share, 2) <= 0.0:
-        return "<0.01"
-    return f"{100.0 * share:.2f}"
+    return "<0.01" if share > 0.0 and shown == "0.00" else shown
 
 
 def format_value(value: Any, spec: str = "") -> str:
@@ -84,11 +89,22 @@ def format_value(value: Any, spec: str = "") -> str:
     return format_percent(value) if spec == "percent" else format(value, spec)
 
 
-def render(template: str, least_width: int = 20, /, **values: Any) -> str:
-    """Fill ``templates/NAME.txt.j2`` for the width of the terminal.
+def render(
+    template: str,
+    offers: str | None = None,
+    least_width: int = 20,
+    /,
+    *,
+    written: Sequence[str] = (),
+    **values: Any,
+) -> str:
+    """Fill ``templates/NAME.txt.j2`` for the width of the terminal, and tell what was written.
 
-    In a template, ``{% filter wrap %}`` makes one paragraph of what it holds, ``entry`` wraps
-    words beside a label, ``table`` lays out columns, ``value|show(".3g")`` formats a value, and
+    Where nothing was, ``offers`` says what ``--out`` would have written; None tells neither.
+
+    In a template, ¶ begins a paragraph, which is wrapped; it ends before the next one and before a
+    line that is empty or indented. ``entry`` wraps words beside a label, ``table`` lays out
+    columns, ``value|show(".3g")`` formats a value, ``3|counted("cell")`` is "3 cells", and
     ``|cut`` ends a line where the terminal does.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -111,9 +127,6 @@ def render(template: str, least_width: int = 20, /, **values: Any) -> str:
         line = words.replace("\n", " ")
         return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
 
-    def table(items: Sequence[Any], *groups: Sequence[tuple[str, str, str]]) -> str:
-        return _table(items, groups, width, stdout.is_terminal)
-
     environment = Environment(
         loader=PackageLoader("gramlab.cli", "templates"),
         trim_blocks=True,
@@ -121,21 +134,30 @@ def render(template: str, least_width: int = 20, /, **values: Any) -> str:
         undefined=StrictUndefined,
         autoescape=False,  # text, not HTML
     )
-    environment.globals.update(entry=entry, table=table)
-    environment.filters.update(
-        wrap=lambda words: entry("", words, indent=2) + "\n",
-        cut=cut,
-        show=format_value,
-        duration=format_duration,
+    environment.globals.update(
+        entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
     )
-    text = environment.get_template(f"{template}.txt.j2").render(**values)
+    environment.filters.update(
+        cut=cut, show=format_value, counted=counted, duration=format_duration
+    )
+    text = environment.get_template(f"{template}.txt.j2").render(written=written, **values)
+    text = _PARAGRAPH.sub(lambda found: entry("", found[1], 2) + "\n", text)
+    if offers is not None:
+        text += "".join(f"Wrote {one}\n" for one in written)  # paths must stay whole
+    if offers and not written:
+        text += entry("", f"Nothing was written; --out DIR writes {offers}.", 2)
     # Not splitlines: what else ends a line to Python may be part of a name, and ``emit`` shows it.
     lines = text.removesuffix("\n").split("\n") if text else []
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def counted(count: int, what: str) -> str:
+    """How many of what: "1 cell", "2 cells"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _table(
-    items: Sequence[Any], groups: Sequence[Sequence[tuple[str, str, str]]], width: int, bold: bool
+    items: Sequence[Any], *groups: Sequence[tuple[str, str, str]], width: int, bold: bool
 ) -> str:
     """One line for each item; columns are (header, dotted name, format), "<" in it aligns left.
 
@@ -145,34 +167,29 @@ def _table(
     from rich.console import Console
     from rich.table import Table
 
-    made = [
-        [(h, form, [_cell(i, name, form) for i in items]) for h, name, form in g] for g in groups
-    ]
-    gap = 2
+    def table(columns: Sequence[tuple[str, str, str]]) -> Table:
+        made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        for header, _, form in columns:
+            made.add_column(header, justify="left" if "<" in form else "right", no_wrap=True)
+        for item in items:
+            made.add_row(*(_cell(item, name, form) for _, name, form in columns))
+        return made
 
-    def room(group: Sequence[tuple[str, str, list[str]]]) -> int:
-        return sum(gap + max(map(len, (*h.split("\n"), *cells))) for h, _, cells in group)
-
-    first, parts, left = made[0], [[made[0]]], width + gap - room(made[0])
-    for group in made[1:]:
-        if len(parts[-1]) > 1 and room(group) > left:
-            parts.append([first])
-            left = width + gap - room(first)
-        parts[-1].append(group)
-        left -= room(group)
     text = io.StringIO()
     # As wide as its columns need: a table whose columns are cut says nothing.
     form: Any = {"width": 1000, "force_terminal": bold, "markup": False, "highlight": False}
     console = Console(file=text, emoji=False, **form)
-    for number, part in enumerate(parts):
-        columns = [column for group in part for column in group]
-        shown = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
-        for header, spec, _ in columns:
-            shown.add_column(header, justify="left" if "<" in spec else "right", no_wrap=True)
-        for cells in zip(*(cells for _, _, cells in columns), strict=True):
-            shown.add_row(*cells)
+    parts = [list(groups[0])]
+    for group in groups[1:]:
+        wider = [*parts[-1], *group]
+        fits = console.measure(table(wider)).maximum <= width
+        if fits or len(parts[-1]) == len(groups[0]):
+            parts[-1] = wider
+        else:
+            parts.append([*groups[0], *group])
+    for number, columns in enumerate(parts):
         text.write("\n" if number else "")
-        console.print(shown)
+        console.print(table(columns))
     return text.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,18 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gramlab.cli import options, text
-from gramlab.cli.output import Output
+from gramlab.cli.output import running
+from gramlab.numerics.streams import MAX_SEED
 
 if TYPE_CHECKING:
     from gramlab.theorems.catalogue import Report
-
-__all__ = [
-    "EXAMPLES",
-    "format_slack",
-    "format_source",
-    "format_verdict",
-    "theorems",
-]
 
 EXAMPLES = (
     "gramlab theorems duality-gap --instances 500",
@@ -29,7 +21,8 @@ EXAMPLES = (
     "gramlab theorems --seed 7 --json -",
 )
 
-_NAME = "One theorem; all of them without it."
+_NAME = typer.Argument(metavar="NAME", help="One theorem; all of them without it.")
+_INSTANCES = options.at_least(1, "Instances drawn to check each theorem on.")
 _MARKS = {
     "P": "stated by the paper",
     "C": "read off the authors' code",
@@ -38,11 +31,10 @@ _MARKS = {
 
 
 def theorems(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help=_NAME)] = None,
-    instances: Annotated[
-        int, options.at_least(1, "Instances drawn to check each theorem on.")
-    ] = 100,
-    seed: Annotated[int, options.at_least(0, "Seed of the instances.", 2**64 - 1)] = 0,
+    context: typer.Context,
+    name: Annotated[str | None, _NAME] = None,
+    instances: Annotated[int, _INSTANCES] = 100,
+    seed: Annotated[int, options.at_least(0, "Seed of the instances.", MAX_SEED)] = 0,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,28 +44,26 @@ def theorems(
     theorem's whole story. The exit code is 1 if a theorem misses the verdict it should reach,
     or its conclusion fails on an instance.
     """
-    # The catalogue imports the algebra systems.
-    from gramlab.theorems import catalogue
+    from gramlab.theorems import catalogue  # imports the algebra systems
 
     chosen = list(catalogue.registry.values()) if name is None else [catalogue.find(name)]
-    with Output(json, quiet=quiet) as output:
+    shown: dict[str, Any] = {"instances": instances, "seed": seed}
+    shown |= {"verdict": format_verdict, "source": format_source}
+    with running(context) as output:
         reports: list[Report] = []
         for number, theorem in enumerate(chosen, 1):
             output.progress.stage(f"{theorem.name} ({number} of {len(chosen)})")
             reports.append(catalogue.run(theorem, instances, seed))
-        story: dict[str, Any] = {}
         if name is not None and output.shows:
             output.progress.stage("planted variants")
-            story["without"] = catalogue.dropped(chosen[0], instances, seed)
-            story["planted"] = catalogue.refuted(chosen[0], instances, seed)
+            shown["without"] = catalogue.dropped(chosen[0], instances, seed)
+            shown["planted"] = catalogue.refuted(chosen[0], instances, seed)
         output.keep([report.as_dict() for report in reports])
-    formats = {"verdict": format_verdict, "source": format_source, "slack": format_slack}
-    shared: dict[str, Any] = {"instances": instances, "seed": seed, **formats}
     if name is None:
         counts = Counter(report.proof.verdict for report in reports)
-        output.show("theorems", 72, reports=reports, counts=counts, **shared)
+        output.show("theorems", "", 72, reports=reports, counts=counts, **shown)
     else:
-        output.show("theorem", 72, report=reports[0], **story, **shared)
+        output.show("theorem", "", 72, report=reports[0], **shown)
     failing = [report.theorem.name for report in reports if not report.ok]
     if failing:
         text.say(f"error: {len(failing)} of {len(reports)} fail: {', '.join(failing)}")
@@ -93,8 +83,3 @@ def format_source(source: str) -> str:
     marks = dict.fromkeys(re.findall(r"\b[PCD]\b", source))
     meanings = [f"{mark}: {_MARKS[mark]}" for mark in marks]
     return f"{source} — {', '.join(meanings)}" if meanings else source
-
-
-def format_slack(slack: float) -> str:
-    """A slack with two digits; a dash where there is none."""
-    return f"{slack:.1e}" if math.isfinite(slack) else "-"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
+from typer import Context
 
-from gramlab import validation
 from gramlab.cli import options
-from gramlab.cli.output import Output, draw
-from gramlab.errors import InvalidSetting
-
-__all__ = ["EXAMPLES", "transition"]
+from gramlab.cli.options import positive
+from gramlab.cli.output import given, running
 
 EXAMPLES = (
     "gramlab transition digits --noise asymmetric --rate 0.3 --out noise",
@@ -20,40 +18,27 @@ EXAMPLES = (
 )
 
 _WEIGHT_DECAY = "Weight decay of the heads; default: chosen by held-out likelihood."
-_CONFIDENCE = "Level of each interval, in (0, 1)."
-_ALLOWANCE = "How many times too sharp the heads may be, 1 or more."
+_CONFIDENCE = positive("Level of each interval, in (0, 1).", "below 1", "0.95 is 95 %")
+_ALLOWANCE = positive(
+    "How many times too sharp the heads may be, 1 or more.", "at least 1", "the default is 2"
+)
 _OUT = "Write results.json and the figure there."
 
 
-def _check_confidence(name: str, value: float) -> float:
-    if validation.check_positive(name, value) >= 1.0:
-        raise InvalidSetting(f"{name} must be below 1, got {value}; 0.95 is 95 %")
-    return value
-
-
-def _check_allowance(name: str, value: float) -> float:
-    if validation.check_positive(name, value) < 1.0:
-        raise InvalidSetting(f"{name} must be at least 1, got {value}; the default is 2")
-    return value
-
-
 def transition(
+    context: Context,
     source: options.Source,
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
-    weight_decay: Annotated[float | None, options.trial_weight_decay(_WEIGHT_DECAY)] = None,
+    weight_decay: Annotated[float | None, positive(_WEIGHT_DECAY)] = None,
     folds: options.Folds = 5,
     rounds: Annotated[int, options.at_least(1, "Most rounds of distillation.")] = 8,
-    confidence: Annotated[
-        float, typer.Option(help=_CONFIDENCE, callback=options.checked(_check_confidence))
-    ] = 0.95,
-    allowance: Annotated[
-        float, typer.Option(help=_ALLOWANCE, callback=options.checked(_check_allowance))
-    ] = 2.0,
+    confidence: Annotated[float, _CONFIDENCE] = 0.95,
+    allowance: Annotated[float, _ALLOWANCE] = 2.0,
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
-    out: Annotated[str | None, options.out(_OUT)] = None,
+    out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -63,33 +48,27 @@ def transition(
     given each label, C[true, given], with intervals. With --rate the labels are taken as true
     and corrupted first: a trial in which the truth is known.
     """
-    asked: dict[str, Any] = {
-        "weight_decay": weight_decay,
-        "folds": folds,
-        "rounds": rounds,
-        "confidence": confidence,
-        "allowance": allowance,
-        "seed": seed,
-    }
-    steps = {"center": center, "unit_norm": unit_norm}
-    with Output(json, out, quiet=quiet) as output:
-        features = output.load(source, **steps)
+    with running(context, out) as output:
+        features = output.load(center=center, unit_norm=unit_norm)
 
         from gramlab.labels import corrupt_labels, corruption_matrix
         from gramlab.transition import estimate_transition
 
-        names, stage = features.class_names, output.progress.stage
+        asked, stage = given(context, estimate_transition), output.progress.stage
+        labels, truth, drawn = features.labels, None, None
         if rate > 0.0:
             truth = corruption_matrix(noise, features.n_classes, rate, features.superclasses)
-            drawn = corrupt_labels(features.labels, truth, seed=seed)
-            estimate = estimate_transition(features, drawn.labels, stage=stage, **asked)
+            drawn = corrupt_labels(labels, truth, seed=seed)
+            labels = drawn.labels
+        estimate = estimate_transition(features, labels, stage=stage, **asked)
+        trial = None
+        if truth is not None and drawn is not None:
             trial = estimate.compared_with(truth, drawn.counts)
-        else:
-            estimate = estimate_transition(features, features.labels, stage=stage, **asked)
-            truth = trial = None
+        names = features.class_names
+        settings = {**asked, "noise": noise if rate else None, "rate": rate}
         found = {
             "source": Path(source).name,
-            "settings": {**asked, "noise": noise if rate else None, "rate": rate, **steps},
+            "settings": settings | {"center": center, "unit_norm": unit_norm},
             "n_samples": features.n_samples,
             "class_names": list(names),
             "estimate": estimate.as_dict(),
@@ -100,8 +79,8 @@ def transition(
             from gramlab.figures import transition_figure
 
             stage("figure")
-            figure = transition_figure(estimate, names, truth)
-            draw(output.folder, {"transition": figure})
+            output.draw({"transition": transition_figure(estimate, names, truth)})
         output.keep(found, "results.json and transition.png")
-    unsupported = [name for name, weak in zip(names, estimate.unsupported, strict=True) if weak]
-    output.show("transition", estimate=estimate, names=names, unsupported=unsupported, trial=trial)
+    unsupported = list(compress(names, estimate.unsupported))
+    shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
+    output.show("transition", "", **shown)

@@ -20,27 +20,26 @@ from gramlab.diagnosis.trial import Score, Setting, Trial, paired_difference
 
 __all__ = ["KINDS", "Advice", "advise"]
 
-KINDS = ("keep", "raise-weight-decay", "lower-weight-decay", "distil", "top2-student")
+_WORDS = {
+    "keep": "Do not distil: train once at weight decay {0}",
+    "raise-weight-decay": "Do not distil, raise weight decay instead: train once at {0}",
+    "lower-weight-decay": "Do not distil, lower weight decay instead: train once at {0}",
+    "distil": "Distil: {1} rounds at weight decay {0}",
+    "top2-student": "Train one student on the teacher's two largest labels at weight decay {0}",
+}
+
+KINDS = tuple(_WORDS)
 """Every kind of advice there is. The first three mean: do not distil."""
 
 
 @dataclass(frozen=True, eq=False)
 class Advice:
-    """What to do, and why.
+    """What to do, as one of ``KINDS``, and why.
 
-    Attributes
-    ----------
-    kind : str
-        One of ``KINDS``.
-    chosen, reference, best, runner_up : Trial
-        The advised exact setting; the one in use (one round at the reference weight decay); the
-        best of all; and the best that was not chosen (None if there is no other).
-    gain : Score
-        Chosen less reference.
-    behind : Score
-        Best less chosen: what the leaning towards less work costs; 0 if they are the same.
-    against_runner_up : Score or None
-        Chosen less runner-up.
+    Exact trials: ``chosen``, the advised one; ``reference``, the one in use (one round at the
+    reference weight decay); ``best`` of all; ``runner_up``, the best that was not chosen, if any.
+    Differences: ``gain``, chosen less reference; ``behind``, best less chosen, which is what the
+    leaning towards less work costs; ``against_runner_up``, chosen less runner-up.
     """
 
     kind: str
@@ -61,32 +60,20 @@ class Advice:
     def sentence(self) -> str:
         """The advice and its evidence."""
         setting, use = self.chosen.setting, self.reference.setting.weight_decay
-        advised = {
-            "keep": "Do not distil: train once at weight decay {}",
-            "raise-weight-decay": "Do not distil, raise weight decay instead: train once at {}",
-            "lower-weight-decay": "Do not distil, lower weight decay instead: train once at {}",
-            "distil": f"Distil: {setting.rounds} rounds at weight decay {{}}",
-            "top2-student": "Train one student on the teacher's two largest labels at weight "
-            "decay {}",
-        }[self.kind].format(f"{setting.weight_decay:.3g}")
+        advised = _WORDS[self.kind].format(f"{setting.weight_decay:.3g}", setting.rounds)
         reached = f"estimated held-out accuracy {100 * self.chosen.accuracy.value:.1f} %"
         if self.kind != "keep":
             gain, error = (100 * value for value in self.gain)
             reached += (
                 f", {gain:+.1f} ± {error:.1f} points over one training at weight decay {use:.3g}"
             )
-        return f"{advised} ({reached}; {self._format_runner_up()})."
-
-    def _format_runner_up(self) -> str:
-        if self.runner_up is None or self.against_runner_up is None:
-            return "nothing else was tried"
-        value, error = self.against_runner_up
-        if value == 0.0:
-            return f"runner-up {self.runner_up.setting}, equal"
-        points = f"{100 * abs(value):.1f} ± {100 * error:.1f} points"
-        return (
-            f"runner-up {self.runner_up.setting}, {points} {'behind' if value > 0.0 else 'ahead'}"
-        )
+        runner = "nothing else was tried"
+        if self.runner_up is not None and self.against_runner_up is not None:
+            value, error = (100 * value for value in self.against_runner_up)
+            place = "behind" if value > 0.0 else "ahead"
+            points = f"{abs(value):.1f} ± {error:.1f} points {place}" if value else "equal"
+            runner = f"runner-up {self.runner_up.setting}, {points}"
+        return f"{advised} ({reached}; {runner})."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -99,10 +86,10 @@ class Advice:
             "chosen": self.chosen.as_dict(),
             "reference": self.reference.as_dict(),
             "best": self.best.as_dict(),
-            "runner_up": None if runner is None else runner.as_dict(),
+            "runner_up": runner and runner.as_dict(),
             "gain": self.gain._asdict(),
             "behind_best": self.behind._asdict(),
-            "against_runner_up": None if against is None else against._asdict(),
+            "against_runner_up": against and against._asdict(),
         }
 
 
@@ -113,27 +100,22 @@ def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> 
     are the q (N, K) that they were scored with.
     """
 
-    def best_of(some: Sequence[Trial]) -> Trial:
-        """The highest estimated accuracy; of equals, the least work and then the larger decay."""
-        return max(
-            some, key=lambda t: (t.accuracy.value, -t.setting.rounds, t.setting.weight_decay)
-        )
-
     def difference(first: Trial, second: Trial) -> Score:
         paired = paired_difference(first.predicted, second.predicted, posterior)
         return paired._replace(value=first.accuracy.value - second.accuracy.value)
 
-    exact = [t for t in trials if t.head == "exact"]
+    # The highest estimated accuracy first; of equals, the least work and then the larger decay.
+    exact = sorted(
+        (t for t in trials if t.head == "exact"),
+        key=lambda t: (-t.accuracy.value, t.setting.rounds, -t.setting.weight_decay),
+    )
     in_use = next(t for t in exact if t.setting == Setting(reference))
-    once = [t for t in exact if not t.setting.distils]
-    best = chosen = best_of(exact)
-    for candidate in (in_use, best_of(once)):
-        lost = difference(best, candidate)
-        if lost.value <= lost.standard_error:
-            chosen = candidate
+    best, once = exact[0], next(t for t in exact if not t.setting.distils)
+    for chosen in (in_use, once, best):
+        behind = difference(best, chosen)
+        if behind.value <= behind.standard_error:
             break
-    others = [t for t in exact if t is not chosen]
-    runner = best_of(others) if others else None
+    runner = next((t for t in exact if t is not chosen), None)
     return Advice(
         kind=_kind(chosen.setting, reference),
         chosen=chosen,
@@ -141,16 +123,14 @@ def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> 
         best=best,
         runner_up=runner,
         gain=difference(chosen, in_use),
-        behind=difference(best, chosen),
-        against_runner_up=None if runner is None else difference(chosen, runner),
+        behind=behind,
+        against_runner_up=runner and difference(chosen, runner),
     )
 
 
 def _kind(setting: Setting, reference: float) -> str:
-    if setting.refine:
-        return "top2-student"
     if setting.distils:
-        return "distil"
+        return "top2-student" if setting.refine else "distil"
     ratio = setting.weight_decay / reference
     if ratio > 1.0 + 1e-9:  # weight decays nearer than this are one
         return "raise-weight-decay"

@@ -31,27 +31,21 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
     not explained.
     """
-    found, names = diagnosis.suspects.columns(), diagnosis.features.class_names
+    suspects, names = diagnosis.suspects, diagnosis.features.class_names
+    found = suspects.columns()
+    every = {
+        name: [values[row] for row in found["row"]]
+        for name, values in label_columns(diagnosis).items()
+    }
     last = [votes[-1] for votes in diagnosis.explanations]
-    missing = [""] * (len(found["row"]) - len(last))
-    voters = [
-        " ".join(
-            f"{row}:{label}:{weight:.6g}"
-            for row, label, weight in zip(e.voters, e.labels, e.weights, strict=True)
-        )
-        for e in last
-    ]
+    missing = [""] * (len(suspects) - len(last))
+    voters = [zip(e.voters, e.labels, e.weights, strict=True) for e in last]
     return {
         "row": found["row"],
-        "is_label_issue": [True] * len(found["row"]),
-        "label_quality": found["label_quality"],
-        "given_label": found["given"],
-        "predicted_label": found["proposed"],
+        **every,
         "given_name": [names[label] for label in found["given"]],
         "predicted_name": [names[label] for label in found["proposed"]],
-        **{
-            name: found[name] for name in ("precision", "precision_low", "precision_high", "margin")
-        },
+        **{k: found[k] for k in ("precision", "precision_low", "precision_high", "margin")},
         "own_weight": [repr(e.own) for e in last] + missing,
-        "voters": voters + missing,
+        "voters": [" ".join(f"{i}:{k}:{w:.6g}" for i, k, w in each) for each in voters] + missing,
     }

@@ -1,32 +1,40 @@
-"""Diagnosis: what was asked, and everything that was found, as values and as plain data."""
+"""``diagnose``: features and given labels in; structure, noise, advice and suspects out.
+
+Pure computation: drawing, writing and printing are other rooms.
+"""
 
 from __future__ import annotations
 
-import platform
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gramlab import validation
-from gramlab.diagnosis.advice import Advice
-from gramlab.diagnosis.explanation import Explanation
-from gramlab.diagnosis.posterior import LabelPosterior
-from gramlab.diagnosis.recorruption import Resample
-from gramlab.diagnosis.suspects import Suspects, ranking_auc
+from gramlab.diagnosis.advice import Advice, advise
+from gramlab.diagnosis.explanation import Explanation, explain_rows
+from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
+from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
+from gramlab.diagnosis.selection import SettingSearch, decay_grid
+from gramlab.diagnosis.suspects import Suspects, find_suspects, ranking_auc
 from gramlab.diagnosis.trial import Trial, expected_accuracy
+from gramlab.distillation import distill
+from gramlab.errors import InvalidLabels
 from gramlab.features import Features
+from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
-from gramlab.labels import CorruptedLabels
-from gramlab.machine import hardware
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.numerics.streams import MAX_SEED
+from gramlab.runner import Run, folds
 from gramlab.spectrum import Spectrum
-from gramlab.spectrum.correlations import ClassCorrelations
-from gramlab.transition import TransitionEstimate
+from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
+from gramlab.targets import one_hot
+from gramlab.transition import TransitionEstimate, estimate_transition
 
-__all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting"]
+__all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting", "diagnose"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class DiagnosisSettings:
     Raises
     ------
     InvalidSetting
-        If a setting is out of range.
+        If a setting is out of range, before any work is done.
 
     Attributes
     ----------
@@ -44,10 +52,8 @@ class DiagnosisSettings:
         Noise to plant first, for a trial; rate 0 takes the labels as given.
     weight_decay
         λ in use, which the advice is measured against; None is 1/N, scikit-learn's C = 1.
-    max_rounds
-        Most trainings that are considered, the teacher included.
-    folds
-        Of the held-out predictions, at least 2.
+    max_rounds, folds
+        Most trainings that are considered, the teacher included; folds of the held-out predictions.
     seed
         Key of the noise, the folds, the ties and the re-corruption.
     center, unit_norm
@@ -56,10 +62,8 @@ class DiagnosisSettings:
         Relative duality gap of the exact heads that settings are scored with.
     recorrupt
         Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
-    explained
-        Most suspects that are explained, most suspicious first.
-    voters
-        Training rows named in each explanation.
+    explained, voters
+        Most suspects that are explained, most suspicious first; training rows named in each.
     """
 
     noise: str = "symmetric"
@@ -76,7 +80,6 @@ class DiagnosisSettings:
     voters: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range before any work is done."""
         validation.check_rate("rate", self.rate)
         if self.weight_decay is not None:
             validation.check_weight_decay(self.weight_decay)
@@ -87,15 +90,9 @@ class DiagnosisSettings:
 
 
 class RankedSetting(NamedTuple):
-    """An exact setting beside what the theory says of it, and its role in the advice.
+    """An exact setting, what the theory says of it (None where it was not asked), and its roles.
 
-    Attributes
-    ----------
-    exact : Trial
-    theory : Trial or None
-        None where the theory was not asked.
-    roles : list of str
-        Of ``"advised"``, ``"in use"`` and ``"runner-up"``.
+    Roles in the advice are ``"advised"``, ``"in use"`` and ``"runner-up"``.
     """
 
     exact: Trial
@@ -107,31 +104,13 @@ class RankedSetting(NamedTuple):
 class Diagnosis:
     """Everything ``gramlab diagnose`` found.
 
-    Attributes
-    ----------
-    settings
-        What was asked.
-    features
-        Prepared; their labels are the given ones.
-    planted
-        The trial's truth, None where the labels were taken as given.
-    spectrum, correlations
-        Of all training rows; classes are the given labels.
-    estimate
-        The label transition matrix.
-    posterior
-        Of each row's true label.
-    trials
-        Settings tried, theory first.
-    advice
-        What to do.
-    fits
-        Exact fits on all rows: ``"chosen"`` and ``"reference"``.
-    suspects, recorruption
-        Rows with a probably wrong label, and the resamples that their precision was calibrated by
-        (None if it was not).
-    explanations
-        Of the first suspects, by suspect and round.
+    ``features`` are prepared, and their labels are the given ones, which ``spectrum`` and
+    ``correlations`` of all training rows go by; ``planted`` is the truth of a trial, else None.
+    ``estimate`` has the label transition matrix, ``posterior`` what is known of each true label.
+    ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
+    exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
+    their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
+    are of the first of them, by suspect and round.
     """
 
     settings: DiagnosisSettings
@@ -179,14 +158,10 @@ class Diagnosis:
         """Settings that exact heads were fitted for, the highest estimated accuracy first."""
         theory = {t.setting: t for t in self.trials if t.head == "theory"}
         exact = [t for t in self.trials if t.head == "exact"]
-        advice = self.advice
-        roles = (
-            ("advised", advice.chosen),
-            ("in use", advice.reference),
-            ("runner-up", advice.runner_up),
-        )
+        of = self.advice
+        roles = {"advised": of.chosen, "in use": of.reference, "runner-up": of.runner_up}
         return [
-            RankedSetting(t, theory.get(t.setting), [role for role, one in roles if one is t])
+            RankedSetting(t, theory.get(t.setting), [role for role in roles if roles[role] is t])
             for t in sorted(exact, key=lambda t: -t.accuracy.value)
         ]
 
@@ -204,14 +179,12 @@ class Diagnosis:
             "claimed_precision": _mean(suspects.precision),
             "recall": _mean(suspects.suspected[wrong]),
             "proposed_right": _mean(right[found]),
-            "recovery": {
-                name: float((fit.labels == truth).mean()) for name, fit in self.fits.items()
-            },
+            "recovery": {name: _mean(fit.labels == truth) for name, fit in self.fits.items()},
         }
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
-        features, suspects, resamples = self.features, self.suspects, self.recorruption
+        features, suspects, posterior = self.features, self.suspects, self.posterior
         return {
             "command": "diagnose",
             "settings": asdict(self.settings),
@@ -227,7 +200,7 @@ class Diagnosis:
             "fits": {
                 name: {
                     "expected_recovery": self.recovery(fit),
-                    "train_agreement": float((fit.labels == self.given).mean()),
+                    "train_agreement": _mean(fit.labels == self.given),
                     "test_agreement": self.test_agreement(fit),
                     "certificate": fit.certificate.as_dict(),
                 }
@@ -236,61 +209,144 @@ class Diagnosis:
             "structure": self._structure(),
             "noise": self.estimate.as_dict(),
             "posterior": {
-                "neighbours": self.posterior.neighbours,
-                "vote_weight": self.posterior.vote_weight,
-                "relative_sharpness": self.posterior.sharpness,
-                "log_likelihood": self.posterior.log_likelihood,
+                "neighbours": posterior.neighbours,
+                "vote_weight": posterior.vote_weight,
+                "relative_sharpness": posterior.sharpness,
+                "log_likelihood": posterior.log_likelihood,
             },
             "tried": [trial.as_dict() for trial in self.trials],
             "suspects": {
                 "count": len(suspects),
                 "expected_wrong": float(suspects.precision.sum()),
-                "calibration": None if resamples is None else [r.as_dict() for r in resamples],
+                "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
             },
             "trial": self.trial(),
-            "provenance": {
-                "features": features.provenance,
-                "data_sha256": features.fingerprint,
-                "seed": self.settings.seed,
-                "dtype": "float64",
-                "device": hardware.describe(),
-                "versions": {
-                    "python": platform.python_version(),
-                    **{n: metadata.version(n) for n in ("gramlab", "numpy", "scipy", "jax")},
-                },
-            },
+            "provenance": describe_run(features, self.settings.seed),
         }
 
     def _structure(self) -> dict[str, Any]:
-        spectrum, k = self.spectrum, self.features.n_classes
-        present = np.flatnonzero(self.features.class_counts)
-        angles = spectrum.class_angles(
-            np.searchsorted(present, self.given), min(k, spectrum.n_samples - 1)
-        )
-        pairs = self.correlations
+        angles = self.spectrum.class_angles(self.given, self.features.n_classes)
         return {
-            "eigenvalues": spectrum.eigenvalues,
+            "eigenvalues": self.spectrum.eigenvalues,
             "class_angles_degrees": np.degrees(angles),
             "correlations": {
-                name: None if pair is None else {"mean": pair[0], "standard_deviation": pair[1]}
-                for name, pair in (
-                    ("within", pairs.within),
-                    ("superclass", pairs.superclass),
-                    ("between", pairs.between),
-                )
+                name: pair and dict(zip(("mean", "standard_deviation"), pair, strict=True))
+                for name, pair in vars(self.correlations).items()
+                if name != "matrix"
             },
         }
 
     def _suspect_rows(self) -> list[dict[str, Any]]:
         votes = [[one.as_dict() for one in rounds] for rounds in self.explanations]
         missing = [None] * (len(self.suspects) - len(votes))
-        columns = {**self.suspects.columns(), "votes": votes + missing}
-        return [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        ]
+        columns = self.suspects.columns() | {"votes": votes + missing}
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
+
+
+def diagnose(
+    features: Features,
+    settings: DiagnosisSettings | None = None,
+    *,
+    stage: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Diagnose labelled features whose labels may be wrong.
+
+    Their labels are taken as given, not as true; a test split is only reported on. ``stage`` is
+    called with a few words when a stage begins.
+
+    Raises
+    ------
+    InvalidLabels
+        If a class has a single row or none, so that nothing can be held out of it; it is named.
+    InvalidSetting
+        If there are more folds than rows.
+    InvalidFeatures, NotEnoughMemory
+        If the features cannot be used.
+    """
+    asked, planted = settings or DiagnosisSettings(), None
+    say = stage or (lambda text: None)
+    k, n = features.n_classes, features.n_samples
+    if asked.rate > 0.0:
+        matrix = corruption_matrix(asked.noise, k, asked.rate, features.superclasses)
+        planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
+        features = features.replaced(labels=planted.labels)
+    _check_classes(features)
+    given = features.labels
+    fold = folds(given, asked.folds, asked.seed)
+    say("preparing features")
+    if asked.center:
+        features = features.centered()
+    if asked.unit_norm:
+        features = features.unit_norm()
+    say("Gram spectrum")
+    spectrum, correlations = Spectrum.of(features), class_correlations(features)
+    say("Gram spectrum of every fold")
+    run = Run(features.as_float64(), k, fold, given)
+    run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
+    estimate = estimate_transition(
+        features, given, folds=run, stage=lambda text: say(f"noise: {text}")
+    )
+    say("neighbours")
+    nearest = nearest_rows(features, min(50, n - 1))
+    posterior = label_posterior(estimate, given, nearest)
+    reference = 1.0 / n if asked.weight_decay is None else asked.weight_decay
+    q, limits = posterior.posterior, (asked.max_rounds, asked.seed, asked.tolerance)
+    search = SettingSearch(run, given, q, estimate.matrix, *limits, say)
+    trials = search.trials(decay_grid(features), reference)
+    advice = advise(trials, reference, q)
+    say("exact heads on all rows")
+    fits = {}
+    for name, trial in (("chosen", advice.chosen), ("reference", advice.reference)):
+        one, targets = trial.setting, one_hot(given, k)
+        head = SoftmaxHead(one.weight_decay, tolerance=asked.tolerance)
+        how = {"refine": one.refine or None, "seed": asked.seed}
+        fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
+    suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
+    if asked.recorrupt:
+        resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
+        middle, low, high = resampled_precision(resamples, len(suspects))
+        suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
+    say("explanations")
+    explanations = explain_rows(
+        spectrum,
+        given,
+        suspects.rows[: asked.explained],
+        setting.weight_decay,
+        max(2, setting.rounds) if asked.max_rounds > 1 else 1,
+        n_classes=k,
+        voters=asked.voters,
+    )
+    return Diagnosis(
+        settings=asked,
+        features=features,
+        planted=planted,
+        spectrum=spectrum,
+        correlations=correlations,
+        estimate=estimate,
+        posterior=posterior,
+        trials=trials,
+        advice=advice,
+        fits=fits,
+        suspects=suspects,
+        recorruption=resamples,
+        explanations=explanations,
+    )
+
+
+def _check_classes(features: Features) -> None:
+    """Every class needs two rows: one to learn from when the other is held out."""
+    counts = features.class_counts
+    few = np.flatnonzero(counts < 2)
+    if len(few):
+        names = ", ".join(repr(features.class_names[i]) for i in few[:5])
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        raise InvalidLabels(
+            f"every class must have at least 2 rows, got {int(counts[few[0]])} of class {names}"
+            f"{more}: nothing can be held out of it; leave such classes out or merge them"
+        )

@@ -23,42 +23,29 @@ __all__ = ["Explanation", "explain_rows"]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The votes behind the prediction of one row, after one number of rounds.
+    """The votes behind the prediction of one ``row`` i after one number of rounds, ``round`` t.
 
-    Attributes
-    ----------
-    row, round : int
-        Training row i, and t.
-    own : float
-        h(G)^t[i, i], the weight of the row's own given label.
-    voters : np.ndarray of shape (v,), int64
-        Other rows with the largest weights, largest first.
-    weights : np.ndarray of shape (v,)
-        Their weights h(G)^t[i, j].
-    labels : np.ndarray of shape (v,), int64
-        Their given labels.
-    by_class : np.ndarray of shape (K,)
-        Sum of the weights of the other rows, by given label.
+    ``own`` is h(G)^t[i, i], the weight of the row's own given label; ``voters`` (v,) are the other
+    rows j with the largest ``weights`` h(G)^t[i, j], largest first, and ``labels`` those given to
+    them; ``by_class`` (K,) sums the weights of all other rows by given label.
     """
 
     row: int
     round: int
     own: float
-    voters: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
-    by_class: npt.NDArray[np.float64]
+    voters: np.ndarray
+    weights: np.ndarray
+    labels: np.ndarray
+    by_class: np.ndarray
 
     def as_dict(self) -> dict[str, object]:
         """Plain values; weights by class only where they are largest."""
         top = np.argsort(-self.by_class, kind="stable")[:3]
+        voters = zip(self.voters.tolist(), self.labels.tolist(), self.weights.tolist(), strict=True)
         return {
             "round": self.round,
             "own_weight": self.own,
-            "voters": [
-                {"row": int(row), "label": int(label), "weight": float(weight)}
-                for row, label, weight in zip(self.voters, self.labels, self.weights, strict=True)
-            ],
+            "voters": [{"row": i, "label": label, "weight": w} for i, label, w in voters],
             "largest_classes": [
                 {"label": int(label), "weight": float(self.by_class[label])} for label in top
             ],
@@ -82,20 +69,16 @@ def explain_rows(
     """
     n = spectrum.n_samples
     mu = linear_mu(n_classes, n, weight_decay)
-    count = min(voters, n - 1)
     out: list[list[Explanation]] = [[] for _ in rows]
     step = max(1, (1 << 23) // n)  # rows whose weights are held at once
     for t in range(1, rounds + 1):
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
             weights = label_averaging_weights(spectrum, block, mu, t)
-            for number, (row, values) in enumerate(zip(block, weights, strict=True)):
+            for found, row, values in zip(out[start:], block, weights, strict=False):
                 own, values[row] = float(values[row]), 0.0
-                by_class = np.bincount(given, values, n_classes).astype(np.float64)
+                by_class = np.bincount(given, values, n_classes)
                 values[row] = -np.inf
-                top = np.argpartition(-values, count - 1)[:count]
-                top = top[np.lexsort((top, -values[top]))]
-                out[start + number].append(
-                    Explanation(int(row), t, own, top, values[top], given[top], by_class)
-                )
+                top = np.argsort(-values, kind="stable")[: min(voters, n - 1)]
+                found.append(Explanation(int(row), t, own, top, values[top], given[top], by_class))
     return out

@@ -1,21 +1,10 @@
 """Calibrated precision: corrupt labels that are known, look for them, and count what was found.
 
-The posterior's own word, 1 − q_i(given), is as overconfident as its heads. So the whole search is
-run again where the truth is known: true labels y are made up, given labels are drawn from the
-estimated matrix, g' ~ C[y, ·], and the transition matrix and the posterior are estimated anew from
-g' alone. How often labels of a given rank were wrong *there* is what is claimed *here*.
-
-Two resamples are made, because nobody knows the true y:
-
-``cleaned``
-    y_i = argmax q_i. The features agree with these labels better than with the true ones, so the
-    precision found is on the high side.
-``drawn``
-    y_i ~ q_i. Rows whose label is uncertain get one that the features may contradict; where q is
-    right this is the distribution of the truth, and where q is too unsure it is on the low side.
-
-In each resample an isotonic regression maps a suspect's rank to a precision. The claim is the
-middle of the two, and they are the ends of its range.
+True labels y are made up, given labels are drawn from the estimated matrix, g' ~ C[y, ·], and the
+whole search is run again on g' alone. How often labels of a given rank were wrong *there*, by an
+isotonic regression, is what is claimed *here*. Nobody knows the true y, so there are two resamples:
+``cleaned``, y_i = argmax q_i, with which the features agree too well, and ``drawn``, y_i ~ q_i,
+which they may contradict. The claim is the middle of the two (docs/diagnose.md).
 
 Source: the parametric bootstrap (Efron 1979) with the noise model of ``gramlab.transition``; pool
 adjacent violators as Ayer et al. (1955).
@@ -47,14 +36,8 @@ _DRAW_STREAM = int.from_bytes(b"truth-d1", "big")
 class Resample(NamedTuple):
     """Labels corrupted again, whose truth is known, and what the search found among them.
 
-    Attributes
-    ----------
-    name : str
-        ``"cleaned"`` or ``"drawn"``.
-    score : np.ndarray of shape (N,)
-        1 − q'_i(g'_i), found from g' alone.
-    suspected, wrong : np.ndarray of shape (N,), bool
-        Whether the row became a suspect, and whether its label was wrong.
+    ``name`` is ``"cleaned"`` or ``"drawn"``; of all N rows, ``score`` is 1 − q'_i(g'_i), found from
+    g' alone, and ``suspected`` and ``wrong`` whether a row became a suspect, and was mislabelled.
     """
 
     name: str
@@ -115,8 +98,7 @@ def isotonic_map(scores: Array, wrong: npt.NDArray[np.bool_], at: Array) -> Arra
     if not len(scores):
         return np.full(len(at), 0.5)
     order = np.argsort(scores, kind="stable")
-    y = np.concatenate([[1.0], wrong[order].astype(np.float64), [0.0]])
-    values = scipy.optimize.isotonic_regression(y).x
+    values = scipy.optimize.isotonic_regression([1.0, *wrong[order], 0.0]).x
     return np.interp(at, scores[order], values[1:-1])
 
 
@@ -124,12 +106,10 @@ def recorrupt(
     features: Features,
     estimate: TransitionEstimate,
     posterior: LabelPosterior,
-    nearest: npt.NDArray[np.int64] | None,
+    nearest: npt.NDArray[np.int64],
     run: Run,
-    *,
     seed: int,
-    tolerance: float = 1e-5,
-    stage: Callable[[str], None] = lambda text: None,
+    stage: Callable[[str], None],
 ) -> tuple[Resample, ...]:
     """Run the search for wrong labels in both resamples.
 
@@ -144,13 +124,7 @@ def recorrupt(
         if (given == given[0]).all():
             continue  # one label everywhere: nothing can be looked for
         found = estimate_transition(
-            features,
-            given,
-            n_classes=features.n_classes,
-            weight_decay=estimate.weight_decay,
-            rounds=estimate.rounds,
-            folds=run,
-            tolerance=tolerance,
+            features, given, weight_decay=estimate.weight_decay, rounds=estimate.rounds, folds=run
         )
         again = label_posterior(found, given, nearest)
         score = 1.0 - again.posterior[np.arange(len(given)), given]
@@ -160,7 +134,6 @@ def recorrupt(
 
 def _drawn(posterior: Array, seed: int) -> npt.NDArray[np.int64]:
     """One label a row, drawn from its posterior; the same on every machine for one seed."""
-    words = stream(seed, _DRAW_STREAM).random_raw(len(posterior))
-    uniform = uniforms(words)
+    uniform = uniforms(stream(seed, _DRAW_STREAM).random_raw(len(posterior)))
     below = (np.cumsum(posterior, axis=1) <= uniform[:, None]).sum(axis=1)
-    return np.minimum(below, posterior.shape[1] - 1).astype(np.int64)
+    return np.minimum(below, posterior.shape[1] - 1)

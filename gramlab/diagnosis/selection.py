@@ -1,17 +1,9 @@
 """Which number of rounds, weight decay and refinement: theory first, exact heads to confirm.
 
-Everything is scored on rows that were held out. For each fold one factorization of its training
-rows gives the linearized head at every weight decay and every round; exact heads are then fitted
-to the same folds, all teachers first and students only where they can still gain:
-
-* at weight decays up to that of the best exact teacher (one round more averages labels more, as
-  more weight decay does, so above it a student is expected to lose), the three nearest, and
-* where the theory has its own two best settings.
-
-At each of these, rounds are added while they gain. The grid of weight decays is placed by the
-spectrum: μ = K N λ from a tenth to a hundred times the geometric mean of the K − 1 largest
-eigenvalues, where the class structure is, in steps of √10; it grows by up to three steps where the
-best teacher stands at its end.
+For each fold one factorization gives the linearized head at every weight decay and round, held out.
+Exact heads follow: all teachers, and students, round by round while they gain, at the best
+teacher's weight decay and the two below (a round more averages labels more, as more weight decay
+does, so above it a student is expected to lose) and where the theory has its two best settings.
 """
 
 from __future__ import annotations
@@ -24,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.trial import Setting, Trial
+from gramlab.diagnosis.trial import Setting, Trial, corrected_accuracy, expected_accuracy
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
@@ -39,9 +31,12 @@ _STEP = math.sqrt(10.0)
 
 
 def decay_grid(features: Features) -> list[float]:
-    """Seven weight decays placed by the spectrum, ascending (module docstring)."""
+    """Seven weight decays, ascending in steps of √10, where the class structure is.
+
+    μ = K N λ from a tenth to a hundred times the geometric mean of the K − 1 largest eigenvalues.
+    """
     k, n = features.n_classes, features.n_samples
-    top = Spectrum.of(features).eigenvalues[: max(k - 1, 1)]
+    top = Spectrum.of(features).eigenvalues[: k - 1]
     top = top[top > 0.0]
     middle = float(np.exp(np.log(top).mean())) if len(top) else 1.0
     return [0.1 * middle * _STEP**i / (k * n) for i in range(7)]
@@ -51,24 +46,8 @@ def decay_grid(features: Features) -> list[float]:
 class SettingSearch:
     """Scores settings on held-out rows, all by the theory and the promising ones by exact heads.
 
-    Attributes
-    ----------
-    run : Run
-        The folds; their parts carry the given labels.
-    given : np.ndarray of shape (N,)
-        Given labels.
-    posterior : np.ndarray of shape (N, K)
-        q_i, for the expected accuracy.
-    matrix : np.ndarray of shape (K, K)
-        C, for the corrected one.
-    max_rounds : int
-        R ≥ 1.
-    seed : int
-        Key of ties of the top two.
-    tolerance : float
-        Relative duality gap of the exact heads.
-    stage : callable
-        Called with a few words when a stage begins.
+    ``run`` holds the folds, whose parts carry the ``given`` labels (N,); ``posterior`` q (N, K) and
+    ``matrix`` C (K, K) score predictions. The rest is as in ``DiagnosisSettings``.
     """
 
     run: Run
@@ -87,9 +66,9 @@ class SettingSearch:
     ) -> list[Trial]:
         """Try settings at weight decays, ascending, and at the one in use, the reference.
 
-        Those within a factor 1.5 of the reference make room for it. The grid may ``grow`` where the
-        best teacher stands at its end. The theory's trials come first, then the exact ones, each by
-        weight decay, rounds and refinement.
+        Those within a factor 1.5 of the reference make room for it. The grid may ``grow`` by up to
+        three steps where the best teacher stands at its end. The theory's trials come first, then
+        the exact ones, each by weight decay, rounds and refinement.
         """
         values = sorted([d for d in decays if not 1 / 1.5 < d / reference < 1.5] + [reference])
         self.stage("closed form on every fold")
@@ -107,24 +86,25 @@ class SettingSearch:
         if self.max_rounds > 1:
             best = self._best_teacher()
             below = sorted((d for d in self._teachers if d <= best), reverse=True)
-            theory = [t for t in self._of_head("theory") if t.setting.distils]
-            theory.sort(key=lambda t: (-t.accuracy.value, t.setting))
-            promising = [*below[:3], *(t.setting.weight_decay for t in theory[:2])]
+            students = [t for t in self._trials.values() if t.setting.distils]  # by theory so far
+            students.sort(key=lambda t: (-t.accuracy.value, t.setting))
+            promising = [*below[:3], *(t.setting.weight_decay for t in students[:2])]
             for decay in dict.fromkeys(promising):
                 self._try_students(decay)
-        return self._of_head("theory") + self._of_head("exact")
-
-    def _of_head(self, head: str) -> list[Trial]:
-        found = [trial for (name, _), trial in self._trials.items() if name == head]
-        return sorted(found, key=lambda trial: trial.setting)
+        return sorted(self._trials.values(), key=lambda t: (t.head == "exact", t.setting))
 
     def _best_teacher(self) -> float:
         """Weight decay of the best exact teacher; the larger of equals."""
-        value = {d: self._trials["exact", Setting(d)].accuracy.value for d in self._teachers}
-        return max(value, key=lambda d: (value[d], d))
+        trials = [self._trials["exact", Setting(decay)] for decay in self._teachers]
+        return max((t.accuracy.value, t.setting.weight_decay) for t in trials)[1]
 
     def _add(self, setting: Setting, head: str, predicted: npt.NDArray[np.int64]) -> Trial:
-        trial = Trial.of(setting, head, predicted, self.given, self.posterior, self.matrix)
+        accuracy = expected = expected_accuracy(predicted, self.posterior)
+        corrected = corrected_accuracy(predicted, self.given, self.matrix)
+        if corrected is not None:
+            accuracy = expected._replace(value=0.5 * (expected.value + corrected.value))
+        agreement = float((predicted == self.given).mean())
+        trial = Trial(setting, head, accuracy, expected, corrected, agreement, predicted)
         self._trials[head, setting] = trial
         return trial
 
@@ -139,37 +119,37 @@ class SettingSearch:
             spectrum = Spectrum.of(part)
             z, unseen = spectrum.coordinates, test @ spectrum.basis
             given = z.T @ (one_hot(part.labels, k) - 1.0 / k)
-            for one in settings:
+            for one, predicted in found.items():
                 mu, t = linear_mu(k, part.n_samples, one.weight_decay), one.rounds
                 scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, 1 if one.refine else t)
                 targets = given
                 if one.refine:
                     teacher = z @ (scale[:, None] * given) + 1.0 / k
                     targets = z.T @ (partial_labels(teacher, 2, seed=self.seed) - 1.0 / k)
-                found[one][held] = (unseen @ (scale[:, None] * targets)).argmax(axis=1)
+                predicted[held] = (unseen @ (scale[:, None] * targets)).argmax(axis=1)
         for setting, predicted in found.items():
             self._add(setting, "theory", predicted)
 
     def _try_teacher(self, decay: float) -> None:
         """Exact teachers at one weight decay, from the fits at the nearest one."""
         self.stage(f"exact teachers, weight decay {decay:.2g}")
-        near = min(self._teachers, key=lambda d: abs(math.log(d / decay)), default=None)
-        start = None if near is None else self._teachers[near]
-        targets = self.run.one_hot(self.given)
+        near = min(self._teachers, key=lambda d: abs(math.log(d / decay)), default=math.nan)
+        targets, start = self.run.one_hot(self.given), self._teachers.get(near, ())
         self._teachers[decay], _ = self._try_exact(Setting(decay), targets, start)
 
     def _try_students(self, decay: float) -> None:
         """Exact rounds at one weight decay while they gain, and the student of the top two."""
         teachers, k = self._teachers[decay], self.run.n_classes
-        best, fits = self._trials["exact", Setting(decay)].accuracy.value, teachers
+        best, fits = self._trials["exact", Setting(decay)], teachers
         for t in range(2, self.max_rounds + 1):
             self.stage(f"exact students, weight decay {decay:.2g}, round {t}")
+            last = fits
             fits, trial = self._try_exact(
-                Setting(decay, t), lambda number, last=fits: last[number].as_targets(), fits
+                Setting(decay, t), lambda number, last=last: last[number].as_targets(), last
             )
-            if trial.accuracy.value <= best:
+            if trial.accuracy.value <= best.accuracy.value:
                 break
-            best = trial.accuracy.value
+            best = trial
         if k == 2:
             return  # half on each of two labels says nothing
         self.stage(f"exact top-2 students, weight decay {decay:.2g}")
@@ -181,10 +161,9 @@ class SettingSearch:
         self._try_exact(Setting(decay, 2, "top2"), top_two, teachers)
 
     def _try_exact(
-        self, setting: Setting, targets: Callable[[int], Any], start: list[Fit] | None
+        self, setting: Setting, targets: Callable[[int], Any], start: Sequence[Fit]
     ) -> tuple[list[Fit], Trial]:
         head = SoftmaxHead(setting.weight_decay, tolerance=self.tolerance)
-        near = None if start is None else [fit.weights for fit in start]
-        fits = self.run.fit(head, targets, near)
+        fits = self.run.fit(head, targets, [fit.weights for fit in start] or None)
         logits = self.run.held_out([fit.weights for fit in fits])
         return fits, self._add(setting, "exact", logits.argmax(axis=1))

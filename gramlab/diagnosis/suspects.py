@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from gramlab.diagnosis.posterior import LabelPosterior
 
@@ -19,23 +20,13 @@ Array = npt.NDArray[np.float64]
 class Suspects:
     """Rows whose likeliest true label is not the given one, most suspicious first.
 
-    Attributes
-    ----------
-    rows : np.ndarray of shape (m,), int64
-        Training rows.
-    given, proposed : np.ndarray of shape (m,), int64
-        Their given label, and the likeliest true one.
-    quality : np.ndarray of shape (N,)
-        Of every row: q_i(given), the posterior of its given label; low is suspicious. The order of
-        ``rows`` is this one.
-    predicted : np.ndarray of shape (N,), int64
-        Of every row: the likeliest true label.
-    margin : np.ndarray of shape (N,)
-        Of every row: p_i(given) less the largest other p_i, held out, own label unseen.
-    precision : np.ndarray of shape (m,)
-        Claimed probability that the suspect's label is wrong, calibrated by re-corruption.
-    precision_low, precision_high : np.ndarray of shape (m,)
-        The lowest and highest of the resamples.
+    Of the m suspects: ``rows``, their ``given`` and ``proposed`` (likeliest true) labels, and the
+    claimed ``precision``, the probability that the label is wrong, calibrated by re-corruption,
+    with the lowest and highest of the resamples as ``precision_low`` and ``precision_high``.
+
+    Of all N rows: ``quality`` q_i(given), the posterior of the given label, by which suspects are
+    ordered; ``predicted``, the likeliest true label; ``margin``, p_i(given) less the largest other
+    p_i, held out, own label unseen.
     """
 
     rows: npt.NDArray[np.int64]
@@ -55,22 +46,21 @@ class Suspects:
     @property
     def suspected(self) -> npt.NDArray[np.bool_]:
         """Of every row: whether it is a suspect, shape (N,)."""
-        found = np.zeros(len(self.quality), dtype=bool)
-        found[self.rows] = True
-        return found
+        return np.isin(np.arange(len(self.quality)), self.rows)
 
     def columns(self) -> dict[str, list[Any]]:
         """The suspects in their order, as columns of plain numbers."""
-        return {
-            "row": self.rows.tolist(),
-            "given": self.given.tolist(),
-            "proposed": self.proposed.tolist(),
-            "margin": self.margin[self.rows].tolist(),
-            "label_quality": self.quality[self.rows].tolist(),
-            "precision": self.precision.tolist(),
-            "precision_low": self.precision_low.tolist(),
-            "precision_high": self.precision_high.tolist(),
+        columns = {
+            "row": self.rows,
+            "given": self.given,
+            "proposed": self.proposed,
+            "margin": self.margin[self.rows],
+            "label_quality": self.quality[self.rows],
+            "precision": self.precision,
+            "precision_low": self.precision_low,
+            "precision_high": self.precision_high,
         }
+        return {name: values.tolist() for name, values in columns.items()}
 
     def precision_at(self) -> Array:
         """Claimed share of wrong labels among the first 1, 2, … m suspects, shape (m,)."""
@@ -89,18 +79,9 @@ def find_suspects(posterior: LabelPosterior, given: npt.NDArray[np.int64]) -> Su
     rows = rows[predicted[rows] != given[rows]]
     others = posterior.held_out.copy()
     others[every, given] = -np.inf
-    own = 1.0 - quality[rows]
-    return Suspects(
-        rows=rows,
-        given=given[rows],
-        proposed=predicted[rows],
-        quality=quality,
-        predicted=predicted,
-        margin=posterior.held_out[every, given] - others.max(axis=1),
-        precision=own,
-        precision_low=own,
-        precision_high=own,
-    )
+    margin = posterior.held_out[every, given] - others.max(axis=1)
+    precision = [1.0 - quality[rows]] * 3
+    return Suspects(rows, given[rows], predicted[rows], quality, predicted, margin, *precision)
 
 
 def ranking_auc(score: Array, wrong: npt.NDArray[np.bool_]) -> float | None:
@@ -111,7 +92,5 @@ def ranking_auc(score: Array, wrong: npt.NDArray[np.bool_]) -> float | None:
     m = int(wrong.sum())
     if m in (0, len(wrong)):
         return None
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - 0.5 * (counts - 1)
-    total = float(ranks[inverse][wrong].sum()) - 0.5 * m * (m + 1)
+    total = float(scipy.stats.rankdata(score)[wrong].sum()) - 0.5 * m * (m + 1)
     return total / (m * (len(wrong) - m))

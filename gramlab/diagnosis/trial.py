@@ -1,19 +1,13 @@
 """A setting, and how it fared on held-out rows: accuracy on true labels that nobody has.
 
-Two estimates, from different assumptions:
+Two estimates of it (docs/diagnose.md), whose faults point in different directions:
 
 ``expected``
-    mean_i q_i(a_i), q_i the posterior of row i's true label and a_i its prediction. It holds for
-    any predictions, also in sample, as far as q is right, and two settings are compared on the
-    rows where they differ. Its standard errors treat true labels as draws from q.
+    mean_i q_i(a_i), q_i the posterior of row i's true label and a_i its prediction, in sample or
+    not. Two settings are compared on the rows where they differ, with true labels drawn from q.
 ``corrected``
-    mean_i C⁻¹[given_i, a_i], the backward correction. With A[a, given] the table of predictions
-    and given labels, A = M C for the table M of predictions and true labels, and the accuracy is
-    the trace of M = A C⁻¹. It needs C alone, but predictions that did not see the row's own label.
-
-Their faults point in different directions (q favours heads like those that it was made from, C⁻¹
-multiplies the noise of few rows), so settings are scored by the mean of the two where C can be
-inverted, and compared with the paired standard error of the first.
+    mean_i C⁻¹[given_i, a_i]. With A[a, given] the table of predictions that did not see the given
+    labels, A = M C for the table M of predictions and true labels, whose trace is the accuracy.
 
 Source: the correction as Natarajan et al. (NeurIPS 2013) and Patrini et al. (CVPR 2017), read for
 the 0-1 loss; the paired variance is that of McNemar (1947), in expectation under q [D].
@@ -43,17 +37,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """How to train: rounds at one weight decay, or one student of the teacher's top two.
-
-    Attributes
-    ----------
-    weight_decay : float
-        λ.
-    rounds : int
-        Trainings, the teacher included.
-    refine : str
-        ``""`` or ``"top2"``; with the latter rounds is 2.
-    """
+    """How to train: λ, trainings with the teacher, and ``"top2"`` (of 2 rounds) or ``""``."""
 
     weight_decay: float
     rounds: int = 1
@@ -66,18 +50,13 @@ class Setting:
 
     def __str__(self) -> str:
         """In words."""
-        decay = f"{self.weight_decay:.3g}"
         if self.refine:
-            return f"top-2 student at {decay}"
-        return f"{self.rounds} round{'s' if self.distils else ''} at {decay}"
+            return f"top-2 student at {self.weight_decay:.3g}"
+        return f"{self.rounds} round{'s' if self.distils else ''} at {self.weight_decay:.3g}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "weight_decay": self.weight_decay,
-            "rounds": self.rounds,
-            "refine": self.refine or None,
-        }
+        return vars(self) | {"refine": self.refine or None}
 
 
 class Score(NamedTuple):
@@ -89,24 +68,11 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A setting that was tried on held-out rows.
+    """A setting that was tried on held-out rows, by the ``"theory"`` or the ``"exact"`` head.
 
-    Attributes
-    ----------
-    setting : Setting
-    head : str
-        ``"theory"`` or ``"exact"``.
-    accuracy : Score
-        Estimated accuracy on true labels: the mean of the two that follow, or the first alone, with
-        the standard error of the first.
-    expected : Score
-        By the posterior.
-    corrected : Score or None
-        By the inverse of C.
-    agreement : float
-        Share of held-out rows predicted as their given label.
-    predicted : np.ndarray of shape (N,)
-        Out-of-fold predictions.
+    ``accuracy`` is estimated on true labels: the mean of ``expected``, by the posterior, and
+    ``corrected``, by the inverse of C, or the first alone where C has none; its standard error is
+    that of the first. ``agreement`` is the share of rows ``predicted`` (N,) as their given label.
     """
 
     setting: Setting
@@ -117,34 +83,16 @@ class Trial:
     agreement: float
     predicted: Labels = field(repr=False)
 
-    @classmethod
-    def of(
-        cls,
-        setting: Setting,
-        head: str,
-        predicted: Labels,
-        given: Labels,
-        posterior: Array,
-        matrix: Array,
-    ) -> Trial:
-        """Score out-of-fold predictions (N,) by the posteriors q (N, K) and by C (K, K)."""
-        accuracy = expected = expected_accuracy(predicted, posterior)
-        corrected = corrected_accuracy(predicted, given, matrix)
-        if corrected is not None:
-            accuracy = expected._replace(value=0.5 * (expected.value + corrected.value))
-        agreement = float((predicted == given).mean())
-        return cls(setting, head, accuracy, expected, corrected, agreement, predicted)
-
     def as_dict(self) -> dict[str, Any]:
         """Plain values, without the predictions."""
-        return {
-            **self.setting.as_dict(),
+        corrected, error = self.corrected or (None, None)
+        return self.setting.as_dict() | {
             "head": self.head,
             "accuracy": self.accuracy.value,
             "standard_error": self.accuracy.standard_error,
             "expected": self.expected.value,
-            "corrected": None if self.corrected is None else self.corrected.value,
-            "corrected_error": None if self.corrected is None else self.corrected.standard_error,
+            "corrected": corrected,
+            "corrected_error": error,
             "agreement": self.agreement,
         }
 

@@ -1,8 +1,7 @@
 """The heads as scikit-learn classifiers: exact, distilled, and label averaging."""
 
 from gramlab.estimator.averaging import LabelAveragingClassifier
-from gramlab.estimator.distilled import SelfDistillationClassifier
-from gramlab.estimator.logistic import SoftLabelLogisticRegression
+from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
 
 __all__ = [
     "LabelAveragingClassifier",

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from gramlab import validation
-from gramlab.estimator.base import FittedRound, HeadClassifier, TrainingData
+from gramlab.estimator.base import FittedRound, HeadClassifier, TrainingData, read_logits
 from gramlab.heads.closed_form import LinearizedHead
 
 __all__ = ["LabelAveragingClassifier", "simplex_projection"]
@@ -19,10 +19,9 @@ def simplex_projection(values: np.ndarray) -> np.ndarray:
     max(v − θ, 0) with the one θ that makes it sum to 1 (Held, Wolfe and Crowder 1974): the order
     of classes stays, and a row that is on the simplex does too, up to rounding.
     """
-    k = values.shape[1]
     descending = -np.sort(-values, axis=1)
     excess = np.cumsum(descending, axis=1) - 1.0
-    positive = descending * np.arange(1, k + 1) > excess
+    positive = descending * np.arange(1, values.shape[1] + 1) > excess
     count = positive.sum(axis=1)
     threshold = excess[np.arange(len(values)), count - 1] / count
     return np.maximum(values - threshold[:, None], 0.0)
@@ -46,21 +45,15 @@ class LabelAveragingClassifier(HeadClassifier):
     weight_decay
         λ > 0.
     classes
-        Names of the classes, as in ``SoftLabelLogisticRegression``.
+        As in ``SoftLabelLogisticRegression``.
 
     Attributes
     ----------
-    classes_ : (K,)
-        Names of the classes.
-    coef_ : (K, d)
-        Wᵀ.
     certificate_ : Certificate
         How far W can be from the *exact* head of the same round, on the same targets: a large
         ``relative_gap`` says that the linear theory is no stand-in for it here.
-    n_features_in_ : int
-        d.
-    feature_names_in_ : (d,)
-        Names of the columns, where X had some.
+    classes_, coef_, n_features_in_, feature_names_in_
+        As in ``SoftLabelLogisticRegression``.
 
     Examples
     --------
@@ -87,8 +80,7 @@ class LabelAveragingClassifier(HeadClassifier):
 
     def _scores(self, X: Any) -> np.ndarray:
         """Deviations p − 1/K (n, K): beside 1/K, the signal would drown after many rounds."""
-        scores = super()._scores(X)
-        return scores / scores.shape[1]
+        return read_logits(self, X) / self.coef_.shape[0]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The point of the simplex nearest to p, by rows (n, K)."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -18,71 +17,33 @@ from sklearn.utils.validation import (
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
-from gramlab.heads.referee import SoftmaxObjective
-from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.certificate import Certificate
-from gramlab.targets import one_hot
 
-__all__ = ["ExactClassifier", "FittedRound", "HeadClassifier", "PolishedHead", "TrainingData"]
+__all__ = [
+    "FittedRound",
+    "HeadClassifier",
+    "TrainingData",
+    "read_logits",
+    "read_rows",
+    "read_training",
+]
 
 
 class TrainingData(NamedTuple):
-    """What a fit reads: rows of positive weight only.
-
-    Attributes
-    ----------
-    features
-        Rows x (N, d).
-    targets : (N, K)
-        Rows on the simplex.
-    classes : (K,)
-        Names of the columns.
-    weights : (N,) or None
-        Weights of the rows; None where all are equal.
-    """
+    """What a fit reads: rows of positive weight only, whose targets (N, K) are on the simplex."""
 
     features: Features
     targets: np.ndarray
-    classes: np.ndarray
-    weights: np.ndarray | None
-
-
-class PolishedHead(SoftmaxHead):
-    """A head that solves small problems as far as is easily had, far beyond the tolerance: equal
-    problems get equal answers, however they were posed.
-    """
-
-    def minimize(self, referee: SoftmaxObjective, start: np.ndarray | None = None) -> Fit:
-        """Minimize, and where the problem is small go on; to get no further is no failure."""
-        first = super().minimize(referee, start)
-        if not first.stats.converged or not is_small(referee.features, referee.n_classes):
-            return first
-        passes = max(50, int(first.stats.passes))
-        further = SoftmaxHead(self.weight_decay, tolerance=1e-24, max_passes=passes)
-        then = further.minimize(referee, first.weights)
-        return then.reported(
-            replace(
-                first.stats,
-                passes=first.stats.passes + then.stats.passes,
-                iterations=first.stats.iterations + then.stats.iterations,
-            )
-        )
+    classes: np.ndarray  # (K,) names of the columns
+    weights: np.ndarray | None  # (N,), None where none are given
 
 
 class FittedRound(NamedTuple):
-    """One training, with a certificate that needs the data no more.
+    """One training: Wᵀ (K, d), a certificate that needs the data no more, the solver's iterations.
 
-    Attributes
-    ----------
-    coef : (K, d)
-        Wᵀ.
-    certificate
-        Its distance to the optimum for the targets it was given.
-    n_iter
-        Iterations of the solver.
+    The certificate is about the optimum for the targets that the round was given.
     """
 
     coef: np.ndarray
@@ -137,9 +98,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         """What classes are ranked by (n, K)."""
-        rows = read_rows(self, X)
-        with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
-            return validation.check_logits(rows @ self.coef_.T, "X")
+        return read_logits(self, X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores by class (n, K); for two classes, that of the second over the first (n,)."""
@@ -152,51 +111,20 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[scores.argmax(axis=1)]
 
 
-class ExactClassifier(HeadClassifier):
-    """A head with softmax predictions and a certificate on its distance to the optimum."""
-
-    @property
-    def relative_gap_(self) -> float:
-        """Duality gap of the fit over that at W = 0."""
-        check_is_fitted(self)
-        return self.certificate_.relative_gap
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (n, K), in the order of ``classes_``."""
-        return softmax(self._scores(X), axis=1)
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of the probabilities (n, K)."""
-        return log_softmax(self._scores(X), axis=1)
-
-    def certified(self, X: Any) -> np.ndarray:
-        """Whether each prediction is proved to be that of the exact optimum (n,) bool.
-
-        The margin between the two largest logits exceeds everything that the remaining distance
-        ‖W − W*‖ and rounding can change (docs/objective.md).
-        """
-        rows = read_rows(self, X)
-        with np.errstate(over="ignore", invalid="ignore"):  # of rows whose bound is infinite
-            top = np.partition(rows @ self.coef_.T, -2, axis=1)[:, -2:]
-            return top[:, 1] - top[:, 0] > self.certificate_.logit_bound(rows)
-
-
 def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any) -> TrainingData:
     """Check the input, in scikit-learn's words where it has some for the fault."""
     # By rows, as tables are not: the last bit of a product depends on the layout on some CPUs.
     X, y = validate_data(
         estimator, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
     )
-    known = None if estimator.classes is None else np.asarray(estimator.classes)
-    if known is not None and (
-        known.ndim != 1 or len(known) < 2 or len(np.unique(known)) < len(known)
-    ):
+    classes = None if estimator.classes is None else np.asarray(estimator.classes)
+    if classes is not None and not (classes.ndim == 1 and 2 <= len(classes) == len({*classes})):
         raise errors.InvalidSetting(
             f"classes must be a list of at least 2 different class names, got {estimator.classes!r}"
         )
     if y.ndim == 2 and y.shape[1] > 1:
         targets = validation.check_targets(y, len(X), name="y")
-        classes = np.arange(targets.shape[1]) if known is None else known
+        classes = np.arange(targets.shape[1]) if classes is None else classes
         if len(classes) != targets.shape[1]:
             raise errors.InvalidSetting(
                 f"classes must name the {targets.shape[1]} columns of y, got {len(classes)} names"
@@ -204,25 +132,26 @@ def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any)
     else:
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        present = np.unique(y)
-        classes = present if known is None else known
-        _check_two(present)
-        numbers = {name: number for number, name in enumerate(classes.tolist())}
-        if unseen := [name for name in present.tolist() if name not in numbers]:
+        classes = np.unique(y) if classes is None else classes
+        targets = (y[:, None] == classes).astype(np.float64)
+        if not targets.any(axis=1).all():
+            unseen = np.unique(y[~targets.any(axis=1)]).tolist()
             raise errors.InvalidLabels(
                 f"y contains previously unseen labels: {unseen}; classes names {classes.tolist()}"
             )
-        targets = one_hot([numbers[name] for name in y.tolist()], len(classes))
-    weights = None
+    where = weights = None
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0.0
         if not kept.all():
-            X, targets, weights = X[kept], targets[kept], weights[kept]
-            if y.ndim == 1:
-                _check_two(np.unique(y[kept]), " with positive sample_weight")
-        if len(weights) and (weights == weights[0]).all():
-            weights = None
+            X, y, targets, weights = X[kept], y[kept], targets[kept], weights[kept]
+            where = " with positive sample_weight"
+    if y.ndim == 1 and len(present := np.unique(y)) < 2:
+        found = f": {present[0]!r}" if len(present) else ""
+        raise errors.InvalidLabels(
+            f"This solver needs samples of at least 2 classes in the data{where or ''}, but "
+            f"the data contains only {len(present)} class{found}"
+        )
     if len(X) < 2:
         raise errors.InvalidLabels(
             f"X must have at least 2 rows with positive sample_weight, got {len(X)}"
@@ -236,10 +165,8 @@ def read_rows(estimator: HeadClassifier, X: Any) -> np.ndarray:
     return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64, order="C"))
 
 
-def _check_two(present: np.ndarray, where: str = "") -> None:
-    if len(present) < 2:
-        found = f": {present[0]!r}" if len(present) else ""
-        raise errors.InvalidLabels(
-            f"This solver needs samples of at least 2 classes in the data{where}, but the data "
-            f"contains only {len(present)} class{found}"
-        )
+def read_logits(estimator: HeadClassifier, X: Any) -> np.ndarray:
+    """XW (n, K) of rows to predict."""
+    rows = read_rows(estimator, X)
+    with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
+        return validation.check_logits(rows @ estimator.coef_.T, "X")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,65 +24,50 @@ Candidate = tuple[float, int, str | None]  # weight decay, rounds, refinement
 
 def compared(
     data: TrainingData,
-    *,
     rounds: int,
     weight_decays: Sequence[float] | None,
     refine: Sequence[str | None],
     parts: int,
-    tolerance: float,
-    max_passes: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    **solver: Any,
 ) -> dict[str, np.ndarray]:
     """Score every candidate on held-out rows by their given labels.
 
-    Returns
-    -------
-    dict of arrays, one entry per candidate
-        As ``SelfDistillationClassifier.tuned`` describes.
-
-    Raises
-    ------
-    InvalidSetting
-        If a setting is out of range.
+    As ``SelfDistillationClassifier.tuned`` describes; ``solver`` is for ``SoftmaxHead``.
     """
     most = validation.check_integer("rounds", rounds, 1)
     parts = validation.check_integer("folds", parts, 2, data.features.n_samples // 2)
     validation.check_integer("random_state", seed, 0, MAX_SEED)
-    ways = tuple(refine)
-    if not ways or not set(ways) <= {None, "top2"}:
+    if not refine or not set(refine) <= {None, "top2"}:
         raise errors.InvalidSetting(
             f'refine must list None, "top2" or both as candidates, got {refine!r}'
         )
     x = data.features.as_float64()
-    decays = _decays(weight_decays, x)
-    plain = most if None in ways else 1  # the teacher is in any case the students' rival
+    if weight_decays is None:
+        square = float(np.vdot(x, x)) / len(x)
+        if square == 0.0:
+            raise errors.InvalidFeatures("X must not be all zeros: there is nothing to tune")
+        weight_decays = [10.0**power * square for power in range(-5, 0)]
+    decays = sorted({validation.check_weight_decay(value) for value in weight_decays})
+    if not decays:
+        raise errors.InvalidSetting("weight_decays must hold at least one value, got none")
+    plain = most if None in refine else 1  # the teacher is in any case the students' rival
     variants: list[tuple[int, str | None]] = [(t, None) for t in range(1, plain + 1)]
-    if "top2" in ways and most >= 2:
+    if "top2" in refine and most >= 2:
         variants.append((2, "top2"))
     candidates = [(decay, t, way) for decay in decays for t, way in variants]
     hits = np.zeros((len(candidates), len(x)))
     run = Run(x, len(data.classes), folds(data.targets.argmax(axis=1), parts, seed))
-    told, done = threading.Lock(), 0
-
-    def tell() -> None:
-        nonlocal done
-        with told:
-            done += 1
-            if progress is not None:
-                progress(done, parts * len(decays))
+    done, telling = itertools.count(1), threading.Lock()
 
     def score(number: int) -> None:
         """Heads of one fold, all from its one factorization."""
         part, train, held = run.parts[number], run.train[number], run.held[number]
+        weights = None if data.weights is None else data.weights[train]
         truth, rows = data.targets[held], iter(hits)
         for decay in decays:
-            head = SoftmaxHead(
-                decay,
-                sample_weight=None if data.weights is None else data.weights[train],
-                tolerance=tolerance,
-                max_passes=max_passes,
-            )
+            head = SoftmaxHead(decay, sample_weight=weights, **solver)
             fits = list(distill(head, part, data.targets[train], plain))
             if len(variants) > plain:
                 two = partial_labels(np.asarray(fits[0].as_targets()), 2, seed=seed)
@@ -88,22 +75,12 @@ def compared(
             for fit in fits:
                 predicted = (run.tests[number] @ fit.weights).argmax(axis=1)
                 next(rows)[held] = truth[np.arange(len(truth)), predicted]
-            tell()
+            if progress is not None:
+                with telling:
+                    progress(next(done), parts * len(decays))
 
     run.map(score)
     return candidate_table(candidates, hits, data.weights)
-
-
-def _decays(weight_decays: Sequence[float] | None, x: np.ndarray) -> list[float]:
-    if weight_decays is None:
-        square = float(np.vdot(x, x)) / len(x)
-        if square == 0.0:
-            raise errors.InvalidFeatures("X must not be all zeros: there is nothing to tune")
-        weight_decays = [10.0**power * square for power in range(-5, 0)]
-    found = sorted({validation.check_weight_decay(value) for value in weight_decays})
-    if not found:
-        raise errors.InvalidSetting("weight_decays must hold at least one value, got none")
-    return found
 
 
 def candidate_table(
@@ -111,14 +88,8 @@ def candidate_table(
 ) -> dict[str, np.ndarray]:
     """Scores of candidates, their errors, and which one is chosen.
 
-    Parameters
-    ----------
-    candidates
-        Weight decay, rounds and refinement of each.
-    hits : (candidates, N)
-        1 where a candidate predicts the given label of a held-out row, a share for soft labels.
-    weights : (N,), optional
-        Of the rows.
+    ``hits`` (candidates, N) are 1 where one predicts the given label of a held-out row, a share for
+    soft labels; ``weights`` (N,) are those of the rows.
     """
     w = np.ones(hits.shape[1]) if weights is None else weights / weights.max()
     scores = hits @ w / w.sum()

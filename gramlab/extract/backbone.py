@@ -19,8 +19,13 @@ from gramlab.errors import InvalidSetting, UnreadableSource
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Backbone", "versions"]
+__all__ = ["Backbone"]
 
+_KNOWN = {
+    "preprocessing": ("model", "paper"),
+    "pooling": ("auto", "pooler", "cls", "mean"),
+    "precision": ("float32", "float16", "bfloat16"),
+}
 _PAPER = {  # ImageNet's statistics, RGB in [0, 1]
     "name": "paper",
     "resize": (224, 224),
@@ -28,6 +33,11 @@ _PAPER = {  # ImageNet's statistics, RGB in [0, 1]
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
 }
+# A hub name is NAME or OWNER/NAME; anything else is a folder that is not there, and asking the hub
+# for it would only take time.
+_HUB_NAME = r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?"
+# Of a model's or processor's settings: where it lay, and the version that wrote them.
+_HIDDEN = ("_name_or_path", "name_or_path", "transformers_version", "_attn_implementation")
 
 
 @dataclass(eq=False)
@@ -37,9 +47,7 @@ class Backbone:
     Attributes
     ----------
     name
-        Hub name, or the name of the local folder.
-    model, processor
-        Of `transformers`.
+        On the hub, or of the local folder; ``model`` and ``processor`` are of `transformers`.
     preprocessing
         ``"model"``: the model's own processor, run by Pillow. ``"paper"``: 224×224 bilinear without
         crop, ImageNet mean and standard deviation.
@@ -47,14 +55,11 @@ class Backbone:
         ``"pooler"``: the model's pooled output (ResNet: global average pool). ``"cls"``: the first
         token. ``"mean"``: over positions. ``"auto"``: pooled output where there is one, else the
         first token of a sequence, else the mean.
-    precision
-        Of the forward pass.
-    device
-        As PyTorch names it.
-    weights_hash
-        SHA-256 of all parameters and buffers, by name, as they were loaded.
-    held_hash
-        The same after rounding to ``precision``: of what computes.
+    precision, device
+        Of the forward pass, as PyTorch names them.
+    weights_hash, held_hash
+        SHA-256 of all parameters and buffers, by name, as they were loaded, and after rounding to
+        ``precision``: of what computes.
     """
 
     name: str
@@ -86,13 +91,11 @@ class Backbone:
         UnreadableSource
             If the model cannot be loaded, or its weights do not fill it.
         """
-        for what, value, known in (
-            ("preprocessing", preprocessing, ("model", "paper")),
-            ("pooling", pooling, ("auto", "pooler", "cls", "mean")),
-            ("precision", precision, ("float32", "float16", "bfloat16")),
-        ):
-            if value not in known:
-                raise InvalidSetting(f"{what} must be one of {', '.join(known)}, got {value!r}")
+        asked = {"preprocessing": preprocessing, "pooling": pooling, "precision": precision}
+        for what, value in asked.items():
+            if value not in _KNOWN[what]:
+                known = ", ".join(_KNOWN[what])
+                raise InvalidSetting(f"{what} must be one of {known}, got {value!r}")
         try:
             import torch
             from transformers import AutoImageProcessor, AutoModel
@@ -101,24 +104,19 @@ class Backbone:
                 f'extracting features needs the extra "extract" ({problem}); '
                 'pip install "gramlab[extract]"'
             ) from problem
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        path = Path(name).expanduser()
-        place = str(path) if path.is_dir() else str(name)
-        # A hub name is NAME or OWNER/NAME; anything else is a folder that is not there, and asking
-        # the hub for it would only take time.
-        hub_name = re.fullmatch(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", str(name))
-        if not path.is_dir() and (path.exists() or not hub_name):
+        path, processor = Path(name).expanduser(), None
+        if not path.is_dir() and (path.exists() or not re.fullmatch(_HUB_NAME, str(name))):
             raise UnreadableSource(
                 f"backbone folder {str(name)!r} was not found; give a folder with config.json and "
                 "model.safetensors, or a hub name such as microsoft/resnet-34"
             )
+        place = str(path if path.is_dir() else name)
         try:
             with _quietly():
                 # Never code from the model's own repository, never Python objects.
                 model, report = AutoModel.from_pretrained(
                     place, use_safetensors=True, output_loading_info=True
                 )
-                processor = None
                 if preprocessing == "model":
                     processor = AutoImageProcessor.from_pretrained(place, backend="pil")
         except Exception as problem:  # the library raises whatever its parts raise
@@ -128,48 +126,37 @@ class Backbone:
                 "network"
             ) from problem
         missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
-        untrained_pooler = len(missing) < len(report["missing_keys"])
         if missing:
             raise UnreadableSource(
                 f"backbone {str(name)!r} lacks {len(missing)} of its weights, the first "
                 f"{missing[0]!r}, which would be random; give a complete checkpoint"
             )
-        if untrained_pooler and pooling == "pooler":
+        if report["missing_keys"] and pooling == "pooler":
             raise UnreadableSource(
                 f"backbone {str(name)!r} has no trained pooler, its output would be random; "
                 "use --pooling cls or mean"
             )
-        if untrained_pooler and pooling == "auto":
-            pooling = "cls"
+        if report["missing_keys"] and pooling == "auto":
+            asked["pooling"] = "cls"
         model.eval().requires_grad_(False)
         weights_hash = _weights_hash(model)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            model.to(device=chosen, dtype=getattr(torch, precision))
+            model.to(device=device, dtype=getattr(torch, precision))
         except (RuntimeError, AssertionError) as problem:
             raise InvalidSetting(
-                f"device {chosen!r} cannot be used ({problem}); leave --device out, or use cpu"
+                f"device {device!r} cannot be used ({problem}); leave --device out, or use cpu"
             ) from problem
-        return cls(
-            name=path.resolve().name if path.is_dir() else str(name),
-            model=model,
-            processor=processor,
-            preprocessing=preprocessing,
-            pooling=pooling,
-            precision=precision,
-            device=chosen,
-            weights_hash=weights_hash,
-            held_hash=_weights_hash(model),
-        )
+        own = path.resolve().name if path.is_dir() else str(name)
+        hashes = {"weights_hash": weights_hash, "held_hash": _weights_hash(model)}
+        return cls(own, model, processor, device=device, **asked, **hashes)
 
     def describe(self) -> dict[str, Any]:
         """Everything the features depend on, as JSON; nothing about where files lay."""
         preprocessing = _PAPER
         if self.preprocessing == "model":
-            preprocessing = {
-                "name": "model",
-                "class": type(self.processor).__name__,
-                "settings": _plain(self.processor),
-            }
+            own = {"name": "model", "class": type(self.processor).__name__}
+            preprocessing = {**own, "settings": _plain(self.processor)}
         return {
             "backbone": {
                 "name": self.name,
@@ -216,41 +203,27 @@ class Backbone:
 
     def assert_frozen(self) -> None:
         """Raise if the model is not in evaluation mode with the weights that were loaded."""
-        trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
-        changed = _weights_hash(self.model) != self.held_hash
-        if self.model.training or trained or changed:
+        trained = any(parameter.requires_grad for parameter in self.model.parameters())
+        if self.model.training or trained or _weights_hash(self.model) != self.held_hash:
             raise RuntimeError("the backbone changed while features were computed")
 
     def _pooled(self, output: Any) -> Any:
         pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
+        tokens = last.ndim == 3  # (n, tokens, d); otherwise a map (n, d, h, w)
         way = self.pooling
         if way == "auto":
-            way = "pooler" if pooled is not None else "cls" if last.ndim == 3 else "mean"
-        if way == "pooler":
-            if pooled is None:
-                raise InvalidSetting(
-                    f"backbone {self.name!r} has no pooled output; use --pooling cls or mean"
-                )
-            return pooled.flatten(1)
-        if way == "cls":
-            if last.ndim != 3:
-                raise InvalidSetting(
-                    f"backbone {self.name!r} gives a map of shape {tuple(last.shape[1:])}, it has "
-                    "no first token; use --pooling pooler or mean"
-                )
+            way = "pooler" if pooled is not None else "cls" if tokens else "mean"
+        if way == "mean":
+            return last.mean(dim=1) if tokens else last.flatten(2).mean(dim=2)
+        if way == "cls" and tokens:
             return last[:, 0]
-        # Tokens lie in the middle of (n, tokens, d), positions at the end of (n, d, h, w).
-        return last.mean(dim=1) if last.ndim == 3 else last.flatten(2).mean(dim=2)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes features."""
-    from importlib.metadata import version
-
-    import gramlab
-
-    packages = ("torch", "transformers", "pillow", "numpy")
-    return {"gramlab": gramlab.__version__, **{name: version(name) for name in packages}}
+        if way == "pooler" and pooled is not None:
+            return pooled.flatten(1)
+        lacks = "has no pooled output; use --pooling cls or mean"
+        if way == "cls":
+            lacks = f"gives a map of shape {tuple(last.shape[1:])}, it has no first token; use "
+            lacks += "--pooling pooler or mean"
+        raise InvalidSetting(f"backbone {self.name!r} {lacks}")
 
 
 @contextmanager
@@ -281,7 +254,5 @@ def _weights_hash(model: Any) -> str:
 
 
 def _plain(settings: Any) -> dict[str, Any]:
-    """Settings of a model or processor, less paths and the version that wrote them."""
     found = json.loads(settings.to_json_string())
-    hidden = ("_name_or_path", "name_or_path", "transformers_version", "_attn_implementation")
-    return {key: value for key, value in sorted(found.items()) if key not in hidden}
+    return {key: value for key, value in sorted(found.items()) if key not in _HIDDEN}

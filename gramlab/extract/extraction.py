@@ -6,17 +6,21 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from itertools import islice
 
 import numpy as np
 
+import gramlab
 from gramlab import validation
 from gramlab.errors import InvalidSetting, UnreadableSource
-from gramlab.extract.backbone import Backbone, versions
+from gramlab.extract.backbone import Backbone
 from gramlab.extract.images import ImageSplit, reason
-from gramlab.files.shards import Broken, Manifest, Shard
-from gramlab.files.writer import writing
+from gramlab.files.shards import Broken, Manifest, Shard, writing
 
 __all__ = ["extract_features"]
+
+_COMPUTING = ("torch", "transformers", "pillow", "numpy")  # with gramlab, what features depend on
 
 
 def extract_features(
@@ -41,35 +45,23 @@ def extract_features(
 
     Parameters
     ----------
-    backbone
-        The frozen model.
     splits
         "train" and perhaps "test".
-    class_names
-        K names.
+    class_names, superclasses
+        K names, and the superclass number of each if known.
     out
         The folder, see ``gramlab.files.shards``.
     source
         What the images are called, for the record.
-    batch_size
-        Images of a forward pass.
-    shard_rows
-        Images of a shard; a killed run loses at most one shard of work.
+    batch_size, shard_rows
+        Images of a forward pass, and of a shard; a killed run loses at most one shard of work.
     dtype
         To store features as, "float16" or "float32".
     strict
-        Raise at the first broken image instead of listing it in the manifest.
-    superclasses
-        Superclass number of each class (K,), if known.
-    on_stage
-        Called with a name and a number of images when a stage begins.
-    on_images
-        Called with the number of images done since the last call.
-
-    Returns
-    -------
-    Manifest
-        With every image that could not be read.
+        Raise at the first broken image instead of listing it in the manifest, which is returned.
+    on_stage, on_images
+        Called with a name and a number of images when a stage begins, and with the number of images
+        done since the last call.
 
     Raises
     ------
@@ -93,68 +85,55 @@ def extract_features(
         "data": {"source": source, "fingerprints": prints},
         "batch_size": batch_size,
         "stored_dtype": dtype,
-        "versions": versions(),
+        "versions": {"gramlab": gramlab.__version__, **{p: version(p) for p in _COMPUTING}},
     }
     sizes = {name: len(split) for name, split in splits.items()}
-    with writing(
-        out, plan, sizes, class_names, shard_rows=shard_rows, superclasses=superclasses
-    ) as writer:
+    shards = {"shard_rows": shard_rows, "superclasses": superclasses}
+    with writing(out, plan, sizes, class_names, **shards) as writer:
         if not writer.finished:
             missing = writer.missing()
             stage("computing features", sum(shard.stop - shard.start for shard in missing))
             for shard in missing:
-                x, rows, broken = _computed(backbone, splits, shard, batch_size, strict, done)
+                split, broken = splits[shard.split], []
+                pixels = _readable(backbone, split, shard, broken, strict, done)
+                x, rows = _computed(backbone, pixels, batch_size)
                 backbone.assert_frozen()  # before it is written: a shard is never computed again
-                writer.put(shard, _stored(x, dtype), splits[shard.split].labels[rows], rows, broken)
+                writer.put(shard, _stored(x, dtype), split.labels[rows], rows, broken)
         return writer.finish()
 
 
 def _computed(
-    backbone: Backbone,
-    splits: Mapping[str, ImageSplit],
-    shard: Shard,
-    batch_size: int,
-    strict: bool,
-    done: Callable[[int], None],
-) -> tuple[np.ndarray, np.ndarray, list[Broken]]:
-    """Features (n, d) and rows (n,) of the readable images of a shard, and the broken ones."""
-    split, rows, broken = splits[shard.split], [], []
+    backbone: Backbone, pixels: Iterator[tuple[int, np.ndarray]], batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, d) and rows (n,) of the readable images of a shard."""
+    rows: list[int] = []
     parts: list[np.ndarray] = []
-    batch: list[np.ndarray] = []
-    for row, found in _decoded(backbone, split, range(shard.start, shard.stop)):
-        if isinstance(found, str):
-            broken.append(Broken(shard.split, row, str(split.names[row]), found))
-            if strict:
-                raise UnreadableSource(
-                    f"image {split.names[row]!r} of {shard.split!r} is broken ({found}); mend or "
-                    "remove it, or run without --strict, which lists it in the manifest"
-                )
-        else:
-            rows.append(row)
-            batch.append(found)
-        if batch and (len(batch) == batch_size or row == shard.stop - 1):
-            shapes = {pixels.shape for pixels in batch}
-            if len(shapes) > 1:
-                raise InvalidSetting(
-                    f"the processor of {backbone.name!r} gives images of different sizes "
-                    f"({sorted(shape[2:] for shape in shapes)}), which make no batch; "
-                    "use --preprocessing paper"
-                )
-            parts.append(backbone.features(np.concatenate(batch)))
-            batch.clear()
-        done(1)
+    while batch := list(islice(pixels, batch_size)):
+        sizes = {found.shape[2:] for _, found in batch}
+        if len(sizes) > 1:
+            raise InvalidSetting(
+                f"the processor of {backbone.name!r} gives images of different sizes "
+                f"({sorted(sizes)}), which make no batch; use --preprocessing paper"
+            )
+        rows += [row for row, _ in batch]
+        parts.append(backbone.features(np.concatenate([found for _, found in batch])))
     if not parts:  # no rows, of as many features as a grey image has
         import PIL.Image
 
         grey = PIL.Image.new("RGB", (224, 224), (128, 128, 128))
         parts = [backbone.features(backbone.pixels([grey]))[:0]]
-    return np.concatenate(parts), np.array(rows, dtype=np.int64), broken
+    return np.concatenate(parts), np.array(rows, dtype=np.int64)
 
 
-def _decoded(
-    backbone: Backbone, split: ImageSplit, rows: range
-) -> Iterator[tuple[int, np.ndarray | str]]:
-    """Preprocessed pixels (1, 3, h, w) of each row in order, or why there are none."""
+def _readable(
+    backbone: Backbone,
+    split: ImageSplit,
+    shard: Shard,
+    broken: list[Broken],
+    strict: bool,
+    done: Callable[[int], None],
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of a shard, in order, with their preprocessed pixels (1, 3, h, w); adds the broken."""
 
     def read(row: int) -> np.ndarray | str:
         try:
@@ -164,16 +143,23 @@ def _decoded(
         except Exception as problem:  # OSError, SyntaxError, ValueError, struct.error, …
             return reason(problem)
 
-    # Pillow decodes and resizes outside Python's lock.
-    with ThreadPoolExecutor(4) as readers:
-        waiting = deque()
+    rows = range(shard.start, shard.stop)
+    with ThreadPoolExecutor(4) as readers:  # Pillow works outside Python's lock
+        futures = (readers.submit(read, row) for row in rows)
+        ahead = deque(islice(futures, 16))
         for row in rows:
-            waiting.append((row, readers.submit(read, row)))
-            if len(waiting) > 16:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for row, future in waiting:
-            yield row, future.result()
+            found = ahead.popleft().result()
+            ahead.extend(islice(futures, 1))
+            if not isinstance(found, str):
+                yield row, found
+            elif strict:
+                raise UnreadableSource(
+                    f"image {split.names[row]!r} of {shard.split!r} is broken ({found}); mend or "
+                    "remove it, or run without --strict, which lists it in the manifest"
+                )
+            else:
+                broken.append(Broken(shard.split, row, str(split.names[row]), found))
+            done(1)
 
 
 def _stored(x: np.ndarray, dtype: str) -> np.ndarray:

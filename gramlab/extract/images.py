@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageSplit", "Images", "open_dataset", "open_image_folder", "random_split", "reason"]
 
-_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .gif .tif .tiff .webp .ppm .pgm".split())
+_SUFFIXES = ".bmp .gif .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
 _TEST_NAMES = ("test", "validation", "valid", "val")
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """Images with labels.
+    """Images: what each is called, its class (N,), and what gives the bytes of image i.
 
-    Attributes
-    ----------
-    names
-        What each image is called, for messages and the manifest.
-    labels : (N,)
-        Class of each.
-    encoded
-        Gives the bytes of image i, as stored; raises OSError where there are none.
+    ``encoded`` gives them as stored, and raises OSError where there are none.
     """
 
     names: Sequence[str]
@@ -62,7 +56,7 @@ class ImageSplit:
         names = [self.names[int(row)] for row in rows]
         return ImageSplit(names, self.labels[rows], lambda i: self.encoded(int(rows[i])))
 
-    def fingerprint(self, on_image: Callable[[], None] | None = None) -> str:
+    def fingerprint(self, on_image: Callable[[], None] = lambda: None) -> str:
         """SHA-256 of names, labels and the bytes of every image.
 
         An image whose bytes cannot be had counts as that: it is broken, and no reason to stop.
@@ -71,29 +65,16 @@ class ImageSplit:
         for index in range(len(self)):
             try:
                 content = self.encoded(index)
+                digest.update(f"{len(content)};".encode("ascii") + content)
             except OSError as problem:
                 digest.update(f"unreadable: {reason(problem)};".encode())
-            else:
-                digest.update(f"{len(content)};".encode("ascii"))
-                digest.update(content)
-            if on_image is not None:
-                on_image()
+            on_image()
         return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A data set: its splits by their own names, and the names of its classes.
-
-    Attributes
-    ----------
-    source
-        What it is called.
-    splits
-        By name, as found.
-    class_names
-        K names.
-    """
+    """A data set: what it is called, its splits by their own names, the names of its K classes."""
 
     source: str
     splits: Mapping[str, ImageSplit]
@@ -101,21 +82,22 @@ class Images:
 
     def split(self, *names: str) -> ImageSplit:
         """The first split of these names that is there."""
-        for name in names:
-            if name in self.splits:
-                return self.splits[name]
-        raise InvalidSetting(
-            f"data set {self.source!r} must have a split {' or '.join(map(repr, names))}, got "
-            f"{sorted(self.splits)}; rename one, or name another data set"
-        )
+        found = [self.splits[name] for name in names if name in self.splits]
+        if not found:
+            raise InvalidSetting(
+                f"data set {self.source!r} must have a split {' or '.join(map(repr, names))}, got "
+                f"{sorted(self.splits)}; rename one, or name another data set"
+            )
+        return found[0]
 
     def train_and_test(self) -> dict[str, ImageSplit]:
         """Training images, and test images where there is a split of such a name."""
         if len(self.splits) == 1:
             return {"train": next(iter(self.splits.values()))}
         found = {"train": self.split("train")}
-        test = next((name for name in _TEST_NAMES if name in self.splits), None)
-        return found if test is None else {**found, "test": self.splits[test]}
+        if any(name in self.splits for name in _TEST_NAMES):
+            found["test"] = self.split(*_TEST_NAMES)
+        return found
 
     def without(self, *class_names: str) -> Images:
         """Without some classes (absent ones are ignored), the others numbered anew."""
@@ -153,12 +135,10 @@ def open_image_folder(path: str | os.PathLike[str]) -> Images:
             f"image folder {str(folder)!r} was not found; give a folder with one folder of images "
             "per class"
         )
-    inner = {entry.name: entry for entry in _folders(folder)}
-    if "train" in inner and any(_folders(inner["train"])):
+    inner, parts = _folders(folder), {"train": folder}
+    if "train" in inner and _folders(inner["train"]):
         parts = {name: inner[name] for name in ("train", *_TEST_NAMES) if name in inner}
-    else:
-        parts = {"train": folder}
-    names = tuple(sorted({entry.name for part in parts.values() for entry in _folders(part)}))
+    names = tuple(sorted({name for part in parts.values() for name in _folders(part)}))
     if len(names) < 2:
         raise UnreadableSource(
             f"image folder {str(folder)!r} must hold at least two class folders, got {len(names)}; "
@@ -168,29 +148,25 @@ def open_image_folder(path: str | os.PathLike[str]) -> Images:
     return Images(folder.resolve().name, splits, names)
 
 
-def _folders(path: Path) -> list[Path]:
-    found = (entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] != ".")
-    return sorted(found, key=lambda entry: entry.name)
+def _folders(path: Path) -> dict[str, Path]:
+    return {p.name: p for p in path.iterdir() if p.is_dir() and p.name[0] != "."}
 
 
 def _folder_split(folder: Path, class_names: tuple[str, ...]) -> ImageSplit:
     paths: list[Path] = []
     labels: list[int] = []
-    for number, name in enumerate(class_names):
-        place = folder / name
-        inside = sorted(place.iterdir(), key=lambda p: p.name) if place.is_dir() else []
-        images = [p for p in inside if p.suffix.lower() in _SUFFIXES and p.name[0] != "."]
-        if place.is_dir() and not images:
+    for place in (folder / name for name in class_names if (folder / name).is_dir()):
+        found = [p for p in place.iterdir() if p.suffix.lower() in _SUFFIXES.split()]
+        found = sorted((p for p in found if p.name[0] != "."), key=lambda p: p.name)
+        if not found:
             raise UnreadableSource(
-                f"class folder {str(place)!r} holds no image ({' '.join(sorted(_SUFFIXES))}); "
+                f"class folder {str(place)!r} holds no image ({_SUFFIXES}); "
                 "remove it or put images into it"
             )
-        paths += images
-        labels += [number] * len(images)
-
+        paths += found
+        labels += [class_names.index(place.name)] * len(found)
     names = [f"{path.parent.name}/{path.name}" for path in paths]
-    numbers = np.array(labels, dtype=np.int64)
-    return ImageSplit(names, numbers, lambda index: read_bytes(paths[index]))
+    return ImageSplit(names, np.array(labels, np.int64), lambda index: read_bytes(paths[index]))
 
 
 def open_dataset(
@@ -199,21 +175,18 @@ def open_dataset(
     image_column: str | None = None,
     label_column: str | None = None,
 ) -> Images:
-    """Open a data set of the `datasets` library: a local folder of its own, or a hub name.
+    """Open a data set of the `datasets` library: a folder by ``save_to_disk``, or a hub name.
 
-    Parameters
-    ----------
-    name
-        A folder written by ``save_to_disk``, or a name on the hub.
-    image_column, label_column
-        Found by their types where not given.
+    The columns of images and labels are found by their types where they are not given.
 
     Raises
     ------
     UnreadableSource
         If it cannot be loaded.
     InvalidSetting
-        If the columns are not there, or cannot be told.
+        If the columns are not there, hold something else, or cannot be told.
+    InvalidLabels
+        If a label of any split is no class.
     """
     try:
         import datasets
@@ -223,12 +196,10 @@ def open_dataset(
         ) from problem
 
     path = Path(name).expanduser()
+    local = path.is_dir()
     try:
-        found: Any = (
-            datasets.load_from_disk(str(path))
-            if path.is_dir()
-            else datasets.load_dataset(str(name))
-        )
+        load: Any = datasets.load_from_disk if local else datasets.load_dataset
+        found = load(str(path if local else name))
     except Exception as problem:  # the library raises whatever its parts raise
         raise UnreadableSource(
             f"data set {str(name)!r} could not be loaded ({type(problem).__name__}: {problem}); "
@@ -238,6 +209,8 @@ def open_dataset(
     first = next(iter(parts.values()))
     image = image_column or _column(first, datasets.Image, "image")
     label = label_column or _column(first, datasets.ClassLabel, "label")
+    names = getattr(first.features.get(label), "names", None)
+    splits = {}
     for split, part in parts.items():
         for column in (image, label):
             if column not in part.column_names:
@@ -245,44 +218,33 @@ def open_dataset(
                     f"data set {str(name)!r} must have the column {column!r} in split {split!r}, "
                     f"got {part.column_names}; name it with --image-column or --label-column"
                 )
-    kind = first.features[label]
-    names = getattr(kind, "names", None)
-    numbers = {
-        split: _labels(np.asarray(part[label][:]), names, f"column {label!r} of split {split!r}")
-        for split, part in parts.items()
-    }
+        where, n_classes = f"column {label!r} of split {split!r}", names and len(names)
+        try:
+            labels = validation.check_labels(part[label][:], n_classes=n_classes, name=where)
+        except InvalidLabels as problem:
+            raise InvalidLabels(
+                f"{problem}; splits without labels have -1 or nothing there: leave them out"
+            ) from problem
+        try:
+            stored = part.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        except Exception as problem:
+            raise InvalidSetting(
+                f"column {image!r} of data set {str(name)!r} must hold images, got "
+                f"{part.features[image]}; name another with --image-column"
+            ) from problem
+        places = [f"{split}/{row}" for row in range(len(labels))]
+        splits[split] = ImageSplit(places, labels, partial(_stored_image, stored, image))
     if names is None:
-        largest = max(int(found.max()) for found in numbers.values())
+        largest = max(int(split.labels.max()) for split in splits.values())
         names = [str(number) for number in range(largest + 1)]
-
-    def opened(part: Any, split: str) -> ImageSplit:
-        stored = part.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-
-        def encoded(index: int) -> bytes:
-            entry = stored[index][image]
-            if entry is None or (entry.get("bytes") is None and entry.get("path") is None):
-                raise OSError("the data set has no image in this row")
-            content = entry["bytes"]
-            return content if content is not None else read_bytes(entry["path"])
-
-        labels = numbers[split]
-        return ImageSplit([f"{split}/{row}" for row in range(len(labels))], labels, encoded)
-
-    source = path.resolve().name if path.is_dir() else str(name)
-    splits = {split: opened(part, split) for split, part in parts.items()}
-    return Images(source, splits, tuple(names))
+    return Images(path.resolve().name if local else str(name), splits, tuple(names))
 
 
-def _labels(values: np.ndarray, names: Sequence[str] | None, where: str) -> np.ndarray:
-    """Labels of a split, refused before any image is computed if they are no classes."""
-    try:
-        return validation.check_labels(
-            values, n_classes=None if names is None else len(names), name=where
-        )
-    except InvalidLabels as problem:
-        raise InvalidLabels(
-            f"{problem}; splits without labels have -1 or nothing there: leave them out"
-        ) from problem
+def _stored_image(part: Any, column: str, index: int) -> bytes:
+    entry = part[index][column]
+    if entry is None or (entry.get("bytes") is None and entry.get("path") is None):
+        raise OSError("the data set has no image in this row")
+    return read_bytes(entry["path"]) if entry["bytes"] is None else entry["bytes"]
 
 
 def _column(part: Any, kind: type, what: str) -> str:

@@ -18,21 +18,15 @@ class Recipe:
     ----------
     name
         As the command line knows it.
-    n_classes
-        K, after dropping.
-    train, test
-        Sizes that the splits must have.
+    n_classes, train, test
+        Classes K after dropping, and sizes that the splits must have.
     split
         ``"official"``, ``"swapped"`` (train on the official test split and test on the official
         train split) or ``"random"`` (80/20 of all rows in the byte order of their paths, seed 42).
-    hub
-        Name on the Hugging Face hub, or None where the user names a copy.
-    dropped
-        Classes that the authors leave out.
-    test_names
-        Names of the official test split.
-    label_column
-        Where a copy on the hub has several.
+    hub, label_column
+        Name on the Hugging Face hub, where there is a copy, and its column if it has several.
+    dropped, test_names
+        Classes that the authors leave out, and what the official test split may be called.
     note
         What a user should know, said aloud when the recipe runs.
     """
@@ -57,16 +51,15 @@ class Recipe:
             If the data set has other splits, classes or sizes than the recipe's.
         """
         images = images.without(*self.dropped)
+        train = images.split("train")
         if self.split == "random":
-            whole = images.split("train")
-            train, test = random_split(len(whole), 0.2, 42)
-            found = {"train": whole.taken(train), "test": whole.taken(test)}
+            rows, test_rows = random_split(len(train), 0.2, 42)
+            train, test = train.taken(rows), train.taken(test_rows)
         else:
-            first, second = images.split("train"), images.split(*self.test_names)
-            if self.split == "swapped":
-                first, second = second, first
-            found = {"train": first, "test": second}
-        sizes = (len(images.class_names), len(found["train"]), len(found["test"]))
+            test = images.split(*self.test_names)
+        if self.split == "swapped":
+            train, test = test, train
+        sizes = (len(images.class_names), len(train), len(test))
         expected = (self.n_classes, self.train, self.test)
         if sizes != expected:
             raise InvalidSetting(
@@ -74,7 +67,7 @@ class Recipe:
                 f"from {images.source!r}; give a complete copy, or leave --recipe out to take the "
                 "images as they are"
             )
-        return found, images.class_names
+        return {"train": train, "test": test}, images.class_names
 
 
 _ALL = (
@@ -82,33 +75,16 @@ _ALL = (
         "cifar100", 100, 50_000, 10_000, "official", "uoft-cs/cifar100", label_column="fine_label"
     ),
     Recipe("caltech256", 256, 23_824, 5_956, "random", dropped=("257.clutter", "clutter")),
+    Recipe("food101", 101, 75_750, 25_250, "official", "ethz/food101", (), ("test", "validation")),
     Recipe(
-        "food101",
-        101,
-        75_750,
-        25_250,
-        "official",
-        "ethz/food101",
-        test_names=("test", "validation"),
-    ),
-    Recipe(
-        "caltech101",
-        101,
-        6_941,
-        1_736,
-        "random",
-        "flwrlabs/caltech101",
+        *("caltech101", 101, 6_941, 1_736, "random", "flwrlabs/caltech101"),
         dropped=("BACKGROUND_Google",),
         note="the random split follows the order of the rows: an image folder gives the "
         "authors' split, a copy on the hub in another order gives another one",
     ),
     Recipe("stanford-cars", 196, 8_144, 8_041, "official", "tanganke/stanford_cars"),
     Recipe(
-        "flowers102",
-        102,
-        6_149,
-        1_020,
-        "swapped",
+        *("flowers102", 102, 6_149, 1_020, "swapped"),
         note="as in the authors' code, the official test split (6149 images) is trained on "
         "and the official train split (1020) is tested on",
     ),

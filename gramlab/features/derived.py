@@ -12,8 +12,6 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any, TypeVar, TypeVarTuple
 
-__all__ = ["Derived"]
-
 Source = TypeVar("Source")
 Made = TypeVar("Made")
 Args = TypeVarTuple("Args")
@@ -23,7 +21,7 @@ class Derived:
     """Finished data by the function that made them and its arguments."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[Any, ...], Any] = {}
+        self.made: dict[tuple[Any, ...], Any] = {}
         # By process: a child forked while another thread held the lock would wait for it for ever.
         self._locks: dict[int, RLock] = {}
 
@@ -33,15 +31,11 @@ class Derived:
         One thread makes one thing at a time, for which it may need others.
         """
         key = (make, *args)
-        if key not in self._made:
+        if key not in self.made:
             with self._locks.setdefault(os.getpid(), RLock()):
-                if key not in self._made:
-                    self._made[key] = make(source, *args)
-        return self._made[key]
-
-    def has(self, make: Callable[..., Any], *args: Any) -> bool:
-        """Whether that is there: to ask for memory, and for nothing that results depend on."""
-        return (make, *args) in self._made
+                if key not in self.made:
+                    self.made[key] = make(source, *args)
+        return self.made[key]
 
     def __reduce__(self) -> tuple[type[Derived], tuple[()]]:
         return type(self), ()  # a copy derives its own

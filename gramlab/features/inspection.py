@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from gramlab.features import Features
+from gramlab.machine import hardware
 
-__all__ = ["describe_features"]
+__all__ = ["describe_features", "describe_run"]
 
 
 def describe_features(features: Features) -> dict[str, Any]:
@@ -31,4 +34,20 @@ def describe_features(features: Features) -> dict[str, Any]:
         "norms": {"min": norms.min(), "mean": norms.mean(), "max": norms.max()},
         "fingerprint": features.fingerprint,
         "provenance": features.provenance,
+    }
+
+
+def describe_run(features: Features, seed: int) -> dict[str, Any]:
+    """What the numbers of a run depend on besides its settings: data, device, versions."""
+    packages = ("gramlab", "numpy", "scipy", "jax")
+    return {
+        "features": features.provenance,
+        "data_sha256": features.fingerprint,
+        "seed": seed,
+        "dtype": "float64",
+        "device": hardware.describe(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
     }

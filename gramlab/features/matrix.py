@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
-from gramlab.features.derived import Derived
+from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.description import check_class_names, check_classes, check_provenance
-from gramlab.features.preparation import column_mean, unit_rows
 from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
 from gramlab.validation import check_features, check_integer, check_labels
 
 _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features
-
-Made = TypeVar("Made")
-Args = TypeVarTuple("Args")
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -29,6 +25,13 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _checked(
+    x: object, labels: object, n_classes: int | None, split: str = ""
+) -> tuple[np.ndarray, npt.NDArray[np.int64]]:
+    rows = check_features(x, f"{split}x")
+    return _frozen(rows), _frozen(check_labels(labels, len(rows), n_classes, f"{split}labels"))
 
 
 def _float64_copy(features: Features) -> np.ndarray:
@@ -52,10 +55,8 @@ class Features:
         Training features; float16, float32 and float64 keep their dtype.
     labels : array-like of shape (N,)
         Training labels 0 .. K-1.
-    test_x : array-like of shape (N_test, d), optional
-        Held-out features; needs `test_labels`.
-    test_labels : array-like of shape (N_test,), optional
-        Held-out labels; needs `test_x`.
+    test_x, test_labels : array-like of shape (N_test, d) and (N_test,), optional
+        Held-out features and labels, both or neither.
     class_names : sequence of str, optional
         K different names; by default "0", "1", ….
     superclasses : array-like of shape (K,), optional
@@ -78,8 +79,7 @@ class Features:
     InvalidFeatures
         If a matrix is not 2-D, not real, not finite, or the two widths differ.
     InvalidLabels
-        If labels do not fit the rows or the range, classes are missing, there are fewer than two
-        classes, or all training rows carry one label.
+        If labels do not fit the rows or the range, or classes are missing, all but one or some.
     InvalidSetting
         If `class_names`, `n_classes` and `provenance` are malformed or contradict each other.
     """
@@ -110,47 +110,44 @@ class Features:
             raise InvalidLabels(
                 f"test_x and test_labels go together, got no {absent}; pass both or neither"
             )
-        train = check_features(x)
-        test = None if test_x is None else check_features(test_x, "test_x")
-        if test is not None and test.shape[1] != train.shape[1]:
-            raise InvalidFeatures(
-                f"test_x must have as many columns as x ({train.shape[1]}), got {test.shape[1]}; "
-                "extract both splits with the same backbone"
-            )
         size = None if n_classes is None else check_integer("n_classes", n_classes, 1)
         names = None if class_names is None else check_class_names(class_names, size)
         size = size if names is None else len(names)
         known = size is not None
-        y = check_labels(labels, train.shape[0], size)
-        y_test = None
-        if test is not None:
-            y_test = check_labels(test_labels, test.shape[0], size, "test_labels")
-        if size is None:
-            size = 1 + max(int(labels.max()) for labels in (y, y_test) if labels is not None)
+        train, y = _checked(x, labels, size)
+        largest, test, y_test = y.max(), None, None
+        if test_x is not None:
+            test, y_test = _checked(test_x, test_labels, size, "test_")
+            largest = max(largest, y_test.max())
+            if test.shape[1] != train.shape[1]:
+                raise InvalidFeatures(
+                    f"test_x must have as many columns as x ({train.shape[1]}), got "
+                    f"{test.shape[1]}; extract both splits with the same backbone"
+                )
+        size = 1 + int(largest) if size is None else size
         check_classes(y, size, known)
         if names is None:
             check_memory(64 * size, f"naming {size} classes", "pass a smaller n_classes")
-            names = tuple(str(k) for k in range(size))
+            names = tuple(map(str, range(size)))
         if superclasses is not None:
             superclasses = _frozen(check_labels(superclasses, size, name="superclasses"))
         self.__dict__.update(
-            x=_frozen(train),
-            labels=_frozen(y),
-            test_x=None if test is None else _frozen(test),
-            test_labels=None if y_test is None else _frozen(y_test),
+            x=train,
+            labels=y,
+            test_x=test,
+            test_labels=y_test,
             class_names=names,
             superclasses=superclasses,
             _provenance=check_provenance(provenance, train.dtype),
             _derived=Derived(),
         )
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: object = None) -> None:
         raise AttributeError(
-            f"Features is immutable, cannot set {name!r}; build a new Features instead"
+            f"Features is immutable, cannot set or delete {name!r}; build a new Features instead"
         )
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"Features is immutable, cannot delete {name!r}")
+    __delattr__ = __setattr__
 
     @property
     def n_samples(self) -> int:
@@ -184,10 +181,7 @@ class Features:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """A copy of where the features come from, and the steps that were applied to them.
-
-        "stored_dtype" is that of x before any step, "computed_dtype" that of steps and spectra.
-        """
+        """A copy of where the features come from ("stored_dtype": of x before any step)."""
         return json.loads(json.dumps(self._provenance))
 
     def blocks(
@@ -195,85 +189,44 @@ class Features:
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Iterate over the training rows in order, a block at a time.
 
-        Parameters
-        ----------
-        rows : int, optional
-            Rows per block; by default as many as take about 32 MB (8 MB of a mapped x).
-        dtype : dtype
-            Of the blocks.
-
-        Yields
-        ------
-        slice, np.ndarray of shape (at most rows, d)
-            Which rows, and the rows as `dtype`, not to be written to. Of a mapped x, only the block
-            at hand is resident.
-
-        Raises
-        ------
-        InvalidSetting
-            If `rows` is not a positive integer.
+        Yields which rows (slice), and the rows (n, d) as `dtype`, not to be written to. A block has
+        `rows` rows (InvalidSetting unless a positive integer), by default as many as take about 32
+        MB (8 MB of a mapped x). Of a mapped x, only the block at hand is resident.
         """
         kind = np.dtype(dtype)
         step = None if rows is None else check_integer("rows", rows, 1)
-        source = self.x
-        if kind == np.float64 != source.dtype and 8 * source.size <= _KEPT_BYTES:
-            # Solvers pass over the rows hundreds of times, and converting costs like a product.
-            source = source if self.is_mapped else self.derived(_float64_copy)
-        return row_blocks(source, rows=step, dtype=kind)
+        small = not self.is_mapped and 8 * self.x.size <= _KEPT_BYTES
+        # Solvers pass over the rows hundreds of times, and converting costs like a product.
+        kept = small and kind == np.float64 != self.x.dtype
+        return row_blocks(self.derived(_float64_copy) if kept else self.x, rows=step, dtype=kind)
 
     def derived(self, make: Callable[[Features, *Args], Made], *args: *Args) -> Made:
-        """``make(self, *args)``, made once and kept with the rows.
+        """``make(self, *args)``, made once and kept with the rows, to be changed by nobody.
 
-        Parameters
-        ----------
-        make : callable
-            A function of the rows x, the test rows and the number of classes, and of nothing else:
-            features with other labels share what it returned (:meth:`replaced`). It is looked up by
-            what it is, so it has to be defined once, not where it is used.
-        *args
-            Further arguments, hashable. What depends on labels needs them, or a hash of them, here.
-
-        Returns
-        -------
-        object
-            What `make` returned to the first who asked, to be changed by nobody. Threads that ask
-            meanwhile wait; copies and pickles make their own. If it raises, nothing is kept.
+        `make` is a function of the rows x, the test rows, the number of classes and further
+        hashable arguments, and of nothing else: features with other labels share what it returned
+        (:meth:`replaced`), so what depends on labels needs them, or a hash of them, among `args`.
+        It is looked up by what it is: define it once, not where it is used. Threads that ask
+        meanwhile wait; copies and pickles make their own. If it raises, nothing is kept.
         """
         return self._derived.once(self, make, *args)
 
     def has_derived(self, make: Callable[..., object], *args: object) -> bool:
         """Whether ``derived`` would find it: to ask for memory, and for no result."""
-        return self._derived.has(make, *args)
+        return (make, *args) in self._derived.made
 
     def as_float64(self) -> npt.NDArray[np.float64]:
-        """All of x as float64 (N, d), x itself when it is stored so.
-
-        Of a mapped x this makes the copy that :meth:`blocks` avoids.
-
-        Raises
-        ------
-        NotEnoughMemory
-            If the copy would not fit.
-        """
+        """All of x as float64 (N, d), x itself when it is stored so; or NotEnoughMemory."""
         if self.x.dtype != np.float64:
             check_memory(self.x.size * 8, "x as float64", "iterate over Features.blocks() instead")
         return self.x.astype(np.float64, copy=False)
 
     def replaced(self, **changes: object) -> Features:
-        """The same features with other labels or superclasses; rows are shared, not copied.
+        """The same features with other ``labels`` (N,) or ``superclasses`` (K,), or both.
 
-        What is :meth:`derived` from the rows is shared too, whoever made it, then or later.
-
-        Parameters
-        ----------
-        **changes
-            ``labels`` (N,) or ``superclasses`` (K,) or both; nothing gives equal features that
-            derive everything anew, for another device.
-
-        Raises
-        ------
-        InvalidLabels, TypeError
-            If they are not as ``Features`` wants them, or something else is to be changed.
+        Rows, and what is :meth:`derived` from them, then or later, are shared. Without changes:
+        equal features that derive everything anew, for another device. Labels are refused as by
+        ``Features``, other changes by TypeError.
         """
         if other := sorted(set(changes) - {"labels", "superclasses"}):
             raise TypeError(f"replaced takes labels and superclasses, got {', '.join(other)}")
@@ -283,56 +236,52 @@ class Features:
         return twin
 
     def centered(self, *, dtype: npt.DTypeLike = np.float64) -> Features:
-        """Subtract the training mean from the training and test rows.
+        """New features: the training mean subtracted from the training and test rows.
 
-        Parameters
-        ----------
-        dtype : dtype
-            float64 or float32, of the result; the mean is computed in float64 either way.
-
-        Returns
-        -------
-        Features
-            New; the step is appended to its provenance with the norm of the mean.
-
-        Raises
-        ------
-        InvalidFeatures, NotEnoughMemory
-            If values are so large that they overflow, or the result would not fit.
+        Computed in float64 and kept as `dtype`, float64 or float32; the step is appended to the
+        provenance with the norm of the mean. Raises InvalidFeatures if values are so large that
+        they overflow, NotEnoughMemory if the result would not fit.
         """
-        mean = column_mean(lambda: self.blocks(), self.n_samples)
-        norm = float(np.linalg.norm(mean))
-        return self._transformed(
-            "centered", lambda block, start, name: block - mean, {"mean_norm": norm}, dtype
-        )
+        mean: npt.NDArray[np.float64] = np.zeros(self.n_features)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # A second pass removes the rounding of the long sums of the first.
+            for _ in range(2):
+                rest = sum((block - mean).sum(axis=0) for _, block in self.blocks())
+                mean = mean + rest / self.n_samples
+        if not np.isfinite(mean).all():
+            column = int(np.argmin(np.isfinite(mean)))
+            raise InvalidFeatures(
+                f"x must have a finite mean, got {mean[column]} in column {column}; scale the "
+                "features down first"
+            )
+        facts = {"mean_norm": float(np.linalg.norm(mean))}
+        return self._transformed("centered", lambda block, start, name: block - mean, facts, dtype)
 
     def unit_norm(self, *, dtype: npt.DTypeLike = np.float64) -> Features:
-        """Divide each training and test row by its Euclidean norm.
+        """New features: each training and test row divided by its Euclidean norm.
 
-        Parameters
-        ----------
-        dtype : dtype
-            float64 or float32, of the result; norms are computed in float64 either way.
-
-        Returns
-        -------
-        Features
-            New; the step is appended to its provenance with the least and largest norm of the
-            training rows.
-
-        Raises
-        ------
-        InvalidFeatures, NotEnoughMemory
-            If a row is zero (it is named with its split), or the result would not fit.
+        Computed in float64 and kept as `dtype`, float64 or float32; the step is appended to the
+        provenance with the least and largest norm of the training rows. Raises InvalidFeatures if a
+        row is zero, which is named with its split, NotEnoughMemory if the result would not fit.
         """
         norms = {"min_norm": np.inf, "max_norm": 0.0}
 
         def divide(block: np.ndarray, start: int, name: str) -> np.ndarray:
-            divided, found = unit_rows(block, start, name)
+            # Scaling by the largest entry first keeps tiny and huge rows in the range of float64.
+            largest = np.abs(block).max(axis=1, keepdims=True)
+            if not largest.all():
+                raise InvalidFeatures(
+                    f"{name} must have no zero row for unit_norm, got norm 0 at row "
+                    f"{start + int(np.argmin(largest))}; remove that row, or center after "
+                    "unit_norm instead of before"
+                )
+            scaled = block / largest
+            lengths = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
             if name == "x":
+                found = largest * lengths
                 norms["min_norm"] = min(norms["min_norm"], float(found.min()))
                 norms["max_norm"] = max(norms["max_norm"], float(found.max()))
-            return divided
+            return scaled / lengths
 
         return self._transformed("unit_norm", divide, norms, dtype)
 
@@ -345,22 +294,20 @@ class Features:
     ) -> Features:
         """Apply `change(float64 block, first row, name)` to all rows; record step and facts."""
         kept = np.dtype(dtype)
-        if kept not in (np.dtype(np.float32), np.dtype(np.float64)):
+        if kept not in (np.float32, np.float64):
             raise InvalidSetting(
                 f"dtype must be float64 or float32, got {kept}; half precision is for storage only"
             )
         sources = {"x": self.x} if self.test_x is None else {"x": self.x, "test_x": self.test_x}
-        check_memory(
-            sum(source.size for source in sources.values()) * kept.itemsize,
-            f"{step} features in {kept}",
-            "pass dtype=np.float32 or use fewer rows",
-        )
+        needed = sum(source.size for source in sources.values()) * kept.itemsize
+        advice = "pass dtype=np.float32 or use fewer rows"
+        check_memory(needed, f"{step} features in {kept}", advice)
         results = {}
         for name, source in sources.items():
-            results[name] = result = aligned(source.shape, kept)
+            results[name] = aligned(source.shape, kept)
             with np.errstate(over="ignore", invalid="ignore"):
                 for part, block in row_blocks(source, dtype=np.float64):
-                    result[part] = change(block, part.start, name)
+                    results[name][part] = change(block, part.start, name)
         # Read after the loops: unit_norm learns its norms in them.
         history = self.provenance
         history["steps"].append({"step": step, **facts, "dtype": str(kept)})
@@ -371,21 +318,20 @@ class Features:
         kept: dict[str, Any] = {name: getattr(self, name) for name in (*names, "provenance")}
         return Features(**kept | changes)
 
-    def __copy__(self) -> Features:
+    def __deepcopy__(self, memo: object = None) -> Features:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Features:
-        return self
+    __copy__ = __deepcopy__
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
         if not isinstance(other, Features):
             return NotImplemented
-        if self.class_names != other.class_names or self.x.shape != other.x.shape:
-            return False
-        groups = sha256(self.superclasses) == sha256(other.superclasses)
-        return groups and self.fingerprint == other.fingerprint
+        return self is other or (
+            self.class_names == other.class_names
+            and self.x.shape == other.x.shape
+            and sha256(self.superclasses) == sha256(other.superclasses)
+            and self.fingerprint == other.fingerprint
+        )
 
     def __hash__(self) -> int:
         return hash((self.fingerprint, self.class_names))

@@ -13,23 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
-from gramlab.features.derived import Derived
+from gramlab.features.derived import Args, Derived, Made
 from gramlab.validation import check_features, check_labels
-
-# gramlab.machine.device, and JAX with it, is imported where it is used: gramlab.spectrum imports
-# this file, and ``import gramlab`` is to stay light.
 
 __all__ = ["ShardedFeatures", "shard_features", "shard_local_rows"]
 
 Checked = TypeVar("Checked")
-Made = TypeVar("Made")
-Args = TypeVarTuple("Args")
+
+
+def _device():
+    """``gramlab.machine.device``, and JAX with it, when used: ``import gramlab`` stays light."""
+    from gramlab.machine import device
+
+    return device
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,21 +44,15 @@ class ShardedFeatures:
     Attributes
     ----------
     x : jax.Array of shape (n_devices · rows_per_device, d)
-        One shard on each device, in the dtype that came in; zero rows fill the shards. Devices take
+        One shard on each device, zero rows at its end, in the dtype that came in. Devices take
         entries below their dtype's normal range (1.2e-38 of float32) for 0, and so does everything
         that is said of these features.
     labels : np.ndarray of shape (n_local,), int64, or None
         Of this process's rows.
-    n_samples : int
-        N, the true rows of all processes.
-    n_local : int
-        The true rows of this process.
-    rows_per_device : int
-        Rows of a shard, with the zero rows.
-    max_row_norm : float
-        max_i ‖x_i‖, over all processes.
-    square_norm, largest_entry : float
-        ‖X‖_F² and max_ij |x_ij|, over all processes.
+    n_samples, n_local : int
+        N, the true rows of all processes, and those of this one.
+    max_row_norm, square_norm, largest_entry : float
+        max_i ‖x_i‖, ‖X‖_F² and max_ij |x_ij|, over all processes.
     """
 
     x: Any
@@ -68,9 +64,9 @@ class ShardedFeatures:
     square_norm: float
     largest_entry: float
     _derived: Derived = field(default_factory=Derived, init=False)
+    is_mapped: ClassVar[bool] = False  # the shards are on the devices
 
     def __repr__(self) -> str:
-        """Sizes, in words."""
         return (
             f"<ShardedFeatures: N = {self.n_samples}, d = {self.n_features}, "
             f"{self.rows_per_device} rows on each of {self.n_devices} devices>"
@@ -86,27 +82,18 @@ class ShardedFeatures:
         """Devices that hold a shard, in all processes."""
         return int(self.x.sharding.mesh.size)
 
-    @property
-    def is_mapped(self) -> bool:
-        """Never: the shards are on the devices."""
-        return False
-
     def derived(self, make: Callable[[ShardedFeatures, *Args], Made], *args: *Args) -> Made:
         """``make(self, *args)``, made once, as :meth:`gramlab.Features.derived` does."""
         return self._derived.once(self, make, *args)
 
     def put(self, values: np.ndarray, what: str) -> Any:
         """Spread float64 ``values`` (n_local, k) like the rows of x, or raise NotEnoughMemory."""
-        from gramlab.machine import device
-
         mesh = self.x.sharding.mesh
-        return device.in_rows(values, mesh, self.rows_per_device, what, np.float64)
+        return _device().in_rows(values, mesh, self.rows_per_device, what, np.float64)
 
     def own_rows(self, array: Any) -> np.ndarray:
         """The true rows (n_local, k) of this process of an array laid out like x, on the host."""
-        from gramlab.machine import device
-
-        return device.own_rows(array, self.n_local)
+        return _device().own_rows(array, self.n_local)
 
     def blocks(self, *_: object, **__: object) -> Iterator[tuple[slice, np.ndarray]]:
         """Refused with InvalidFeatures: no process holds all rows."""
@@ -141,14 +128,12 @@ def shard_features(
     NotEnoughMemory
         If a shard does not fit.
     """
-    from gramlab.machine import device
-
-    if device.process()[1] > 1:
+    if (count := _device().process()[1]) > 1:
         raise InvalidSetting(
-            "shard_features takes the rows of a run of one process, got "
-            f"{device.process()[1]} processes: pass each process's own rows to shard_local_rows"
+            f"shard_features takes the rows of a run of one process, got {count} processes: pass "
+            "each process's own rows to shard_local_rows"
         )
-    return _spread(*_checked(x, labels), devices)
+    return _spread(x, labels, devices)
 
 
 def shard_local_rows(
@@ -157,43 +142,27 @@ def shard_local_rows(
     """Make one feature matrix of the rows that every process of the run holds.
 
     A collective call over all devices of all processes, which may hold different numbers of rows;
-    rows are numbered process by process. With one process it is :func:`shard_features`.
+    rows are numbered process by process. With one process it is :func:`shard_features`, of which
+    the parameters are those: this process's rows (n, d), at least one, and their labels (n,).
 
-    Parameters
-    ----------
-    local_x : array-like of shape (n, d)
-        This process's rows, at least one; d and dtype are the same in all processes.
-    labels : array-like of shape (n,), optional
-        Of this process's rows.
-
-    Raises
-    ------
-    InvalidFeatures, InvalidLabels
-        If an array is malformed here or in another process, widths or dtypes differ, or d exceeds
-        the number of all rows. All processes raise, so that none waits.
-    NotEnoughMemory
-        If a shard does not fit.
+    It raises in all processes what it raises in one, so that none waits; InvalidFeatures too if
+    widths or dtypes differ.
     """
-    return _spread(*together(lambda: _checked(local_x, labels)), None)
-
-
-def _checked(
-    x: npt.ArrayLike, labels: npt.ArrayLike | None
-) -> tuple[np.ndarray, npt.NDArray[np.int64] | None]:
-    rows = check_features(x)
-    return rows, None if labels is None else check_labels(labels, n_samples=len(rows))
+    return _spread(local_x, labels, None)
 
 
 def _spread(
-    x: np.ndarray, labels: npt.NDArray[np.int64] | None, devices: Sequence[Any] | None
+    x: npt.ArrayLike, labels: npt.ArrayLike | None, devices: Sequence[Any] | None
 ) -> ShardedFeatures:
-    """Spread checked rows."""
-    from gramlab.machine import device
+    def checked() -> tuple[np.ndarray, npt.NDArray[np.int64] | None]:
+        rows = check_features(x)
+        return rows, None if labels is None else check_labels(labels, n_samples=len(rows))
 
-    mesh = device.row_mesh(devices)
+    own, y = together(checked)
+    mesh = _device().row_mesh(devices)
     # Width and precision as numbers, to be compared over processes.
-    shards = -(-len(x) // len(mesh.local_devices))
-    told = device.gathered([len(x), x.shape[1], x.dtype.itemsize, shards])
+    shards = -(-len(own) // len(mesh.local_devices))
+    told = _device().gathered([len(own), own.shape[1], own.dtype.itemsize, shards])
     if (told[:, 1:3] != told[0, 1:3]).any():
         raise InvalidFeatures(
             "x must have one width and one dtype in all processes, got widths "
@@ -201,34 +170,28 @@ def _spread(
             "entry: extract and store all parts alike"
         )
     total, per_device = int(told[:, 0].sum()), int(told[:, 3].max())
-    if x.shape[1] > total:
+    if own.shape[1] > total:
         raise InvalidFeatures(
             f"x must have at least as many rows as columns to be sharded, got {total} rows and "
-            f"{x.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
+            f"{own.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
         )
-    rows = together(lambda: device.in_rows(x, mesh, per_device, "x in shards", x.dtype))
-    square_norm, longest, largest = map(float, device.row_sums(rows))
-    return ShardedFeatures(rows, labels, total, len(x), per_device, longest, square_norm, largest)
+    rows = together(lambda: _device().in_rows(own, mesh, per_device, "x in shards", own.dtype))
+    square_norm, longest, largest = map(float, _device().row_sums(rows))
+    return ShardedFeatures(rows, y, total, len(own), per_device, longest, square_norm, largest)
 
 
 def together(check: Callable[[], Checked]) -> Checked:
     """Run ``check`` in every process: what one refuses all refuse, so that none waits for it.
 
-    Raises
-    ------
-    GramlabError
-        What ``check`` raised here.
-    InvalidFeatures
-        If it passed here but not in another process.
+    Raises the GramlabError that ``check`` raised here, or InvalidFeatures if it passed here but not
+    in another process.
     """
-    from gramlab.machine import device
-
     problem, result = None, None
     try:
         result = check()
     except GramlabError as found:
         problem = found
-    refused = np.flatnonzero(device.gathered(float(problem is not None)))
+    refused = np.flatnonzero(_device().gathered(float(problem is not None)))
     if problem is not None:
         raise problem
     if len(refused):

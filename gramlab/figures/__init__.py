@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from gramlab.figures.approximation import error_by_logits
 from gramlab.figures.by_round import (
     accuracy_by_round,
     check_figures,
@@ -23,6 +22,7 @@ from gramlab.figures.phase import phase_figure
 from gramlab.figures.study import (
     accuracy_by_rounds,
     coverage_by_rate,
+    error_by_logits,
     gain_over_teacher,
 )
 from gramlab.figures.style import figure_png, save_figure

@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gramlab.check import CheckResult, Dynamics
 from gramlab.comparison import RoundComparison
+from gramlab.figures import style
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.heatmaps import gram_heatmap
-from gramlab.figures.style import (
-    BLACK,
-    BLUE,
-    DASHED,
-    DOTTED,
-    GREEN,
-    GREY,
-    PURPLE,
-    VERMILLION,
-    caption,
-    dots,
-    drawing,
-    end_labels,
-    exact_dots,
-    log_axis,
-    percent_axis,
-    round_axis,
-    theory_line,
+from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION
+
+_PREDICTIONS = (  # of class-averaged predictions: field, words, colour
+    ("clean_true", "clean rows:\np(true label)", GREEN),
+    ("flipped_true", "mislabelled:\np(true label)", BLUE),
+    ("flipped_given", "mislabelled:\np(given label)", VERMILLION),
+)
+_WEIGHTS = (
+    ("same_class", "same class", BLUE),
+    ("others", "other classes", GREY),
+    ("own", "own label", VERMILLION),
+)
+_SCORES = (
+    ("label_recovery", "true labels\nrecovered\n(training)", BLUE),
+    ("test_accuracy", "test\naccuracy", GREEN),
 )
 
 
 def check_figures(result: CheckResult) -> dict[str, Figure]:
     """All figures of ``gramlab check``, by the stem of their file name."""
-    features, settings = result.features, result.settings
+    features, k = result.features, result.features.n_classes
+    asked = {"weight_decay": result.settings.weight_decay, "rounds": result.settings.rounds}
+    dynamics, weights = map(result.dynamics, ("linearized", "exact")), result.averaging_weights()
     return {
-        "eigenvalue_gap": eigenvalue_gap(
-            result.spectrum,
-            features.n_classes,
-            weight_decay=settings.weight_decay,
-            rounds=settings.rounds,
-        ),
+        "eigenvalue_gap": eigenvalue_gap(result.spectrum, k, **asked),
         "gram_heatmap": gram_heatmap(features, result.given.true_labels),
-        "label_averaging": label_averaging(
-            result.dynamics("linearized"),
-            result.dynamics("exact"),
-            n_classes=features.n_classes,
-            weights=result.averaging_weights(),
-        ),
+        "label_averaging": label_averaging(*dynamics, n_classes=k, weights=weights),
         "error_by_round": error_by_round(result.comparison, features.n_samples),
         "accuracy_by_round": accuracy_by_round(result),
     }
@@ -73,14 +62,32 @@ def label_averaging(
     weights
         ``CheckResult.averaging_weights()``; without it there is one panel only.
     """
-    with drawing(3.7 if weights is None else 6.4) as figure:
-        if weights is None:
-            top = figure.subplots()
-        else:
-            top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.35, 1.0])
-            _weights(bottom, weights)
-        round_axis(top, len(exact), label=weights is None)
-        _predictions(top, linearized, exact, n_classes)
+    rounds = len(exact)
+    rows = (1.0,) if weights is None else (1.35, 1.0)
+    with style.drawing(3.7 if weights is None else 6.4, rows=rows) as (figure, top, *below):
+        style.round_axis((top, *below)[-1], rounds)
+        for name, label, color in _PREDICTIONS:
+            if getattr(exact[0], name) is not None:
+                theory, truth = ([getattr(d, name) for d in head] for head in (linearized, exact))
+                style.by_round(top, theory, truth, color, name, label)
+        look = {"color": GREY, "linewidth": 1.0, "linestyle": style.DOTTED}
+        top.axhline(1.0 / n_classes, gid="uniform", label=f"uniform: 1/{n_classes}", **look)
+        style.from_zero(top, 0.04, 0.09)
+        title = _crossing_title(linearized, exact)
+        style.caption(top, title, y="class-averaged prediction p", heads=True)
+        crossing = crossing_round(exact)
+        if crossing is not None and crossing > 1:
+            look = {"color": BLACK, "linewidth": 0.7, "linestyle": style.DASHED}
+            top.axvline(crossing, gid="crossing", **look)
+        style.end_labels(top, rounds, 0.145)
+        for axes in below:
+            for name, label, color in _WEIGHTS:
+                values = [found[name] for found in weights or ()]
+                style.by_round(axes, values, (), color, f"weight {name}", label)
+            style.from_zero(axes, 0.06, 0.08)
+            title = "Whose labels one prediction averages (theory)"
+            style.caption(axes, title, y="summed weight in h(G)ᵗ")
+            style.end_labels(axes, rounds, 0.11)
     return figure
 
 
@@ -94,67 +101,15 @@ def crossing_round(dynamics: Sequence[Dynamics]) -> int | None:
     return None
 
 
-def _predictions(
-    axes: Axes, linearized: Sequence[Dynamics], exact: Sequence[Dynamics], k: int
-) -> None:
-    theory, truth = ([asdict(found) for found in rounds] for rounds in (linearized, exact))
-    ends, drawn = [], [1.0 / k]
-    for name, text, color in (
-        ("clean_true", "clean rows:\np(true label)", GREEN),
-        ("flipped_true", "mislabelled:\np(true label)", BLUE),
-        ("flipped_given", "mislabelled:\np(given label)", VERMILLION),
-    ):
-        line, marks = _known(theory, name), _known(truth, name)
-        if marks:
-            theory_line(axes, line, color, name)
-            exact_dots(axes, marks, color, name)
-            ends.append((marks[-1], text, color))
-            drawn += [*line, *marks]
-    low, high = min(0.0, *drawn), max(drawn)
-    axes.set_ylim(low - 0.04 * (high - low), high + 0.09 * (high - low))
-    axes.axhline(1.0 / k, color=GREY, linewidth=1.0, linestyle=DOTTED, gid="uniform")
-    ends.append((1.0 / k, f"uniform: 1/{k}", GREY))
-    title = _crossing_title(linearized, exact)
-    caption(axes, title, y="class-averaged prediction p", heads=True)
-    crossing = crossing_round(exact)
-    if crossing is not None and crossing > 1:
-        axes.axvline(crossing, color=BLACK, linewidth=0.7, linestyle=DASHED, gid="crossing")
-    end_labels(axes, len(exact), ends, 0.145)
-
-
-def _known(rows: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
-    """One quantity of several fits; it is known of all fits of a check or of none."""
-    return [value for row in rows if (value := row[name]) is not None]
-
-
 def _crossing_title(linearized: Sequence[Dynamics], exact: Sequence[Dynamics]) -> str:
     if exact[0].flipped_true is None:
         return "No mislabelled rows"
     found, theory = crossing_round(exact), crossing_round(linearized)
     if found is None:
         return "Mislabelled rows keep the given label"
+    other = "never" if theory is None else f"t = {theory}"
     text = f"Mislabelled rows: true label leads from t = {found}"
-    if theory != found:
-        text += f"\n(theory: {'never' if theory is None else f't = {theory}'})"
-    return text
-
-
-def _weights(axes: Axes, weights: Sequence[Mapping[str, float]]) -> None:
-    ends, drawn = [], [0.0]
-    for name, text, color in (
-        ("same_class", "same class", BLUE),
-        ("others", "other classes", GREY),
-        ("own", "own label", VERMILLION),
-    ):
-        values = [found[name] for found in weights]
-        theory_line(axes, values, color, f"weight {name}")
-        ends.append((values[-1], text, color))
-        drawn += values
-    low, high = min(drawn), max(drawn)
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))
-    caption(axes, "Whose labels one prediction averages (theory)", y="summed weight in h(G)ᵗ")
-    round_axis(axes, len(weights))
-    end_labels(axes, len(weights), ends, 0.11)
+    return text if theory == found else f"{text}\n(theory: {other})"
 
 
 def error_by_round(comparison: Sequence[RoundComparison], n_samples: int) -> Figure:
@@ -174,63 +129,37 @@ def error_by_round(comparison: Sequence[RoundComparison], n_samples: int) -> Fig
     residual = [found.recursion_error for found in comparison]
     tolerance = [found.recursion_tolerance for found in comparison]
     failed = [f.round for f in comparison if not f.recursion_error <= f.recursion_tolerance]
-    with drawing(7.0) as figure:
-        top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.0, 1.0])
-        _curves(
-            top,
-            [(worst, "largest\nentry", BLACK, "max_abs"), (rms, "RMS\nof rows", BLUE, "rms")],
-        )
-        title = f"Largest error of the theory: {max(worst):.2g}"
-        caption(top, title, y="P − P$_{lin}$ (exact − theory)")
-        _curves(
-            middle,
-            [
-                (differ, "found", PURPLE, "disagreement"),
-                (certified, "certified", VERMILLION, "certified disagreement"),
-            ],
-            log=False,
-        )
-        percent_axis(middle.yaxis)
-        title = "The same class on every row"
-        if max(differ) > 0.0:
-            title = f"Another class on up to {100 * max(differ):.3g} % of rows"
-        caption(middle, title, y="share of training rows")
-        _curves(
-            bottom,
-            [
-                (tolerance, "rounding\nbound", GREY, "tolerance"),
-                (residual, "residual", BLACK, "residual"),
-            ],
-        )
-        title = "The error recursion holds in every round"
-        if failed:
-            title = f"The error recursion FAILS first at t = {failed[0]}"
-        caption(bottom, title, y="error recursion")
-        round_axis(bottom, len(comparison))
+    same = "The same class on every row"
+    if max(differ) > 0.0:
+        same = f"Another class on up to {100 * max(differ):.3g} % of rows"
+    holds = "The error recursion holds in every round"
+    if failed:
+        holds = f"The error recursion FAILS first at t = {failed[0]}"
+    error = f"Largest error of the theory: {max(worst):.2g}"
+    with style.drawing(7.0, rows=(1.1, 1.0, 1.0)) as (figure, top, middle, bottom):
+        style.round_axis(bottom, len(comparison))
+        style.caption(top, error, y="P − P$_{lin}$ (exact − theory)")
+        style.caption(middle, same, y="share of training rows")
+        style.caption(bottom, holds, y="error recursion")
+        for axes, values in ((top, worst + rms), (bottom, tolerance + residual)):
+            shown = [value for value in values if value > 0.0] or [1.0]  # 0 has no place on it
+            style.log_axis(axes, min(shown) / 2.0, max(shown) * 2.0)
+        large, small = {"ms": 7, "mec": "none"}, {"ms": 5, "mec": "white", "mew": 0.6}
+        for axes, look, gid, label, color, values in (
+            (top, large, "max_abs", "largest\nentry", BLACK, worst),
+            (top, small, "rms", "RMS\nof rows", BLUE, rms),
+            (middle, large, "disagreement", "found", PURPLE, differ),
+            (middle, small, "certified disagreement", "certified", VERMILLION, certified),
+            (bottom, large, "tolerance", "rounding\nbound", GREY, tolerance),
+            (bottom, small, "residual", "residual", BLACK, residual),
+        ):
+            look |= {"color": color, "lw": 1.4, "gid": gid, "label": label}
+            axes.plot(range(1, len(values) + 1), values, "o-", **look)
+        style.percent_axis(middle.yaxis)
+        style.from_zero(middle, 0.06, 0.15)
+        for axes in (top, middle, bottom):
+            style.end_labels(axes, len(comparison), 0.2)
     return figure
-
-
-def _curves(
-    axes: Axes, curves: Sequence[tuple[Sequence[float], str, str, str]], *, log: bool = True
-) -> None:
-    """Lines with markers, named at their ends; 0 has no place on a log axis and is left out."""
-    rounds = len(curves[0][0])
-    drawn = [value for values, *_ in curves for value in values if value > 0.0 or not log]
-    if log:
-        log_axis(axes, min(drawn, default=1.0) / 2.0, max(drawn, default=1.0) * 2.0)
-    else:
-        high = max(drawn) or 0.01
-        axes.set_ylim(-0.06 * high, 1.15 * high)
-    for index, (values, _, color, name) in enumerate(curves):
-        style = {"ms": 5, "mec": "white", "mew": 0.6} if index else {"ms": 7, "mec": "none"}
-        axes.plot(range(1, rounds + 1), values, "o-", color=color, lw=1.4, gid=name, **style)
-    round_axis(axes, rounds, label=False)
-    bottom = axes.get_ylim()[0]
-    ends = [
-        (values[-1] if values[-1] > 0.0 or not log else bottom, text, color)
-        for values, text, color, _ in curves
-    ]
-    end_labels(axes, rounds, ends, 0.2)
 
 
 def accuracy_by_round(result: CheckResult) -> Figure:
@@ -245,38 +174,29 @@ def accuracy_by_round(result: CheckResult) -> Figure:
         [result.scores(fit) for fit in (*fits, result.partial[head])]
         for head, fits in (("linearized", result.linearized), ("exact", result.exact))
     )
-    drawn: list[float] = []
-    ends = []
-    with drawing(4.3) as figure:
-        axes = figure.subplots()
-        for name, text, color in (
-            ("label_recovery", "true labels\nrecovered\n(training)", BLUE),
-            ("test_accuracy", "test\naccuracy", GREEN),
-        ):
-            line, marks = _known(theory, name), _known(exact, name)
-            if not marks:
-                continue
-            theory_line(axes, line[:-1], color, name)
-            exact_dots(axes, marks[:-1], color, name)
-            gid = f"theory partial {name}"
-            axes.plot([student], line[-1:], "_", ms=20, mew=1.8, color=color, gid=gid)
-            dots(axes, [student], marks[-1:], color, "D", zorder=2, gid=f"exact partial {name}")
-            ends.append((marks[-1], text, color))
-            drawn += [*line, *marks]
+    with style.drawing(4.3) as (figure, axes):
+        for name, label, color in _SCORES:
+            line: list[Any] = [found[name] for found in theory]
+            marks: list[Any] = [found[name] for found in exact]
+            if marks[0] is not None:
+                style.by_round(axes, line[:-1], marks[:-1], color, name)
+                look: dict[str, Any] = {"color": color, "gid": f"theory partial {name}"}
+                axes.plot([student], line[-1:], "_", ms=20, mew=1.8, **look)
+                look = {"gid": f"exact partial {name}", "label": label}
+                style.dots(axes, [student], marks[-1:], color, "D", zorder=2, **look)
         certified = [found.certified for found in result.comparison] + [result.partial_certified]
         for x, found in zip((*range(1, rounds + 1), student), certified, strict=True):
             if found.right is not None:
                 reach = [found.right, found.right + found.undecided]
                 axes.plot([x, x], reach, color=BLUE, lw=3.0, alpha=0.35, gid=f"certified {x:g}")
-                drawn += reach
-        low, high = min(drawn), max(drawn)
+        low, high = axes.dataLim.intervaly
         pad = max(0.1 * (high - low), 0.01)
         axes.set_ylim(low - pad, high + pad)
-        percent_axis(axes.yaxis)
-        round_axis(axes, rounds, students={"PLL": student})
-        title = _recovery_title(_known(exact[:-1], "label_recovery"))
-        caption(axes, title, y="share of rows predicted right", heads=True)
-        end_labels(axes, student, ends, 0.2)
+        style.percent_axis(axes.yaxis)
+        style.round_axis(axes, rounds, {"PLL": student})
+        title = _recovery_title([found["label_recovery"] or 0.0 for found in exact[:-1]])
+        style.caption(axes, title, y="share of rows predicted right", heads=True)
+        style.end_labels(axes, student, 0.2)
     return figure
 
 

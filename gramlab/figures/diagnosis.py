@@ -6,45 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from gramlab.figures import style
 from gramlab.figures.eigenvalues import eigenvalue_gap
 from gramlab.figures.heatmaps import transition_figure
-from gramlab.figures.style import (
-    BLACK,
-    BLUE,
-    DOTTED,
-    GREY,
-    PURPLE,
-    VERMILLION,
-    caption,
-    dots,
-    drawing,
-    legend,
-    percent_axis,
-)
+from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
     from gramlab.diagnosis.diagnosis import Diagnosis
-    from gramlab.diagnosis.trial import Trial
 
 
 def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
     """All figures of ``gramlab diagnose``, by the stem of their file name."""
     features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
+    asked = {"weight_decay": chosen.weight_decay, "rounds": chosen.rounds}
     truth = None if diagnosis.planted is None else diagnosis.planted.matrix
     return {
         "settings": settings_figure(diagnosis),
         "suspects": suspects_figure(diagnosis),
         "transition": transition_figure(diagnosis.estimate, features.class_names, truth),
-        "eigenvalue_gap": eigenvalue_gap(
-            diagnosis.spectrum,
-            features.n_classes,
-            weight_decay=chosen.weight_decay,
-            rounds=chosen.rounds,
-        ),
+        "eigenvalue_gap": eigenvalue_gap(diagnosis.spectrum, features.n_classes, **asked),
     }
 
 
@@ -54,27 +37,31 @@ def settings_figure(diagnosis: Diagnosis) -> Figure:
     A colour is a number of rounds, the top-2 student has its own; the ring is the advised setting,
     the bar through it one standard error, the dotted line the weight decay in use.
     """
-    trials, advice = diagnosis.trials, diagnosis.advice
+    advice, chosen = diagnosis.advice, diagnosis.advice.chosen
+    trials = sorted(diagnosis.trials, key=lambda t: t.setting.weight_decay)
     variants = sorted({(t.setting.refine, t.setting.rounds) for t in trials})  # students last
     plain = sum(not refine for refine, _ in variants)
     shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
     marks = {}
-    with drawing(4.8) as figure:
-        axes = figure.subplots()
+    with style.drawing(4.8) as (figure, axes):
         axes.set_xscale("log")
         for i, (refine, rounds) in enumerate(variants):
             color = PURPLE if refine else shades[i]
-            found = [t for t in trials if (t.setting.refine, t.setting.rounds) == (refine, rounds)]
-            _draw(axes, found, color, f"{rounds} {refine}".strip())
+            own = [t for t in trials if (t.setting.refine, t.setting.rounds) == (refine, rounds)]
+            theory, exact = (
+                [(t.setting.weight_decay, t.accuracy.value) for t in own if t.head == head]
+                for head in ("theory", "exact")
+            )
+            gid = f"{rounds} {refine}".strip()
+            look = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
+            axes.plot([x for x, _ in theory], [y for _, y in theory], **look)
+            x, y = [x for x, _ in exact], [y for _, y in exact]
+            style.dots(axes, x, y, color, ms=6.5, gid=f"exact {gid}")
             name = "1 round (teacher)" if rounds == 1 else f"{rounds} rounds"
-            marks["top-2 student" if refine else name] = {
-                "color": color,
-                "marker": "o",
-                "mec": "white",
-            }
+            name = "top-2 student" if refine else name
+            marks[name] = {"color": color, "marker": "o", "mec": "white"}
         use = advice.reference.setting.weight_decay
-        axes.axvline(use, color=GREY, linewidth=1.0, linestyle=DOTTED, gid="reference")
-        chosen = advice.chosen
+        axes.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
         x, y = chosen.setting.weight_decay, chosen.accuracy.value
         error = chosen.accuracy.standard_error
         axes.plot([x, x], [y - error, y + error], color=BLACK, linewidth=1.2, zorder=4)
@@ -85,28 +72,16 @@ def settings_figure(diagnosis: Diagnosis) -> Figure:
         low = max(min(everything), low - 0.15 * (high - low))
         pad = max(0.06 * (high - low), 0.004)
         axes.set_ylim(low - pad, high + pad)
-        percent_axis(axes.yaxis)
-        caption(
+        style.percent_axis(axes.yaxis)
+        style.caption(
             axes,
             f"{'Distil' if advice.distils else 'Do not distil'}: {chosen.setting}",
             "weight decay λ (dotted: the one in use)",
             "estimated held-out accuracy",
             note="line: theory, dot: exact head, ring: advised",
         )
-        legend(figure, marks, loc="outside lower center", ncols=3, columnspacing=1.4)
+        style.legend(figure, marks, loc="outside lower center", ncols=3, columnspacing=1.4)
     return figure
-
-
-def _draw(axes: Axes, trials: list[Trial], color: str, name: str) -> None:
-    """One number of rounds over weight decay: theory as a line, exact heads as dots."""
-    trials = sorted(trials, key=lambda t: t.setting.weight_decay)
-    for head in ("theory", "exact"):
-        x = [t.setting.weight_decay for t in trials if t.head == head]
-        y = [t.accuracy.value for t in trials if t.head == head]
-        if head == "theory":
-            axes.plot(x, y, color=color, linewidth=1.3, alpha=0.75, gid=f"{head} {name}")
-        else:
-            dots(axes, x, y, color, ms=6.5, gid=f"{head} {name}")
 
 
 def suspects_figure(diagnosis: Diagnosis) -> Figure:
@@ -115,19 +90,16 @@ def suspects_figure(diagnosis: Diagnosis) -> Figure:
     The band spans the two re-corruptions. Where noise was planted, the truth is drawn too.
     """
     suspects = diagnosis.suspects
-    with drawing(3.9) as figure:
-        axes = figure.subplots()
+    with style.drawing(3.9) as (figure, axes):
         if not len(suspects):
             axes.set_axis_off()
             axes.text(0.5, 0.5, "No label is suspected", ha="center", va="center", fontsize=12)
             return figure
         k = np.arange(1, len(suspects) + 1)
-        low = np.cumsum(suspects.precision_low) / k
-        high = np.cumsum(suspects.precision_high) / k
+        low, high = (np.cumsum(p) / k for p in (suspects.precision_low, suspects.precision_high))
         axes.fill_between(k, low, high, color=BLUE, alpha=0.18, linewidth=0, gid="re-corruptions")
         axes.plot(k, suspects.precision_at(), color=BLUE, gid="claimed")
-        words = "line: claimed, band: the two re-corruptions"
-        lowest = float(low.min())
+        words, lowest = "line: claimed, band: the two re-corruptions", float(low.min())
         if diagnosis.planted is not None:
             truth = np.cumsum(diagnosis.planted.flipped[suspects.rows]) / k
             axes.plot(k, truth, color=VERMILLION, linewidth=1.3, gid="truth")
@@ -135,8 +107,8 @@ def suspects_figure(diagnosis: Diagnosis) -> Figure:
             lowest = min(lowest, float(truth.min()))
         bottom = max(0.0, min(0.9, lowest - 0.05))
         axes.set(ylim=(bottom, 1.0 + 0.03 * (1.0 - bottom)), xlim=(0.0, max(k[-1] * 1.02, 1.5)))
-        percent_axis(axes.yaxis)
-        caption(
+        style.percent_axis(axes.yaxis)
+        style.caption(
             axes,
             f"{len(suspects)} suspects, {suspects.precision.sum():.0f} expected to be wrong",
             "suspects looked at, most suspicious first",

@@ -9,25 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from gramlab.figures.style import (
-    BLACK,
-    BLUE,
-    DASHED,
-    GREEN,
-    GREY,
-    PALE,
-    PURPLE,
-    VERMILLION,
-    at_most,
-    caption,
-    drawing,
-    end_labels,
-    ink,
-    log_axis,
-    plain_text,
-)
+from gramlab.figures import style
+from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, PURPLE, VERMILLION
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import filter_power, linear_mu
+
+_SHADES = (  # of one to four rounds, darker with more
+    [BLUE],
+    ["#86BEE0", "#00446B"],
+    ["#86BEE0", BLUE, "#00446B"],
+    ["#86BEE0", "#4C9ED0", BLUE, "#00446B"],
+)
 
 
 def eigenvalue_gap(
@@ -48,14 +40,15 @@ def eigenvalue_gap(
         The filter is drawn for t = 1 … rounds (at most four of them, evenly chosen).
     """
     mu = None if weight_decay is None else linear_mu(n_classes, spectrum.n_samples, weight_decay)
-    with drawing(3.6 if mu is None else 6.0) as figure:
-        panels = 1 if mu is None else 2
-        ratios = [1.5, 1.0][:panels]
-        axes = figure.subplots(panels, 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
-        _rank_axis(axes[-1], spectrum)
-        _eigenvalues(axes[0], spectrum, n_classes, mu)
-        if mu is not None:
-            _filters(axes[1], spectrum, n_classes, mu, rounds)
+    rows = (1.5,) if mu is None else (1.5, 1.0)
+    with style.drawing(3.6 if mu is None else 6.0, rows=rows) as (figure, top, *below):
+        _rank_axis((top, *below)[-1], spectrum)
+        _eigenvalues(top, spectrum, n_classes, mu)
+        title, note = _gap_words(spectrum, n_classes)
+        style.caption(top, title, y="eigenvalue of G = XXᵀ", note=note)
+        for axes in below:
+            axes.axvline(n_classes + 0.5, color=VERMILLION, linewidth=0.8)
+            _filters(axes, spectrum.eigenvalues, mu or 0.0, rounds)
     return figure
 
 
@@ -79,85 +72,62 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
     # Far below everything else the error level would only squeeze the spectrum: then it is told.
     on_axis = 0.0 < error and min(marks) < 1e6 * error
     low = (error if on_axis else min(marks)) / 30.0
-    log_axis(axes, low, max(*marks, error) * 4.0)
+    style.log_axis(axes, low, max(*marks, error) * 4.0)
     axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8, gid="after K")
-    words = f"certified\nerror\n{at_most(error)}" + ("" if on_axis else "\n(off axis)")
-    ends = [(error if on_axis else low, words, GREY)]
-    band = "#F2F2F2"
-    if on_axis:
-        axes.axhspan(low, error, color=band, zorder=0)
-        axes.axhline(error, color=GREY, linewidth=1.0, gid="error")
+    words = f"certified\nerror\n{style.at_most(error)}" + ("" if on_axis else "\n(off axis)")
+    axes.axhline(error, color=GREY, linewidth=1.0, gid="error", label=words)
+    band = "#F2F2F2" if on_axis else "white"
+    axes.axhspan(low, max(low, error), color=band, zorder=0)
     if mu is not None:
-        axes.axhline(mu, color=BLACK, linewidth=1.0, linestyle=DASHED, gid="mu")
-        ends.append((mu, f"μ = {mu:.4g}\n(h = ½)", BLACK))
+        look = {"color": BLACK, "linewidth": 1.0, "linestyle": style.DASHED}
+        axes.axhline(mu, label=f"μ = {mu:.4g}\n(h = ½)", gid="mu", **look)
+    # What is certified about the last is only that they lie below the line, zero included.
+    heights = np.where(resolved, values, np.maximum(values, low * 1.6))
     size = 5 if len(values) <= 100 else 3
-    for part, color, name in (
-        (resolved & (rank <= k), VERMILLION, "first K"),
-        (resolved & (rank > k), BLUE, "further"),
+    for part, mark, color, name in (
+        (resolved & (rank <= k), "o", VERMILLION, "first K"),
+        (resolved & (rank > k), "o", BLUE, "further"),
+        (~resolved, "v", GREY, "not resolved"),
     ):
-        axes.plot(rank[part], values[part], "o", ms=size, mec="none", mfc=color, gid=name)
-    lost = ~resolved
-    if lost.any():
-        # What is certified about these is only that they lie below the line, zero included.
-        shown = np.maximum(values[lost], low * 1.6)
-        axes.plot(rank[lost], shown, "v", ms=size, mec="none", mfc=GREY, gid="not resolved")
-        axes.text(
-            0.015,
-            0.02,
-            f"{int(lost.sum())} of {len(values)} cannot be told from 0",
-            transform=axes.transAxes,
-            fontsize=9,
-            color=ink(GREY),
-            bbox={"facecolor": band if on_axis else "white", "edgecolor": "none", "pad": 0.5},
-        )
-    end_labels(axes, (len(values) + 1) * 1.15, ends, 0.2)
-    _name_gap(axes, spectrum, k)
+        axes.plot(rank[part], heights[part], mark, ms=size, mec="none", mfc=color, gid=name)
+    if not resolved.all():
+        text = f"{(~resolved).sum()} of {len(values)} cannot be told from 0"
+        box = {"facecolor": band, "edgecolor": "none", "pad": 0.5}
+        look = {"transform": axes.transAxes, "fontsize": 9, "color": style.ink(GREY), "bbox": box}
+        axes.text(0.015, 0.02, text, **look)
+    style.end_labels(axes, (len(values) + 1) * 1.15, 0.2)
 
 
-def _name_gap(axes: Axes, spectrum: Spectrum, k: int) -> None:
-    """Say how large the gap after the K-th eigenvalue is, or why there is none."""
+def _gap_words(spectrum: Spectrum, k: int) -> tuple[str, str]:
+    """How large the gap after the K-th eigenvalue is, or why there is none, and its certificate."""
     error = 2.0 * spectrum.certificate.eigenvalue_error
-    note = ""
     if k >= spectrum.n_samples:
-        title = f"{spectrum.n_samples} rows: no gap after K = {k}"
-    elif k > len(spectrum.eigenvalues):
-        title = f"Rank at most {len(spectrum.eigenvalues)}: no gap after K = {k}"
+        return f"{spectrum.n_samples} rows: no gap after K = {k}", ""
+    if k > len(spectrum.eigenvalues):
+        return f"Rank at most {len(spectrum.eigenvalues)}: no gap after K = {k}", ""
+    gap, after = spectrum.gap(k), spectrum.eigenvalue(k + 1)
+    if gap <= error:
+        title = f"No certified gap after K = {k}"
+    elif after <= error / 2.0:
+        title = f"Only the first K = {k} are certified above 0"
+    elif gap < after:
+        title = f"s$_{{{k}}}$ exceeds s$_{{{k + 1}}}$ by {100 * gap / after:.2g} %"
     else:
-        gap, after = spectrum.gap(k), spectrum.eigenvalue(k + 1)
-        note = f"gap after K = {k}: {gap:.6g}, certified to {at_most(error)}"
-        if gap <= error:
-            title = f"No certified gap after K = {k}"
-        elif after <= error / 2.0:
-            title = f"Only the first K = {k} are certified above 0"
-        elif gap < after:
-            title = f"s$_{{{k}}}$ exceeds s$_{{{k + 1}}}$ by {100 * gap / after:.2g} %"
-        else:
-            title = f"s$_{{{k}}}$ is {1 + gap / after:.3g} times s$_{{{k + 1}}}$"
-    caption(axes, title, y="eigenvalue of G = XXᵀ", note=note)
+        title = f"s$_{{{k}}}$ is {1 + gap / after:.3g} times s$_{{{k + 1}}}$"
+    return title, f"gap after K = {k}: {gap:.6g}, certified to {style.at_most(error)}"
 
 
-def _filters(axes: Axes, spectrum: Spectrum, k: int, mu: float, rounds: int) -> None:
-    values = spectrum.eigenvalues
-    rank = np.arange(1, len(values) + 1)
-    axes.axvline(k + 0.5, color=VERMILLION, linewidth=0.8)
+def _filters(axes: Axes, eigenvalues: np.ndarray, mu: float, rounds: int) -> None:
+    rank = np.arange(1, len(eigenvalues) + 1)
     axes.axhline(0.5, color=PALE, linewidth=0.8)
     axes.set_ylim(-0.04, 1.04)
-    caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
-    # At most four, and darker with more rounds.
+    style.caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
     chosen = np.unique(np.linspace(1, rounds, min(rounds, 4)).round().astype(int))
-    shades = {
-        1: [BLUE],
-        2: ["#86BEE0", "#00446B"],
-        3: ["#86BEE0", BLUE, "#00446B"],
-        4: ["#86BEE0", "#4C9ED0", BLUE, "#00446B"],
-    }
-    ends = []
-    for t, shade in zip(chosen, shades[len(chosen)], strict=True):
-        power = filter_power(values, mu, int(t))
-        axes.plot(rank, power, color=shade, linewidth=1.6, gid=f"filter {t}")
-        ends.append((float(power[-1]), f"t = {t}", shade))
+    for t, shade in zip(chosen, _SHADES[len(chosen) - 1], strict=True):
+        power = filter_power(eigenvalues, mu, int(t))
+        axes.plot(rank, power, color=shade, lw=1.6, gid=f"filter {t}", label=f"t = {t}")
     # Later rounds lie lower, so they come first where the curves end together.
-    end_labels(axes, len(values), ends[::-1], 0.15)
+    style.end_labels(axes, len(rank), 0.15, axes.get_lines()[::-1])
 
 
 def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:
@@ -169,29 +139,20 @@ def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:
         Name of a feature set to its angles (K,) in radians, ascending; at most four. One name may
         be empty.
     """
-    with drawing(3.4) as figure:
-        axes = figure.subplots()
-        colours = (BLUE, VERMILLION, GREEN, PURPLE)
-        axes.axhline(90.0, color=GREY, linewidth=1.0, linestyle=DASHED, gid="orthogonal")
+    with style.drawing(3.4) as (figure, axes):
+        axes.axhline(90.0, color=GREY, linewidth=1.0, linestyle=style.DASHED, gid="orthogonal")
         axes.axhline(0.0, color=BLACK, linewidth=1.0, gid="block model")
+        colours = (BLUE, VERMILLION, GREEN, PURPLE)
         for (name, values), colour, mark in zip(angles.items(), colours, "os^D", strict=False):
             k = len(values)
-            axes.plot(
-                100.0 * (np.arange(k) + 0.5) / k,
-                np.degrees(values),
-                mark,
-                ms=5 if k <= 30 else 3.5,
-                mec="none",
-                mfc=colour,
-                label=f"{plain_text(name, 'features', 30)}, K = {k}" if name else f"K = {k}",
-                gid=f"angles {name}".strip(),
-                clip_on=False,
-                zorder=3,
-            )
+            label = f"{style.plain_text(name, 'features', 30)}, K = {k}" if name else f"K = {k}"
+            look = {"ms": 5 if k <= 30 else 3.5, "mec": "none", "mfc": colour, "zorder": 3}
+            look |= {"gid": f"angles {name}".strip(), "label": label, "clip_on": False}
+            axes.plot(100.0 * (np.arange(k) + 0.5) / k, np.degrees(values), mark, **look)
         axes.set(xlim=(0.0, 100.0), ylim=(0.0, 94.0))
         axes.set_yticks(range(0, 91, 15), [f"{degree}°" for degree in range(0, 91, 15)])
         axes.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.6)
-        caption(
+        style.caption(
             axes,
             "Classes against the first K eigenvectors",
             "share of the K directions, sorted, %",

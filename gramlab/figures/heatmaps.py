@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from gramlab.features import Features
-from gramlab.figures.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    PALE,
-    VERMILLION,
-    caption,
-    color_bar,
-    drawing,
-    heatmap,
-    ink,
-    percent_axis,
-    plain_text,
-)
+from gramlab.figures import style
+from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
 from gramlab.spectrum.superclasses import Superclasses
 from gramlab.transition import TransitionEstimate
 
@@ -55,25 +45,35 @@ def gram_heatmap(
     labels = features.labels if labels is None else np.asarray(labels)
     names = features.class_names if class_names is None else class_names
     rows = sample_rows(labels, max_rows)
-    drawn = labels[rows]
     x = np.asarray(features.x[rows], dtype=np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
-    cosines = unit @ unit.T
-    counts = np.unique(drawn, return_counts=True)[1]
+    cosines, drawn = unit @ unit.T, labels[rows]
+    starts, stops = runs(drawn)
+    counts, named = stops - starts, len(starts) <= _MOST_NAMED
     each = f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")
     every = "all" if len(rows) == len(labels) else f"{len(rows)} of"
-    with drawing(4.4) as figure:
-        axes = figure.subplots()
-        _cosines(axes, cosines)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        named = len(counts) <= _MOST_NAMED
+    pairs = cosines[~np.eye(len(cosines), dtype=bool)]
+    low, high = (float(value) for value in np.quantile(pairs, [0.005, 0.995]))
+    if low < 0.0:
+        high = max(abs(low), abs(high))
+        colors = ("RdBu_r", -high, high)
+    elif high - low <= 1e-9:
+        colors = ("viridis", low - 0.5, high + 0.5)
+    else:
+        colors = ("viridis", low, high)
+    with style.drawing(4.4) as (figure, axes):
+        place = (1.03, 0.0, 0.05, 1.0)
+        _heatmap(axes, "cosines", cosines, colors, place, "cosine of two rows", extendfrac=0.03)
         if named:
-            _class_ticks(axes, drawn, names)
-        x = f"{every} {len(labels)} rows, {each} a class, ordered by class"
+            for stop in stops[:-1]:
+                axes.axhline(stop - 0.5, color="white", linewidth=0.7)
+                axes.axvline(stop - 0.5, color="white", linewidth=0.7)
+            texts = [style.plain_text(names[int(k)], f"class {k}") for k in drawn[starts]]
+            axes.set_yticks((starts + stops - 1) / 2.0, texts)
+        words = f"{every} {len(labels)} rows, {each} a class, ordered by class"
         classes = "class" if named else f"{len(counts)} classes"
-        caption(axes, _mean_cosines(cosines, drawn), x, classes)
+        style.caption(axes, _mean_cosines(cosines, drawn), words, classes)
     return figure
 
 
@@ -86,9 +86,8 @@ def sample_rows(labels: np.ndarray, max_rows: int) -> np.ndarray:
     if len(present) > max_rows:
         present = present[np.linspace(0, len(present) - 1, max_rows).astype(np.int64)]
         counts = np.ones_like(present)
-    quota = 1
-    while np.minimum(counts, quota + 1).sum() <= max_rows and quota < counts.max():
-        quota += 1
+    each = range(1, counts.max() + 1)
+    quota = max(n for n in each if n == 1 or np.minimum(counts, n).sum() <= max_rows)
     chosen = []
     for label, count in zip(present, np.minimum(counts, quota), strict=True):
         members = np.flatnonzero(labels == label)
@@ -96,36 +95,35 @@ def sample_rows(labels: np.ndarray, max_rows: int) -> np.ndarray:
     return np.concatenate(chosen)
 
 
-def _cosines(axes: Axes, cosines: np.ndarray) -> None:
-    """The picture with a colour range set by the cosines i ≠ j; those outside are said to be."""
-    pairs = cosines[~np.eye(len(cosines), dtype=bool)]
-    low, high = (float(value) for value in np.quantile(pairs, [0.005, 0.995]))
-    colors = "viridis"
-    if low < 0.0:
-        high = max(abs(low), abs(high))
-        low, colors = -high, "RdBu_r"
-    elif high - low <= 1e-9:
-        low, high = low - 0.5, high + 0.5
-    below, above = bool(cosines.min() < low), bool(cosines.max() > high)
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
-    image = heatmap(axes, cosines, "cosines", cmap=colors, vmin=low, vmax=high)
-    options = {"extend": extend.get((below, above), "both"), "extendfrac": 0.03}
-    color_bar(axes, image, (1.03, 0.0, 0.05, 1.0), "cosine of two rows", **options)
-
-
-def _class_ticks(axes: Axes, drawn: np.ndarray, names: Sequence[str]) -> None:
-    starts, stops = _runs(drawn)
-    for stop in stops[:-1]:
-        axes.axhline(stop - 0.5, color="white", linewidth=0.7)
-        axes.axvline(stop - 0.5, color="white", linewidth=0.7)
-    texts = [plain_text(names[int(label)], f"class {label}") for label in drawn[starts]]
-    axes.set_yticks((starts + stops - 1) / 2.0, texts)
-
-
-def _runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where runs of equal labels begin, and where they end."""
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
     return starts, np.r_[starts[1:], len(labels)]
+
+
+def _heatmap(
+    axes: Axes,
+    gid: str,
+    matrix: np.ndarray,
+    colors: tuple[str, float, float],
+    place: tuple[float, float, float, float],
+    label: str,
+    aspect: Any = "equal",
+    **bar: Any,
+) -> Colorbar:
+    """Draw a matrix as pixels, and its colour scale from low to high at a place beside the axes."""
+    name, low, high = colors
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set(xticks=[], yticks=[])
+    image = axes.imshow(matrix, gid=gid, aspect=aspect, cmap=name, vmin=low, vmax=high)
+    outside = bool((matrix < low).any()) + 2 * bool((matrix > high).any())
+    bar = {"extend": ("neither", "min", "max", "both")[outside]} | bar
+    scale = axes.figure.colorbar(image, cax=axes.inset_axes(place), **bar)
+    scale.set_label(label)
+    scale.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return scale
 
 
 def _mean_cosines(cosines: np.ndarray, drawn: np.ndarray) -> str:
@@ -156,20 +154,20 @@ def correlation_heatmap(
         Names of the K classes; default their numbers. Written for at most 150 classes.
     """
     k, order = len(matrix), superclasses.order
-    names = [str(i) for i in range(k)] if class_names is None else list(class_names)
+    names = range(k) if class_names is None else class_names
     named = k <= 150
     # Inches: a row must hold a line of text; with few classes the picture must not be a stamp.
-    cell = float(np.clip(3.0 / k, 0.105, 0.32)) if named else 10.0 / k
+    cell = max(3.0 / k, 0.105) if named else 10.0 / k
     size = cell * k
     font = min(9.0, 72.0 * cell * 0.86)
     tree = float(np.clip(0.3 * size, 1.1, 2.2))
-    texts = [plain_text(names[i], f"class {i}", 22) for i in order]
+    texts = [style.plain_text(str(names[i]), f"class {i}", 22) for i in order]
     room = (0.011 * font * max(map(len, texts)) if named else 0.0) + 0.2
-    with drawing(size + room + 1.5, size + room + tree + 0.3) as figure:
-        left, axes = figure.subplots(1, 2, width_ratios=[tree, size], gridspec_kw={"wspace": 0.0})
+    page = size + room + 1.5, size + room + tree + 0.3
+    with style.drawing(*page, columns=(tree, size), sharex=False) as (figure, left, axes):
         _tree(left, superclasses)
         _correlations(axes, matrix[np.ix_(order, order)], size)
-        for start, stop in zip(*_runs(superclasses.labels[order]), strict=True):
+        for start, stop in zip(*runs(superclasses.labels[order]), strict=True):
             corner, side = (start - 0.5, start - 0.5), float(stop - start)
             frame = Rectangle(corner, side, side, fill=False, edgecolor=BLACK, linewidth=1.1)
             frame.set(gid="superclass", clip_on=False)
@@ -180,8 +178,6 @@ def correlation_heatmap(
             axes.yaxis.tick_right()
             axes.tick_params(length=0, pad=2)
         else:
-            axes.set_xticks([])
-            axes.set_yticks([])
             axes.set_xlabel(f"{k} classes in the order of the tree")
         # A title of the narrow tree would push the picture away from it.
         figure.suptitle(_cut(superclasses), x=0.015, ha="left", fontsize=11, fontweight="bold")
@@ -193,28 +189,26 @@ def _cut(found: Superclasses) -> str:
     groups = "superclass" if s == 1 else "superclasses"
     by = "distances" if found.method == "condensed" else "rows as points (authors' call)"
     share = found.threshold / found.linkage[-1, 2] if found.linkage[-1, 2] > 0.0 else 1.0
-    return f"{k} classes in {s} {groups}\ncomplete linkage of {by}, cut at {share:.2g}"
+    return f"{k} classes in {s} {groups}, cut at {share:.2g}\ncomplete linkage of {by}"
 
 
 def _tree(axes: Axes, found: Superclasses) -> None:
     k = len(found.labels)
-    # Leaves and merges as (place, height); a merge is a bracket that joins two of them.
-    place, height = np.zeros(2 * k - 1), np.zeros(2 * k - 1)
-    place[found.order] = np.arange(k)
-    brackets = np.empty((k - 1, 4, 2))
-    for i, (a, b, top) in enumerate(zip(*found.linkage[:, :3].T, strict=True)):
-        a, b = int(a), int(b)
-        brackets[i, :, 0] = height[a], top, top, height[b]
-        brackets[i, :, 1] = place[a], place[a], place[b], place[b]
-        place[k + i], height[k + i] = (place[a] + place[b]) / 2.0, top
+    # Leaves and merges as (height, place); a merge is a bracket that joins two of them.
+    nodes = np.zeros((2 * k - 1, 2))
+    nodes[found.order, 1] = np.arange(k)
+    brackets = []
+    for i, (a, b, top) in enumerate(found.linkage[:, :3]):
+        one, two = nodes[int(a)], nodes[int(b)]
+        brackets.append(np.array([one, (top, one[1]), (top, two[1]), two]))
+        nodes[k + i] = top, (one[1] + two[1]) / 2.0
     below = found.linkage[:, 2] <= found.threshold
     for part, colour, name in ((below, BLUE, "kept merges"), (~below, GREY, "cut merges")):
-        lines = list(brackets[part])
+        lines = [bracket for bracket, here in zip(brackets, part, strict=True) if here]
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.0, gid=name))
     axes.axvline(found.threshold, color=VERMILLION, linewidth=1.0, dashes=(4, 3), gid="cut")
     highest = float(found.linkage[-1, 2]) or 1.0
-    axes.set(xlim=(1.04 * highest, 0.0), ylim=(k - 0.5, -0.5))
-    axes.set_yticks([])
+    axes.set(xlim=(1.04 * highest, 0.0), ylim=(k - 0.5, -0.5), yticks=[])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -224,26 +218,17 @@ def _tree(axes: Axes, found: Superclasses) -> None:
 
 def _correlations(axes: Axes, ordered: np.ndarray, size: float) -> None:
     """The picture; its colours are set by pairs of different classes, symmetric about 0."""
-    off = ordered[~np.eye(len(ordered), dtype=bool)]
-    reach = float(np.abs(off).max()) or 1.0
-    colors = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
-    image = heatmap(axes, ordered, "correlations", aspect="auto", **colors)
-    above = bool((np.diag(ordered) > reach).any())  # a class of one row has NaN
+    reach = float(np.abs(ordered[~np.eye(len(ordered), dtype=bool)]).max()) or 1.0
     width = min(2.6 / size, 1.0)
-    bar = color_bar(
-        axes,
-        image,
-        (1.0 - width, 1.0 + 0.1 / size, width, 0.11 / size),  # above, where no name is in its way
-        "mean cosine of two classes",
-        orientation="horizontal",
-        extend="max" if above else "neither",
-        extendfrac=0.04,
-        ticks=MaxNLocator(5, symmetric=True),
-    )
-    bar.ax.xaxis.set_ticks_position("top")
-    bar.ax.xaxis.set_label_position("top")
-    bar.ax.tick_params(labelsize=8, length=2, pad=1)
-    bar.ax.xaxis.label.set(fontsize=9, color=ink(BLACK))
+    place = (1.0 - width, 1.0 + 0.1 / size, width, 0.11 / size)  # above, where no name is
+    colors, label = ("RdBu_r", -reach, reach), "mean cosine of two classes"
+    bar = {"orientation": "horizontal", "ticks": MaxNLocator(5, symmetric=True)}
+    look = {"aspect": "auto", "extendfrac": 0.04, **bar}
+    scale = _heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
+    scale.xaxis.set_ticks_position("top")
+    scale.xaxis.set_label_position("top")
+    scale.tick_params(labelsize=8, length=2, pad=1)
+    scale.xaxis.label.set(fontsize=9, color=style.ink(BLACK))
 
 
 def transition_figure(
@@ -263,33 +248,37 @@ def transition_figure(
         C (K, K) if known; its diagonal is marked.
     """
     k = len(estimate.matrix)
-    names = [str(i) for i in range(k)] if class_names is None else class_names
-    texts = [plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
-    with drawing(8.2) as figure:
-        top, bottom = figure.subplots(2, 1, height_ratios=(1.55, 1.0))
+    names = range(k) if class_names is None else class_names
+    texts = [style.plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
+    with style.drawing(8.2, rows=(1.55, 1.0), sharex=False) as (figure, top, bottom):
         _transition(top, estimate, texts)
         _diagonal(bottom, estimate, texts, truth)
     return figure
 
 
-def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
-    matrix, k, rate = estimate.matrix, len(estimate.matrix), estimate.noise_rate
-    printed = k <= 12
-    image = heatmap(axes, matrix, "matrix", cmap="Blues", vmin=0.0, vmax=1.0)
-    color_bar(axes, image, (1.03, 0.0, 0.04, 1.0), "P(given | true)")
-    if k <= _MOST_NAMED:
-        axes.set_xticks(range(k), texts, rotation=90 if max(map(len, texts)) > 2 else 0)
-        axes.set_yticks(range(k), texts)
+def _class_axis(axes: Axes, texts: list[str]) -> None:
+    """Names below the axes where there is room, upright if they are short."""
+    if len(texts) <= _MOST_NAMED:
+        upright = max(map(len, texts)) <= 2
+        axes.set_xticks(range(len(texts)), texts, rotation=0 if upright else 90)
     else:
         axes.set_xticks([])
-        axes.set_yticks([])
+
+
+def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
+    matrix, k, rate = estimate.matrix, len(estimate.matrix), estimate.noise_rate
+    colors, place = ("Blues", 0.0, 1.0), (1.03, 0.0, 0.04, 1.0)
+    _heatmap(axes, "matrix", matrix, colors, place, "P(given | true)", extend="neither")
+    _class_axis(axes, texts)
+    if k <= _MOST_NAMED:
+        axes.set_yticks(range(k), texts)
+    printed = k <= 12
     if printed:
-        place = {"ha": "center", "va": "center", "fontsize": 8}
         for (row, column), value in np.ndenumerate(matrix):
-            color = "white" if value > 0.5 else BLACK
-            axes.text(column, row, f"{100 * value:.0f}", color=color, **place)
+            look = {"color": "white" if value > 0.5 else BLACK, "fontsize": 8}
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
     interval = f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
-    caption(
+    style.caption(
         axes,
         f"{100 * rate.value:.0f} % of the labels are wrong",
         "given label" + (", entries in %" if printed else ""),
@@ -303,9 +292,8 @@ def _diagonal(
 ) -> None:
     value = np.diag(estimate.matrix)
     order = np.argsort(value, kind="stable")
-    x = np.arange(len(order))
+    x, many = np.arange(len(order)), len(order) > _MOST_NAMED
     low, high = np.diag(estimate.lower)[order], np.diag(estimate.upper)[order]
-    many = len(order) > _MOST_NAMED
     colours = [PALE if estimate.unsupported[i] else BLUE for i in order]
     axes.vlines(x, low, high, colors=colours, linewidth=1.4 if many else 4.0, alpha=0.55)
     axes.scatter(x, value[order], s=8 if many else 30, c=colours, zorder=3, gid="estimate")
@@ -315,15 +303,11 @@ def _diagonal(
         axes.scatter(x, np.diag(truth)[order], gid="truth", **dash)
         words += ", dash: truth"
     words += ", pale: unsupported" if estimate.unsupported.any() else ""
-    axes.set_ylim(0.0, 1.02)
-    percent_axis(axes.yaxis)
-    axes.grid(axis="x", visible=False)
-    if many:
-        axes.set_xticks([])
-        classes = f"{len(order)} true classes, sorted by the estimate"
-    else:
-        labels = [texts[int(i)] for i in order]
-        axes.set_xticks(x, labels, rotation=90 if max(map(len, labels)) > 2 else 0)
-        classes = "true class, sorted by the estimate"
-    caption(axes, "Share of labels that are right, by class", classes, note=words)
     axes.axhline(0.0, color=GREY, linewidth=0.6)
+    axes.set_ylim(0.0, 1.02)
+    style.percent_axis(axes.yaxis)
+    axes.grid(axis="x", visible=False)
+    _class_axis(axes, [texts[int(i)] for i in order])
+    classes = f"{len(order)} true classes" if many else "true class"
+    title = "Share of labels that are right, by class"
+    style.caption(axes, title, f"{classes}, sorted by the estimate", note=words)

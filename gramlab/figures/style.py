@@ -12,17 +12,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -36,14 +34,11 @@ DOTTED, DASHED = (0, (1, 2)), (0, (4, 3))
 
 _STYLE = {
     "figure.dpi": 160,
-    "savefig.dpi": 160,
     "font.family": ["DejaVu Sans"],
-    "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 8,
-    "axes.labelsize": 10,
     "axes.edgecolor": GREY,
     "axes.labelcolor": BLACK,
     "axes.spines.top": False,
@@ -62,22 +57,32 @@ _STYLE = {
     "legend.fontsize": 9,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "lines.markersize": 6,
 }
 
 
 @contextmanager
-def drawing(height: float, width: float = 4.8) -> Iterator[Figure]:
-    """Make a figure in the house style, in inches; on leaving, lay it out once and for all.
+def drawing(
+    height: float,
+    width: float = 4.8,
+    *,
+    rows: Sequence[float] = (1.0,),
+    columns: Sequence[float] = (1.0,),
+    sharex: bool = True,
+) -> Iterator[tuple[Figure, *tuple[Axes, ...]]]:
+    """Make a figure and its panels in the house style; on leaving, lay it out once and for all.
 
-    It is narrow, so that the text stays readable where a phone shows the whole figure.
-    The user's own matplotlib settings neither change the figure nor are changed. The layout is
-    frozen because laying out again at every save would move things by a fraction of a pixel.
+    Sizes are in inches, `rows` and `columns` relative. It is narrow, so that the text stays
+    readable where a phone shows the whole figure. The user's own matplotlib settings neither change
+    the figure nor are changed. The layout is frozen because laying out again at every save would
+    move things by a fraction of a pixel.
     """
     with matplotlib.style.context(["default", _STYLE]):
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
         figure = Figure(figsize=(width, height), layout=layout)
-        yield figure
+        grid = {"height_ratios": rows, "width_ratios": columns, "wspace": 0.0}
+        shape = len(rows), len(columns)
+        panels = figure.subplots(*shape, sharex=sharex, squeeze=False, gridspec_kw=grid)
+        yield figure, *panels.flat
         layout.execute(figure)
         if any(axes.get_aspect() != "auto" for axes in figure.axes):
             layout.execute(figure)  # the first time it does not know where fixed aspects end
@@ -93,19 +98,7 @@ def figure_png(figure: Figure) -> bytes:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as a PNG file, whole or not at all.
-
-    Parameters
-    ----------
-    figure
-        What to write.
-    path
-        Where to; its folder must exist.
-
-    Returns
-    -------
-    Path
-        ``path``.
+    """Write a figure as the PNG file `path`, whole or not at all, and return that path.
 
     Raises
     ------
@@ -151,26 +144,22 @@ def plain_text(text: str, instead: str, longest: int = 16) -> str:
     return text.replace("$", r"\$")
 
 
-def round_axis(
-    axes: Axes, rounds: int, label: bool = True, students: Mapping[str, float] | None = None
-) -> None:
+def round_axis(axes: Axes, rounds: int, students: Mapping[str, float] | None = None) -> None:
     """Make x the round t = 1 … rounds; students stand at their places right of the last one."""
     margin = 0.5 if rounds == 1 else 0.25 + 0.02 * rounds
-    axes.set_xlim(1 - margin, rounds + margin)
+    axes.set(xlim=(1 - margin, rounds + margin), xlabel="round t (1 = teacher)")
     if rounds <= 10:
         axes.set_xticks(range(1, rounds + 1))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    if label:
-        axes.set_xlabel("round t (1 = teacher)")
     if students:
         ticks = [int(t) for t in axes.get_xticks() if 1 <= t <= rounds and t == int(t)]
         places = list(students.values())
         axes.set_xticks([*ticks, *places], [*map(str, ticks), *students])
         half = (places[0] - rounds) / 2.0
-        axes.set_xlim(right=places[-1] + half)
         axes.axvline(rounds + half, color=GREY, linewidth=0.8, linestyle=DOTTED)
-        axes.set_xlabel("round t (1 = teacher); PLL = partial-label student")
+        label = "round t (1 = teacher); PLL = partial-label student"
+        axes.set(xlim=(1 - margin, places[-1] + half), xlabel=label)
 
 
 def percent_axis(axis: Axis) -> None:
@@ -180,8 +169,7 @@ def percent_axis(axis: Axis) -> None:
 
 def log_axis(axes: Axes, low: float, high: float) -> None:
     """A log y axis over [low, high]: ticks 1-2-5 in plain numbers where it spans few decades."""
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
+    axes.set(yscale="log", ylim=(low, high))
     if high / low < 300.0:
         subs = (1.0, 2.0, 5.0) if high / low < 30.0 else (1.0, 3.0)
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
@@ -189,46 +177,29 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def theory_line(axes: Axes, values: Sequence[float], color: str, name: str) -> None:
-    """Draw a quantity of the linearized theory by round; one round becomes a dash."""
-    x = np.arange(1, len(values) + 1)
-    dash = {"marker": "_", "markersize": 26, "markeredgewidth": 1.8} if len(values) == 1 else {}
-    axes.plot(x, values, color=color, gid=f"theory {name}", **dash)
+def from_zero(axes: Axes, below: float, above: float) -> None:
+    """Limits of y: 0 and all that is drawn, with room as a share of that."""
+    low, high = min(0.0, axes.dataLim.y0), max(0.0, axes.dataLim.y1) or 0.01
+    axes.set_ylim(low - below * (high - low), high + above * (high - low))
 
 
-def exact_dots(axes: Axes, values: Sequence[float], color: str, name: str) -> None:
-    """Draw a quantity of the exact head by round."""
-    size = 6 if len(values) <= 12 else 5
-    dots(axes, np.arange(1, len(values) + 1), values, color, ms=size, gid=f"exact {name}")
+def by_round(
+    axes: Axes, theory: Sequence[Any], exact: Sequence[Any], color: str, name: str, label: str = ""
+) -> None:
+    """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
+    rounds = range(1, len(theory) + 1)
+    dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
+    look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
+    axes.plot(rounds, theory, color=color, **look)
+    if exact:
+        look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
+        dots(axes, rounds, exact, color, **look)
 
 
-def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **style: Any) -> None:
+def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any) -> None:
     """Draw marks with a white rim, in front of lines."""
-    style = {"ms": 6, "mew": 0.8, "zorder": 3} | style
-    axes.plot(x, y, marker, mfc=color, mec="white", **style)
-
-
-def heatmap(axes: Axes, matrix: np.ndarray, gid: str, **colours: Any) -> AxesImage:
-    """Draw a matrix as pixels, without grid, frame and tick marks."""
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    return axes.imshow(matrix, gid=gid, **colours)
-
-
-def color_bar(
-    axes: Axes,
-    image: AxesImage,
-    place: tuple[float, float, float, float],
-    label: str,
-    **options: Any,
-) -> Colorbar:
-    """Draw the colour scale of a heat map; its place is a share of the heat map's axes."""
-    figure = cast("Figure", axes.get_figure(root=True))
-    bar = figure.colorbar(image, cax=axes.inset_axes(place), **options)
-    bar.set_label(label)
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    return bar
+    look = {"ms": 6, "mew": 0.8, "zorder": 3} | look
+    axes.plot(x, y, marker, color=color, mec="white", **look)
 
 
 def caption(
@@ -236,30 +207,14 @@ def caption(
 ) -> None:
     """Write the words around axes, and under the title a note and what marks the two heads."""
     axes.set_title(title, pad=8 + 14 * bool(note) + 16 * heads)
-    axes.set_xlabel(x or axes.get_xlabel())
-    axes.set_ylabel(y)
-    if note:
-        axes.annotate(
-            note,
-            xy=(0, 1),
-            xycoords="axes fraction",
-            xytext=(0, 6 + 16 * heads),
-            textcoords="offset points",
-            va="bottom",
-            fontsize=9,
-        )
+    axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
+    look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(note, (0, 1), (0, 6 + 16 * heads), va="bottom", fontsize=9, **look)
     if heads:
         dot = {"linestyle": "none", "marker": "o", "mec": "white", "mew": 0.8}
-        legend(
-            axes,
-            {"linearized theory": {}, "exact head": dot},
-            ncols=2,
-            loc="lower left",
-            bbox_to_anchor=(-0.01, 0.99),
-            borderaxespad=0.0,
-            handlelength=1.6,
-            columnspacing=1.4,
-        )
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.99), "borderaxespad": 0.0}
+        marks = {"linearized theory": {}, "exact head": dot}
+        legend(axes, marks, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
 
 
 def legend(where: Axes | Figure, marks: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
@@ -268,45 +223,26 @@ def legend(where: Axes | Figure, marks: Mapping[str, Mapping[str, Any]], **optio
     where.legend(handles, list(marks), **options)
 
 
-def end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]], room: float) -> None:
-    """Name curves at their right ends instead of in a legend.
+def end_labels(axes: Axes, x: float, room: float, lines: Sequence[Line2D] | None = None) -> None:
+    """Write the labels of lines at their right ends, at `x`, instead of in a legend.
 
-    Parameters
-    ----------
-    axes
-        Limits and scales must be final.
-    x
-        Where the curves end.
-    labels
-        (value at the end, text, colour) of each curve.
-    room
-        Least distance of neighbouring labels, as a share of the axes' height.
+    Limits and scales must be final; neighbouring labels stand at least `room`, a share of the axes'
+    height, apart; where two lines end at one height, the first of `lines` is the lower.
     """
-    to_axes = axes.transScale + axes.transLimits
-    ends = [[float(c) for c in to_axes.transform((x, value))] for value, _, _ in labels]
+    to_axes, bottom = axes.transScale + axes.transLimits, axes.get_ylim()[0]
+    lines = axes.get_lines() if lines is None else lines
+    named = [line for line in lines if line.get_label() and str(line.get_label())[:6] != "_child"]
+    values = [max(bottom, float(np.asarray(line.get_ydata())[-1])) for line in named]
+    ends = [to_axes.transform((x, value)) for value in values]
     heights = spread([at for _, at in ends], room)
-    for (_, text, color), (end, at), height in zip(labels, ends, heights, strict=True):
-        axes.annotate(
-            text,
-            xy=(1.02, height),
-            xycoords="axes fraction",
-            va="center",
-            ha="left",
-            fontsize=9,
-            linespacing=1.1,
-            color=ink(color),
-            annotation_clip=False,
-        )
+    for line, (end, at), height in zip(named, ends, heights, strict=True):
+        look = {"fontsize": 9, "linespacing": 1.1, "color": ink(str(line.get_color()))}
+        look |= {"xycoords": "axes fraction", "annotation_clip": False, "va": "center"}
+        axes.annotate(str(line.get_label()), (1.02, height), **look)
         if abs(at - height) > 0.25 * room:
-            leader = Line2D(
-                [end + 0.015, 1.015],
-                [at, height],
-                transform=axes.transAxes,
-                color=color,
-                linewidth=0.6,
-                clip_on=False,
-            )
-            axes.add_line(leader)
+            look = {"color": line.get_color(), "linewidth": 0.6, "clip_on": False}
+            leader = [end + 0.015, 1.015], [at, height]
+            axes.add_line(Line2D(*leader, transform=axes.transAxes, **look))
 
 
 def spread(wanted: Sequence[float], room: float) -> list[float]:
@@ -316,4 +252,4 @@ def spread(wanted: Sequence[float], room: float) -> list[float]:
     steps = room * np.arange(len(order))
     placed = isotonic_regression(np.asarray(wanted, dtype=np.float64)[order] - steps).x
     placed = np.clip(placed, 0.0, max(1.0 - room * (len(order) - 1), 0.0)) + steps
-    return [float(height) for height in placed[np.argsort(order)]]
+    return placed[np.argsort(order)].tolist()

@@ -15,41 +15,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gramlab.errors import InvalidSetting, UnreadableSource
-from gramlab.features import Features
-from gramlab.files.tensors import open_tensors
-from gramlab.files.whole import damaged, file_hash, read_json, reading
-from gramlab.machine.memory import check_memory
+from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
+from gramlab.files import whole
+from gramlab.files.tensors import open_tensors, save_tensors
 from gramlab.numerics.content import checksum, sha256, to_json
 
-__all__ = [
-    "FORMAT",
-    "MANIFEST",
-    "PLAN",
-    "SPLITS",
-    "Broken",
-    "Manifest",
-    "Shard",
-    "damaged_shard",
-    "is_feature_folder",
-    "listed_shard",
-    "manifest_in",
-    "open_shard",
-    "read_folder",
-    "read_manifest",
-    "record_in",
-    "shards_of",
-]
-
-FORMAT, MANIFEST, PLAN = "gramlab-folder-1", "manifest.json", "plan.json"
-SPLITS = ("train", "test")
+_FORMAT, _MANIFEST, _PLAN = "gramlab-folder-1", "manifest.json", "plan.json"
+_QUARANTINE, _SPLITS = "quarantine", ("train", "test")
 _REMAKE_SHARD = (
     "move it away with gramlab features verify --quarantine, then run the command that made the "
     "folder again: it makes what is missing, and only that"
@@ -58,13 +39,6 @@ _REMAKE_RECORD = (
     "run the command that made the folder again: it moves that file away, verifies the shards and "
     "writes it anew"
 )
-
-
-_MANIFEST_FORM = {
-    "n_features": int,
-    "shards": [{"file": str, "rows": int, "sha256": str}],
-    "broken": [{"split": str, "row": int, "name": str, "reason": str}],
-}
 
 
 class Shard(NamedTuple):
@@ -91,253 +65,326 @@ class Broken(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What a finished folder holds.
 
-    Attributes
-    ----------
-    plan
-        Everything the rows depend on, as the writer was given it.
-    n_features
-        d.
-    shards
-        (file name, rows in it, SHA-256 of the file) in order, train before test.
-    broken
-        Inputs that gave no row.
+    `plan` is everything the rows depend on, `shards` gives (rows, SHA-256) by file name, in order,
+    train before test, and `broken` the inputs that gave no row.
     """
 
     plan: dict[str, Any]
     n_features: int
-    shards: tuple[tuple[str, int, str], ...]
+    shards: dict[str, tuple[int, str]]
     broken: tuple[Broken, ...]
 
     def rows(self, split: str) -> int:
         """Number of rows that a split holds."""
-        return sum(rows for name, rows, _ in self.shards if name.startswith(f"{split}-"))
+        return sum(n for name, (n, _) in self.shards.items() if name.startswith(f"{split}-"))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; ``manifest.json`` without its checksum."""
         return {
-            "format": FORMAT,
+            "format": _FORMAT,
             "plan": self.plan,
             "n_features": self.n_features,
             "rows": {split: self.rows(split) for split in self.plan["splits"]},
-            "shards": [{"file": f, "rows": n, "sha256": s} for f, n, s in self.shards],
+            "shards": [{"file": f, "rows": n, "sha256": s} for f, (n, s) in self.shards.items()],
             "broken": [entry._asdict() for entry in self.broken],
         }
-
-
-def damaged_shard(path: Path, problem: object) -> UnreadableSource:
-    """Say that a shard is damaged, and how to have it made again."""
-    return damaged(_place(path), problem, _REMAKE_SHARD)
 
 
 def _place(path: Path) -> str:
     return f"{path.name!r} in {str(path.parent)!r}"
 
 
+def _counts(plan: Mapping[str, Any]) -> dict[str, int]:
+    """Shards of each split, at least one, without going through them: there may be 10**15."""
+    return {s: max(1, -(-inputs // plan["shard_rows"])) for s, inputs in plan["splits"].items()}
+
+
 def shards_of(plan: Mapping[str, Any]) -> Iterator[Shard]:
     """All shards of a plan, in order; a split without inputs has one empty shard."""
     size = plan["shard_rows"]
-    for split, inputs in plan["splits"].items():
-        count = _count(inputs, size)
+    for split, count in _counts(plan).items():
         for index in range(count):
-            yield Shard(split, index, count, index * size, min((index + 1) * size, inputs))
+            stop = min((index + 1) * size, plan["splits"][split])
+            yield Shard(split, index, count, index * size, stop)
 
 
-def _count(inputs: int, size: int) -> int:
-    return max(1, -(-inputs // size))
-
-
-def _count_all(plan: Mapping[str, Any]) -> int:
-    """How many shards a plan has, without going through them: a damaged one may have 10**15."""
-    return sum(_count(inputs, plan["shard_rows"]) for inputs in plan["splits"].values())
-
-
-def _fits(value: Any, form: Any) -> bool:
-    """Whether a value from a file has a form: a type, [form of each entry] or {key: form}."""
-    if isinstance(form, dict):
-        named = isinstance(value, dict) and form.keys() <= value.keys()
-        return named and all(_fits(value[key], inner) for key, inner in form.items())
-    if isinstance(form, list):
-        return isinstance(value, list) and all(_fits(entry, form[0]) for entry in value)
-    return type(value) is form
-
-
-def _checked_plan(plan: Any) -> dict[str, Any]:
-    """A plan from a file, in so far as shards are read by it; ValueError if no writer made it."""
-    groups = plan.get("superclasses") if isinstance(plan, dict) else None
-    if not (
-        _fits(plan, {"splits": {"train": int}, "shard_rows": int, "class_names": [str]})
-        and set(plan["splits"]) <= set(SPLITS)  # they become names of files
-        and all(type(rows) is int and rows >= 0 for rows in plan["splits"].values())
-        and plan["shard_rows"] >= 1
-        and (groups is None or _fits(groups, [int]))
-    ):
-        raise ValueError("its plan is none that a writer makes")
-    return plan
+def _record(path: Path) -> dict[str, Any]:
+    """What ``plan.json`` or ``manifest.json`` holds; refused if no writer makes such a plan."""
+    with whole.reading(_place(path), fix=_REMAKE_RECORD):
+        found = whole.read_json(path)
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise ValueError(f"it is not of format {_FORMAT!r}")
+        if path.name == _MANIFEST and found.get("checksum") != checksum(found):
+            raise ValueError("it differs from its checksum")
+        plan = found["plan"]
+        counts = [*plan["splits"].values(), plan["shard_rows"], *(plan["superclasses"] or ())]
+        if not (
+            {"train"} <= plan["splits"].keys() <= set(_SPLITS)  # they become names of files
+            and all(type(count) is int and count >= 0 for count in counts)
+            and plan["shard_rows"] >= 1
+            and all(type(name) is str for name in plan["class_names"])
+        ):
+            raise ValueError("its plan is none that a writer makes")
+    return found
 
 
 def is_feature_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is, or is becoming, a folder of feature shards."""
     try:
-        return any((Path(path) / name).is_file() for name in (MANIFEST, PLAN))
+        return any((Path(path) / name).is_file() for name in (_MANIFEST, _PLAN))
     except (OSError, ValueError):  # no path that could be one
         return False
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """Read and check the manifest of a finished folder.
-
-    Raises
-    ------
-    UnreadableSource
-        If it is missing, unfinished or damaged.
-    """
+    """Read the manifest of a finished folder; UnreadableSource if missing, unfinished, damaged."""
     folder = Path(path)
-    if (folder / MANIFEST).is_file():
-        return manifest_in(folder / MANIFEST)
-    if not (folder / PLAN).is_file():
+    place = folder / _MANIFEST
+    if not place.is_file() and not (folder / _PLAN).is_file():
         raise UnreadableSource(
-            f"folder {str(folder)!r} has no {MANIFEST}, so it is no folder of features; give the "
+            f"folder {str(folder)!r} has no {_MANIFEST}, so it is no folder of features; give the "
             "folder that gramlab extract wrote"
         )
-    with reading(_place(folder / PLAN), fix=_REMAKE_RECORD):
-        plan = _checked_plan(record_in(folder / PLAN).get("plan"))
-    shards = f"{sum(1 for _ in folder.glob('*.safetensors'))} of {_count_all(plan)} shards"
-    raise UnreadableSource(
-        f"folder {str(folder)!r} is unfinished: {shards} are there; run the command that "
-        "began it again, it goes on where it stopped"
-    )
-
-
-def record_in(path: Path) -> dict[str, Any]:
-    """A plan or manifest as it stands in its file; refused if it is not of this format."""
-    with reading(_place(path), fix=_REMAKE_RECORD):
-        found = read_json(path)
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise ValueError(f"it is not of format {FORMAT!r}")
-    return found
-
-
-def manifest_in(path: Path) -> Manifest:
-    """The manifest in a file, held against its own checksum and its plan."""
-    found = record_in(path)
-    with reading(_place(path), fix=_REMAKE_RECORD):
-        if found.get("checksum") != checksum(found):
-            raise ValueError("it differs from its checksum")
-        plan = _checked_plan(found.get("plan"))
-        if not _fits(found, _MANIFEST_FORM):
-            raise ValueError("it is none that a writer makes")
-        shards, broken = found["shards"], found["broken"]
-        if len(shards) != _count_all(plan):
-            raise ValueError(f"its plan has {_count_all(plan)} shards, it lists {len(shards)}")
-        for entry, shard in zip(shards, shards_of(plan), strict=True):
-            if entry["file"] != shard.name:
-                raise ValueError(f"it lists {entry['file']!r} where {shard.name!r} belongs")
-        return Manifest(
-            plan,
-            found["n_features"],
-            tuple((entry["file"], entry["rows"], entry["sha256"]) for entry in shards),
-            tuple(Broken(**entry) for entry in broken),
+    found = _record(place if place.is_file() else folder / _PLAN)
+    count = sum(_counts(found["plan"]).values())
+    if not place.is_file():
+        there = sum(1 for _ in folder.glob("*.safetensors"))
+        raise UnreadableSource(
+            f"folder {str(folder)!r} is unfinished: {there} of {count} shards are there; run the "
+            "command that began it again, it goes on where it stopped"
         )
+    with whole.reading(_place(place), fix=_REMAKE_RECORD):
+        plan, listed = found["plan"], found["shards"]
+        if len(listed) != count:
+            raise ValueError(f"its plan has {count} shards, it lists {len(listed)}")
+        pairs = zip(shards_of(plan), listed, strict=True)
+        shards = {shard.name: (entry["rows"], entry["sha256"]) for shard, entry in pairs}
+        broken = tuple(Broken(**entry) for entry in found["broken"])
+        manifest = Manifest(plan, found["n_features"], shards, broken)
+        if found != {**manifest.as_dict(), "checksum": found["checksum"]}:
+            raise ValueError("it is none that a writer makes")
+    return manifest
 
 
 def open_shard(
-    folder: Path, plan: Mapping[str, Any], shard: Shard, *, hashed: bool
+    folder: Path,
+    plan: Mapping[str, Any],
+    shard: Shard,
+    *,
+    hashed: bool,
+    manifest: Manifest | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Mapped tensors and header of a shard; what they hold is checked if `hashed`."""
+    """Mapped tensors and header of a shard; what they hold is checked if `hashed`.
+
+    It is held against the plan, and against what the manifest, where there is one, says of it.
+    """
     path = folder / shard.name
-    with reading(_place(path), fix=_REMAKE_SHARD):
+    if manifest and not path.is_file():
+        raise UnreadableSource(
+            f"shard {shard.name!r} of {str(folder)!r} is missing; run the command that made the "
+            "folder again, it makes that shard only"
+        )
+    with whole.reading(_place(path), fix=_REMAKE_SHARD):
         metadata, tensors = open_tensors(path)
         header = json.loads(metadata["gramlab"])
         arrays = [tensors[name] for name in ("x", "labels", "rows")]
-        fits = (
-            header["format"] == FORMAT
-            and header["shard"] == shard._asdict()
-            and arrays[0].ndim == 2
-            and len({len(array) for array in arrays}) == 1
-            and len(arrays[0]) + len(header["broken"]) == shard.stop - shard.start
-        )
+        shape = arrays[0].shape
         if header["plan"] != sha256(to_json(plan)):
             raise ValueError("it belongs to features made otherwise")
-        if not fits:
+        if not (
+            header["format"] == _FORMAT
+            and header["shard"] == shard._asdict()
+            and len(shape) == 2
+            and len({len(array) for array in arrays}) == 1
+            and len(arrays[0]) + len(header["broken"]) == shard.stop - shard.start
+        ):
             raise ValueError("its header does not describe this shard")
         if hashed and header.get("checksum") != checksum(header, *arrays):
             raise ValueError("its content differs from its checksum")
+        if manifest:
+            rows, digest = manifest.shards[shard.name]
+            if hashed and whole.file_hash(path) != digest:
+                raise ValueError("its SHA-256 differs from the manifest")
+            if shape != (rows, manifest.n_features):
+                raise ValueError(f"it has shape {shape}, the manifest says {rows} rows")
     return tensors, header
 
 
-def listed_shard(
-    folder: Path, manifest: Manifest, shard: Shard, listed: tuple[str, int, str], *, hashed: bool
-) -> dict[str, np.ndarray]:
-    """Tensors of a shard, refused if they are not as the manifest lists them."""
-    name, rows, digest = listed
-    path = folder / name
-    if not path.is_file():
-        raise UnreadableSource(
-            f"shard {name!r} of {str(folder)!r} is missing; run the command that made the folder "
-            "again, it makes that shard only"
-        )
-    tensors, _ = open_shard(folder, manifest.plan, shard, hashed=hashed)
-    shape = tensors["x"].shape
-    problem = ""
-    if hashed and file_hash(path) != digest:
-        problem = "its SHA-256 differs from the manifest"
-    elif shape != (rows, manifest.n_features):
-        problem = f"it has shape {shape}, the manifest says {rows} rows"
-    if problem:
-        raise damaged_shard(path, problem)
-    return tensors
+def quarantine_damage(path: str | os.PathLike[str], *, move: bool = False) -> list[str]:
+    """Check every shard of a finished folder; the damaged ones, with reasons.
+
+    With `move` they go to ``quarantine/``, so that the command that made the folder makes them, and
+    only them, again (OutputError if another process writes the folder, or they cannot be moved).
+    """
+    folder = Path(path)
+    problems = []
+    with whole.locked(folder) if move else nullcontext():
+        manifest = read_manifest(folder)
+        for shard in shards_of(manifest.plan):
+            try:
+                open_shard(folder, manifest.plan, shard, hashed=True, manifest=manifest)
+            except UnreadableSource as problem:
+                problems.append(str(problem))
+                if move and (folder / shard.name).exists():
+                    whole.set_aside(folder / shard.name, _QUARANTINE)
+    return problems
 
 
-def read_folder(path: str | os.PathLike[str], *, verify: str = "full") -> Features:
-    """Read a finished folder into one ``Features``.
+@contextmanager
+def writing(
+    path: str | os.PathLike[str],
+    plan: Mapping[str, Any],
+    splits: Mapping[str, int],
+    class_names: Sequence[str],
+    *,
+    shard_rows: int = 1024,
+    superclasses: Sequence[int] | None = None,
+) -> Iterator[FolderWriter]:
+    """Open a folder for writing, made if missing, and keep other writers out of it meanwhile.
 
-    Parameters
-    ----------
-    path
-        The folder.
-    verify
-        ``"full"`` hashes every shard, ``"sampled"`` the first, the last and every eighth,
-        ``"none"`` checks names, sizes and headers only.
+    `plan` is a JSON-able mapping of everything the rows depend on, `splits` the inputs of each
+    split, "train" and perhaps "test", `shard_rows` the inputs of a shard; of the K classes
+    `class_names` are the names and `superclasses` the numbers of theirs, if known.
 
     Raises
     ------
-    UnreadableSource
-        If the folder is unfinished, or a shard is missing, truncated or damaged.
-    NotEnoughMemory
-        If the rows would not fit.
+    OutputError
+        If the folder cannot be written, or another process is writing it.
+    InvalidSetting
+        If the folder holds, or is becoming, something with another plan; the differences are named.
     """
-    if verify not in ("full", "sampled", "none"):
-        raise InvalidSetting(f'verify must be "full", "sampled" or "none", got {verify!r}')
-    folder = Path(path)
-    manifest = read_manifest(folder)
-    plan = manifest.plan
-    files = [folder / name for name, _, _ in manifest.shards]
-    needed = 2 * sum(file.stat().st_size for file in files if file.exists())
-    check_memory(needed, f"reading {folder.name!r}", "gramlab features import it to one file")
-    parts: dict[tuple[str, str], list[np.ndarray]] = {}
-    for position, (shard, listed) in enumerate(zip(shards_of(plan), manifest.shards, strict=True)):
-        sampled = position % 8 == 0 or position == len(files) - 1
-        hashed = verify == "full" or (verify == "sampled" and sampled)
-        tensors = listed_shard(folder, manifest, shard, listed, hashed=hashed)
-        for name in ("x", "labels"):
-            parts.setdefault((shard.split, name), []).append(tensors[name])
-    joined = {key: np.concatenate(arrays) for key, arrays in parts.items()}
-    tested = len(joined.get(("test", "x"), ())) > 0
-    hidden = ("class_names", "superclasses")
-    return Features(
-        joined["train", "x"],
-        joined["train", "labels"],
-        test_x=joined["test", "x"] if tested else None,
-        test_labels=joined["test", "labels"] if tested else None,
-        class_names=plan["class_names"],
-        superclasses=plan["superclasses"],
-        provenance={
-            "source": folder.name,
-            "extraction": {key: value for key, value in plan.items() if key not in hidden},
-            "broken": len(manifest.broken),
-        },
-    )
+    folder = whole.output_folder(path)
+    everything: dict[str, Any] = {
+        **plan,
+        "splits": {split: splits[split] for split in _SPLITS if split in splits},
+        "shard_rows": shard_rows,
+        "class_names": list(class_names),
+        "superclasses": None if superclasses is None else list(superclasses),
+    }
+    with whole.locked(folder):
+        writer = FolderWriter(folder, json.loads(to_json(everything)))
+        writer._begin()
+        yield writer
+
+
+class FolderWriter:
+    """A folder being written, from ``writing``: `folder` is where, `plan` what it is to become."""
+
+    def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
+        self.folder, self.plan, self.shards = folder, plan, tuple(shards_of(plan))
+
+    def _begin(self) -> None:
+        """Hold what is there against the plan, and move damaged files away."""
+        manifest, plan, there = self.folder / _MANIFEST, self.folder / _PLAN, None
+        for path in self.folder.iterdir():  # what a killed writer left; the lock says none is alive
+            if re.fullmatch(r"\.partial-[0-9a-f]{16}(\.\w+)?", path.name):
+                with whole.changing(
+                    f"remove what an unfinished run left, {str(path)!r}", "remove it"
+                ):
+                    path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+        try:
+            if manifest.exists():
+                there = read_manifest(self.folder).plan
+            elif plan.exists():
+                there = _record(plan)["plan"]
+        except UnreadableSource:
+            # A damaged record vouches for nothing; the shards carry the hash of their own plan.
+            whole.set_aside(manifest if manifest.exists() else plan, _QUARANTINE)
+        if there not in (None, self.plan):
+            found = "; ".join(whole.differences(there, self.plan))
+            raise InvalidSetting(
+                f"folder {str(self.folder)!r} holds features made otherwise ({found}); choose "
+                "another folder, or remove that one"
+            )
+        expected = {shard.name: shard for shard in self.shards}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name not in expected:
+                raise InvalidSetting(
+                    f"folder {str(self.folder)!r} holds {path.name!r}, which is no part of these "
+                    "features; choose another folder"
+                )
+            try:
+                open_shard(self.folder, self.plan, expected[path.name], hashed=True)
+            except UnreadableSource:
+                whole.set_aside(path, _QUARANTINE)
+        if not self.finished:
+            # Unfinished (again): readers must not find a manifest that promises what is not there.
+            whole.atomic_write(plan, to_json({"format": _FORMAT, "plan": self.plan}))
+            manifest.unlink(missing_ok=True)
+
+    def missing(self) -> list[Shard]:
+        """Shards that are not there yet, in order."""
+        return [shard for shard in self.shards if not (self.folder / shard.name).exists()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the manifest is there and no shard is missing."""
+        return (self.folder / _MANIFEST).exists() and not self.missing()
+
+    def put(
+        self,
+        shard: Shard,
+        x: np.ndarray,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        broken: Sequence[Broken] = (),
+    ) -> None:
+        """Write one shard, whole or not at all (OutputError).
+
+        Its rows x (n, d) without those of `broken` inputs, their classes `labels` (n,), and their
+        places in the split `rows` (n,). InvalidSetting if rows and broken inputs are not together
+        all inputs of the shard, or values are not finite.
+        """
+        here = sorted([*map(int, rows), *(entry.row for entry in broken)])
+        if here != [*range(shard.start, shard.stop)] or not len(x) == len(rows) == len(labels):
+            raise InvalidSetting(
+                f"shard {shard.name!r} must hold inputs {shard.start} to {shard.stop - 1} once "
+                f"each, as rows or as broken, got {len(x)} rows and {len(broken)} broken"
+            )
+        if not np.isfinite(x).all():
+            row = int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])
+            raise InvalidSetting(
+                f"features must be finite, got a value that is not for input {int(rows[row])} of "
+                f"{shard.split!r}; compute in float32, or store a wider dtype"
+            )
+        tensors = {
+            "x": np.asarray(x),
+            "labels": np.asarray(labels, dtype=np.int64),
+            "rows": np.asarray(rows, dtype=np.int64),
+        }
+        header = {
+            "format": _FORMAT,
+            "plan": sha256(to_json(self.plan)),
+            "shard": shard._asdict(),
+            "broken": [entry._asdict() for entry in broken],
+        }
+        header["checksum"] = checksum(header, *tensors.values())
+        save_tensors(self.folder / shard.name, tensors, header)
+
+    def finish(self) -> Manifest:
+        """Write the manifest: from here on the folder can be read; OutputError if a shard lacks."""
+        missing = self.missing()
+        if missing:
+            raise OutputError(
+                f"expected all shards in {str(self.folder)!r}, but {len(missing)} are missing, "
+                f"the first {missing[0].name!r}; run the same command again"
+            )
+        manifest = Manifest(self.plan, 0, {}, ())
+        for shard in self.shards:
+            tensors, header = open_shard(self.folder, self.plan, shard, hashed=False)
+            n, d = tensors["x"].shape
+            with whole.reading(_place(self.folder / shard.name), fix=_REMAKE_SHARD):
+                if manifest.shards and d != manifest.n_features:
+                    raise ValueError(f"it has {d} columns, others {manifest.n_features}")
+            manifest.shards[shard.name] = n, whole.file_hash(self.folder / shard.name)
+            broken = (*manifest.broken, *(Broken(**entry) for entry in header["broken"]))
+            manifest = manifest._replace(n_features=d, broken=broken)
+        record = manifest.as_dict()
+        whole.atomic_write(
+            self.folder / _MANIFEST, to_json({**record, "checksum": checksum(record)})
+        )
+        (self.folder / _PLAN).unlink(missing_ok=True)
+        return manifest

@@ -18,12 +18,10 @@ from numpy.lib import format as npy_format
 
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
 from gramlab.features import Features
-from gramlab.files.shards import is_feature_folder, read_folder
+from gramlab.files.shards import is_feature_folder, open_shard, read_manifest, shards_of
 from gramlab.files.tensors import read_features
 from gramlab.files.whole import reading
 from gramlab.machine.memory import check_memory
-
-__all__ = ["known_sources", "load_features", "place_of", "read_npy"]
 
 _FORMS = (
     "accepted are the name 'digits', a folder written by gramlab extract, a .safetensors file "
@@ -41,16 +39,6 @@ _NPZ_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def known_sources() -> tuple[str, ...]:
-    """Return the names that :func:`load_features` knows without a file.
-
-    Returns
-    -------
-    tuple of str
-    """
-    return ("digits",)
-
-
 def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full") -> Features:
     """Load features by name, from a file or from a folder.
 
@@ -63,8 +51,8 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
         and `train_labels` (or `labels`, `y`), and may have `test_features` and `test_labels`,
         `class_names`, and `coarse_of_class` (or `superclasses`). Pickled content is never opened.
     verify : str
-        Of a folder: "full" hashes every shard, "sampled" some of them, "none" only looks at
-        headers and sizes. Files are always verified whole.
+        Of a folder: "full" hashes every shard, "sampled" the first, the last and every eighth,
+        "none" only looks at names, headers and sizes. Files are always verified whole.
 
     Returns
     -------
@@ -74,13 +62,13 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
     Raises
     ------
     UnreadableSource
-        If the source is unknown, missing, damaged, foreign or holds pickled objects.
+        If the source is unknown, missing, unfinished, damaged, foreign or holds pickled objects.
     InvalidFeatures, InvalidLabels, InvalidSetting
         If what the file holds does not make valid features; the file is named.
     NotEnoughMemory
         If the arrays would not fit.
     """
-    if isinstance(path_or_name, str) and path_or_name in known_sources():
+    if isinstance(path_or_name, str) and path_or_name == "digits":
         return _load_digits()
     path, kind = place_of(path_or_name, "source", _FORMS)
     if kind == "a folder" and is_feature_folder(path):
@@ -88,8 +76,7 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
     if kind != "a file":
         found = f"is {kind}" if kind else "was not found"
         raise UnreadableSource(f"source {os.fspath(path_or_name)!r} {found}; {_FORMS}")
-    readers = {".safetensors": read_features, ".npz": _load_npz}
-    reader = readers.get(path.suffix.lower())
+    reader = {".safetensors": read_features, ".npz": _load_npz}.get(path.suffix.lower())
     if reader is None:
         raise UnreadableSource(
             f"source {path.name!r} has the unknown suffix {path.suffix!r}; {_FORMS}"
@@ -104,9 +91,9 @@ def place_of(path: Any, what: str, fix: str) -> tuple[Path, str]:
     """A path, and what is there: "a file", "a folder", "not a regular file", or "" for nothing."""
     try:
         place = Path(os.path.expanduser(path))
-        kinds = {"a file": place.is_file(), "a folder": place.is_dir()}
-        kinds["not a regular file"] = place.exists()
-        return place, next((kind for kind, there in kinds.items() if there), "")
+        kinds = {place.is_file: "a file", place.is_dir: "a folder"}
+        kinds |= {place.exists: "not a regular file"}
+        return place, next((kind for there, kind in kinds.items() if there()), "")
     except (OSError, ValueError, TypeError) as problem:
         raise UnreadableSource(
             f"{what} {path!r} is not a usable path ({problem}); {fix}"
@@ -114,7 +101,10 @@ def place_of(path: Any, what: str, fix: str) -> tuple[Path, str]:
 
 
 def _load_digits() -> Features:
-    """scikit-learn's digits, fixed stratified split; read from its file, it takes 1 s to import."""
+    """scikit-learn's digits from its file (importing it takes 1 s), and a split as it makes it.
+
+    The rows are those of ``train_test_split(…, test_size=0.2, stratify=labels, random_state=42)``.
+    """
     place = find_spec("sklearn")
     if place is None or place.origin is None:
         raise UnreadableSource("source 'digits' comes with scikit-learn: install scikit-learn")
@@ -122,7 +112,21 @@ def _load_digits() -> Features:
     with gzip.open(path, "rt", encoding="ascii") as file:
         table = np.loadtxt(file, delimiter=",")
     images, labels = np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
-    train, test = _stratified_split(labels, 0.2, seed=42)
+    random, counts = np.random.RandomState(42), np.bincount(labels)
+    n_train = len(labels) - math.ceil(0.2 * len(labels))
+    shares = counts / len(labels) * n_train
+    dealt = np.floor(shares).astype(int)  # the largest remainders get one more
+    for remainder in np.unique(shares - dealt)[::-1]:
+        missing = n_train - dealt.sum()
+        tied = np.flatnonzero(shares - np.floor(shares) == remainder)
+        if missing:
+            dealt[random.choice(tied, size=min(len(tied), missing), replace=False)] += 1
+    train, test = [], []
+    for label, count in enumerate(dealt):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        train.extend(rows[:count])
+        test.extend(rows[count:])
+    train, test = random.permutation(train), random.permutation(test)
     split = {"test_size": 0.2, "stratified": True, "random_state": 42}
     return Features(
         images[train],
@@ -134,106 +138,90 @@ def _load_digits() -> Features:
     )
 
 
-def _stratified_split(
-    labels: np.ndarray, test_size: float, *, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train and to test on, those of ``sklearn.model_selection.train_test_split``."""
-    random = np.random.RandomState(seed)
-    counts = np.bincount(labels)
-    n_test = math.ceil(test_size * len(labels))
-
-    def dealt(left: np.ndarray, total: int) -> np.ndarray:
-        """``total`` rows over classes in proportion; the largest remainders get one more."""
-        shares = left / left.sum() * total
-        given = np.floor(shares)
-        missing = int(total - given.sum())
-        for remainder in np.unique(shares - given)[::-1]:
-            if missing == 0:
-                break
-            tied = np.flatnonzero(shares - np.floor(shares) == remainder)
-            chosen = random.choice(tied, size=min(len(tied), missing), replace=False)
-            given[chosen] += 1
-            missing -= len(chosen)
-        return given.astype(int)
-
-    n_train = dealt(counts, len(labels) - n_test)
-    n_rest = dealt(counts - n_train, n_test)
-    train, test = [], []
-    for rows, first, rest in zip(
-        np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1]),
-        n_train,
-        n_rest,
-        strict=True,
-    ):
-        shuffled = rows[random.permutation(len(rows))]
-        train.extend(shuffled[:first])
-        test.extend(shuffled[first : first + rest])
-    return random.permutation(train), random.permutation(test)
+def read_folder(path: str | os.PathLike[str], *, verify: str = "full") -> Features:
+    """Features of a finished folder; `verify` and errors as of :func:`load_features`."""
+    if verify not in ("full", "sampled", "none"):
+        raise InvalidSetting(f'verify must be "full", "sampled" or "none", got {verify!r}')
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    plan, last = manifest.plan, len(manifest.shards) - 1
+    files = [folder / name for name in manifest.shards]
+    needed = 2 * sum(file.stat().st_size for file in files if file.exists())
+    check_memory(needed, f"reading {folder.name!r}", "gramlab features import it to one file")
+    parts: dict[str, list[np.ndarray]] = {}
+    for place, shard in enumerate(shards_of(plan)):
+        hashed = verify == "full" or (verify == "sampled" and (place % 8 == 0 or place == last))
+        tensors, _ = open_shard(folder, plan, shard, hashed=hashed, manifest=manifest)
+        prefix = "test_" if shard.split == "test" else ""
+        for name in ("x", "labels"):
+            parts.setdefault(prefix + name, []).append(tensors[name])
+    arrays: dict[str, Any] = {name: np.concatenate(found) for name, found in parts.items()}
+    if not manifest.rows("test"):
+        arrays |= {"test_x": None, "test_labels": None}
+    named = {key: plan[key] for key in ("class_names", "superclasses")}
+    provenance = {
+        "source": folder.name,
+        "extraction": {key: value for key, value in plan.items() if key not in named},
+        "broken": len(manifest.broken),
+    }
+    return Features(**arrays, **named, provenance=provenance)
 
 
 def _load_npz(path: Path) -> Features:
-    """Read an .npz file without pickle, looking at every array header before its array."""
-    source = f"source {path.name!r}"
-    arrays: dict[str, Any] = {}
-    with reading(source), zipfile.ZipFile(path) as archive:
-        _check_directory(archive)
-        present = {
-            member.filename.removesuffix(".npy"): member
-            for member in archive.infolist()
-            if member.filename.endswith(".npy")
-        }
-        found = {
-            role: next((name for name in names if name in present), None)
-            for role, names in _NPZ_NAMES.items()
-        }
-        missing = [" or ".join(_NPZ_NAMES[role]) for role in ("x", "labels") if not found[role]]
-        if missing:
-            raise UnreadableSource(
-                f"{source} lacks {' and '.join(missing)}, it has "
-                f"{', '.join(sorted(present)) or 'no arrays'}; "
-                "save with np.savez(path, train_features=..., train_labels=...)"
-            )
-        for role, key in found.items():
-            if key is not None:
-                opened = partial(archive.open, present[key])
-                arrays[role] = _read_array(path, key, present[key].file_size, opened)
-        names = arrays.get("class_names")
-        if names is not None:
-            if names.ndim != 1 or names.dtype.kind not in "USiu":
-                raise UnreadableSource(
-                    f"{source} must hold class_names as a 1-D text array, got {names.dtype} of "
-                    f"shape {names.shape}; save np.array(names, dtype=str)"
-                )
-            texts = names.tolist()  # fails on numbers beyond the last character of Unicode
-            arrays["class_names"] = [n.decode() if isinstance(n, bytes) else str(n) for n in texts]
-    return Features(
-        arrays.pop("x"), arrays.pop("labels"), **arrays, provenance={"source": path.name}
-    )
+    present = npz_names(path)
+    found = {role: [n for n in names if n in present][:1] for role, names in _NPZ_NAMES.items()}
+    missing = [" or ".join(_NPZ_NAMES[role]) for role in ("x", "labels") if not found[role]]
+    if missing:
+        raise UnreadableSource(
+            f"source {path.name!r} lacks {' and '.join(missing)}, it has "
+            f"{', '.join(sorted(present)) or 'no arrays'}; "
+            "save with np.savez(path, train_features=..., train_labels=...)"
+        )
+    arrays: dict[str, Any] = {
+        role: read_names(path, name) if role == "class_names" else read_npz(path, name)
+        for role, names in found.items()
+        for name in names
+    }
+    return Features(**arrays, provenance={"source": path.name})
 
 
-def _check_directory(archive: zipfile.ZipFile) -> None:
-    """Refuse a damaged directory, which could make an optional array look absent."""
-    for member in archive.infolist():
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # np.savez knows no other; of bzip2, one read may unpack gigabytes.
-            raise zipfile.BadZipFile(f"{member.filename!r} is packed by a method .npz files lack")
-        # A damaged length makes one entry swallow the next ones, which start with this signature.
-        if b"PK\x01\x02" in member.comment + member.extra:
-            raise zipfile.BadZipFile(f"the directory is damaged at {member.filename!r}")
-        # Opening compares the name in the directory with the one beside the data.
-        archive.open(member).close()
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays in an .npz file whose directory, which could hide one, is undamaged."""
+    with reading(f"source {path.name!r}"), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # np.savez knows no other; of bzip2, one read may unpack gigabytes.
+                raise ValueError(f"{member.filename!r} is packed by a method .npz files lack")
+            # A damaged length makes one entry swallow the next, which start with this signature.
+            if b"PK\x01\x02" in member.comment + member.extra:
+                raise ValueError(f"the directory is damaged at {member.filename!r}")
+            # Opening compares the name in the directory with the one beside the data.
+            archive.open(member).close()
+        files = [name for name in archive.namelist() if name.endswith(".npy")]
+    return [name.removesuffix(".npy") for name in files]
+
+
+def read_npz(path: Path, name: str) -> np.ndarray:
+    """One array of an .npz file that :func:`npz_names` was content with; as :func:`read_npy`."""
+    with reading(f"source {path.name!r}"), zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+        return _read_array(path, name, member.file_size, partial(archive.open, member))
+
+
+def read_names(path: Path, name: str) -> list[str]:
+    """Class names from an .npz file: text, bytes in UTF-8, or numbers."""
+    names = read_npz(path, name)
+    if names.ndim != 1 or names.dtype.kind not in "USiu":
+        raise UnreadableSource(
+            f"source {path.name!r} must hold {name} as a 1-D text array, got {names.dtype} of "
+            f"shape {names.shape}; save np.array(names, dtype=str)"
+        )
+    with reading(f"source {path.name!r}"):  # numbers may lie beyond the last Unicode character
+        return [n.decode() if isinstance(n, bytes) else str(n) for n in names.tolist()]
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Read an .npy file without pickle, looking at its header before anything is allocated.
-
-    Raises
-    ------
-    UnreadableSource
-        If it is damaged, another format, or holds pickled objects.
-    NotEnoughMemory
-        If the array would not fit.
-    """
+    """Read an .npy file without pickle, looking at its header before anything is allocated."""
     form, fix = "no plain .npy array", "save it with np.save, without Python objects"
     with reading(f"source {path.name!r}", form=form, fix=fix):
         return _read_array(path, path.name, path.stat().st_size, partial(open, path, "rb"))

@@ -22,18 +22,10 @@ from gramlab.files.whole import atomic_path, check_regular, reading
 from gramlab.machine.memory import check_memory, row_blocks
 from gramlab.numerics.content import checksum, to_json
 
-__all__ = [
-    "FORMAT_VERSION",
-    "open_features",
-    "open_tensors",
-    "read_features",
-    "save_features",
-    "save_tensors",
-]
-
 FORMAT_VERSION = "gramlab-features-1"
 """Version of the layout of feature files, checked on reading."""
 
+_AXES = {"x": 2, "labels": 1, "test_x": 2, "test_labels": 1, "superclasses": 1}
 _DTYPES = {
     f"{name[0].upper()}{8 * int(name[1])}": np.dtype(f"<{name}")
     for name in "f8 f4 f2 i8 i4 i2 i1 u8 u4 u2 u1".split()
@@ -76,9 +68,7 @@ def save_tensors(
                 file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
 
 
-def open_tensors(
-    path: str | os.PathLike[str],
-) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def open_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Map the tensors of a `.safetensors` file without reading them.
 
     Gives the metadata entries of the header, and read-only ``np.memmap`` by tensor name (plain
@@ -133,14 +123,8 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     features : Features
-        What to write.
     path : str or path-like
-        A path ending in `.safetensors`; its folder must exist.
-
-    Returns
-    -------
-    Path
-        `path`.
+        Where to, ending in `.safetensors`; its folder must exist. It is returned.
 
     Raises
     ------
@@ -157,8 +141,7 @@ def save_features(features: Features, path: str | os.PathLike[str]) -> Path:
             if target.name
             else "features are saved as .safetensors, got an empty path; name a file"
         )
-    names = ("x", "labels", "test_x", "test_labels", "superclasses")
-    arrays = {name: getattr(features, name) for name in names}
+    arrays = {name: getattr(features, name) for name in _AXES}
     header: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "n_classes": features.n_classes,
@@ -182,20 +165,16 @@ def open_features(path: str | os.PathLike[str], *, verify: bool = True) -> Featu
     Parameters
     ----------
     path : str or path-like
-        The file. It must not be shortened or written to while the features are in use; replacing
-        it with :func:`save_features` is safe.
+        The file. It must not be shortened or written to while the features are in use (reading a
+        page that is gone ends the program: SIGBUS); replacing it with :func:`save_features` is
+        safe.
     verify : bool
         Hash the arrays and compare with the stored fingerprint. The header is checked always.
 
     Returns
     -------
     Features
-        Equal to what :func:`gramlab.load_features` reads.
-
-    Raises
-    ------
-    UnreadableSource
-        If the file is missing, truncated, damaged, or was not written by :func:`save_features`.
+        Equal to what :func:`gramlab.load_features` reads, with the same errors.
     """
     path = Path(path).expanduser()
     if path.suffix.lower() == ".npz" or os.path.isdir(path):
@@ -203,61 +182,43 @@ def open_features(path: str | os.PathLike[str], *, verify: bool = True) -> Featu
             f"source {path.name!r} must be a .safetensors file to be mapped; read it with "
             "load_features, and write one with save_features"
         )
-    return _features(path, verify, mapped=("x", "test_x"))
+    return read_features(path, verify=verify, mapped=("x", "test_x"))
 
 
-def read_features(path: Path) -> Features:
-    """Read the same file into memory, whole and verified; errors as of :func:`open_features`."""
-    return _features(path, verify=True, mapped=())
-
-
-def _features(path: Path, verify: bool, mapped: tuple[str, ...]) -> Features:
-    """Features from a file, the arrays named `mapped` left in it, the others read."""
+def read_features(path: Path, *, verify: bool = True, mapped: tuple[str, ...] = ()) -> Features:
+    """Features from a file, the arrays named `mapped` left in it; as :func:`open_features`."""
     with reading(f"source {path.name!r}"):
         metadata, tensors = open_tensors(path)
-        header = _header(path, metadata)
-        arrays: dict[str, Any] = {}
-        for name in ("x", "labels", "test_x", "test_labels", "superclasses"):
-            arrays[name] = array = tensors.get(name)
-            if array is None:
-                continue
-            axes, kind = (2, np.floating) if name in ("x", "test_x") else (1, np.int64)
+        if "gramlab" not in metadata:
+            raise UnreadableSource(
+                f"source {path.name!r} was not written by gramlab.save_features (no 'gramlab' "
+                "entry in its header); read its arrays and pass them to gramlab.Features, then save"
+            )
+        header = json.loads(metadata["gramlab"])
+        if header.get("format") != FORMAT_VERSION:
+            raise UnreadableSource(
+                f"source {path.name!r} has format {header.get('format')!r}, expected "
+                f"{FORMAT_VERSION!r}; write it again with this version of gramlab"
+            )
+        arrays: dict[str, Any] = {name: tensors[name] for name in _AXES if name in tensors}
+        for name, array in arrays.items():
+            axes, kind = _AXES[name], np.floating if _AXES[name] == 2 else np.int64
             if array.ndim != axes or not np.issubdtype(array.dtype, kind):
                 expected = "floating-point" if axes == 2 else "int64"
                 found = f"{array.ndim}-D {array.dtype}"
                 raise ValueError(f"tensor {name!r} is {found}, expected {axes}-D {expected}")
         for name in ("x", "labels"):
-            if arrays[name] is None:
+            if name not in arrays:
                 raise ValueError(f"no tensor {name!r}, only {sorted(tensors)}")
-        read = {name: a for name, a in arrays.items() if a is not None and name not in mapped}
-        needed = sum(array.nbytes for array in read.values())
+        read = arrays.keys() - mapped
+        needed = sum(arrays[name].nbytes for name in read)
         check_memory(needed, f"reading {path.name!r}", "close other programs")
-        arrays |= {name: np.array(array) for name, array in read.items()}
-        if header.get("checksum") != checksum(header, arrays["superclasses"]):
+        arrays |= {name: np.array(arrays[name]) for name in read}
+        if header.get("checksum") != checksum(header, arrays.get("superclasses")):
             raise ValueError("the header differs from its checksum")
         settings = {name: header[name] for name in ("class_names", "n_classes", "provenance")}
         # save_features writes valid features only, so invalid ones mean damage.
-        features = Features(arrays.pop("x"), arrays.pop("labels"), **arrays, **settings)
+        features = Features(**arrays, **settings)
         if verify and features.fingerprint != header.get("fingerprint"):
             raise ValueError("the arrays differ from their fingerprint")
     return features
-
-
-def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Parse the one header entry, after telling foreign files and versions apart."""
-    text = metadata.get("gramlab")
-    if text is None:
-        raise UnreadableSource(
-            f"source {path.name!r} was not written by gramlab.save_features (no 'gramlab' entry "
-            "in its header); read its arrays and pass them to gramlab.Features, then save"
-        )
-    header = json.loads(text)
-    if not isinstance(header, dict):
-        raise ValueError("the header is not a mapping")
-    version = header.get("format")
-    if version != FORMAT_VERSION:
-        raise UnreadableSource(
-            f"source {path.name!r} has format {version!r}, expected {FORMAT_VERSION!r}; "
-            "write it again with this version of gramlab"
-        )
-    return header

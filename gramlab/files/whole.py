@@ -1,93 +1,78 @@
-"""Files that appear whole or not at all, and how files of others are read and called damaged."""
+"""Files that appear whole or not at all, tables among them, and how files of others are read."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import importlib.util
 import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from gramlab.errors import GramlabError, NotEnoughMemory, OutputError, UnreadableSource
+from gramlab.errors import (
+    GramlabError,
+    InvalidSetting,
+    NotEnoughMemory,
+    OutputError,
+    UnreadableSource,
+)
 from gramlab.machine.memory import check_memory
 
-__all__ = [
-    "atomic_path",
-    "atomic_write",
-    "changing",
-    "check_regular",
-    "damaged",
-    "differences",
-    "file_hash",
-    "output_folder",
-    "read_bytes",
-    "read_json",
-    "reading",
-]
-
-
-def damaged(
-    what: str,
-    problem: object,
-    fix: str = "write it again or copy it again from where it came",
-    form: str = "",
-) -> UnreadableSource:
-    """Say that a file is damaged: which ("source 'x.npz'"), why, and what to do.
-
-    `form` is what it may not be instead ("no Parquet file"). Of a problem of several lines the
-    first counts.
-    """
-    reason = f"no {problem}" if isinstance(problem, KeyError) else str(problem).partition("\n")[0]
-    state = f"damaged or {form}" if form else "damaged"
-    return UnreadableSource(f"{what} is {state} ({reason or type(problem).__name__}); {fix}")
+Table = Mapping[str, Sequence[Any]]  # columns of one length by name
 
 
 @contextmanager
-def reading(what: str, **words: str) -> Iterator[None]:
-    """Call a file :func:`damaged`, whatever a damaged or hostile one makes its reader raise.
+def reading(
+    what: str, *, form: str = "", fix: str = "write it again or copy it again from where it came"
+) -> Iterator[None]:
+    """Call a file damaged, whatever a damaged or hostile one makes its reader raise.
 
-    What is said already (`UnreadableSource`), and files that would not fit (`NotEnoughMemory`),
-    pass unchanged. `words` are ``fix`` and ``form``.
+    Says which (`what`: "source 'x.npz'"), what it may not be instead (`form`: "no Parquet file"),
+    the first line of why, and what to do (`fix`). What is said already (`UnreadableSource`), and
+    files that would not fit (`NotEnoughMemory`), pass unchanged.
     """
     try:
         yield
     except (UnreadableSource, NotEnoughMemory):
         raise
     except Exception as problem:  # readers raise 20 classes, NumPy's lets out those of Python's
-        raise damaged(what, problem, **words) from problem
+        reason = str(problem).partition("\n")[0] or type(problem).__name__
+        reason = f"no {reason}" if isinstance(problem, KeyError) else reason
+        state = f"damaged or {form}" if form else "damaged"
+        raise UnreadableSource(f"{what} is {state} ({reason}); {fix}") from problem
+
+
+_FIXES: dict[int | None, str] = {
+    errno.ENOENT: "create its folder first",
+    errno.EACCES: "choose a folder you may write to",
+    errno.EPERM: "choose a folder you may write to",
+    errno.EROFS: "choose a folder you may write to",
+    errno.ENOSPC: "free some disk space or choose another disk",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "free some disk space or choose another disk",
+}
 
 
 @contextmanager
-def changing(what: str, fix: str) -> Iterator[None]:
-    """Say of a failing change in a folder what was to be done ("lock 'folder'"), why not, a fix."""
+def changing(what: str, fix: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Say of a failing change what was to be done ("lock 'folder'"), why it was not, and the fix.
+
+    Without `fix` the reason gives one. Errors of gramlab pass; `also` are classes beside OSError.
+    """
     try:
         yield
-    except OSError as problem:
-        if isinstance(problem, GramlabError):
-            raise
-        raise OutputError(
-            f"expected to {what}, but: {problem.strerror or problem}; {fix}"
-        ) from problem
-
-
-def _write_error(path: Path, problem: BaseException) -> OutputError:
-    """Say what could not be written, why, and the fix for that reason."""
-    number = getattr(problem, "errno", None)
-    if isinstance(problem, FileNotFoundError):
-        fix = "create its folder first"
-    elif isinstance(problem, PermissionError) or number == errno.EROFS:
-        fix = "choose a folder you may write to"
-    elif number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        fix = "free some disk space or choose another disk"
-    else:
-        fix = "choose another path"
-    reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-    return OutputError(f"expected to write {str(path)!r}, but: {reason}; {fix}")
+    except GramlabError:
+        raise
+    except (OSError, *also) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        fix = fix or _FIXES.get(getattr(problem, "errno", None), "choose another path")
+        raise OutputError(f"expected to {what}, but: {reason}; {fix}") from problem
 
 
 def _final_path(path: str | os.PathLike[str], follow: bool) -> Path:
@@ -95,12 +80,10 @@ def _final_path(path: str | os.PathLike[str], follow: bool) -> Path:
     final = Path(path)
     if "\0" in str(final):
         raise OutputError(f"expected a file to write, but {str(path)!r} holds a null; rename it")
-    try:
-        if final.is_symlink():
-            final = Path(os.path.realpath(final)) if follow else final
+    with changing(f"write {str(final)!r}"):
+        if follow and final.is_symlink():
+            final = Path(os.path.realpath(final))
         special = final.exists() and not final.is_file() and (follow or not final.is_symlink())
-    except (OSError, ValueError) as problem:
-        raise _write_error(final, problem) from problem
     # Renaming over a device such as /dev/null would replace the device itself.
     if special or not final.name:
         kind = "a folder" if final.is_dir() else "not a regular file"
@@ -110,16 +93,16 @@ def _final_path(path: str | os.PathLike[str], follow: bool) -> Path:
     return final
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, flags: int, mode: int | None = None) -> None:
+    """Bring a file or folder to the disk; a file gets its mode before."""
+    handle = os.open(path, flags)
     try:
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(handle, mode)
         os.fsync(handle)
     except OSError as problem:
-        # Some file systems cannot sync a folder; the file itself is whole and synced by now.
-        if problem.errno not in (errno.EINVAL, errno.ENOTSUP):
+        # Some file systems cannot sync a folder; the file in it is whole and synced by then.
+        if mode is not None or problem.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(handle)
@@ -155,29 +138,24 @@ def atomic_path(path: str | os.PathLike[str], *, follow: bool = False) -> Iterat
     final = _final_path(path, follow)
     temporary = final.with_name(f".partial-{secrets.token_hex(8)}{final.suffix}")
     try:
-        # Some libraries make files that only their owner can read. The umask cannot be asked for
-        # without changing it for a moment, so a file made the ordinary way tells.
-        probe = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        mode = stat.S_IMODE(os.fstat(probe).st_mode)
-        os.close(probe)
-        temporary.unlink()
-        yield temporary
-        handle = os.open(temporary, os.O_RDWR)
-        try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(handle, mode)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, final)
-        _sync_folder(final.parent)
-    except GramlabError:
-        raise
-    except OSError as problem:
-        raise _write_error(final, problem) from problem
+        with changing(f"write {str(final)!r}"):
+            # Some libraries make files that only their owner can read. The umask cannot be asked
+            # for without changing it for a moment, so a file made the ordinary way tells.
+            probe = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            mode = stat.S_IMODE(os.fstat(probe).st_mode)
+            os.close(probe)
+            temporary.unlink()
+            yield temporary
+            _sync(temporary, os.O_RDWR, mode)
+            os.replace(temporary, final)
+            if hasattr(os, "O_DIRECTORY"):
+                _sync(final.parent, os.O_RDONLY | os.O_DIRECTORY)
     finally:
-        # After a successful rename there is nothing left to remove.
-        _remove(temporary)
+        _remove(temporary)  # after the rename there is nothing left to remove
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str, *, follow: bool = False) -> Path:
@@ -187,24 +165,18 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str, *, follow: boo
     another encoding) is written as its escape. `follow` and errors are those of
     :func:`atomic_path`.
     """
-    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
-    with atomic_path(path, follow=follow) as temporary:
-        with open(temporary, "xb") as file:
-            file.write(content)
+    content = _utf8(data) if isinstance(data, str) else data
+    with atomic_path(path, follow=follow) as temporary, open(temporary, "xb") as file:
+        file.write(content)
     return Path(path)
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
-    """Create a folder for results, with its parents, and prove that it can be written to.
-
-    Raises
-    ------
-    OutputError
-        If the path is a file, or a file cannot be created in it.
-    """
+    """Create a folder for results, with its parents, and prove that it can be written to."""
     folder = Path(path)
     probe = folder / f".partial-{secrets.token_hex(8)}"
-    try:
+    # RecursionError: it would be the last of a thousand folders.
+    with changing(f"write {str(folder)!r}", also=(ValueError, RecursionError)):
         if folder.exists() and not folder.is_dir():
             raise OutputError(
                 f"expected a folder for the output, but {str(folder)!r} is a file; "
@@ -216,11 +188,47 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         finally:
             _remove(probe)
-    except GramlabError:
-        raise
-    except (OSError, ValueError, RecursionError) as problem:  # the last of a thousand folders
-        raise _write_error(folder, problem) from problem
     return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from changing a folder; the lock ends with the process that has it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    if (folder / ".lock").is_symlink():  # opening it would make or empty what it leads to
+        raise OutputError(
+            f"expected to lock {str(folder)!r}, but '.lock' in it is a link; remove that link"
+        )
+    with changing(f"lock {str(folder)!r}", "choose a folder you may write to"):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as problem:
+            raise OutputError(
+                f"expected to write {str(folder)!r}, but another process is writing it; wait for "
+                "it, or choose another folder"
+            ) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def set_aside(path: Path, name: str) -> None:
+    """Move a file into the folder `name` beside it, where earlier ones of its name may be."""
+    place = path.parent / name
+    if place.is_symlink():
+        raise OutputError(
+            f"expected to move {path.name!r} to {str(place)!r}, but that is a link, which may lead "
+            "out of the folder; remove the link"
+        )
+    with changing(f"move {str(path)!r} to {name!r}", "remove it, or free some disk space"):
+        place.mkdir(exist_ok=True)
+        target, number = place / path.name, 1
+        while target.exists():
+            target, number = place / f"{path.name}.{number}", number + 1
+        os.replace(path, target)
 
 
 def check_regular(path: str | os.PathLike[str]) -> int:
@@ -246,11 +254,8 @@ def read_bytes(path: str | os.PathLike[str], memory_per_byte: int = 1) -> bytes:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file that may be damaged or hostile.
 
-    Raises
-    ------
-    OSError, ValueError, NotEnoughMemory
-        If it cannot be read or is no regular file; is no JSON in UTF-8 or nested too deeply; would
-        not fit. Within :func:`reading` all but the last are called damage.
+    OSError or ValueError, which :func:`reading` calls damage, if it is no regular file, no JSON in
+    UTF-8 or nested too deeply; NotEnoughMemory if it would not fit.
     """
     # Of Python objects: "0," becomes a list entry of 8 bytes, "{}," a mapping of 64.
     content = read_bytes(path, memory_per_byte=30)
@@ -276,9 +281,88 @@ def differences(there: Any, wanted: Any, name: str = "") -> list[str]:
         return found
     if there == wanted:
         return []
+    old, new = (
+        text if len(text) <= 60 else f"{text[:57]}..." for text in map(json.dumps, (there, wanted))
+    )
+    return [f"{name or 'settings'}: {old} there, {new} asked for"]
 
-    def short(value: Any) -> str:
-        text = json.dumps(value)
-        return text if len(text) <= 60 else f"{text[:57]}..."
 
-    return [f"{name or 'settings'}: {short(there)} there, {short(wanted)} asked for"]
+def csv_text(columns: Table) -> str:
+    """A table as CSV: a header, then one line a row; floats by their shortest exact form.
+
+    Text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a carriage
+    return, and is no number) gets an apostrophe in front, which spreadsheets take as "this is text"
+    and other readers as it stands; Parquet keeps every text as it is. So does CSV for the rest.
+    InvalidSetting if two columns differ in length.
+    """
+    _check_lengths(columns)
+    lines: list[str] = []  # one for each call of the writer, which quotes what its line end holds
+    sink: Any = SimpleNamespace(write=lines.append)
+    writer = csv.writer(sink, lineterminator="\r\n")
+    writer.writerow(map(_safe_cell, columns))
+    writer.writerows(map(_safe_cell, row) for row in zip(*columns.values(), strict=True))
+    return "".join(f"{line[:-2]}\n" for line in lines)
+
+
+def _safe_cell(cell: Any) -> Any:
+    """A value that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def write_csv(path: str | os.PathLike[str], columns: Table) -> Path:
+    """Write :func:`csv_text` in UTF-8, whole or not at all."""
+    return atomic_write(path, csv_text(columns))
+
+
+def can_write_parquet() -> bool:
+    """Whether pyarrow is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_parquet(
+    path: str | os.PathLike[str], columns: Table, types: Mapping[str, str] | None = None
+) -> Path:
+    """Write a table as Parquet, whole or not at all.
+
+    ``types`` names Arrow types (``"float64"``, …) of columns of which not all is known (``None``).
+    InvalidSetting if columns differ in length, one holds values of several kinds, or pyarrow is not
+    installed.
+    """
+    _check_lengths(columns)
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as problem:
+        raise InvalidSetting(
+            "Parquet needs pyarrow, which is not installed: run pip install 'gramlab[study]', or "
+            "write .csv or .json"
+        ) from problem
+    arrays = {}
+    for name, values in columns.items():
+        plain = [_utf8(v).decode() if isinstance(v, str) else v for v in values]
+        try:
+            arrays[name] = pyarrow.array(plain, type=(types or {}).get(name))
+        except (pyarrow.ArrowException, TypeError, ValueError) as problem:
+            raise InvalidSetting(
+                f"column {name!r} must hold one kind of value in all rows for Parquet ({problem}): "
+                "write .json instead"
+            ) from problem
+    with atomic_path(path) as temporary:
+        parquet.write_table(pyarrow.table(arrays), temporary)
+    return Path(path)
+
+
+def _check_lengths(columns: Table) -> None:
+    first = next(iter(columns), "")
+    for name, values in columns.items():
+        if len(values) != len(columns[first]):
+            raise InvalidSetting(
+                f"columns must be of one length, got {len(columns[first])} of {first!r} and "
+                f"{len(values)} of {name!r}; give every row a value in every column"
+            )

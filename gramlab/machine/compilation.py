@@ -23,8 +23,6 @@ import jax
 import numpy as np
 from filelock import FileLock
 
-__all__ = ["keep_compiled"]
-
 
 @cache
 def keep_compiled() -> None:
@@ -57,8 +55,12 @@ def _own_folder() -> Path:
     if not base.is_absolute():  # as the XDG specification asks
         base = Path.home() / ".cache"
     base.mkdir(parents=True, exist_ok=True)
+    # What compiled code depends on besides JAX's own key.
+    processor = np.show_config(mode="dicts")["SIMD Extensions"]
+    facts = json.dumps([platform.machine(), processor, metadata.version("jaxlib")])
+    key = hashlib.sha256(facts.encode()).hexdigest()[:16]
     folder = base / "gramlab"
-    for part in (folder, folder / f"compiled-{_key()}"):
+    for part in (folder, folder / f"compiled-{key}"):
         part.mkdir(mode=0o700, exist_ok=True)
         found = part.lstat()
         mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
@@ -68,13 +70,6 @@ def _own_folder() -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder} cannot be written to")
     return folder
-
-
-def _key() -> str:
-    """What compiled code depends on besides JAX's own key: processor features and jaxlib."""
-    features = np.show_config(mode="dicts")["SIMD Extensions"]
-    facts = json.dumps([platform.machine(), features, metadata.version("jaxlib")])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _remove_torn(folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any
 
@@ -25,41 +25,14 @@ from gramlab import errors
 from gramlab.machine import hardware, memory
 from gramlab.machine.compilation import keep_compiled
 
-__all__ = [
-    "accelerated",
-    "agreed",
-    "bytes_free",
-    "check_memory",
-    "count",
-    "describe",
-    "float64",
-    "gathered",
-    "gram_action",
-    "gram_matrix",
-    "in_rows",
-    "on_device",
-    "own_rows",
-    "process",
-    "put_rows",
-    "resident",
-    "row_mesh",
-    "row_sums",
-    "shortage",
-    "workers",
-]
-
-
 _process: int | None = None  # in which JAX was started
 
 
 def _started() -> list[Any]:
     """Devices of this process, JAX being started where it was not: the way to all of them.
 
-    Raises
-    ------
-    DeviceError
-        In a process forked after JAX was started, where it would wait for ever for threads that
-        stayed behind; or if a platform that was asked for is not there.
+    Raises DeviceError in a process forked after JAX was started, where it would wait for ever for
+    threads that stayed behind; or if a platform that was asked for is not there.
     """
     global _process
     # Where somebody else started JAX, its threads tell: they do not come along into a forked child.
@@ -87,24 +60,20 @@ def _started() -> list[Any]:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Context of this thread, in which all of gramlab's JAX code runs: float64, JAX's own manners.
+    """Context of this thread, in which all of gramlab's JAX code runs, or DeviceError.
 
-    Type promotion, broadcasting, transfers and nan are as JAX has them by default, however strict
-    the caller is elsewhere.
-
-    Raises
-    ------
-    DeviceError
-        If JAX cannot be used in this process.
+    Float64; type promotion, broadcasting, transfers and nan are as JAX has them by default, however
+    strict the caller is elsewhere.
     """
     _started()
-    with ExitStack() as settings:
-        settings.enter_context(jax.enable_x64(True))
-        settings.enter_context(jax.numpy_dtype_promotion("standard"))
-        settings.enter_context(jax.numpy_rank_promotion("allow"))
-        settings.enter_context(jax.transfer_guard("allow"))
-        settings.enter_context(jax.debug_nans(False))
-        settings.enter_context(jax.debug_infs(False))
+    with (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.transfer_guard("allow"),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+    ):
         yield
 
 
@@ -113,44 +82,38 @@ def accelerated() -> bool:
     return _started()[0].platform != "cpu"
 
 
-def bytes_free() -> int | None:
-    """Bytes free on the default accelerator; ``None`` on a CPU, whose memory the system reports."""
+def bytes_free() -> int:
+    """Bytes free on the default device: its own, or of a CPU those of the system."""
     device = _started()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if not stats or "bytes_limit" not in stats:
-        return None
+        return memory.bytes_available()
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
 
 
 def shortage(bytes_needed: int) -> str:
     """Why ``bytes_needed`` do not fit the default device now, in words; empty if they do."""
     free = bytes_free()
-    if free is None:
-        free = memory.bytes_available()
     if bytes_needed <= free:
         return ""
     needed, left = memory.format_bytes(bytes_needed), memory.format_bytes(free)
     return f"{needed} needed on {_started()[0]}, {left} free"
 
 
-def check_memory(bytes_needed: int, what: str, alternative: str) -> None:
-    """Refuse what does not fit the default device (``gramlab.machine.memory.check_memory``)."""
+def _check_memory(bytes_needed: int, what: str, alternative: str) -> None:
     memory.check_memory(bytes_needed, f"{what} on {_started()[0]}", alternative, bytes_free())
 
 
-def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike = np.float64) -> jax.Array:
+def resident(array: np.ndarray, what: str, dtype: npt.DTypeLike) -> jax.Array:
     """Put ``array`` on the device as ``dtype``; NotEnoughMemory if it does not fit."""
     needed = np.dtype(dtype).itemsize * array.size
-    check_memory(needed, what, "use fewer rows or features, or a device with more memory")
+    _check_memory(needed, what, "use fewer rows or features, or a device with more memory")
     with float64():
         return put_rows(array, len(array), dtype)
 
 
-def put_rows(array: np.ndarray, length: int, dtype: Any = None) -> jax.Array:
-    """Put rows on the device as ``dtype``, zero rows behind them up to ``length`` rows.
-
-    Whoever calls has asked whether they fit (``shortage``).
-    """
+def put_rows(array: np.ndarray, length: int, dtype: npt.DTypeLike | None = None) -> jax.Array:
+    """Put rows that fit (``shortage``) on the device as ``dtype``, zero rows up to ``length``."""
     kind = array.dtype if dtype is None else np.dtype(dtype)
     if len(array) == length and kind == array.dtype and memory.is_aligned(array):
         return jax.device_put(array)
@@ -184,12 +147,9 @@ def on_device(number: int) -> AbstractContextManager:
 
 
 def describe() -> dict[str, str]:
-    """Name the device and JAX version, for provenance."""
+    """``hardware.describe``, JAX being started where it was not."""
     _started()
     return hardware.describe()
-
-
-# ---- Rows over devices and processes -------------------------------------------------------------
 
 
 def process() -> tuple[int, int]:
@@ -199,13 +159,7 @@ def process() -> tuple[int, int]:
 
 
 def row_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """One axis, ``rows``, over ``devices``, those of each process side by side; default all.
-
-    Raises
-    ------
-    InvalidSetting
-        If there is no device, or one that is named twice.
-    """
+    """One axis, ``rows``, over ``devices``, those of each process side by side; default all."""
     _started()
     chosen = list(jax.devices() if devices is None else devices)
     if not chosen or len(set(chosen)) != len(chosen):
@@ -220,32 +174,17 @@ def row_mesh(devices: Sequence[Any] | None = None) -> Mesh:
 def in_rows(
     local: np.ndarray, mesh: Mesh, per_device: int, what: str, dtype: npt.DTypeLike
 ) -> jax.Array:
-    """Spread the rows of every process over its devices; zero rows fill the last shards.
+    """Spread the rows (n, k) of every process over its devices; zero rows fill the last shards.
 
-    Parameters
-    ----------
-    local : (n, k)
-        The rows of this process, n at most ``per_device`` times its devices.
-    mesh, per_device
-        Of ``row_mesh``, and the rows of each shard: the same in all processes.
-    what, dtype
-        Their name, for the message, and what to hold them as.
-
-    Returns
-    -------
-    jax.Array
-        (devices · per_device, k), one shard on each device.
-
-    Raises
-    ------
-    NotEnoughMemory
-        If the shards of this process do not fit.
+    ``mesh`` is of ``row_mesh``, ``per_device`` the rows of each shard, both the same in all
+    processes. Returns (devices · per_device, k), one shard on each device; NotEnoughMemory names
+    ``what`` if those of this process do not fit.
     """
     kind = np.dtype(dtype)
     columns = local.shape[1]
     shards = 1 if accelerated() else len(mesh.local_devices)  # that lie in one memory
     needed = kind.itemsize * per_device * columns * shards
-    check_memory(needed, what, "spread the rows over more devices")
+    _check_memory(needed, what, "spread the rows over more devices")
     places = [device.process_index for device in mesh.devices]
     first = per_device * places.index(jax.process_index())
 
@@ -255,20 +194,13 @@ def in_rows(
         missing = per_device - len(rows)
         return np.concatenate([rows, np.zeros((missing, columns), kind)]) if missing else rows
 
+    shape, layout = (per_device * mesh.size, columns), PartitionSpec("rows", None)
     with float64():
-        return jax.make_array_from_callback(
-            (per_device * mesh.size, columns),
-            NamedSharding(mesh, PartitionSpec("rows", None)),
-            shard,
-            dtype=kind,
-        )
+        return jax.make_array_from_callback(shape, NamedSharding(mesh, layout), shard, dtype=kind)
 
 
 def own_rows(array: jax.Array, count: int) -> np.ndarray:
-    """The first ``count`` rows of an array from ``in_rows`` that this process holds, on the host.
-
-    Those are its own rows without the zero rows that fill up its shards.
-    """
+    """The first ``count`` rows that this process holds of an array from ``in_rows``, as NumPy's."""
     shards = {(shard.index[0].start or 0): shard for shard in array.addressable_shards}
     with float64():
         return np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)])[:count]
@@ -277,19 +209,12 @@ def own_rows(array: jax.Array, count: int) -> np.ndarray:
 def gathered(values: npt.ArrayLike) -> np.ndarray:
     """``values`` (float64, one shape) of every process, stacked in front: a collective call."""
     values = np.asarray(values, dtype=np.float64)
-    if process()[1] == 1:
-        return values[None]
     with float64():
         return np.asarray(multihost_utils.process_allgather(values)).reshape(-1, *values.shape)
 
 
 def agreed(values: np.ndarray) -> np.ndarray:
-    """Those of process 0, in all processes: a collective call.
-
-    What hosts compute each for themselves may differ in the last bit.
-    """
-    if process()[1] == 1:
-        return values
+    """Those of process 0, in all processes, as last bits may differ: a collective call."""
     with float64():
         return np.asarray(multihost_utils.broadcast_one_to_all(values))
 

@@ -11,8 +11,6 @@ from importlib import metadata
 
 import threadpoolctl
 
-__all__ = ["cores", "describe", "one_blas_thread", "record_device"]
-
 _device = {"platform": "cpu", "device": "cpu"}
 
 
@@ -27,10 +25,9 @@ def cores() -> int:
 def one_blas_thread() -> Iterator[None]:
     """Keep NumPy's and SciPy's BLAS to one thread while JAX or several threads compute.
 
-    Threads of a BLAS go on spinning for a while after each product, so as to be there for the next,
-    and take the cores from others. The limit is the process's, so only its main thread sets it;
-    elsewhere this does nothing. The last digits of a product depend on the number of threads: this
-    is for whole batches, not for a part of what one thread computes beside others.
+    Its threads go on spinning for a while after each product and take the cores from others. The
+    limit is the process's, so only its main thread sets it; elsewhere this does nothing. The last
+    digits of a product depend on the number of threads: this is for whole batches.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,34 +9,29 @@ from __future__ import annotations
 
 import math
 import mmap
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from gramlab.errors import NotEnoughMemory
-
-
-def format_bytes(count: int | float) -> str:
-    """A number of bytes with a decimal unit, such as ``"20.0 GB"`` (1 GB = 10**9 bytes)."""
-    size = float(count)
-    if size < 1000.0:
-        return f"{int(size)} bytes"
-    units = ("kB", "MB", "GB", "TB", "PB", "EB")
-    power = 0
-    size /= 1000.0
-    # 999.95 would be printed as 1000.0, so it belongs to the next unit.
-    while size >= 999.95 and power < len(units) - 1:
-        size /= 1000.0
-        power += 1
-    return f"{size:.1f} {units[power]}"
-
 
 _MAPPED_BLOCK_BYTES = 8_000_000  # of mapped rows, whose blocks bound what a pass keeps resident
 _BLOCK_BYTES = 32_000_000
 _ALIGNMENT = 64  # bytes; JAX takes an array on a CPU as it is where it starts at such an address
+
+
+def format_bytes(count: int | float) -> str:
+    """A number of bytes with a decimal unit, such as ``"20.0 GB"`` (1 GB = 10**9 bytes)."""
+    if count < 1000:
+        return f"{int(count)} bytes"
+    size, units = count / 1000.0, ["kB", "MB", "GB", "TB", "PB", "EB"]
+    while size >= 999.95 and len(units) > 1:  # which would be printed as 1000.0
+        size /= 1000.0
+        del units[0]
+    return f"{size:.1f} {units[0]}"
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
@@ -54,50 +49,26 @@ def is_aligned(array: np.ndarray) -> bool:
 
 
 def bytes_available() -> int:
-    """Bytes of main memory that can be taken now: of the machine, within this process's limit."""
-    import psutil
-
-    return max(0, min(int(psutil.virtual_memory().available), _below_limit()))
-
-
-def _below_limit() -> int:
-    """Address space left to this process (``ulimit -v``); a very large number without a limit."""
-    import psutil
-
+    """Bytes of main memory that can be taken now: of the machine, within ``ulimit -v``."""
+    free = psutil.virtual_memory().available
     try:
         import resource
     except ImportError:  # only POSIX has such limits
-        return sys.maxsize
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if soft == resource.RLIM_INFINITY:
-        return sys.maxsize
-    return soft - int(psutil.Process().memory_info().vms)
+        return int(free)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        free = min(free, limit - psutil.Process().memory_info().vms)
+    return max(0, int(free))
 
 
 def check_memory(
     bytes_needed: int | float, what: str, alternative: str, free: int | None = None
-) -> int:
-    """Refuse a large allocation before it is made.
+) -> None:
+    """Refuse a large allocation with NotEnoughMemory before it is made.
 
-    Parameters
-    ----------
-    bytes_needed : int or float
-        Bytes about to be allocated.
-    what, alternative : str
-        What they are for, for example ``"the 50000 x 50000 Gram matrix"``, and what to do instead,
-        for example ``"use Spectrum.of, which never forms it"``.
-    free : int, optional
-        Bytes that are free; by default those of main memory, now.
-
-    Returns
-    -------
-    int
-        Bytes free.
-
-    Raises
-    ------
-    NotEnoughMemory
-        If more is needed than is free; states both and the alternative.
+    ``what`` it is for, as in ``"the 50000 x 50000 Gram matrix"``, and the ``alternative``, as in
+    ``"use Spectrum.of, which never forms it"``, stand in the message. ``free`` are by default the
+    bytes of main memory, now.
     """
     needed = int(bytes_needed)
     free = bytes_available() if free is None else free
@@ -106,7 +77,6 @@ def check_memory(
             f"{what} needs {format_bytes(needed)} ({needed} bytes) of memory, but "
             f"{format_bytes(free)} ({free} bytes) are free; {alternative}"
         )
-    return free
 
 
 def _mapped_root(array: np.ndarray) -> np.memmap | None:
@@ -122,30 +92,15 @@ def _mapped_root(array: np.ndarray) -> np.memmap | None:
 
 
 def is_mapped(array: np.ndarray) -> bool:
-    """Whether an array is (a view of) a read-only memory map of a file.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Any array.
-
-    Returns
-    -------
-    bool
-        True for ``np.memmap`` in mode "r", and so for ``np.load(path, mmap_mode="r")``.
-    """
+    """Whether an array is (a view of) a read-only memory map: ``np.memmap`` in mode "r"."""
     return _mapped_root(array) is not None
 
 
 def release(array: np.ndarray) -> None:
-    """Give the resident pages of a mapped array back; nothing happens to other arrays.
+    """Give the resident pages of a mapped array, such as a block of rows, back.
 
-    The values stay readable: a later access reads them from the file again.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        For example one block of rows of a mapped matrix.
+    The values stay readable: a later access reads them from the file again. Nothing happens to
+    other arrays.
     """
     root = _mapped_root(array)
     if root is None or array.size == 0 or not hasattr(mmap, "MADV_DONTNEED"):
@@ -164,21 +119,9 @@ def row_blocks(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Go over the rows of an array, a block at a time, and release each block of a mapped one.
 
-    Parameters
-    ----------
-    array : np.ndarray of one axis or more
-    rows : int, optional
-        Rows per block; by default as many as take about 32 MB, 8 MB of a mapped array, and at
-        least one.
-    dtype : dtype, optional
-        To convert blocks to; by default that of the array.
-
-    Yields
-    ------
-    slice
-        Which rows.
-    np.ndarray
-        They themselves, a view where nothing has to be converted.
+    Yields which rows, and they themselves as ``dtype`` (by default that of the array), a view where
+    nothing has to be converted. Blocks have ``rows`` rows, by default as many as take about 32 MB,
+    8 MB of a mapped array, and at least one.
     """
     kind = array.dtype if dtype is None else np.dtype(dtype)
     size = _MAPPED_BLOCK_BYTES if is_mapped(array) else _BLOCK_BYTES

@@ -41,15 +41,14 @@ class Certificate:
         ‖∇L(W)‖_F as computed in float64.
     gradient_rounding
         A-priori bound on ‖computed ∇L(W) − true ∇L(W)‖_F (standard model of rounding), and on
-        the rounding of ``gradient_norm`` itself. It is
-        added to ``gradient_norm`` in every bound on W, so that the bounds hold for the true
-        gradient; it is also the floor below which more iterations prove nothing.
+        the rounding of ``gradient_norm`` itself: added to it in every bound on W, and the floor
+        below which more iterations prove nothing.
     start_gradient_norm
         ‖∇L(0)‖_F, the scale of ``relative_gap``.
     decrement
         Upper bound on ‖∇L(W)‖_{H⁻¹}, H = ∇²L(W), including rounding; ``inf`` when it was found
         too large to be of use. Or a function that computes it when first asked for: it costs more
-        than all other parts together, and only the local bound needs it.
+        than all other parts together.
     weight_decay
         λ of the objective.
     max_row_norm
@@ -130,13 +129,6 @@ class Certificate:
 
     def as_dict(self) -> dict[str, float]:
         """The certificate as plain numbers, for JSON and tables."""
-        return {
-            "relative_gap": self.relative_gap,
-            "duality_gap": self.duality_gap,
-            "gradient_norm": self.gradient_norm,
-            "gradient_rounding": self.gradient_rounding,
-            "newton_decrement": self.newton_decrement,
-            "global_bound": self.global_bound,
-            "local_bound": self.local_bound,
-            "weights_bound": self.weights_bound,
-        }
+        names = "relative_gap duality_gap gradient_norm gradient_rounding newton_decrement"
+        names += " global_bound local_bound weights_bound"
+        return {name: getattr(self, name) for name in names.split()}

@@ -14,8 +14,6 @@ import numpy as np
 from gramlab.errors import InvalidSetting
 from gramlab.machine.memory import row_blocks
 
-__all__ = ["checksum", "sha256", "to_json"]
-
 
 def _plain(value: Any, where: str) -> Any:
     """Turn a value into what JSON knows; `where` is its place, for the message."""
@@ -32,14 +30,12 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         result: dict[str, Any] = {}
         for key, item in value.items():
-            if not isinstance(key, (str, int, np.integer)) or isinstance(key, bool):
-                raise InvalidSetting(
-                    f"JSON keys must be text or integers, got {key!r} at {where}; rename that key"
-                )
             text = str(key)
-            if text in result:
+            known = isinstance(key, (str, int, np.integer)) and not isinstance(key, bool)
+            if not known or text in result:
                 raise InvalidSetting(
-                    f"JSON keys must differ as text, got {text!r} twice at {where}; rename one"
+                    "JSON keys must be text or integers, different as text, got "
+                    f"{key!r}{' again' * known} at {where}; rename that key"
                 )
             result[text] = _plain(item, f"{where}.{text}")
         return result
@@ -58,10 +54,8 @@ def to_json(obj: object) -> str:
     their order, nan and inf become null, non-ASCII letters are escaped, and the text ends with a
     line break.
 
-    Raises
-    ------
-    InvalidSetting
-        If a value or key has no JSON form (its place is named), or values are nested too deeply.
+    Raises InvalidSetting if a value or key has no JSON form (its place is named), or values are
+    nested too deeply.
     """
     try:
         return json.dumps(_plain(obj, "$"), indent=2, allow_nan=False) + "\n"
@@ -81,10 +75,7 @@ def sha256(*parts: np.ndarray | bytes | str | None) -> str:
 
     None stands for a part that is absent. Returns 64 hexadecimal digits.
 
-    Raises
-    ------
-    InvalidSetting
-        If an array holds Python objects.
+    Raises InvalidSetting if an array holds Python objects.
     """
     digest = hashlib.sha256()
     for index, part in enumerate(parts):

@@ -8,16 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = [
-    "UNDERFLOW",
-    "UNIT_ROUNDOFF",
-    "frobenius_norm",
-    "gamma",
-    "norm_bound",
-    "row_norm_bounds",
-    "row_norms",
-]
-
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
 # |η| is at most half the least subnormal number, or, where an arithmetic has none and flushes to

@@ -30,17 +30,10 @@ __all__ = ["BlockFit", "fit_block_model"]
 
 @dataclass(frozen=True, eq=False)
 class BlockFit:
-    """The nearest block model of some features.
+    """The nearest block model of some features, with classes ``labels`` (N,).
 
-    Attributes
-    ----------
-    features
-        The features.
-    labels : (N,)
-        True classes it was fitted with.
-    diagonal, within, superclass, between
-        a, c, d, e; d and e are 0 where the means are negative, so that B is a Gram matrix, and
-        ``superclass`` equals ``between`` without superclasses.
+    ``diagonal``, ``within``, ``superclass`` and ``between`` are a, c, d, e; d and e are 0 where the
+    means are negative, so that B is a Gram matrix, and d equals e without superclasses.
     """
 
     features: Features
@@ -55,14 +48,12 @@ class BlockFit:
         """Φ (N, K + S + 1) with B = (a − c) I + ΦΦᵀ."""
         n, k = self.features.n_samples, self.features.n_classes
         groups = self.features.superclasses
-        parts = [
-            np.sqrt(max(self.within - self.superclass, 0.0)) * np.eye(k)[self.labels],
-            np.full((n, 1), np.sqrt(self.between)),
-        ]
-        if groups is not None:
-            inside = np.eye(int(groups.max()) + 1)[groups[self.labels]]
-            parts.append(np.sqrt(self.superclass - self.between) * inside)
-        return np.hstack(parts)
+        own = np.sqrt(max(self.within - self.superclass, 0.0)) * np.eye(k)[self.labels]
+        every = np.full((n, 1), np.sqrt(self.between))
+        if groups is None:
+            return np.hstack([own, every])
+        inside = np.eye(int(groups.max()) + 1)[groups[self.labels]]
+        return np.hstack([own, every, np.sqrt(self.superclass - self.between) * inside])
 
     @property
     def distance(self) -> float:
@@ -77,11 +68,9 @@ class BlockFit:
         """‖G − B‖_F ≥ ‖G − B‖₂, from the three inner products of the factors."""
         z, phi = Spectrum.of(self.features).coordinates, self.factor
         shift, n = self.diagonal - self.within, self.features.n_samples
-        cross = z.T @ phi
-        inner = phi.T @ phi
-        square = float(np.sum((z.T @ z) ** 2) + np.sum(inner**2) - 2.0 * np.sum(cross**2))
-        traces = float(np.vdot(z, z)) - float(np.vdot(phi, phi))
-        square += n * shift**2 - 2.0 * shift * traces
+        products = ((a.T @ b, sign) for a, b, sign in ((z, z, 1), (phi, phi, 1), (z, phi, -2)))
+        square = sum(sign * np.sum(product**2) for product, sign in products)
+        square += n * shift**2 - 2.0 * shift * (float(np.vdot(z, z)) - float(np.vdot(phi, phi)))
         return float(np.sqrt(max(square, 0.0)))
 
     def apply_filter(self, values: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:

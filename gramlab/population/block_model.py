@@ -22,12 +22,14 @@ from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.labels import CorruptedLabels, corrupt_labels
 from gramlab.numerics.streams import stream, uniforms
-from gramlab.population.exact_numbers import ExactCorruption, exact_number
+from gramlab.population.exact_numbers import exact_corruption, exact_number
 from gramlab.population.rounds import BITS, ExactRounds, closed_form
 from gramlab.population.types import TypePredictions, Types, types_of
 from gramlab.spectrum.filters import filter_power
 
 __all__ = ["BlockEigenvalue", "ClassBlockModel", "Population"]
+
+Kind = Literal["linearized", "exact"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ class ClassBlockModel:
         return self.superclass if self.superclass_size is None else self.between
 
     @property
+    def _classes(self) -> np.ndarray:
+        """True class of each row (N,)."""
+        return np.repeat(np.arange(self.n_classes), self.samples_per_class)
+
+    @property
     def superclasses(self) -> np.ndarray:
         """Superclass number of each class (K,)."""
         return np.arange(self.n_classes) // self._size
@@ -116,14 +123,13 @@ class ClassBlockModel:
     @property
     def exact_spectrum(self) -> tuple[Fraction, Fraction, Fraction, Fraction]:
         """The four eigenvalues of the decimals that the correlations print as."""
-        n, m, k = self.samples_per_class, self._size, self.n_classes
-        within, near, far = (
+        n, k = self.samples_per_class, self.n_classes
+        c, d, e = (
             exact_number("correlation", x) for x in (self.within, self.superclass, self._between)
         )
-        a = 1 - within
-        b = a + n * (within - near)
-        c = b + n * m * (near - far)
-        return a, b, c, c + n * k * far
+        of_classes = 1 - c + n * (c - d)
+        of_superclasses = of_classes + n * self._size * (d - e)
+        return 1 - c, of_classes, of_superclasses, of_superclasses + n * k * e
 
     @property
     def spectrum(self) -> np.ndarray:
@@ -132,8 +138,7 @@ class ClassBlockModel:
 
     def eigenvalues(self) -> tuple[BlockEigenvalue, ...]:
         """Eigenvalues with multiplicities and eigenspaces; empty eigenspaces are left out."""
-        k, n = self.n_classes, self.samples_per_class
-        groups = k // self._size
+        k, n, groups = self.n_classes, self.samples_per_class, self.n_classes // self._size
         names = "inside a class", "class differences inside a superclass", "superclass differences"
         counts = k * (n - 1), k - groups, groups - 1, 1
         found = map(BlockEigenvalue, self.spectrum.tolist(), counts, (*names, "all ones"))
@@ -142,10 +147,9 @@ class ClassBlockModel:
     def gram(self) -> np.ndarray:
         """G (N, N) in full, for small models and checks."""
         group = self.superclasses
-        blocks = np.where(group[:, None] == group[None, :], self.superclass, self._between)
+        blocks = np.where(group[:, None] == group, self.superclass, self._between)
         np.fill_diagonal(blocks, self.within)
-        n = self.samples_per_class
-        gram = np.kron(blocks, np.ones((n, n)))
+        gram = blocks[np.ix_(self._classes, self._classes)]
         np.fill_diagonal(gram, 1.0)
         return gram
 
@@ -155,15 +159,13 @@ class ClassBlockModel:
         x_i = √(1−c) e_i + √(c−d) e_class + √(d−e) e_superclass + √e 1: a factor of the block Gram,
         so it is positive semidefinite by construction. Entrywise noise on G has no such factor.
         """
-        k, between = self.n_classes, self._between
-        classes = np.repeat(np.arange(k), self.samples_per_class)
-        group = self.superclasses
+        classes, groups = self._classes, self.superclasses[self._classes]
         return np.hstack(
             [
                 math.sqrt(1.0 - self.within) * np.eye(self.n_samples),
-                math.sqrt(self.within - self.superclass) * np.eye(k)[classes],
-                math.sqrt(self.superclass - between) * np.eye(int(group[-1]) + 1)[group[classes]],
-                np.full((self.n_samples, 1), math.sqrt(between)),
+                math.sqrt(self.within - self.superclass) * np.eye(self.n_classes)[classes],
+                math.sqrt(self.superclass - self._between) * np.eye(int(groups[-1]) + 1)[groups],
+                np.full((self.n_samples, 1), math.sqrt(self._between)),
             ]
         )
 
@@ -189,15 +191,14 @@ class ClassBlockModel:
                 f"j = {j} for n = {self.samples_per_class}: choose a larger or more divisible "
                 "samples_per_class"
             )
-        true = np.repeat(np.arange(self.n_classes), self.samples_per_class)
         features = Features(
             self.sample_features(),
-            true,
+            self._classes,
             n_classes=self.n_classes,
             superclasses=self.superclasses,
             provenance={"source": repr(self)},
         )
-        return features, corrupt_labels(true, c, seed=seed, exact_counts=exact_counts)
+        return features, corrupt_labels(self._classes, c, seed=seed, exact_counts=exact_counts)
 
     def published_gram(self, epsilon: float, *, seed: int, project: bool = False) -> np.ndarray:
         """The entrywise-noise "Gram" of the authors' synthetic experiments, by name only.
@@ -233,6 +234,14 @@ class ClassBlockModel:
         """The population with corruption matrix C (K, K) at weight decay λ, else InvalidSetting."""
         return Population(self, _checked(matrix, self.n_classes), weight_decay)
 
+    def filter_excess(self, mu: Fraction) -> Fraction:
+        """ρ − 1 = μ(s_B − s_A)/(s_A(s_B + μ)), how much more class differences are kept.
+
+        With superclasses of one class, class differences are superclass differences: s_C for s_B.
+        """
+        a, s = self.exact_spectrum[0], self.exact_spectrum[2 if self.superclass_size == 1 else 1]
+        return mu * (s - a) / (a * (s + mu))
+
 
 def _checked(matrix: np.ndarray, n_classes: int) -> np.ndarray:
     """C (K, K) as float64, its rows on the simplex."""
@@ -240,6 +249,11 @@ def _checked(matrix: np.ndarray, n_classes: int) -> np.ndarray:
         return validation.check_targets(matrix, n_classes, n_classes, name="matrix")
     except errors.InvalidTargets as problem:
         raise errors.InvalidSetting(f"{problem}; or use gramlab.corruption_matrix") from problem
+
+
+def least_rounds(difference: float | Fraction, excess: float | Fraction) -> float:
+    """t* = ln(1 + 1/Δ)/ln ρ (paper), from Δ and ρ − 1; infinite if Δ ≤ 0."""
+    return math.inf if difference <= 0 else math.log1p(1 / difference) / math.log1p(excess)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +275,11 @@ class Population:
         """μ = K N λ."""
         return self.model.n_classes * self.model.n_samples * self.weight_decay
 
+    @property
+    def _exact_mu(self) -> Fraction:
+        decay = exact_number("weight_decay", self.weight_decay)
+        return self.model.n_classes * self.model.n_samples * decay
+
     def factors(self, rounds: int = 1) -> np.ndarray:
         """(p_A, p_B, p_C, p_D)^t, the filter on the four eigenspaces."""
         return filter_power(self.model.spectrum, self.mu, rounds)
@@ -271,35 +290,27 @@ class Population:
 
         With superclasses of one class, class differences are superclass differences: p_C/p_A.
         """
-        a, b, c = self.factors()[:3]
-        return float((c if self.model.superclass_size == 1 else b) / a)
+        return float(1 + self.model.filter_excess(self._exact_mu))
 
     def averaging_weights(self, round: int) -> dict[str, float]:
         """Own label, class, superclass and uniform weights at round t; they sum to 1."""
-        a, b, c, d = self.factors(round)
-        return {
-            "own": float(a),
-            "class": float(b - a),
-            "superclass": float(c - b),
-            "overall": float(d - c),
-            "uniform": float(1.0 - d),
-        }
+        factors = np.diff(self.factors(round), prepend=0.0, append=1.0).tolist()
+        return dict(zip(("own", "class", "superclass", "overall", "uniform"), factors, strict=True))
 
     @cached_property
-    def corruption(self) -> ExactCorruption:
-        """C in the rationals it stands for: what the iterates are those of."""
-        return ExactCorruption.of(self.matrix)
+    def corruption(self) -> np.ndarray:
+        """C (K, K) in the rationals it stands for: what the iterates are those of."""
+        return exact_corruption(self.matrix)
 
     @cached_property
     def types(self) -> Types:
         """Types of this population: as few as its symmetry allows."""
-        return types_of(self.model, self.corruption)
+        return types_of(self.model.superclasses, self.corruption)
 
     def linearized(self, round: int) -> TypePredictions:
         """Closed form at round t ≥ 1: ``p^t`` of each eigenspace on its part of the labels."""
         validation.check_integer("round", round, 1)
-        decay = exact_number("weight_decay", self.weight_decay)
-        return closed_form(self.types, self.model.n_classes * self.model.n_samples * decay, round)
+        return closed_form(self.types, self.model.exact_spectrum, self._exact_mu, round)
 
     def exact(self, round: int) -> TypePredictions:
         """Exact softmax head at round t, certified against the true iterate of that round.
@@ -310,28 +321,26 @@ class Population:
         validation.check_integer("round", round, 1)
         if round in self._decided:
             return self._decided[round]
-        decay = exact_number("weight_decay", self.weight_decay)
         # A later round is no easier to decide than an earlier one: shorter numbers are past.
         for level in range(max(len(self._rounds) - 1, 0), len(BITS) + 1):
             if level == len(self._rounds):
-                coarser = self._rounds[-1] if self._rounds else None
-                bits = BITS[max(level - 1, 0)]
-                self._rounds.append(ExactRounds(self.types, decay, bits, coarser))
+                model, decay = self.model, exact_number("weight_decay", self.weight_decay)
+                where = self.types, model.exact_spectrum, model.n_samples, decay
+                coarser = self._rounds[-1] if level else None
+                self._rounds.append(ExactRounds(*where, BITS[max(level - 1, 0)], coarser))
             found = self._rounds[level].predictions(round)
             if found.verdict is not None:
                 break
         self._decided[round] = found
         return found
 
-    def at(self, kind: Literal["linearized", "exact"], round: int) -> TypePredictions:
+    def at(self, kind: Kind, round: int) -> TypePredictions:
         """``linearized(round)`` or ``exact(round)``, by name."""
         if kind not in ("linearized", "exact"):
             raise errors.InvalidSetting(f'kind must be "linearized" or "exact", got {kind!r}')
         return self.linearized(round) if kind == "linearized" else self.exact(round)
 
-    def first_perfect_round(
-        self, kind: Literal["linearized", "exact"], max_rounds: int = 100
-    ) -> int | None:
+    def first_perfect_round(self, kind: Kind, max_rounds: int = 100) -> int | None:
         """The first round certified to have 100 % population accuracy; None within ``max_rounds``.
 
         ``undecided_rounds`` has the rounds before it that could be perfect as well.
@@ -339,9 +348,7 @@ class Population:
         validation.check_integer("max_rounds", max_rounds, 1)
         return next((t for t in range(1, max_rounds + 1) if self.at(kind, t).perfect), None)
 
-    def undecided_rounds(
-        self, kind: Literal["linearized", "exact"], max_rounds: int = 100
-    ) -> tuple[int, ...]:
+    def undecided_rounds(self, kind: Kind, max_rounds: int = 100) -> tuple[int, ...]:
         """Rounds up to the first perfect one, or ``max_rounds``, that are left undecided."""
         last = self.first_perfect_round(kind, max_rounds) or max_rounds
         return tuple(t for t in range(1, last + 1) if self.at(kind, t).verdict is None)
@@ -375,9 +382,7 @@ class Population:
         if not off.any():
             return 0.0
         difference = float((np.diag(self.matrix)[:, None] - self.matrix)[off].min())
-        if difference <= 0.0:
-            return math.inf
-        return math.log1p(1.0 / difference) / math.log(self.rho)
+        return least_rounds(difference, self.model.filter_excess(self._exact_mu))
 
     def held_out(self, true: int, round: int = 1) -> np.ndarray:
         """Linear prediction p (K,) for a new point of class ``true`` at round t.
@@ -387,9 +392,9 @@ class Population:
         overall parts of the given labels. For balanced corruption inside superclasses its argmax is
         argmax_l C[true, l] at every t: rounds change training accuracy only.
         """
-        true = validation.check_integer("true", true, 0, self.model.n_classes - 1)
-        spectrum = self.model.spectrum
-        factors = (1.0 - spectrum[0] / spectrum) * self.factors(round)
-        types = Types(self.model, self.corruption)
-        found = types.spectral(types.targets, factors)[np.flatnonzero(types.true == true)[0]]
-        return found + 1.0 / self.model.n_classes
+        k, spectrum, group = self.model.n_classes, self.model.spectrum, self.model.superclasses
+        true = validation.check_integer("true", true, 0, k - 1)
+        _, b, c, d = (1.0 - spectrum[0] / spectrum) * self.factors(round)
+        labels = self.matrix - 1.0 / k
+        near, every = labels[group == group[true]].mean(axis=0), labels.mean(axis=0)
+        return 1.0 / k + b * (labels[true] - near) + c * (near - every) + d * every

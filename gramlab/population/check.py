@@ -29,18 +29,9 @@ PLANES = {
 class PopulationCheck:
     """Everything known of a block model at one noise and weight decay.
 
-    Attributes
-    ----------
-    model, population
-        The block model, and its population under the noise.
-    condition
-        The accuracy condition (paper, Theorem 4.2); None for noise that is not balanced.
-    unbalanced
-        Why there is none.
-    max_rounds
-        Rounds that were looked at.
-    linearized, exact
-        First perfect round of either head; None within ``max_rounds``.
+    The accuracy ``condition`` (paper, Theorem 4.2) is None for noise that is not balanced, and
+    ``unbalanced`` says why. ``linearized`` and ``exact`` are the first perfect rounds of either
+    head; None within ``max_rounds``.
     """
 
     model: ClassBlockModel
@@ -61,8 +52,16 @@ class PopulationCheck:
             "eigenvalues": [asdict(eigenvalue) for eigenvalue in self.model.eigenvalues()],
             "mu": whole.mu,
             "factors": dict(zip("ABCD", whole.factors().tolist(), strict=True)),
-            "rho": whole.rho if theorem is None else float(1 + theorem.excess),
-            "condition": self._condition(),
+            "rho": whole.rho,
+            "condition": {"balanced": False, "reason": self.unbalanced}
+            if theorem is None
+            else {
+                "balanced": True,
+                "own_share": float(theorem.own),
+                "largest_wrong_share": float(theorem.other),
+                "difference": float(theorem.difference),
+                "attainable": theorem.difference > 0,  # some linear round is perfect
+            },
             "minimum_rounds": theorem and theorem.minimum_rounds,
             "first_perfect_round": {"linearized": self.linearized, "exact": self.exact},
             "undecided": {
@@ -89,19 +88,6 @@ class PopulationCheck:
             },
         }
 
-    def _condition(self) -> dict[str, Any]:
-        """What the condition rests on; ``attainable``: some linear round is perfect."""
-        theorem = self.condition
-        if theorem is None:
-            return {"balanced": False, "reason": self.unbalanced}
-        return {
-            "balanced": True,
-            "own_share": float(theorem.own),
-            "largest_wrong_share": float(theorem.other),
-            "difference": float(theorem.difference),
-            "attainable": theorem.difference > 0,
-        }
-
 
 def _sign(value: Any, positive: str, negative: str) -> str:
     return "tie" if value == 0 else negative if value < 0 else positive
@@ -112,21 +98,8 @@ def check_population(
 ) -> PopulationCheck:
     """Look for the first perfect rounds of a block model's linear and exact head.
 
-    Parameters
-    ----------
-    model
-        The block model.
-    noise, rate
-        Corruption matrix kind and its rate η in [0, 1).
-    weight_decay
-        λ > 0.
-    max_rounds
-        Rounds in which to look.
-
-    Raises
-    ------
-    InvalidSetting
-        On bad settings.
+    ``noise`` and ``rate`` are a corruption matrix's kind and its η in [0, 1), ``weight_decay`` is
+    λ > 0, and bad settings raise InvalidSetting.
     """
     matrix = corruption_matrix(noise, model.n_classes, rate, model.superclasses)
     whole = model.population(matrix, weight_decay)
@@ -156,14 +129,8 @@ def plane_diagram(
 ) -> PhaseDiagram:
     """A phase diagram over the usual axes: rates by 1/40, decays 1e-7 to 1e-2, rounds 1 to 30.
 
-    Parameters
-    ----------
-    model, noise, max_rounds, progress
-        As in ``gramlab.population.phase.phase_diagram``.
-    plane
-        Of ``PLANES``.
-    rate, weight_decay, round
-        Where the plane lies; what is an axis of it is not looked at.
+    It is the ``plane`` of ``PLANES`` that lies at ``rate``, ``weight_decay`` and ``round``, of
+    which those that are its axes are not looked at; the rest is as in ``phase_diagram``.
     """
     values: dict[str, Any] = {
         "rate": [f"{i}/40" for i in range(40)],

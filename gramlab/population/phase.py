@@ -24,9 +24,9 @@ from flint import arb, ctx
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
-from gramlab.files.tables import csv_text
+from gramlab.files.whole import csv_text
 from gramlab.labels import corruption_matrix
-from gramlab.population.block_model import ClassBlockModel
+from gramlab.population.block_model import ClassBlockModel, least_rounds
 from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.population.rounds import BITS
 
@@ -43,17 +43,10 @@ Method = Literal["float64", "ball", "rational"]
 class Condition:
     """The accuracy condition of one population, in exact numbers.
 
-    Attributes
-    ----------
-    own
-        C_kk, the share of a class that keeps its label.
-    other
-        Largest share of a class under one wrong label; 0 without noise.
-    excess
-        ρ − 1 = μ(s_B − s_A)/(s_A(s_B + μ)) > 0.
-    second
-        Largest share under a second wrong label, 0 if there is none; ``None`` where the condition
-        for partial labels is not known (labels that leave their superclass).
+    A class keeps its label in the share ``own``, C_kk, and has its largest shares under a wrong
+    label, ``other``, and under a ``second`` one, each 0 if there is none; ``second`` is ``None``
+    where the condition for partial labels is not known (labels that leave their superclass).
+    ``excess`` is ρ − 1 > 0 (``ClassBlockModel.filter_excess``).
     """
 
     own: Fraction
@@ -87,11 +80,7 @@ class Condition:
     @property
     def minimum_rounds(self) -> float:
         """t* = ln(1 + 1/Δ)/ln ρ; infinite if Δ ≤ 0, 0 without noise. Perfect iff t > t*."""
-        if self.other == 0:
-            return 0.0
-        if self.difference <= 0:
-            return math.inf
-        return math.log1p(1 / self.difference) / math.log1p(self.excess)
+        return 0.0 if self.other == 0 else least_rounds(self.difference, self.excess)
 
     def perfect(self, round: int) -> bool:
         """Whether the linear head is perfect at round t."""
@@ -100,9 +89,7 @@ class Condition:
     def decide(self, round: int) -> tuple[bool, Method]:
         """Whether the linear head is perfect at round t, and the arithmetic that decided it."""
         validation.check_integer("round", round, 1)
-        if self.other == 0:
-            return True, "float64"
-        by_float = self._by_float(round)
+        by_float = True if self.other == 0 else self._by_float(round)
         if by_float is not None:
             return by_float, "float64"
         rho, difference = rational(1 + self.excess), rational(self.difference)
@@ -135,60 +122,38 @@ def condition(model: ClassBlockModel, kind: str, rate: Number, weight_decay: Num
     InvalidSetting
         If a setting is out of range, or the noise is not balanced in the model's superclasses.
     """
-    r, decay = _rate(rate), _weight_decay(weight_decay)
-    k, n = model.n_classes, model.samples_per_class
-    m = model.superclass_size or k
-    c, d, e = (
-        exact_number(name, getattr(model, name)) for name in ("within", "superclass", "between")
-    )
+    r, decay = _exact("rate", rate), _exact("weight_decay", weight_decay)
+    k, m = model.n_classes, model.superclass_size or model.n_classes
     # Superclasses of one class, or no more alike than the others, are no superclasses.
-    one_block = m in (1, k) or d == e
+    one_block = m in (1, k) or model.superclass == model.between
     if kind in ("asymmetric", "pair-flip") and not one_block:
         raise InvalidSetting(
             f"{kind} noise is not balanced in superclasses of {m} of {k} classes, so the condition "
             "has other terms: use symmetric or superclass noise, or Population.first_perfect_round"
         )
     corruption_matrix(kind, k, float(r), model.superclasses)  # refuses what it does not know
-    other = {
-        "symmetric": r / (k - 1),
-        "asymmetric": 2 * r / k,
-        "superclass": r / max(m - 1, 1),
-        "pair-flip": r,
-    }[kind]
-    second: Fraction | None = {
-        "symmetric": r / (k - 1) if k > 2 else Fraction(0),
-        "asymmetric": r / k if k > 2 else Fraction(0),
-        "superclass": r / (m - 1) if m > 2 else Fraction(0),
-        "pair-flip": Fraction(0),
-    }[kind]
-    if kind == "symmetric" and not one_block:
-        second = None
-    apart = n * (c - (e if m == 1 else d))
-    a, mu = 1 - c, k * k * n * decay
-    return Condition(1 - r, other, mu * apart / (a * (a + apart + mu)), second)
+    shares: dict[str, tuple[Fraction, Fraction | None]] = {  # of the first wrong label, a second
+        "symmetric": (r / (k - 1), r / (k - 1) * (k > 2) if one_block else None),
+        "asymmetric": (2 * r / k, r / k * (k > 2)),
+        "superclass": (r / max(m - 1, 1), r / max(m - 1, 1) * (m > 2)),
+        "pair-flip": (r, Fraction(0)),
+    }
+    other, second = shares[kind]
+    return Condition(1 - r, other, model.filter_excess(k * model.n_samples * decay), second)
 
 
-def _rate(value: object) -> Fraction:
-    number = exact_number("rate", value)
-    if not 0 <= number < 1:
+def _exact(name: str, value: object) -> Fraction:
+    """A rate, a weight decay or a round as the number it stands for, checked."""
+    if name == "round":
+        return Fraction(validation.check_integer(name, value, 1))
+    number = exact_number(name, value)
+    if name == "weight_decay":
+        validation.check_weight_decay(float(number))
+    elif not 0 <= number < 1 or float(number) == 1.0:  # a Fraction next to 1 rounds to 1
         raise InvalidSetting(
             f"rate must be at least 0 and less than 1, got {value!s}; 0.5 stands for 50 %"
         )
-    validation.check_rate("rate", float(number))  # a Fraction next to 1 rounds to 1
     return number
-
-
-def _weight_decay(value: object) -> Fraction:
-    number = exact_number("weight_decay", value)
-    validation.check_weight_decay(float(number))
-    return number
-
-
-_CHECKS: dict[str, Callable[[object], Fraction]] = {
-    "rate": _rate,
-    "weight_decay": _weight_decay,
-    "round": lambda value: Fraction(validation.check_integer("round", value, 1)),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,12 +162,8 @@ class PhaseDiagram:
 
     Attributes
     ----------
-    model, kind
-        The block model and the kind of noise.
-    x_axis, y_axis
-        Two of "rate", "weight_decay", "round".
     x, y
-        Values of the cells, exact, increasing.
+        Values of the cells, exact, increasing, of two of "rate", "weight_decay", "round".
     fixed
         Value of the third quantity.
     theory : (len(y), len(x)) bool
@@ -257,11 +218,10 @@ class PhaseDiagram:
             "x": _plain(self.x_axis, self.x),
             "y": _plain(self.y_axis, self.y),
             "fixed": {self.fixed_axis: _plain(self.fixed_axis, [self.fixed])[0]},
-            "theory": self.theory.tolist(),
-            "exact": self.exact.tolist(),
-            "undecided": self.undecided.tolist(),
-            "disagree": self.disagree.tolist(),
-            "decided_by": self.decided_by.tolist(),
+            **{
+                name: getattr(self, name).tolist()
+                for name in ("theory", "exact", "undecided", "disagree", "decided_by")
+            },
         }
 
     def as_csv(self) -> str:
@@ -299,8 +259,6 @@ def phase_diagram(
 
     Parameters
     ----------
-    model
-        The block model.
     kind
         "symmetric", "superclass", or, where all classes are in one superclass, "asymmetric" or
         "pair-flip": the condition is for balanced noise.
@@ -323,22 +281,18 @@ def phase_diagram(
             f"x_axis and y_axis must be two of {', '.join(AXES)}, got {x_axis!r} and {y_axis!r}"
         )
     validation.check_integer("max_rounds", max_rounds, 0)
-    values: dict[str, tuple[Fraction, ...]] = {}
-    for name, given in (("rate", rate), ("weight_decay", weight_decay), ("round", round)):
-        values[name] = _values(name, given, name in (x_axis, y_axis))
-    rates, decays, rounds = (values[name] for name in AXES)
-    shape = tuple(map(len, (rates, decays, rounds)))
-    theory = np.zeros(shape, dtype=bool)
-    exact = np.full(shape, None, dtype=object)
-    undecided = np.zeros(shape, dtype=bool)
-    decided_by = np.full(shape, "float64", dtype="<U8")
-    for (i, r), (j, w) in product(enumerate(rates), enumerate(decays)):
+    given = {"rate": rate, "weight_decay": weight_decay, "round": round}
+    values = {name: _values(name, given[name], name in (x_axis, y_axis)) for name in AXES}
+    shape = tuple(len(values[name]) for name in AXES)
+    theory, undecided = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    exact, decided_by = np.full(shape, None, dtype=object), np.full(shape, "float64", dtype="<U8")
+    for (i, r), (j, w) in product(enumerate(values["rate"]), enumerate(values["weight_decay"])):
         if progress is not None:
             progress(f"phase diagram: rate {float(r):.4g}, weight decay {float(w):.3g}")
         theorem = condition(model, kind, r, w)
         matrix = corruption_matrix(kind, model.n_classes, float(r), model.superclasses)
         population = model.population(matrix, float(w))  # one for all rounds, which it keeps
-        for h, t in enumerate(rounds):
+        for h, t in enumerate(values["round"]):
             theory[i, j, h], decided_by[i, j, h] = theorem.decide(int(t))
             if t <= max_rounds:
                 exact[i, j, h] = population.exact(int(t)).verdict
@@ -359,7 +313,7 @@ def _values(name: str, given: Any, on_axis: bool) -> tuple[Fraction, ...]:
     if several != on_axis:
         need = "a sequence of numbers, as it is an axis" if on_axis else "one number, as no axis"
         raise InvalidSetting(f"{name} must be {need}, got {given!r}")
-    values = tuple(_CHECKS[name](value) for value in (given if several else [given]))
+    values = tuple(_exact(name, value) for value in (given if several else [given]))
     if not values or any(a >= b for a, b in pairwise(values)):
         raise InvalidSetting(f"{name} must be increasing and not empty, got {given!r}; sort it")
     return values

@@ -12,7 +12,7 @@ so neither the solver nor the rounding of an earlier round can make it false.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -22,7 +22,7 @@ import numpy as np
 from flint import arb, ctx, fmpq
 
 from gramlab.heads.referee import softmax, softmax_deviations
-from gramlab.population.exact_numbers import ball, rational
+from gramlab.population.exact_numbers import rational
 from gramlab.population.types import TypePredictions, Types
 
 __all__ = ["BITS", "ExactRounds", "closed_form"]
@@ -34,28 +34,25 @@ _middle: Any = np.frompyfunc(lambda ball: ball.mid(), 1, 1)
 _exactly: Any = np.frompyfunc(arb, 1, 1)
 
 
-def closed_form(types: Types, mu: Fraction, round: int) -> TypePredictions:
+def closed_form(
+    types: Types, spectrum: Sequence[Fraction], mu: Fraction, round: int
+) -> TypePredictions:
     """The linear head at round t: p^t of each eigenspace on its part of the labels.
 
-    Balls decide the margins, and rationals where a ball does not: a tie is a tie.
+    Balls decide the margins, and rationals where a ball does not: a tie is a tie. The parts are
+    exact before they meet a factor, so that one that vanishes does vanish.
     """
-    spectrum = types.model.exact_spectrum
+    own, near, every = types.label_means
+    filters, uniform = [rational(s / (s + mu)) for s in spectrum], fmpq(1, types.targets.shape[1])
     for bits in (*BITS, None):
-        number: Callable[[Fraction], Any] = rational if bits is None else ball
         with ctx.workprec(bits or BITS[0]):
-            factors = [number(s / (s + mu)) ** round for s in spectrum]
-            deviations = types.using(number, object).closed_form(factors)
+            a, b, c, d = ((p if bits is None else arb(p)) ** round for p in filters)
+            of_class = b * (own - near) + c * (near - every) + d * every - a * (own + uniform)
+            deviations = of_class[types.true]
+            deviations[np.arange(len(types.given)), types.given] += a
             margins = _margins(deviations, types.true)
             sign = np.array([int(m > 0) - int(m < 0) for m in margins])
-            found = TypePredictions(
-                types.true,
-                types.given,
-                _floats(deviations),
-                _visible(_floats(margins), sign),
-                np.zeros(len(margins)),
-                sign,
-                renamings=types.renamings,
-            )
+            found = _predictions(types, deviations, margins, np.zeros(len(sign)), sign)
         if sign.all():
             break
     return found
@@ -78,76 +75,59 @@ class ExactRounds:
     (1/N) Σ CE(T_i, softmax(V_i)) + (λ/2) Σ_i ‖U_i‖², the same as that of weights, and its metric at
     uniform predictions is diagonal in the four eigenspaces.
 
-    Parameters
-    ----------
-    types
-        In float64.
-    weight_decay
-        λ.
-    bits
-        Of the balls.
-    coarser
-        The same rounds in shorter numbers, to be refined; ``None`` takes what float64 finds.
+    ``types`` are in rationals, ``spectrum`` has the four eigenvalues and ``bits`` is the length of
+    the balls. Rounds of ``coarser``, in shorter numbers, are refined; without it, what float64
+    finds is taken.
     """
 
     def __init__(
         self,
         types: Types,
+        spectrum: Sequence[Fraction],
+        n_samples: int,
         weight_decay: Fraction,
         bits: int,
         coarser: ExactRounds | None = None,
     ) -> None:
-        self.bits, self._coarser = bits, coarser
-        self._samples = types.model.n_samples
-        spectrum = types.model.exact_spectrum
-        ridge = self._samples * weight_decay
-        self._float64 = _Whitened(types, np.array([float(s) for s in spectrum]), float(ridge))
+        self.bits, self._coarser, self._samples = bits, coarser, n_samples
+        ridge = n_samples * weight_decay
+        in_floats = np.array([float(s) for s in spectrum])
+        self._float64 = _Whitened(types.using(float, float), in_floats, float(ridge))
         with ctx.workprec(bits):
-            exact = np.array([ball(s) for s in spectrum])
-            self._whitened = _Whitened(types.using(ball, object), exact, ball(ridge))
-            self._weight_decay = ball(weight_decay)
+            in_balls = np.array([arb(rational(s)) for s in spectrum])
+            self._whitened = _Whitened(types.using(arb, object), in_balls, arb(rational(ridge)))
+            self._weight_decay = arb(rational(weight_decay))
         self._rounds: list[_Round] = []
 
     def predictions(self, round: int) -> TypePredictions:
         """Predictions of round t, certified against the true iterate."""
-        found = self._solved(round)
+        found, types = self._solved(round), self._whitened.types
         with ctx.workprec(self.bits):
             # Rows have unit norm: no logit difference moves by more than √2 of the weights.
             bound = arb(2).sqrt() * found.residuals / self._weight_decay
-            types = self._whitened.types
             margins = _margins(found.logits, types.true)
             sign = np.array([int(m > bound) - int(m < -bound) for m in margins])
-            return TypePredictions(
-                types.true,
-                types.given,
-                _floats(found.deviations),
-                _visible(_floats(margins), sign),
-                np.array([_rounded_up(bound, margin) for margin in margins]),
-                sign,
-                _floats(found.logits),
-                types.renamings,
-            )
+            bounds = np.array([_rounded_up(bound, margin) for margin in margins])
+            return _predictions(types, found.deviations, margins, bounds, sign, found.logits)
 
     def _solved(self, round: int) -> _Round:
         while len(self._rounds) < round:
             before = self._rounds[-1] if self._rounds else None
-            if self._coarser is None:
-                start = self._in_float64(before)
-            else:
-                start = self._coarser._solved(len(self._rounds) + 1).u
+            coarse, t = self._coarser, len(self._rounds) + 1
+            start = self._in_float64(before) if coarse is None else coarse._solved(t).u
             with ctx.workprec(self.bits):
                 self._rounds.append(self._next(before, start))
         return self._rounds[round - 1]
 
     def _in_float64(self, before: _Round | None) -> np.ndarray:
         """U of the round after ``before`` in float64."""
-        whitened = self._whitened
-        targets = _floats(whitened.types.targets if before is None else before.deviations)
-        start = np.zeros(targets.shape) if before is None else _floats(before.u)
+        types = self._float64.types
+        targets = types.targets if before is None else before.deviations.astype(float)
+        start = np.zeros(targets.shape) if before is None else before.u.astype(float)
         # Below that float64 cannot hold the squares of gradients.
-        if np.abs(targets).max() < 1e-100:
-            return _exactly(start)
-        return _exactly(_newton(self._float64, self._float64, targets, start, 1e-15))
+        if np.abs(targets).max() >= 1e-100:
+            start = _newton(self._float64, self._float64, targets, start, 1e-15)
+        return _exactly(start)
 
     def _next(self, before: _Round | None, u: np.ndarray) -> _Round:
         """The round after ``before``, from weights that are near."""
@@ -182,10 +162,6 @@ class _Whitened:
         """Gradient density with respect to (1/N) Σ⟨·,·⟩: g_i = K^{1/2}(P − T)_i + Nλ U_i."""
         return self.types.spectral(residuals, self.root) + self.ridge * u
 
-    def start_norm(self, targets: np.ndarray) -> Any:
-        """The norm of the gradient at U = 0."""
-        return _square_root(self.types.inner(targets, self.types.spectral(targets, self.spectrum)))
-
 
 def _newton(
     whitened: _Whitened, float64: _Whitened, targets: np.ndarray, u: np.ndarray, goal: Any
@@ -196,7 +172,7 @@ def _newton(
     by ``float64``.
     """
     types, refining = whitened.types, whitened is not float64
-    first = whitened.start_norm(targets)
+    first = _square_root(types.inner(targets, types.spectral(targets, whitened.spectrum)))
     v = whitened.logits(u)
     p = _deviations(v)
     g = whitened.gradient(u, p - targets)
@@ -204,7 +180,9 @@ def _newton(
     nearest, idle = u, 0
     while norm > goal * first and idle < 6:  # steps in which the gradient fails to halve
         forcing = 1e-10 if refining else min(0.01, norm / first)
-        step = _newton_direction(float64, softmax(_floats(v)), _floats(g / norm), forcing)
+        step = _newton_direction(
+            float64, softmax(v.astype(float)), (g / norm).astype(float), forcing
+        )
         step = _exactly(step) * norm if refining else step * norm
         change = whitened.logits(step)
         size: Any = 1
@@ -219,9 +197,8 @@ def _newton(
         u = _middle(moved) if refining else moved
         v = whitened.logits(u)
         norm = _square_root(types.inner(g, g))
-        idle += 1
+        idle = 0 if norm * 2 < least else idle + 1
         if norm < least:
-            idle = 0 if norm * 2 < least else idle
             nearest, least = u, norm
     return nearest
 
@@ -231,10 +208,8 @@ def _newton_direction(
 ) -> np.ndarray:
     """Conjugate gradients on (K^{1/2} S K^{1/2} + Nλ) D = −g, preconditioned by a uniform S."""
     types, ridge = whitened.types, whitened.ridge
-    k = p.shape[1]
-    curvature = float(types.share @ (1.0 - np.einsum("ak,ak->a", p, p))) / (k - 1)
+    curvature = float(types.share @ (1.0 - np.einsum("ak,ak->a", p, p))) / (p.shape[1] - 1)
     preconditioner = 1.0 / (curvature * whitened.spectrum + ridge)
-
     rows, likeliest = np.arange(len(p)), p.argmax(axis=1)
 
     def hessian_product(d: np.ndarray) -> np.ndarray:
@@ -243,25 +218,21 @@ def _newton_direction(
         change -= change[rows, likeliest][:, None]
         return whitened.gradient(d, p * (change - np.einsum("ak,ak->a", p, change)[:, None]))
 
-    d = np.zeros_like(g)
-    residual = -g
-    scaled = types.spectral(residual, preconditioner)
-    search = scaled
-    rho = types.inner(residual, scaled)
+    d, residual = np.zeros_like(g), -g
     stop = (forcing**2) * types.inner(residual, residual)
+    search, previous = np.zeros_like(g), 1.0
     for _ in range(500):
+        scaled = types.spectral(residual, preconditioner)
+        rho = types.inner(residual, scaled)
+        search, previous = scaled + (rho / previous) * search, rho
         curved = hessian_product(search)
         along = types.inner(search, curved)
         if not along > 0.0:  # below what float64 holds
             break
-        step = rho / along
-        d = d + step * search
-        residual = residual - step * curved
+        d = d + (rho / along) * search
+        residual = residual - (rho / along) * curved
         if types.inner(residual, residual) <= stop:
             break
-        scaled = types.spectral(residual, preconditioner)
-        previous, rho = rho, types.inner(residual, scaled)
-        search = scaled + (rho / previous) * search
     return d
 
 
@@ -286,26 +257,30 @@ def _margins(values: np.ndarray, true: np.ndarray) -> np.ndarray:
     out = np.empty(len(values), dtype=object)
     for i, (row, k) in enumerate(zip(values, true, strict=True)):
         others = [x for j, x in enumerate(row) if j != k]
-        out[i] = row[k] - reduce(_larger, others)
+        out[i] = row[k] - (reduce(arb.max, others) if isinstance(row[k], arb) else max(others))
     return out
 
 
-def _larger(a: Any, b: Any) -> Any:
-    return a.max(b) if isinstance(a, arb) else max(a, b)
-
-
-def _floats(values: np.ndarray) -> np.ndarray:
-    """Numbers of any kind, rounded to float64."""
-    if values.dtype == float:
-        return values
-    if values.size and isinstance(values.flat[0], fmpq):
-        return np.array([int(x.p) / int(x.q) for x in values.flat]).reshape(values.shape)
-    return values.astype(float)
-
-
-def _visible(margins: np.ndarray, sign: np.ndarray) -> np.ndarray:
-    """Margins of a certified sign keep it where float64 would round them to 0."""
-    return np.where((margins == 0.0) & (sign != 0), sign * _LEAST, margins)
+def _predictions(
+    types: Types,
+    deviations: np.ndarray,
+    margins: np.ndarray,
+    bounds: np.ndarray,
+    sign: np.ndarray,
+    logits: np.ndarray | None = None,
+) -> TypePredictions:
+    """Rounded to float64; margins of a certified sign keep it where that would make them 0."""
+    rounded = margins.astype(float)
+    return TypePredictions(
+        types.true,
+        types.given,
+        deviations.astype(float),
+        np.where((rounded == 0.0) & (sign != 0), sign * _LEAST, rounded),
+        bounds,
+        sign,
+        None if logits is None else logits.astype(float),
+        types.renamings,
+    )
 
 
 def _rounded_up(bound: arb, margin: arb) -> float:

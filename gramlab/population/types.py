@@ -1,9 +1,9 @@
 """Types: the few kinds of rows on which a population's predictions live.
 
 All rows with the same (true, given) pair share one prediction, and the block Gram matrix acts on
-functions of types through four orthogonal projections. Where a group of renamings of the classes
-leaves the corruption as it is and takes each class to each other, the types of class 0 stand for
-all; where C only knows same class, same superclass and other, three types do.
+functions of types through four orthogonal projections. Where shifts of the classes leave the
+corruption as it is, the types of class 0 stand for all; where C only knows same class, same
+superclass and other, three types do.
 
 By these renamings the mean over all rows of a softmax iterate is exactly uniform. Types that stand
 for others have this built in: that direction is filtered least, so that rounding in it would
@@ -13,48 +13,16 @@ outlive the signal of late rounds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from flint import fmpq
 
 from gramlab import errors
-from gramlab.population.exact_numbers import ExactCorruption
-from gramlab.population.symmetry import class_relation, regular_symmetry
 
-__all__ = [
-    "AlikeTypes",
-    "BlockModel",
-    "TransitiveTypes",
-    "TypePredictions",
-    "Types",
-    "types_of",
-]
-
-
-class BlockModel(Protocol):
-    """What types need to know of a block model."""
-
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        ...
-
-    @property
-    def n_samples(self) -> int:
-        """N."""
-        ...
-
-    @property
-    def superclasses(self) -> np.ndarray:
-        """Superclass number of each class (K,)."""
-        ...
-
-    @property
-    def exact_spectrum(self) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-        """The four eigenvalues."""
-        ...
+__all__ = ["TypePredictions", "Types", "types_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +73,7 @@ class TypePredictions:
         InvalidSetting
             If no sample is of that type.
         """
-        back = None
+        back = np.arange(self.deviations.shape[1])
         if self.renamings is not None:
             back = np.argsort(self.renamings[true])
             true, given = 0, int(back[given])
@@ -115,8 +83,7 @@ class TypePredictions:
                 f"no type (true {true}, given {given}) among {len(self.true)} types: its share is "
                 "0, or another type stands for it (classes are alike here)"
             )
-        found = self.probabilities[where[0]]
-        return found if back is None else found[back]
+        return self.probabilities[where[0]][back]
 
     @property
     def perfect(self) -> bool:
@@ -131,170 +98,147 @@ class TypePredictions:
         return False if ((self.sign < 0) | (self.margin_bound == 0.0)).any() else None
 
 
+@dataclass(frozen=True, eq=False)
 class Types:
-    """Every (true, given) pair with a positive share, and the Gram matrix acting on them.
+    """(true, given) pairs that stand for all rows, and the Gram matrix acting on them.
 
-    Parameters
+    Attributes
     ----------
-    model
-        The block model.
-    corruption
-        C.
-    renamings
-        Where the types of class 0 stand for all: row k renames the classes so that 0 becomes k.
-    number, dtype
-        What makes a rational a number of the kind to compute with, and NumPy's dtype of those.
+    superclasses : (K,)
+        Superclass number of each class, in order and of equal size.
+    true, given : (A,)
+        True and given class of each type, sorted.
+    share : (A,)
+        Of all rows, how many it stands for, as rationals or what ``using`` makes of them.
+    targets : (A, K)
+        Deviations of the given labels, likewise.
+    renamings : (K, K), int, or None
+        Where the types of class 0 stand for all: row k renames the classes so that 0 becomes k and
+        leaves C and the superclasses what they are. The iterates, which are unique, are renamed
+        with the classes: class k's mean is class 0's, renamed.
+    alike : (A, K), int, or None
+        Where one type of class 0 stands for each relation of a label to it: the first class of
+        those whose predictions are equal, having the same relations to 0 and to the given class.
     """
 
-    def __init__(
-        self,
-        model: BlockModel,
-        corruption: ExactCorruption,
-        renamings: np.ndarray | None = None,
-        number: Callable[[Fraction], Any] = float,
-        dtype: type = float,
-    ) -> None:
-        self.model, self.corruption, self.renamings = model, corruption, renamings
-        self.number, self.dtype = number, dtype
-        k = model.n_classes
-        positive = np.array([value > 0 for value in corruption.values])[corruption.codes]
-        self.true, self.given, stand_for = self._present(positive)
-        shares = corruption.array(number, dtype)[self.true, self.given]
-        classes = len(np.unique(self.true))
-        self.share = shares * stand_for * number(Fraction(1, classes))  # of all rows
-        targets = np.full((len(self.true), k), number(Fraction(-1, k)), dtype=dtype)
-        targets[np.arange(len(self.true)), self.given] = number(1 - Fraction(1, k))
-        self.targets = targets
+    superclasses: np.ndarray
+    true: np.ndarray
+    given: np.ndarray
+    share: np.ndarray
+    targets: np.ndarray
+    renamings: np.ndarray | None = None
+    alike: np.ndarray | None = None
 
-    def using(self, number: Callable[[Fraction], Any], dtype: type) -> Types:
-        """The same types in another kind of numbers."""
-        return type(self)(self.model, self.corruption, self.renamings, number, dtype)
+    def using(self, number: Callable[[fmpq], Any], dtype: type) -> Types:
+        """The same types in another kind of numbers, float or balls."""
+        cast = np.frompyfunc(number, 1, 1)
+        share, targets = (cast(array).astype(dtype) for array in (self.share, self.targets))
+        return replace(self, share=share, targets=targets)
 
-    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | int]:
-        """True and given class of each type, and for how many types of that class it stands."""
-        true, given = np.nonzero(positive)
-        self._starts = np.flatnonzero(np.diff(true, prepend=-1))
-        return true, given, 1
+    def means(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Means of values (A, K) over each class, its superclass and all classes.
+
+        They are of those classes that have types. Where class 0 stands for all, the mean over all
+        rows is constant over classes and left out. So is the mean over classes of each row, which
+        no softmax sees: what is computed then belongs to the values less that mean, and the norm of
+        a gradient is at most as computed.
+        """
+        sums = np.add.reduceat(self.share[:, None] * values, self._starts, axis=0)
+        own = len(self._starts) * sums
+        k, groups = len(self.superclasses), int(self.superclasses[-1]) + 1
+        if self.alike is not None:
+            own, near = (
+                (np.add.reduceat(own, starts, axis=1) / counts)[:, run]
+                for starts, run, counts in self._runs
+            )
+            return own, near, 0
+        if self.renamings is not None:
+            return own, own[0][self._sources].sum(axis=0)[None] / (k // groups), 0
+        near = own.reshape(groups, k // groups, k).sum(axis=1) / (k // groups)
+        return own, near[self.superclasses], own.sum(axis=0) / k
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """The first type of each class that has types."""
+        return np.flatnonzero(np.diff(self.true, prepend=-1))
+
+    @cached_property
+    def _runs(self) -> list[tuple[np.ndarray, ...]]:
+        """Runs of classes with one relation to class 0, and of those inside and outside its
+        superclass: where they start, the run of each class, their lengths.
+        """
+        relation = class_relation(self.superclasses)[0]
+        return [
+            np.unique(kinds, return_index=True, return_inverse=True, return_counts=True)[1:]
+            for kinds in (relation, relation == 2)
+        ]
+
+    @cached_property
+    def _sources(self) -> np.ndarray:
+        """Where each entry of the mean of a class of the first superclass comes from."""
+        assert self.renamings is not None
+        return np.argsort(self.renamings[self.superclasses == 0], axis=1)
+
+    @cached_property
+    def label_means(self) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Means of the targets."""
+        return self.means(self.targets)
 
     def spectral(self, values: np.ndarray, factors: Any) -> np.ndarray:
         """Factors times the four projections of values (A, K): a function of G, on types."""
-        k = self.model.n_classes
-        by_class = k * np.add.reduceat(self.share[:, None] * values, self._starts, axis=0)
-        group = self.model.superclasses
-        groups = int(group[-1]) + 1
-        by_group = by_class.reshape(groups, k // groups, k).sum(axis=1) / (k // groups)
-        overall = by_class.sum(axis=0) / k
+        own, near, every = self.means(values)
         a, b, c, d = factors
-        of_class = (b - a) * by_class + (c - b) * by_group[group] + (d - c) * overall
+        of_class = (b - a) * own + (c - b) * near + (d - c) * every
         return a * values + of_class[self.true]
 
     def symmetrized(self, values: np.ndarray) -> np.ndarray:
-        """Values (A, K), made such that types which stand for others can."""
-        return values
+        """Equal entries for classes that are alike; rounding may have told them apart."""
+        return values if self.alike is None else np.take_along_axis(values, self.alike, axis=1)
 
     def inner(self, left: np.ndarray, right: np.ndarray) -> Any:
         """(1/N) Σ_i ⟨left_i, right_i⟩ over all rows."""
         return (self.share * (left * right).sum(axis=1)).sum()
 
-    def closed_form(self, factors: Any) -> np.ndarray:
-        """Deviations (A, K) of the linear head: factors on the parts of the labels.
 
-        The parts are exact before they meet a factor, so that one that vanishes does vanish.
-        """
-        corruption, k = self.corruption, self.model.n_classes
-        group = self.model.superclasses
-        overall = corruption.mean(slice(None))
-        of_group = {s: corruption.mean(group == s) for s in np.unique(group[self.true])}
-        a, b, c, d = factors
-        out = np.empty((len(self.true), k), dtype=self.dtype)
-        of_class: dict[int, np.ndarray] = {}
-        for i, (true, given) in enumerate(zip(self.true, self.given, strict=True)):
-            if true not in of_class:
-                parts = zip(corruption.mean([true]), of_group[group[true]], overall, strict=True)
-                of_class[true] = np.array(
-                    [
-                        b * self.number(own - near)
-                        + c * self.number(near - every)
-                        + d * self.number(every - Fraction(1, k))
-                        - a * self.number(own)
-                        for own, near, every in parts
-                    ],
-                    dtype=self.dtype,
-                )
-            out[i] = of_class[true]
-            out[i, given] += a
-        return out
+def types_of(superclasses: np.ndarray, corruption: np.ndarray, *, fewest: bool = True) -> Types:
+    """The fewest types that are known to stand for all, or every one with a positive share.
 
-
-class TransitiveTypes(Types):
-    """Types of class 0, where a group of renamings takes it to each other class just once.
-
-    The renamings leave C and the superclasses what they are, so the iterates, which are unique, are
-    renamed with the classes: class k's mean is class 0's, renamed.
+    ``corruption`` (K, K) is of rationals, and so are shares and targets.
     """
-
-    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | int]:
-        groups, renamings = self.model.superclasses, np.asarray(self.renamings)
-        # Where each entry of the mean of a class of the same superclass comes from.
-        self._near = np.argsort(renamings[groups == groups[0]], axis=1)
-        given = np.flatnonzero(positive[0])
-        return np.zeros_like(given), given, 1
-
-    def spectral(self, values: np.ndarray, factors: Any) -> np.ndarray:
-        """As for all types. The mean over all rows is constant over classes and left out.
-
-        So is the mean over classes of each row, which no softmax sees: what is computed belongs to
-        the values less that mean, and the norm of a gradient is at most as computed.
-        """
-        of_class, of_group = self._means((self.share[:, None] * values).sum(axis=0))
-        a, b, c, _ = factors
-        return a * values + ((b - a) * of_class + (c - b) * of_group)
-
-    def _means(self, over_types: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (K,) over class 0, and over its superclass, from that over its types."""
-        return over_types, over_types[self._near].sum(axis=0) / len(self._near)
-
-
-class AlikeTypes(TransitiveTypes):
-    """Representatives of class 0 where C only knows same class, same superclass, other.
-
-    Functions of types are then invariant under permutations of classes inside superclasses and of
-    superclasses; means over the class's other labels are means over relations.
-    """
-
-    def _present(self, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | int]:
-        relation = class_relation(self.model.superclasses)
-        self.relation = relation[0]
-        self.counts = np.bincount(self.relation, minlength=3)
-        first = [int(np.argmax(self.relation == r)) for r in range(3) if self.counts[r]]
-        given = np.array([j for j in first if positive[0, j]])
-        # Classes of equal relations to 0 and to the given one: predictions of them are equal.
+    k = len(corruption)
+    relation = class_relation(superclasses)
+    renamings = alike = None
+    if fewest and all(len(set(corruption[relation == r])) <= 1 for r in range(3)):
+        first = np.unique(relation[0], return_index=True)[1]
+        given = first[corruption[0, first] > 0]
+        true, count = np.zeros_like(given), np.bincount(relation[0])[relation[0][given]]
         kinds = 3 * relation[0] + relation[given]
         unique = [np.unique(row, return_index=True, return_inverse=True)[1:] for row in kinds]
-        self._like = np.array([first[which] for first, which in unique])
-        return np.zeros_like(given), given, self.counts[self.relation[given]]
-
-    def symmetrized(self, values: np.ndarray) -> np.ndarray:
-        """Equal entries for classes that are alike; rounding may have told them apart."""
-        return np.take_along_axis(values, self._like, axis=1)
-
-    def _means(self, over_types: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The mean over the types is spread evenly over each relation."""
-        own, near, far = (
-            over_types[self.relation == r].sum() / max(int(self.counts[r]), 1) for r in range(3)
-        )
-        m = int(self.counts[0] + self.counts[1])
-        mean = (own + (m - 1) * near) / m
-        of_relation = np.array([[own, near, far], [mean, mean, far]], dtype=self.dtype)
-        of_class, of_group = of_relation[:, self.relation]
-        return of_class, of_group
+        alike = np.array([first[which] for first, which in unique])
+    else:
+        renamings = _shifts(superclasses, corruption) if fewest else None
+        true, given = np.nonzero((corruption if renamings is None else corruption[:1]) > 0)
+        count = np.ones_like(given)
+    classes = len(np.unique(true))
+    share = corruption[true, given] * count.astype(object) / classes
+    targets = np.full((len(given), k), fmpq(-1, k))
+    targets[np.arange(len(given)), given] += 1
+    return Types(superclasses, true, given, share, targets, renamings, alike)
 
 
-def types_of(model: BlockModel, corruption: ExactCorruption) -> Types:
-    """The fewest types that this room knows to stand for all, in float64."""
-    relation = class_relation(model.superclasses)
-    if all(len(set(corruption.codes[relation == r])) <= 1 for r in range(3)):
-        return AlikeTypes(model, corruption)
-    renamings = regular_symmetry(corruption.codes, model.superclasses)
-    kind = Types if renamings is None else TransitiveTypes
-    return kind(model, corruption, renamings)
+def class_relation(superclasses: np.ndarray) -> np.ndarray:
+    """0 same class, 1 same superclass, 2 other superclass, for each pair of classes (K, K)."""
+    relation = np.where(superclasses[:, None] == superclasses, 1, 2)
+    np.fill_diagonal(relation, 0)
+    return relation
+
+
+def _shifts(superclasses: np.ndarray, corruption: np.ndarray) -> np.ndarray | None:
+    """Renamings (K, K) by shifts inside and between superclasses; None where one changes C."""
+    k, groups = len(superclasses), int(superclasses[-1]) + 1
+    size = k // groups
+    s, a = np.divmod(np.arange(k), size)
+    shifts = (s[:, None] + s) % groups * size + (a[:, None] + a) % size
+    one_on = shifts[[size % k, 1 % size]]  # one superclass on, one class on: they make up the rest
+    kept = all(np.array_equal(corruption[np.ix_(g, g)], corruption) for g in one_on)
+    return shifts if kept else None

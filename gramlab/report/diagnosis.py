@@ -27,52 +27,23 @@ def diagnosis_report(
     figures: Mapping[str, Figure] | None = None,
     pngs: Mapping[str, bytes] | None = None,
 ) -> str:
-    """Write the report of ``gramlab diagnose`` as one HTML page.
+    """Write the report of ``gramlab diagnose`` as one HTML page; see ``check_report``.
 
-    Parameters
-    ----------
-    diagnosis
-        What was found.
-    figures
-        ``diagnosis_figures(diagnosis)``, if drawn already.
-    pngs
-        What ``figure_png`` makes of them, if made already: that takes longer than all else here.
-
-    Returns
-    -------
-    str
-        The page; all text from the data is escaped.
+    ``figures`` are those of ``diagnosis_figures(diagnosis)``.
     """
-    found, settings, estimate = diagnosis.as_dict(), diagnosis.settings, diagnosis.estimate
-    names = diagnosis.features.class_names
+    found, settings = diagnosis.as_dict(), diagnosis.settings
     always = ("noise", "rate") if settings.rate else ()
     source = str(found["provenance"]["features"]["source"])
     script = resources.files("gramlab.report").joinpath("sort.js").read_text("utf-8")
-    exact = [one for one in found["tried"] if one["head"] == "exact"]
-    theory = {_key(one): one for one in found["tried"] if one["head"] == "theory"}
-    exact.sort(key=lambda one: -one["accuracy"])
     return render(
         "diagnosis.html.j2",
         found=found,
         headline=diagnosis_headline(found),
-        names=names,
+        names=diagnosis.features.class_names,
         source=source,
-        figures=pictures(diagnosis_figures(diagnosis) if figures is None else figures, pngs),
-        settings=[
-            {"exact": one, "theory": theory.get(_key(one)), "roles": _roles(one, found["advice"])}
-            for one in exact[:12]
-        ],
-        tried=len(exact),
-        pairs=[
-            {
-                "true": names[k],
-                "given": names[label],
-                "share": float(estimate.matrix[k, label]),
-                "low": float(estimate.lower[k, label]),
-                "high": float(estimate.upper[k, label]),
-            }
-            for k, label in estimate.frequent_errors(10)
-        ],
+        figures=pictures(figures or diagnosis_figures(diagnosis), pngs),
+        settings=diagnosis.ranked_settings(),
+        estimate=diagnosis.estimate,
         tied=diagnosis.format_tied(),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
         command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
@@ -82,23 +53,16 @@ def diagnosis_report(
 
 
 def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
-    """Say in a few sentences what a diagnosis found, the advice first.
-
-    Parameters
-    ----------
-    found
-        ``Diagnosis.as_dict()``.
-    """
-    rate, suspects, n = found["noise"]["noise_rate"], found["suspects"], found["data"]["n_samples"]
+    """Say in a few sentences what was found (``Diagnosis.as_dict()``), the advice first."""
+    noise, suspects, n = found["noise"], found["suspects"], found["data"]["n_samples"]
+    rate, low, high = (percent(noise["noise_rate"][name]) for name in ("value", "low", "high"))
     sentences = [
         found["advice"]["sentence"],
-        f"About {percent(rate['value'])} of the given labels are wrong "
-        f"({100 * found['noise']['confidence']:g} % interval {percent(rate['low'])} to "
-        f"{percent(rate['high'])}).",
+        f"About {rate} of the given labels are wrong ({100 * noise['confidence']:g} % interval "
+        f"{low} to {high}).",
     ]
     if not suspects["count"]:
-        sentences.append(f"None of the {n} rows has a suspicious label.")
-        return sentences
+        return [*sentences, f"None of the {n} rows has a suspicious label."]
     sentences.append(
         f"{suspects['count']} of {n} labels are suspected, of which about "
         f"{suspects['expected_wrong']:.0f} are expected to be wrong."
@@ -111,14 +75,3 @@ def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
             "the wrong labels are among them."
         )
     return sentences
-
-
-def _key(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    return one["weight_decay"], one["rounds"], one["refine"]
-
-
-def _roles(one: Mapping[str, Any], advice: Mapping[str, Any]) -> list[str]:
-    names = (("chosen", "advised"), ("reference", "in use"), ("runner_up", "runner-up"))
-    return [
-        word for key, word in names if advice[key] is not None and _key(advice[key]) == _key(one)
-    ]

@@ -7,7 +7,6 @@ import dataclasses
 import math
 import shlex
 from collections.abc import Collection, Mapping
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -24,18 +23,9 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of this folder; all text from the data is escaped.
-
-    Parameters
-    ----------
-    template
-        Name of the file.
-    **values
-        What it shows.
-    """
-    folder = resources.files("gramlab.report")
+    """Fill a template of this folder; all text from the data is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
+        loader=jinja2.PackageLoader("gramlab.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -54,16 +44,13 @@ def pictures(
     figures: Mapping[str, Figure], pngs: Mapping[str, bytes] | None
 ) -> dict[str, dict[str, Any]]:
     """Figures as the templates want them, by stem: inline PNG and size in pixels."""
-    made = pngs or {}
-    return {
-        stem: {
-            "source": "data:image/png;base64,"
-            + base64.b64encode(made.get(stem) or figure_png(figure)).decode(),
-            "width": round(96 * figure.get_figwidth()),
-            "height": round(96 * figure.get_figheight()),
-        }
-        for stem, figure in figures.items()
-    }
+    shown = {}
+    for stem, figure in figures.items():
+        png = (pngs or {}).get(stem) or figure_png(figure)
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        shown[stem] = {"source": source, "width": width, "height": height}
+    return shown
 
 
 def command(
@@ -71,14 +58,8 @@ def command(
 ) -> str:
     """The command line that makes a result again, without settings at their defaults.
 
-    Parameters
-    ----------
-    verb, source
-        ``gramlab VERB SOURCE``.
-    settings
-        A dataclass whose fields are the verb's options.
-    always, never
-        Fields that are told also at their defaults, and those that are no options of the verb.
+    Fields of the dataclass ``settings`` are the verb's options, but for ``never``; ``always`` are
+    told also at their defaults.
     """
     parts = ["gramlab", verb, source]
     for field in dataclasses.fields(settings):
@@ -97,10 +78,9 @@ def percent(value: float | None) -> str:
     if value is None:
         return "–"
     digits = 1
-    if 0.0 < value < 1.0:
-        # 99.96 % must not read as 100.0 %, nor 0.04 % as 0.0 %.
-        while digits < 6 and round(100.0 * value, digits) in (0.0, 100.0):
-            digits += 1
+    # 99.96 % must not read as 100.0 %, nor 0.04 % as 0.0 %.
+    while 0.0 < value < 1.0 and digits < 6 and round(100.0 * value, digits) in (0.0, 100.0):
+        digits += 1
     return f"{100.0 * value:.{digits}f}{SPACE}%"
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from gramlab import validation
 from gramlab.errors import InvalidFeatures, InvalidLabels
@@ -59,8 +58,7 @@ def class_correlations(features: Features, labels: np.ndarray | None = None) -> 
 
     def spread(where: np.ndarray, square_sum: float) -> tuple[float, float]:
         """Mean and standard deviation of the cosines of some pairs of classes."""
-        count = float(pairs[where].sum())
-        if count == 0:
+        if (count := float(pairs[where].sum())) == 0:
             return math.nan, math.nan
         mean = float(sums[where].sum()) / count
         return mean, math.sqrt(max(square_sum / count - mean**2, 0.0))
@@ -68,15 +66,13 @@ def class_correlations(features: Features, labels: np.ndarray | None = None) -> 
     def squares_inside(groups: np.ndarray) -> float:
         return sum(_square_sum(features, np.flatnonzero(groups == g)) for g in np.unique(groups))
 
-    same_class = np.eye(len(sums), dtype=bool)
-    squares_within, squares_all = squares_inside(labels), _square_sum(features)
-    within = spread(same_class, squares_within - float(self_pairs.sum()))
-    groups = features.superclasses
-    same_group = same_class if groups is None else groups[:, None] == groups[None, :]
-    squares_group = squares_within if groups is None else squares_inside(groups[labels])
-    near = same_group & ~same_class
-    superclass = None if groups is None else spread(near, squares_group - squares_within)
-    between = spread(~same_group, squares_all - squares_group)
+    near = same = np.eye(len(sums), dtype=bool)
+    squares_near = squares = squares_inside(labels)
+    within, superclass = spread(same, squares - float(self_pairs.sum())), None
+    if (groups := features.superclasses) is not None:
+        near, squares_near = groups[:, None] == groups, squares_inside(groups[labels])
+        superclass = spread(near & ~same, squares_near - squares)
+    between = spread(~near, _square_sum(features) - squares_near)
     return ClassCorrelations(matrix, within, superclass, between)
 
 
@@ -92,12 +88,9 @@ def class_products(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inner products of rows, summed by pairs of classes, streamed.
 
-    Returns
-    -------
-    sums, pairs : (K, K)
-        Σ ⟨x_i, x_j⟩ over rows i ≠ j of two classes, and how many such pairs there are.
-    own : (K,)
-        Σ ‖x_i‖² over the rows of a class. With ``unit``, all is of rows divided by their norms.
+    It returns Σ ⟨x_i, x_j⟩ over rows i ≠ j of two classes (K, K), how many such pairs there are
+    (K, K), and Σ ‖x_i‖² over the rows of a class (K,); with ``unit``, of rows divided by their
+    norms.
     """
     k = features.n_classes
     totals, own = np.zeros((k, features.n_features)), np.zeros(k)
@@ -142,12 +135,10 @@ def class_subspace_angles(
     are then combinations of the first K eigenvectors. G is that of the rows as they are, the
     classes are those of ``labels`` (N,), by default the features' own.
 
-    Returns
-    -------
-    angles : (K,)
-        Radians in [0, π/2], ascending. Small angles are computed from sines, large ones from
-        cosines, so that none loses digits (Björck and Golub 1973). The eigenspace itself is known
-        to the sine 2 ``eigenvalue_error``/gap(K) (Davis and Kahan).
+    Angles (K,) are in radians, ascending (``Spectrum.class_angles``); the eigenspace itself is
+    known to the sine 2 ``eigenvalue_error``/gap(K) (Davis and Kahan). Features centred without
+    being normalized afterwards are orthogonal to the all-ones vector, which is in the span of the
+    indicators: the last angle is then π/2, whatever the features.
 
     Raises
     ------
@@ -158,11 +149,6 @@ def class_subspace_angles(
         N = K, above 0.
     NotEnoughMemory
         If the (N, K) arrays would not fit.
-
-    Notes
-    -----
-    Features centred without being normalized afterwards are orthogonal to the all-ones vector,
-    which is in the span of the indicators: the last angle is then π/2, whatever the features.
     """
     n, k = features.n_samples, features.n_classes
     labels = given_labels(features, labels)
@@ -183,14 +169,4 @@ def class_subspace_angles(
             f"s_{k + 1} = {after:.6g}, each known to {error:.1e}; there must be at least K "
             "features and a gap after the K-th eigenvalue"
         )
-    top = np.linalg.qr(spectrum.coordinates[:, :k] / np.sqrt(spectrum.eigenvalues[:k]))[0]
-    sums = np.zeros((k, k))
-    np.add.at(sums, labels, top)
-    # Projected on the indicators' span, a column is its class means; the rest is what sticks out.
-    cosines = np.asarray(scipy.linalg.svdvals(sums / np.sqrt(counts)[:, None]))
-    top -= (sums / counts[:, None])[labels]
-    sines = scipy.linalg.svdvals(top)[::-1]
-    # scipy.linalg.subspace_angles would do, if it did not (1.17) choose between sine and cosine for
-    # the i-th smallest angle by the i-th largest one, which costs half of the digits of both.
-    small = cosines**2 >= 0.5
-    return np.where(small, np.arcsin(np.minimum(sines, 1.0)), np.arccos(np.minimum(cosines, 1.0)))
+    return spectrum.class_angles(labels, k)

@@ -60,22 +60,9 @@ def label_averaging_weights(
 ) -> np.ndarray:
     """Rows of h(G)^t, or H^t: how much every given label contributes to each prediction.
 
-    Parameters
-    ----------
-    spectrum
-        Spectrum of the N training rows.
-    rows
-        Index or indices i (m,).
-    mu
-        μ = K N λ.
-    rounds
-        t ≥ 1.
-
-    Returns
-    -------
-    weights : (m, N)
-        Prediction deviations of row i are ``weights[i] @ (Y − 1/K)``. For one round this is the
-        representer-point explanation (arXiv 1811.09720); rounds carry it on.
+    Weights (m, N) of ``rows``, an index or m of them, at μ = K N λ and round t ≥ 1: prediction
+    deviations of row i are ``weights[i] @ (Y − 1/K)``. For one round this is the representer-point
+    explanation (arXiv 1811.09720); rounds carry it on.
     """
     z = spectrum.coordinates
     scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, rounds)
@@ -87,21 +74,8 @@ def class_averaging_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum each row of h(G)^t over the classes, without forming any row of it.
 
-    Parameters
-    ----------
-    spectrum
-        Spectrum of the N training rows.
-    labels : (N,)
-        Classes 0 … K − 1 to sum over.
-    mu, rounds
-        As in ``label_averaging_weights``.
-
-    Returns
-    -------
-    own : (N,)
-        h(G)^t[i, i], the weight of row i's own given label.
-    by_class : (N, K)
-        Σ_{j in class k} h(G)^t[i, j], own label included.
+    Of classes ``labels`` (N,) it returns ``own`` (N,), h(G)^t[i, i], the weight of row i's own
+    given label, and ``by_class`` (N, K), Σ_{j in class k} h(G)^t[i, j], own label included.
     """
     labels = validation.check_labels(labels, n_samples=spectrum.n_samples)
     z = spectrum.coordinates

@@ -1,22 +1,20 @@
 """Gram spectrum of frozen features: factor first, streamed, certified.
 
 G = X Xᵀ (N, N) has the same non-zero eigenvalues as XᵀX (d, d). The smaller of the two is formed
-by streaming row (or column) blocks, so the peak memory is O(block + d min(N, d)) and an N×N array
-never exists when d < N. Features that are mapped from a file stay there: with d < N, nothing of
-the size of X is held. G has N − r further eigenvalues that are exactly 0, r = min(N, d); they
+by streaming row (or column) blocks, so that an N×N array never exists when d < N, and mapped
+features stay in their file. G has N − r further eigenvalues that are exactly 0, r = min(N, d): they
 are never stored, and no filter ever divides by an eigenvalue.
 
 Squares lose s_1 u absolutely, s_1 the largest eigenvalue and u the unit roundoff. Who reads
 eigenvalues beside a much smaller μ passes it to ``Spectrum.of``, and gets the basis from a QR
-factorization of the rows themselves, block by block, and the SVD of its triangular factor: there
-singular values lose √s_1 u.
+factorization of the rows themselves and the SVD of its triangle: there singular values lose √s_1 u.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
 import scipy
@@ -41,8 +39,7 @@ def check_scale(features: Features | ShardedFeatures) -> None:
     """Refuse training features whose products would leave the range of numbers.
 
     Only the largest entry counts: rows and columns may be as small as they like beside it, and
-    features that are all 0 have no scale. Read once per Features object, and of narrow entries as
-    far as the first that is large enough.
+    features that are all 0 have no scale. Read once per Features object.
 
     Raises
     ------
@@ -64,32 +61,19 @@ def check_scale(features: Features | ShardedFeatures) -> None:
 
 
 def _largest_entry(features: Features) -> float:
-    low, high = _SCALES[features.x.dtype.itemsize]
-    largest = 0.0
-    for _, block in features.blocks(dtype=features.x.dtype):
-        largest = max(largest, float(block.max()), -float(block.min()))
-        if largest >= low and high == np.inf:
-            break
-    return largest
+    blocks = features.blocks(dtype=features.x.dtype)
+    return max(max(float(block.max()), -float(block.min())) for _, block in blocks)
 
 
 @dataclass(frozen=True)
 class SpectrumCertificate:
     """Backward error of a computed eigendecomposition C Q = Q Λ, C the small Gram matrix.
 
-    Attributes
-    ----------
-    residual
-        ‖C Q − Q Λ‖_F, evaluated against the features themselves (Xᵀ(X Q)), not against the formed
-        Gram matrix.
-    orthogonality
-        ‖QᵀQ − I‖_F.
-    rounding
-        Bound on the rounding error of evaluating the residual.
-    eigenvalue_error
-        Every stored eigenvalue differs from the true one of the same rank by at most this. With Q₀
-        the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ ‖QᵀQ − I‖, so Q₀ᵀ C Q₀ − Λ has norm at most
-        residual + rounding + ‖QᵀQ − I‖ (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
+    ``residual`` is ‖C Q − Q Λ‖_F, evaluated against the features themselves, Xᵀ(X Q),
+    ``rounding`` bounds the rounding of that, and ``orthogonality`` is ‖QᵀQ − I‖_F. Every stored
+    eigenvalue differs from the true one of the same rank by at most ``eigenvalue_error``: with Q₀
+    the orthogonal polar factor of Q, ‖Q − Q₀‖ ≤ ‖QᵀQ − I‖, so Q₀ᵀ C Q₀ − Λ has norm at most
+    residual + rounding + ‖QᵀQ − I‖ (‖C‖ + ‖Λ‖), and Weyl's inequality applies.
     """
 
     residual: float
@@ -137,8 +121,6 @@ class Spectrum:
         Descending, r = min(N, d), each ≥ 0; the other N − r eigenvalues of G are exactly 0.
     basis : (d, r)
         V, orthonormal columns whose span contains every feature row of positive weight.
-    features
-        The features it was computed from.
     vectors : (r, r)
         Orthonormal eigenvectors Q of the small Gram matrix, of XᵀX if d < N, else of XXᵀ.
     row_weights : (N,), optional
@@ -150,7 +132,6 @@ class Spectrum:
     features: Features
     vectors: np.ndarray = field(repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
-    _rotated: np.ndarray | None = field(default=None, repr=False)  # the coordinates, where known
 
     @classmethod
     def of(
@@ -159,14 +140,10 @@ class Spectrum:
         beside: float | None = None,
         row_weights: np.ndarray | None = None,
     ) -> Spectrum:
-        """Decompose ``features``; computed once per Features object and kept with it.
-
-        Of ``ShardedFeatures`` it is a collective call, and has its certificate from the start.
+        """Decompose ``features``, once per object; of ``ShardedFeatures`` by a collective call.
 
         Parameters
         ----------
-        features
-            Features, or shards of them.
         beside
             A μ that eigenvalues are compared with. Where it is below 1e-6 times the largest one,
             the decomposition avoids squares, at several times the price.
@@ -203,7 +180,7 @@ class Spectrum:
     @property
     def coordinates(self) -> np.ndarray:
         """Z = X V (N, r) in float64: the rows in the Gram eigenbasis, √Ω Z = U σ."""
-        return self.features.derived(_coordinates, self) if self._rotated is None else self._rotated
+        return self.features.derived(_coordinates, self)
 
     def weighted(self, values: np.ndarray) -> np.ndarray:
         """ΩB (N, k) for B (N, k), which is B itself where all weights are 1."""
@@ -215,30 +192,36 @@ class Spectrum:
         return float(self.eigenvalues[k - 1]) if k <= len(self.eigenvalues) else 0.0
 
     def gap(self, k: int) -> float:
-        """s_k − s_{k+1}, the gap after the k-th eigenvalue of G (k = 1 … N − 1).
-
-        Its error is at most twice ``certificate.eigenvalue_error``.
-        """
+        """s_k − s_{k+1}, k = 1 … N − 1, to at most twice ``certificate.eigenvalue_error``."""
         validation.check_integer("k", k, 1, self.n_samples - 1)
         return self.eigenvalue(k) - self.eigenvalue(k + 1)
 
     def class_angles(self, labels: np.ndarray, k: int) -> np.ndarray:
-        """Principal angles (radians, ascending) between the top-k eigenspace of G and the space
-        spanned by the class indicators of ``labels`` (N,).
+        """Principal angles (radians, ascending) between two spaces of functions on the rows.
+
+        They are the top-k eigenspace of G, less what is not known to be in it, and the span of the
+        class indicators of ``labels`` (N,). Small angles are computed from sines, large ones from
+        cosines, so that none loses digits (Björck and Golub 1973).
         """
         labels = validation.check_labels(labels, n_samples=self.n_samples)
-        z = self.coordinates[:, :k]
-        if self.row_weights is not None:
-            z = np.sqrt(self.row_weights)[:, None] * z
-        present, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        sums = np.zeros((len(present), z.shape[1]))
-        np.add.at(sums, index, z)
         # √Ω Z = U σ: dividing by σ gives the eigenvectors; directions with σ = 0 span nothing.
         sigma = np.sqrt(self.eigenvalues[:k])
-        keep = sigma > np.sqrt(self.certificate.eigenvalue_error)
-        overlap = sums[:, keep] / sigma[keep] / np.sqrt(counts)[:, None]
-        cosines = np.clip(scipy.linalg.svdvals(overlap), 0.0, 1.0)
-        return np.arccos(cosines)
+        known = np.flatnonzero(sigma > np.sqrt(self.certificate.eigenvalue_error))
+        z = self.coordinates[:, known] / sigma[known]
+        if self.row_weights is not None:
+            z *= np.sqrt(self.row_weights)[:, None]
+        top = np.linalg.qr(z)[0]
+        _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(counts), len(known)))
+        np.add.at(sums, index, top)
+        # Projected on the indicators' span, a column is its class means; the rest sticks out.
+        cosines = np.asarray(scipy.linalg.svdvals(sums / np.sqrt(counts)[:, None]))
+        top -= (sums / counts[:, None])[index]
+        sines = scipy.linalg.svdvals(top)[::-1][: len(cosines)]
+        # scipy.linalg.subspace_angles would do, if it did not (1.17) choose between sine and cosine
+        # for the i-th smallest angle by the i-th largest one, which costs half of the digits.
+        angles = np.arcsin(np.minimum(sines, 1.0)), np.arccos(np.minimum(cosines, 1.0))
+        return np.where(cosines**2 >= 0.5, *angles)
 
 
 def _of_shards(features: ShardedFeatures) -> tuple[Spectrum, SpectrumCertificate]:
@@ -260,8 +243,8 @@ def _of_shards(features: ShardedFeatures) -> tuple[Spectrum, SpectrumCertificate
         array.setflags(write=False)
     shape = features.n_samples, features.n_features
     certificate = SpectrumCertificate.of(product, vectors, eigenvalues, features.square_norm, shape)
-    of_shards: Any = features  # for what reads no rows on the host
-    return Spectrum(eigenvalues, vectors, of_shards, vectors), certificate
+    # Its features are for what reads no rows on the host.
+    return Spectrum(eigenvalues, vectors, cast(Features, features), vectors), certificate
 
 
 def _gram_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
@@ -295,29 +278,17 @@ def _decompose(
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
     vectors = eigenvectors(_small_side_blocks(features, by_rows, row_weights), small)
-    # With d < N the rotated rows are the coordinates that solvers ask for next: kept up to 2 GB.
-    keep = by_rows and row_weights is None and not features.is_mapped and 8 * n * small <= 2e9
-    kept = np.empty((n, small)) if keep else None
-    eigenvalues, start = np.zeros(small), 0
+    eigenvalues = np.zeros(small)
     for block in _small_side_blocks(features, by_rows, row_weights):
-        place = None if kept is None else kept[start : start + len(block)]
-        rotated = np.matmul(block, vectors, out=place)
-        start += len(block)
         # Quotients ‖Xq_j‖² are ≥ 0 by construction: no eigenvalue is ever clipped or jittered.
+        rotated = block @ vectors
         eigenvalues += np.einsum("ij,ij->j", rotated, rotated)
     order = np.argsort(-eigenvalues, kind="stable")
-    if not np.array_equal(order, np.arange(small)):
-        eigenvalues, vectors = eigenvalues[order], vectors[:, order]
-        kept = None if kept is None else kept[:, order]
-    vectors = np.ascontiguousarray(vectors)
-    basis = vectors
-    if not by_rows:
-        basis = np.ascontiguousarray(_row_space_basis(features, vectors, row_weights))
+    eigenvalues, vectors = eigenvalues[order], np.ascontiguousarray(vectors[:, order])
+    basis = vectors if by_rows else _row_space_basis(features, vectors, row_weights)
     for array in (eigenvalues, vectors, basis):
         array.setflags(write=False)
-    if kept is not None:
-        kept.setflags(write=False)
-    return Spectrum(eigenvalues, basis, features, vectors, row_weights, kept)
+    return Spectrum(eigenvalues, basis, features, vectors, row_weights)
 
 
 def _coordinates(features: Features, spectrum: Spectrum) -> np.ndarray:
@@ -342,9 +313,8 @@ def _certify(features: Features | ShardedFeatures, spectrum: Spectrum) -> Spectr
     for block in _small_side_blocks(features, d < n, spectrum.row_weights):
         product += block.T @ (block @ spectrum.vectors)
         square_norm += float(np.vdot(block, block))
-    vectors, eigenvalues = spectrum.vectors, spectrum.eigenvalues
-    weighted = spectrum.row_weights is not None
-    return SpectrumCertificate.of(product, vectors, eigenvalues, square_norm, shape, weighted)
+    where = spectrum.vectors, spectrum.eigenvalues, square_norm, shape
+    return SpectrumCertificate.of(product, *where, spectrum.row_weights is not None)
 
 
 def _small_side_blocks(
@@ -377,17 +347,11 @@ def _row_space_basis(
         vectors = np.sqrt(row_weights)[:, None] * vectors
     for rows, block in features.blocks():
         rotated += block.T @ vectors[rows]
-    return np.linalg.qr(rotated)[0]
+    return np.ascontiguousarray(np.linalg.qr(rotated)[0])
 
 
 def dense_gram(features: Features) -> np.ndarray:
-    """G = X Xᵀ (N, N) in full, only because it was asked for by name.
-
-    Raises
-    ------
-    NotEnoughMemory
-        With bytes needed, bytes free, and the alternative (``Spectrum.of``).
-    """
+    """G = X Xᵀ (N, N) in full, only because it was asked for by name; else NotEnoughMemory."""
     n = features.n_samples
     memory.check_memory(
         8 * n * n + 8 * n * features.n_features,

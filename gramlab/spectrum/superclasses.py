@@ -9,12 +9,12 @@ distances, ``authors`` is the call in the published code.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
+from scipy.cluster import hierarchy
+from scipy.spatial import distance
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
@@ -38,11 +38,8 @@ class Superclasses:
         The tree in SciPy's form: two clusters, the height of their merge, classes below it.
     order : (K,) int64
         Classes in the order of the tree's leaves; a superclass is a run of neighbours in it.
-    threshold : float
-        Height of the cut, in the units of ``linkage``: 1 − cosine for ``condensed``, Euclidean
-        distance of rows of the matrix of these for ``authors``.
-    method : str
-        ``condensed`` or ``authors``.
+    threshold, method
+        Height of the cut, in the units of ``linkage``, and a name of ``METHODS``.
     """
 
     labels: npt.NDArray[np.int64]
@@ -73,19 +70,12 @@ def find_superclasses(
         features. The diagonal is not used.
     method
         ``condensed``: the distance of two clusters is the largest d(k, l) between them.
-        ``authors``: the published call, which hands SciPy's ``linkage`` the square matrix of d
-        (zero diagonal). SciPy then takes its rows for points and clusters by Euclidean distances
-        between *rows*, so two classes are near when they are alike in their distances to all the
-        others.
+        ``authors``: the published call, which hands SciPy's ``linkage`` the square matrix of d.
+        SciPy then clusters by Euclidean distances between its *rows*, so two classes are near when
+        they are alike in their distances to all the others.
     cut : float in (0, 1]
         Height of the cut as a share of the largest merge; default 0.8 for ``condensed``, 0.9 for
         ``authors``. A group stays together if all of its merges are at most that high.
-
-    Returns
-    -------
-    Superclasses
-        Permuting the classes permutes it; only among exactly equal distances the order of the
-        classes decides.
 
     Raises
     ------
@@ -113,45 +103,28 @@ def find_superclasses(
     k = len(correlations)
     # A mean of cosines can exceed 1 by its rounding, and a distance cannot be negative.
     pairs = np.maximum(1.0 - correlations[np.triu_indices(k, 1)], 0.0)
-    if method == "condensed":
-        tree = scipy.cluster.hierarchy.linkage(pairs, "complete")
-    else:
-        square = np.zeros((k, k))
-        square[np.triu_indices(k, 1)] = pairs
-        square += square.T
-        with warnings.catch_warnings():
-            # SciPy sees that distances came where points belong: that is the published call.
-            warnings.simplefilter("ignore", scipy.cluster.hierarchy.ClusterWarning)
-            tree = scipy.cluster.hierarchy.linkage(square, "complete")
+    # Points where distances belong: the published call, as SciPy means it.
+    points = pairs if method == "condensed" else distance.pdist(distance.squareform(pairs))
+    tree = hierarchy.linkage(points, "complete")
     threshold = share * float(tree[-1, 2])
-    raw = scipy.cluster.hierarchy.fcluster(tree, threshold, "distance")
+    raw = hierarchy.fcluster(tree, threshold, "distance")
     first, index = np.unique(raw, return_index=True, return_inverse=True)[1:]
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    order = scipy.cluster.hierarchy.leaves_list(tree).astype(np.int64)
-    return Superclasses(rank[index], tree, order, threshold, method)
+    order = hierarchy.leaves_list(tree).astype(np.int64)
+    return Superclasses(np.argsort(np.argsort(first))[index], tree, order, threshold, method)
 
 
 def closest_pairs(matrix: npt.ArrayLike, count: int) -> list[tuple[int, int, float]]:
-    """The ``count`` pairs of classes with the largest correlations.
+    """The ``count`` pairs of classes k < l with the largest correlations, as (k, l, correlation).
 
-    Returns
-    -------
-    list of (k, l, correlation)
-        k < l, largest correlation first, equal ones in the order of (k, l); all pairs if there are
-        fewer than ``count``.
-
-    Raises
-    ------
-    InvalidSetting
-        As ``find_superclasses``, or if ``count`` is below 1.
+    The largest comes first, equal ones in the order of (k, l). InvalidSetting is raised as by
+    ``find_superclasses``, or if ``count`` is below 1.
     """
     count = validation.check_integer("count", count, 1)
     correlations = _checked(matrix)
-    rows, columns = np.triu_indices(len(correlations), 1)
-    values = correlations[rows, columns]
+    pairs = np.triu_indices(len(correlations), 1)
+    values = correlations[pairs]
     best = np.argsort(-values, kind="stable")[:count]
-    return [(int(rows[i]), int(columns[i]), float(values[i])) for i in best]
+    return list(zip(*(array[best].tolist() for array in (*pairs, values)), strict=True))
 
 
 def adjusted_rand_index(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -171,12 +144,11 @@ def adjusted_rand_index(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     right = validation.check_labels(b, n_samples=len(left), name="b")
 
     def together(groups: np.ndarray) -> int:
-        return sum(math.comb(int(size), 2) for size in np.unique(groups, return_counts=True)[1])
+        sizes = np.unique(groups, axis=-1, return_counts=True)[1]
+        return sum(math.comb(int(size), 2) for size in sizes)
 
-    # Numbered anew, so that no pair of group numbers can overflow.
-    left, right = (np.unique(groups, return_inverse=True)[1] for groups in (left, right))
-    both = together(left * len(right) + right)
-    in_a, in_b, pairs = together(left), together(right), math.comb(len(left), 2)
+    in_a, in_b, both = map(together, (left, right, np.stack([left, right])))
+    pairs = math.comb(len(left), 2)
     # All terms times 2·pairs: integers, and Python's are exact.
     chance = 2 * in_a * in_b
     most = pairs * (in_a + in_b)

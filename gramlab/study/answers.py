@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, product
 from typing import Any
 
 from scipy.special import stdtrit
@@ -21,6 +21,7 @@ from gramlab.study.rows import PLL, TEACHER, Column, Group, Row, groups
 from gramlab.study.tables import markdown_table
 
 __all__ = [
+    "Answer",
     "Difference",
     "Threshold",
     "Trend",
@@ -35,29 +36,25 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One measure of one column minus that of another, paired by seed.
+class Answer:
+    """What every answer can be told as."""
 
-    Attributes
-    ----------
-    setting
-        Features, preparation, noise and weight decay.
-    rate
-        Of label noise.
-    first, second
-        What is compared: first minus second.
-    measure
-        Which measure.
-    seeds
-        Those that both have.
-    unpaired
-        Those that only one has; they do not count.
-    mean, low, high
-        Of the difference, with its t-interval; the ends are None with fewer than two seeds, and at
-        rate 0, where no label is drawn and all seeds say the same.
-    verdict
-        ``"higher"``, ``"lower"`` or ``"not separated"``.
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: the fields in order, those of a setting in the setting's place."""
+        fields = dict(vars(self))
+        if "steps" in fields:
+            fields["steps"] = [step.as_dict() for step in fields["steps"]]
+        return {**fields.pop("setting", {}), **fields}
+
+
+@dataclass(frozen=True)
+class Difference(Answer):
+    """One measure of one column minus that of another at one rate of noise, paired by seed.
+
+    ``setting`` is features, preparation, noise and weight decay. Seeds that only one of the two
+    has are ``unpaired`` and do not count. ``low`` and ``high`` are the ends of the t-interval of
+    the mean: None with fewer than two seeds, and at rate 0, where no label is drawn and all seeds
+    say the same. The verdict is ``"higher"``, ``"lower"`` or ``"not separated"``.
     """
 
     setting: Mapping[str, str]
@@ -72,60 +69,34 @@ class Difference:
     high: float | None
     verdict: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**self.setting, **{k: v for k, v in vars(self).items() if k != "setting"}}
-
 
 @dataclass(frozen=True)
-class Trend:
+class Trend(Answer):
     """How a measure moves from round to round at one rate.
 
-    Attributes
-    ----------
-    setting, rate, measure
-        As of ``Difference``.
-    steps
-        Round t + 1 minus round t, for t = 1, 2, ….
-    best_round
-        With the largest mean over seeds; the first of equals.
-    shape
-        Of the separated steps: ``"rises"``, ``"falls"``, ``"rises, then falls"``, ``"falls, then
-        rises"``, ``"turns more than once"``, or ``"not separated"``.
+    ``best_round`` has the largest mean over seeds (the first of equals). ``steps`` are round t + 1
+    minus round t, for t = 1, 2, …, and ``shape`` is that of the separated ones: ``"rises"``,
+    ``"falls"``, ``"rises, then falls"``, ``"falls, then rises"``, ``"turns more than once"``, or
+    ``"not separated"``.
     """
 
     setting: Mapping[str, str]
     rate: float
     measure: str
-    steps: tuple[Difference, ...]
     best_round: int
     shape: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        plain = {**self.setting, "rate": self.rate, "measure": self.measure}
-        plain |= {"best_round": self.best_round, "shape": self.shape}
-        return plain | {"steps": [step.as_dict() for step in self.steps]}
+    steps: tuple[Difference, ...]
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Answer):
     """The least teacher with which a partial-label student beats plain distillation.
 
-    Attributes
-    ----------
-    features, preparation, noise
-        Over all rates and weight decays of these.
-    student, against
-        The student, and what it is to beat.
-    quantity
-        Of the teacher: ``test_accuracy``, ``label_recovery`` or ``top_two_coverage``.
-    least
-        Its smallest value among settings where the student is higher; None if there are none.
-    greatest_without
-        Its largest value among the other settings; None if there are none.
-    higher, lower, not_separated
-        Counts of settings.
+    Over all rates and weight decays of one noise. The ``quantity`` is the teacher's
+    ``test_accuracy``, ``label_recovery`` or ``top_two_coverage``; ``least`` is its smallest value
+    among settings where the student is higher, ``greatest_without`` its largest among the others
+    (None if there are none), and it ``separates`` if it alone tells these from those. ``higher``,
+    ``lower`` and ``not_separated`` count settings.
     """
 
     features: str
@@ -139,17 +110,7 @@ class Threshold:
     higher: int
     lower: int
     not_separated: int
-
-    @property
-    def separates(self) -> bool:
-        """Whether the quantity alone tells the settings with a gain from those without."""
-        if self.least is None or self.greatest_without is None:
-            return False
-        return self.least > self.greatest_without
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**vars(self), "separates": self.separates}
+    separates: bool
 
 
 def paired_difference(
@@ -182,19 +143,9 @@ def paired_difference(
         reach = float(stdtrit(len(gaps) - 1, 0.5 + 0.5 * confidence)) * error
         low, high = mean - reach, mean + reach
         verdict = "higher" if low > 0.0 else "lower" if high < 0.0 else verdict
-    return Difference(
-        setting=group.setting(),
-        rate=rate,
-        first=first.label,
-        second=second_name or second.label,
-        measure=measure,
-        seeds=seeds,
-        unpaired=tuple(sorted(set(one) ^ set(other))),
-        mean=mean,
-        low=low,
-        high=high,
-        verdict=verdict,
-    )
+    names, unpaired = (first.label, second_name or second.label), sorted(one.keys() ^ other.keys())
+    interval = (mean, low, high, verdict)
+    return Difference(group.setting(), rate, *names, measure, seeds, tuple(unpaired), *interval)
 
 
 def differences(
@@ -207,29 +158,28 @@ def differences(
     students; published runs against the exact teacher. The best round is the one with the largest
     mean over seeds of this very measure, which favours the rounds.
     """
-    options: dict[str, Any] = {"measure": measure, "confidence": confidence}
-    found = [
-        paired_difference(group, rate, first, second, second_name=name, **options)
+    asked: dict[str, Any] = {"measure": measure, "confidence": confidence}
+    found = (
+        paired_difference(group, rate, first, second, second_name=name, **asked)
         for group, rate in _by_rate(rows)
         for first, second, name in _comparisons(group, rate, measure)
-    ]
-    return [difference for difference in found if difference is not None]
+    )
+    return list(filter(None, found))
 
 
 def trends(
     rows: Sequence[Row], *, measure: str = "test_accuracy", confidence: float = 0.95
 ) -> list[Trend]:
     """Where a measure rises or falls from round to round, by group and rate."""
-    options: dict[str, Any] = {"measure": measure, "confidence": confidence}
+    asked: dict[str, Any] = {"measure": measure, "confidence": confidence}
     found = []
     for group, rate in _by_rate(rows):
         pairs = pairwise(group.rounds)
-        steps = [paired_difference(group, rate, late, early, **options) for early, late in pairs]
-        known = tuple(step for step in steps if step is not None)
-        best = best_round(group, rate, measure)
+        steps = (paired_difference(group, rate, late, early, **asked) for early, late in pairs)
+        known, best = tuple(filter(None, steps)), best_round(group, rate, measure)
         if known and best is not None:
             shape = _shape([step.verdict for step in known])
-            found.append(Trend(group.setting(), rate, measure, known, best.round or 0, shape))
+            found.append(Trend(group.setting(), rate, measure, best.round or 0, shape, known))
     return found
 
 
@@ -242,41 +192,41 @@ def thresholds(rows: Sequence[Row], *, confidence: float = 0.95) -> list[Thresho
     """
     seen: dict[tuple[str, str, str, str, str, str], list[tuple[float, str]]] = {}
     for group, rate in _by_rate(rows):
-        for student, against, name in _rivals(group, rate):
-            gap = paired_difference(group, rate, student, against, confidence=confidence)
+        students = [column for column in group.columns if column.method in PLL]
+        best, rounds = best_round(group, rate), list(group.rounds)
+        rivals = {"last round": rounds[-1], "best round": best} if best and rounds[1:] else {}
+        for student, (name, rival) in product(students, rivals.items()):
+            gap = paired_difference(group, rate, student, rival, confidence=confidence)
             for quantity in ("test_accuracy", "label_recovery", "top_two_coverage"):
-                values = group.values(TEACHER, rate, quantity)
-                if gap is not None and values:
-                    where = (group.features, group.preparation, group.noise)
-                    points = seen.setdefault((*where, student.label, name, quantity), [])
-                    points.append((statistics.fmean(values.values()), gap.verdict))
+                value = group.mean(TEACHER, rate, quantity)
+                if gap is not None and value is not None:
+                    key = (group.features, group.preparation, group.noise, student.label, name)
+                    seen.setdefault((*key, quantity), []).append((value, gap.verdict))
     found = []
     for key, points in seen.items():
         wins = [value for value, verdict in points if verdict == "higher"]
         rest = [value for value, verdict in points if verdict != "higher"]
         lower = sum(verdict == "lower" for _, verdict in points)
         least, greatest = min(wins, default=None), max(rest, default=None)
-        found.append(Threshold(*key, least, greatest, len(wins), lower, len(rest) - lower))
+        separates = least is not None and greatest is not None and least > greatest
+        counts = (len(wins), lower, len(rest) - lower)
+        found.append(Threshold(*key, least, greatest, *counts, separates))
     return found
 
 
 def best_round(group: Group, rate: float, measure: str = "test_accuracy") -> Column | None:
     """The round with the largest mean over seeds; the first of equals, None where none is known."""
-    means = {
-        column: statistics.fmean(values.values())
-        for column in group.rounds
-        if (values := group.values(column, rate, measure))
-    }
-    return max(means, key=lambda column: means[column], default=None)
+    means = {column: group.mean(column, rate, measure) for column in group.rounds}
+    known = {column: mean for column, mean in means.items() if mean is not None}
+    return max(known, key=lambda column: known[column], default=None)
 
 
 def study_answers(rows: Sequence[Row], *, confidence: float = 0.95) -> dict[str, Any]:
     """All answers as plain data: ``differences``, ``trends``, ``thresholds``, ``confidence``."""
-    return {
-        "confidence": confidence,
-        "differences": [d.as_dict() for d in differences(rows, confidence=confidence)],
-        "trends": [t.as_dict() for t in trends(rows, confidence=confidence)],
-        "thresholds": [t.as_dict() for t in thresholds(rows, confidence=confidence)],
+    kinds = {"differences": differences, "trends": trends, "thresholds": thresholds}
+    return {"confidence": confidence} | {
+        kind: [answer.as_dict() for answer in found(rows, confidence=confidence)]
+        for kind, found in kinds.items()
     }
 
 
@@ -320,21 +270,14 @@ def thresholds_markdown(rows: Sequence[Row], *, confidence: float = 0.95) -> str
         "coverage: least with, greatest without",
         "rates higher / lower / not separated",
     ]
-    told: dict[tuple[str, ...], dict[str, Threshold]] = {}
+    told: dict[tuple[str, ...], dict[str, str]] = {}
     for t in thresholds(rows, confidence=confidence):
         where = ", ".join(part for part in (t.features, t.preparation) if part)
-        told.setdefault((where, t.noise, t.student, t.against), {})[t.quantity] = t
-    lines = []
-    for where, found in told.items():
-        first = next(iter(found.values()))
-        shares = [
-            f"{_share(found[name].least)}, {_share(found[name].greatest_without)}"
-            if name in found
-            else "—"
-            for name in ("test_accuracy", "top_two_coverage")
-        ]
-        counts = f"{first.higher} / {first.lower} / {first.not_separated}"
-        lines.append([*where, *shares, counts])
+        line = told.setdefault((where, t.noise, t.student, t.against), {})
+        line[t.quantity] = f"{_share(t.least)}, {_share(t.greatest_without)}"
+        line.setdefault("counts", f"{t.higher} / {t.lower} / {t.not_separated}")
+    columns = ("test_accuracy", "top_two_coverage", "counts")
+    lines = [[*where, *(line.get(name, "—") for name in columns)] for where, line in told.items()]
     return f"{intro}\n\n{markdown_table(heads, lines, ['---'] * 4 + ['---:'] * 3)}\n"
 
 
@@ -345,31 +288,24 @@ def _by_rate(rows: Sequence[Row]) -> Iterator[tuple[Group, float]]:
 def _comparisons(
     group: Group, rate: float, measure: str
 ) -> list[tuple[Column, Column, str | None]]:
+    """What is compared with what, and what the latter is called if not by its label."""
     best, rounds = best_round(group, rate, measure), list(group.rounds)
-    pairs: list[tuple[Column, Column, str | None]] = [(t, TEACHER, None) for t in rounds[1:]]
+    rivals: list[tuple[Column, str | None]] = [(TEACHER, None)]
+    rivals += [(rounds[-1], None)] if len(rounds) > 1 else []
+    if best is not None and best not in (TEACHER, rounds[-1]):
+        rivals.append((best, f"best round ({best.round})"))
     students = [c for c in group.columns if c.method in (*PLL, "mixture", "tuned")]
+    pairs: list[tuple[Column, Column, str | None]] = [(t, TEACHER, None) for t in rounds[1:]]
     for student in students:
-        pairs.append((student, TEACHER, None))
-        if len(rounds) > 1:
-            pairs.append((student, rounds[-1], None))
-        if best is not None and best not in (TEACHER, rounds[-1]):
-            pairs.append((student, best, f"best round ({best.round})"))
+        pairs += [(student, *rival) for rival in rivals]
         if student.method == "tuned":
             pairs += [(student, other, None) for other in students if other.method in PLL]
-    pairs += [(c, TEACHER, None) for c in group.columns if c.method == "published"]
     baseline = Column("ablation", None, ("given", "ce", "zero"))
-    parts = [c for c in group.columns if c.method == "ablation" and c != baseline]
-    return pairs + [(part, baseline, None) for part in parts]
-
-
-def _rivals(group: Group, rate: float) -> list[tuple[Column, Column, str]]:
-    """Partial-label students, with the last round and the best round to beat."""
-    best = best_round(group, rate)
-    if best is None or len(group.rounds) < 2:
-        return []
-    rivals = ((group.rounds[-1], "last round"), (best, "best round"))
-    students = [column for column in group.columns if column.method in PLL]
-    return [(student, rival, name) for student in students for rival, name in rivals]
+    against = {"published": TEACHER, "ablation": baseline}
+    for method, rival in against.items():
+        parts = [c for c in group.columns if c.method == method and c != rival]
+        pairs += [(part, rival, None) for part in parts]
+    return pairs
 
 
 def _shape(verdicts: Sequence[str]) -> str:

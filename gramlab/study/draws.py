@@ -61,17 +61,7 @@ class CountedHead:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Given labels of a cell on its features.
-
-    Attributes
-    ----------
-    features
-        Prepared; their labels are the truth.
-    cell
-        What to draw.
-    work
-        Counts heads.
-    """
+    """Given labels of a cell on prepared features, whose own labels are the truth."""
 
     features: Features
     cell: Cell
@@ -80,9 +70,8 @@ class Draw:
     @cached_property
     def given(self) -> CorruptedLabels:
         """The given labels."""
-        cell, k = self.cell, self.features.n_classes
-        groups = cell.options.get("superclasses")
-        matrix = corruption_matrix(cell.noise, k, cell.rate, groups)
+        cell, groups = self.cell, self.cell.options.get("superclasses")
+        matrix = corruption_matrix(cell.noise, self.features.n_classes, cell.rate, groups)
         return corrupt_labels(self.features.labels, matrix, seed=cell.seed)
 
     @cached_property
@@ -118,57 +107,51 @@ class Draw:
             return None
         return float((fit.predict(x) == labels).mean())
 
-    def empty_row(self, method: str, **values: Any) -> dict[str, Any]:
-        """A row that says which draw it is of, and holds the values given."""
-        return dict.fromkeys(COLUMNS) | {
-            "noise": self.cell.noise,
-            "rate": self.cell.rate,
-            "realized_rate": self.given.realized_rate,
-            "seed": self.cell.seed,
-            "method": method,
-            **values,
-        }
+    def row(
+        self,
+        method: str,
+        fit: Any = None,
+        theory: Fit | None = None,
+        found: Certified | None = None,
+        **values: Any,
+    ) -> dict[str, Any]:
+        """A row that says which draw it is of, what is measured of a head, and the values given.
 
-    def row(self, method: str, fit: Any, **values: Any) -> dict[str, Any]:
-        """A row of results of any head."""
-        true = self.given.true_labels
-        covered = self.top_two(fit)[np.arange(len(true)), true] > 0.0
-        known = {
+        With ``theory`` it is an exact head beside its closed form, and ``found`` what its
+        certificate decides, where that is known already. Without, the head has no certificate: how
+        small its gradient is, and no more.
+        """
+        cell, given = self.cell, self.given
+        known: dict[str, Any] = dict.fromkeys(COLUMNS)
+        known |= {"noise": cell.noise, "rate": cell.rate, "seed": cell.seed, "method": method}
+        known["realized_rate"] = given.realized_rate
+        if fit is None:
+            return known | values
+        covered = self.top_two(fit)[np.arange(len(given.labels)), given.true_labels] > 0.0
+        known |= {
             "weight_decay": fit.weight_decay,
-            "train_accuracy": float((fit.labels == self.given.labels).mean()),
-            "label_recovery": float((fit.labels == true).mean()),
+            "train_accuracy": float((fit.labels == given.labels).mean()),
+            "label_recovery": float((fit.labels == given.true_labels).mean()),
             "test_accuracy": self.test_accuracy(fit),
             "top_two_coverage": float(covered.mean()),
         }
-        return self.empty_row(method, **known | values)
-
-    def local_row(self, method: str, fit: Any, **values: Any) -> dict[str, Any]:
-        """A row of a head without a certificate: how small its gradient is, and no more."""
-        return self.row(method, fit, relative_gradient_norm=fit.relative_gradient_norm, **values)
-
-    def exact_row(
-        self, method: str, fit: Fit, theory: Fit, found: Certified | None = None, **values: Any
-    ) -> dict[str, Any]:
-        """A row of an exact head beside its closed form.
-
-        ``found`` is what its certificate decides, where that is known already.
-        """
-        true = self.given.true_labels
-        if found is None:
-            found, _ = certify_predictions(fit, self.features, true)
-        known = {
-            "relative_gap": fit.certificate.relative_gap,
-            "weights_bound": fit.certificate.weights_bound,
-            "certified_right": found.right,
-            "certified_wrong": found.wrong,
-            "certified_undecided": found.undecided,
-            "relative_gradient_norm": math.sqrt(fit.certificate.relative_gap),
-            "linearized_label_recovery": float((theory.labels == true).mean()),
-            "linearized_test_accuracy": self.test_accuracy(theory),
-            "argmax_agreement": float((theory.labels == fit.labels).mean()),
-            "max_abs_distance": float(np.abs(theory.deviations - fit.deviations).max()),
-        }
-        return self.row(method, fit, **known | values)
+        if theory is None:
+            known["relative_gradient_norm"] = fit.relative_gradient_norm
+        else:
+            found = found or certify_predictions(fit, self.features, given.true_labels)[0]
+            known |= {
+                "relative_gap": fit.certificate.relative_gap,
+                "weights_bound": fit.certificate.weights_bound,
+                "certified_right": found.right,
+                "certified_wrong": found.wrong,
+                "certified_undecided": found.undecided,
+                "relative_gradient_norm": math.sqrt(fit.certificate.relative_gap),
+                "linearized_label_recovery": float((theory.labels == given.true_labels).mean()),
+                "linearized_test_accuracy": self.test_accuracy(theory),
+                "argmax_agreement": float((theory.labels == fit.labels).mean()),
+                "max_abs_distance": float(np.abs(theory.deviations - fit.deviations).max()),
+            }
+        return known | values
 
     def round_rows(self, method: str) -> tuple[list[dict[str, Any]], Rounds, Rounds, Comparison]:
         """A row per round; the closed form's rounds, the exact ones, and the two compared."""
@@ -176,16 +159,14 @@ class Draw:
         theory = distill(LinearizedHead(head.weight_decay), self.features, self.targets, rounds)
         exact = distill(head, self.features, self.targets, rounds)
         compared = compare(theory, exact, truth=self.given.true_labels)
+        shown = ("round", "certified_disagreement", "recursion_error", "recursion_tolerance")
         rows = [
-            self.exact_row(
+            self.row(
                 method,
                 fit,
                 linear,
                 found.certified,
-                round=found.round,
-                certified_disagreement=found.certified_disagreement,
-                recursion_error=found.recursion_error,
-                recursion_tolerance=found.recursion_tolerance,
+                **{name: getattr(found, name) for name in shown},
             )
             for linear, fit, found in zip(theory, exact, compared, strict=True)
         ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -20,11 +19,10 @@ from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
 from gramlab.runner import parallel_map
 from gramlab.spectrum import Spectrum
-from gramlab.study.cells import Cell
+from gramlab.study.cells import Cell, CellStore, claim_folder
 from gramlab.study.draws import Draw, Work
 from gramlab.study.kinds import KINDS
 from gramlab.study.plan import Plan
-from gramlab.study.store import CellStore, claim_folder
 
 __all__ = ["StudyProgress", "StudyResult", "compute_cell", "open_store", "run_study", "versions"]
 
@@ -48,25 +46,18 @@ class StudyProgress(Protocol):
         """Tell that a cell is computed and kept."""
 
 
+class _Silent(StudyProgress):
+    """Tells nobody."""
+
+
 @dataclass(frozen=True, eq=False)
 class StudyResult:
     """Everything a study found.
 
-    Attributes
-    ----------
-    plan
-        What was asked.
-    rows
-        One mapping per head, in the order of the plan's cells.
-    keys
-        Key of each of the plan's cells.
-    computed, kept
-        Cells computed by this run, and found in the folder.
-    damaged
-        Why kept cells were computed again.
-    heads, passes, missed
-        Exact heads of all cells, their passes over the features, and how many of them missed
-        their tolerance.
+    ``rows`` are one mapping per head, in the order of the plan's cells, of which ``keys`` are the
+    keys. So many cells were ``computed`` by this run or ``kept`` in the folder; ``damaged`` says
+    why kept ones were computed again. ``heads`` are the exact ones of all cells, ``passes`` theirs
+    over the features, and so many ``missed`` their tolerance.
     """
 
     plan: Plan
@@ -95,21 +86,9 @@ def open_store(plan: Plan, folder: Path) -> CellStore:
 
 
 def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> dict[str, Any]:
-    """Compute one cell: its rows, and what its heads took.
+    """Compute one cell of prepared features with true labels: its rows, and what its heads took.
 
-    Parameters
-    ----------
-    features
-        Prepared features with true labels.
-    cell
-        What to compute.
-    work
-        Counts heads; told about each.
-
-    Returns
-    -------
-    dict
-        ``rows`` and ``work``.
+    ``work`` counts heads and is told about each.
     """
     work = Work() if work is None else work
     return {"rows": KINDS[cell.kind](Draw(features, cell, work)), "work": work.as_dict()}
@@ -124,17 +103,9 @@ def run_study(
 ) -> StudyResult:
     """Compute what the folder does not hold yet, and collect all rows.
 
-    Parameters
-    ----------
-    plan
-        Features and cells.
-    folder
-        Output folder; claimed for the plan's settings.
-    cells_folder
-        Where cells are kept; default ``folder/cells``. Studies may share one: a cell belongs to
-        its content, not to a recipe.
-    progress
-        Told about cells and heads.
+    The output folder is claimed for the plan's settings. Cells are kept in ``cells_folder``, by
+    default ``folder/cells``; studies may share one, as a cell belongs to its content, not to a
+    recipe. ``progress`` is told about cells and heads.
 
     Raises
     ------
@@ -143,41 +114,36 @@ def run_study(
     GramlabError
         If a cell cannot be computed; those before it are kept.
     """
+    progress = _Silent() if progress is None else progress
     claim_folder(folder, plan.identity() | {"versions": versions()})
     store = open_store(plan, folder / "cells" if cells_folder is None else cells_folder)
-    results, damaged = {}, []
-    for index, cell in enumerate(plan.cells):
-        found, reason = store.read(cell)
-        if found is not None:
-            results[index] = found
-        if reason:
-            damaged.append(reason)
-            if progress is not None:
-                progress.damaged(reason)
-    missing = [index for index in range(len(plan.cells)) if index not in results]
-    if progress is not None:
-        heads = sum(plan.cells[index].heads for index in missing)
-        progress.begin(len(missing), heads, len(results))
-    results |= _compute(plan, missing, store, progress)
-    whole = [results[index] for index in range(len(plan.cells))]
-    work = [found["work"] for found in whole]
+    read = [store.read(cell) for cell in plan.cells]
+    damaged = tuple(reason for _, reason in read if reason)
+    for reason in damaged:
+        progress.damaged(reason)
+    missing = [cell for cell, (found, _) in zip(plan.cells, read, strict=True) if found is None]
+    kept = len(read) - len(missing)
+    progress.begin(len(missing), sum(cell.heads for cell in missing), kept)
+    computed = iter(_computed(plan, missing, store, progress))
+    results = [next(computed) if found is None else found for found, _ in read]
+    work = [found["work"] for found in results]
     return StudyResult(
         plan=plan,
-        rows=_rows(plan, whole),
-        keys=tuple(store.key(cell) for cell in plan.cells),
+        rows=_rows(plan, results),
+        keys=tuple(map(store.key, plan.cells)),
         computed=len(missing),
-        kept=len(plan.cells) - len(missing),
-        damaged=tuple(damaged),
+        kept=kept,
+        damaged=damaged,
         heads=sum(took["heads"] for took in work),
         passes=sum(took["passes"] for took in work),
         missed=sum(took["missed"] for took in work),
     )
 
 
-def _compute(
-    plan: Plan, missing: Sequence[int], store: CellStore, progress: StudyProgress | None
-) -> dict[int, dict[str, Any]]:
-    """Compute the missing cells, several at once, and keep each as it is done."""
+def _computed(
+    plan: Plan, cells: list[Cell], store: CellStore, progress: StudyProgress
+) -> list[dict[str, Any]]:
+    """Compute cells, several at once, and keep each as it is done."""
     from gramlab.machine import device
 
     stop = threading.Event()
@@ -185,36 +151,32 @@ def _compute(
     def head() -> None:
         if stop.is_set():
             raise _Stopping
-        if progress is not None:
-            progress.head()
+        progress.head()
 
-    def one(index: int, place: int) -> dict[str, Any]:
-        cell = plan.cells[index]
-        if progress is not None:
-            progress.cell(cell.words)
+    def one(cell: Cell, place: int) -> dict[str, Any]:
+        progress.cell(cell.words)
         found = store.write(cell, compute_cell(own[place], cell, Work(head)))
-        if progress is not None:
-            progress.cell_done()
+        progress.cell_done()
         return found
 
     # What is memoized on features lives on one device, so each device has its own. The spectrum is
     # made before its workers share the cores.
     own = {0: plan.features}
-    for place in set(device.workers()[: len(missing)]):
+    for place in set(device.workers()[: len(cells)]):
         own.setdefault(place, plan.features.replaced())
         with device.on_device(place):
             Spectrum.of(own[place])
     with warnings.catch_warnings():
         # A miss is counted, and told in its row. Filters are of the process, not of a thread.
         warnings.simplefilter("ignore", NotConvergedWarning)
-        return dict(zip(missing, parallel_map(one, missing, stop=stop), strict=True))
+        return parallel_map(one, cells, stop=stop)
 
 
 class _Stopping(Exception):
     """Leaves a cell whose study has been stopped from another thread."""
 
 
-def _rows(plan: Plan, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _rows(plan: Plan, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All rows with equal columns, and what the study calls its features and weight decays."""
     rows: list[dict[str, Any]] = []
     for cell, found in zip(plan.cells, results, strict=True):

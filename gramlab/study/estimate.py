@@ -9,32 +9,19 @@ from typing import Any
 import numpy as np
 
 from gramlab.features import Features
+from gramlab.study.cells import CellStore
 from gramlab.study.plan import Plan
-from gramlab.study.store import CellStore
 
 __all__ = ["Estimate", "estimate_study"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a study would take; the times are estimates, good to a factor of about three.
+    """What a study would take on one device; times are good to a factor of about three.
 
-    Attributes
-    ----------
-    cells, kept
-        Cells of the plan, and how many of them are there already.
-    heads
-        Exact heads still to be fitted.
-    passes_per_head
-        Assumed; measured on the kept cells where there are any.
-    measured
-        Whether it was.
-    seconds_per_pass
-        Two products with the features, timed here and now in float32.
-    seconds
-        Of the whole study, on one device.
-    memory_bytes
-        That it will hold at a time.
+    Of ``cells`` so many are ``kept`` already; ``heads`` are exact ones still to be fitted. Passes
+    per head are assumed, or ``measured`` on the kept cells; the seconds of a pass, two products
+    with the features, are timed here and now in float32. ``memory_bytes`` are held at a time.
     """
 
     cells: int
@@ -72,27 +59,19 @@ def estimate_study(plan: Plan, store: CellStore | None) -> Estimate:
     # Features in float64 on the host, as Gram coordinates, and in each precision on the device;
     # what a solve holds beside them; logits and weights of the heads of a cell.
     memory = 36 * n * d + 80 * n * k + (24 * n * k + 8 * d * k) * together
-    return Estimate(
-        cells=len(plan.cells),
-        kept=len(kept),
-        heads=heads,
-        passes_per_head=per_head,
-        measured=fitted > 0,
-        seconds_per_pass=per_pass,
-        seconds=seconds,
-        memory_bytes=memory,
-    )
+    counts = (len(plan.cells), len(kept), heads)
+    return Estimate(*counts, per_head, fitted > 0, per_pass, seconds, memory)
 
 
 def _seconds_per_pass(features: Features) -> float:
     """The best of three."""
     weights = np.zeros((features.n_features, features.n_classes), np.float32)
-    best = np.inf
+    totals = []
     for _ in range(3):
         total = 0.0
         for _, block in features.blocks(dtype=np.float32):
             began = time.perf_counter()
             np.matmul(block.T, block @ weights)
             total += time.perf_counter() - began
-        best = min(best, total)
-    return float(best)
+        totals.append(total)
+    return min(totals)

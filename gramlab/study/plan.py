@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -24,24 +24,10 @@ __all__ = ["Plan", "log_grid", "make_plan", "study_superclasses"]
 class Plan:
     """What a study will do.
 
-    Attributes
-    ----------
-    recipe
-        With its lists as asked for.
-    features
-        Prepared; their superclasses are those that the noise uses.
-    name
-        What the features are called.
-    preparation
-        What was done to them, in words.
-    cells
-        In the order of the rows.
-    line
-        Name of the line of weight decays.
-    superclass_origin
-        ``given``, ``found`` or ``none``.
-    settings
-        Everything else that was asked for, for the manifest.
+    The recipe has its lists as asked for. Features are prepared, in words ``preparation``; their
+    superclasses are those that the noise uses, ``given``, ``found`` or ``none``. Cells are in the
+    order of the rows. ``line`` names the line of weight decays, and ``settings`` are everything
+    else that was asked for.
     """
 
     recipe: Recipe
@@ -55,21 +41,16 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """What makes this study and no other, as plain data."""
-        recipe = self.recipe
-        groups = self.features.superclasses
+        recipe, groups = self.recipe, self.features.superclasses
+        lists = ("noise", "rates", "seeds", "rounds", "methods", "weight_decay")
         return {
             "recipe": recipe.name,
             "features": self.name,
             "features_sha256": self.features.fingerprint,
             "preparation": self.preparation,
-            "noise": list(recipe.noise),
-            "rates": list(recipe.rates),
-            "seeds": list(recipe.seeds),
-            "rounds": recipe.rounds,
-            "methods": list(recipe.methods),
-            "weight_decay": list(recipe.weight_decay),
+            **{name: getattr(recipe, name) for name in lists},
             "line": self.line,
-            "shares": list(recipe.shares),
+            "shares": recipe.shares,
             "superclasses": self.superclass_origin,
             "superclass_of_class": None if groups is None else groups.tolist(),
             **self.settings,
@@ -88,26 +69,12 @@ def make_plan(
     local_bound: bool = False,
     epochs: int = 200,
 ) -> Plan:
-    """Spell out a recipe on features.
+    """Spell out a recipe on features, as they come; their labels are the truth.
 
-    Parameters
-    ----------
-    recipe
-        With the lists wanted.
-    features
-        As they come; their labels are the truth.
-    name
-        What to call them.
-    center, unit_norm
-        Preparation, in this order.
-    line
-        Of ``LINES``: the weight decays called small, base and large.
-    tolerance
-        Relative duality gap that every exact head reaches.
-    local_bound
-        Sharpen certificates by the Newton decrement, at a cost above that of the heads.
-    epochs
-        Of the published training.
+    They are called ``name``, and prepared first: centred, then scaled to ``unit_norm``. ``line``,
+    of ``LINES``, says which weight decays are small, base and large. Every exact head reaches the
+    relative duality gap ``tolerance``. ``local_bound`` sharpens certificates by the Newton
+    decrement, at a cost above that of the heads. ``epochs`` are those of the published training.
 
     Raises
     ------
@@ -131,33 +98,25 @@ def make_plan(
     if recipe.needs_superclasses:
         groups, origin = study_superclasses(features, recipe.name)
         features = features.replaced(superclasses=groups)
+    steps = []
     if center:
-        features = features.centered()
+        features, steps = features.centered(), ["centred"]
     if unit_norm:
-        features = features.unit_norm()
+        features, steps = features.unit_norm(), [*steps, "unit norm"]
     settings: dict[str, Any] = {"tolerance": tolerance, "local_bound": bool(local_bound)}
-    cells = _cells(recipe, features, settings, LINES[line], epochs)
+    cells = tuple(_cells(recipe, features, settings, LINES[line], epochs))
     if "published" in recipe.kinds:
         settings = settings | {"epochs": epochs}
-    steps = [step for step, done in (("centred", center), ("unit norm", unit_norm)) if done]
-    return Plan(
-        recipe=recipe,
-        features=features,
-        name=name,
-        preparation=" ".join(steps) or "raw",
-        cells=tuple(cells),
-        line=line,
-        superclass_origin=origin,
-        settings=settings,
-    )
+    preparation = " ".join(steps) or "raw"
+    return Plan(recipe, features, name, preparation, cells, line, origin, settings)
 
 
 def study_superclasses(features: Features, recipe: str) -> tuple[np.ndarray, str]:
     """Superclass of each class, and whether it was ``given`` or ``found``.
 
-    Without given ones they are found from the correlations of the clean, centred features, by
-    complete linkage cut at 0.8 of the largest merge, as in the paper. Preparation does not change
-    them, so raw and unit rows of one data set are corrupted alike.
+    They are found from the correlations of the clean, centred features, by complete linkage cut at
+    0.8 of the largest merge, as in the paper. Preparation does not change them, so raw and unit
+    rows of one data set are corrupted alike.
 
     Raises
     ------
@@ -191,20 +150,17 @@ def _weight_decays(
     recipe: Recipe, features: Features, line: WeightDecayLine
 ) -> list[tuple[str, float]]:
     """Names and values: of the line, of the grid, or numbers as they were written."""
-    out: list[tuple[str, float]] = []
+    known = {name: [getattr(line, name)] for name in ("small", "base", "large")}
+    known["log grid"] = list(log_grid(features, range(-6, 0)))
+    out = []
     for name in recipe.weight_decay:
-        if name == "log grid":
-            out += [(name, value) for value in log_grid(features, range(-6, 0))]
-        elif name in ("small", "base", "large"):
-            out.append((name, getattr(line, name)))
-        else:
-            try:
-                value = float(name)
-            except ValueError:
-                raise InvalidSetting(
-                    f"weight_decay must be small, base, large, log grid or a number, got {name!r}"
-                ) from None
-            out.append((name, validation.check_weight_decay(value)))
+        try:
+            values = known.get(name) or [float(name)]
+        except ValueError:
+            raise InvalidSetting(
+                f"weight_decay must be {', '.join(known)} or a number, got {name!r}"
+            ) from None
+        out += [(name, validation.check_weight_decay(value)) for value in values]
     return out
 
 
@@ -214,10 +170,10 @@ def _cells(
     settings: dict[str, Any],
     line: WeightDecayLine,
     epochs: int,
-) -> list[Cell]:
-    methods = [method for method in recipe.methods if method != "tuned"]
+) -> Iterator[Cell]:
     groups = None if features.superclasses is None else features.superclasses.tolist()
     rounds, q = {"rounds": recipe.rounds}, {"q": 0.7}  # of generalized cross entropy, as published
+    methods = [method for method in recipe.methods if method != "tuned"]
     own: dict[str, list[dict[str, Any]]] = {
         "grid": [rounds | {"methods": methods} | q],
         "ablation": [q],
@@ -225,18 +181,13 @@ def _cells(
         "approximation": [rounds | {"share": share} for share in recipe.shares],
         "structure": [rounds | {"superclasses": groups}],  # whose correlations it measures
     }
-    decays, grid = _weight_decays(recipe, features, line), ()
-    if "tuned" in recipe.methods and "grid" in recipe.kinds:
-        grid = log_grid(features, np.linspace(-6.0, -1.0, 11))
-    cells = []
+    decays = _weight_decays(recipe, features, line)
+    tuned = {"grid": list(log_grid(features, np.linspace(-6.0, -1.0, 11)))}
     for noise, rate, seed in product(recipe.noise, recipe.rates, recipe.seeds):
         draw = (noise, float(rate), int(seed))
         shared = settings | ({"superclasses": groups} if noise == "superclass" else {})
-        cells += [
-            Cell(kind, *draw, value, shared | options, name)
-            for (name, value), kind in product(decays, recipe.kinds)
-            for options in own[kind]
-        ]
-        if grid:
-            cells.append(Cell("tuned", *draw, None, shared | {"grid": list(grid)}, "tuned"))
-    return cells
+        for (name, value), kind in product(decays, recipe.kinds):
+            for options in own[kind]:
+                yield Cell(kind, *draw, value, shared | options, name)
+        if "tuned" in recipe.methods and "grid" in recipe.kinds:
+            yield Cell("tuned", *draw, None, shared | tuned, "tuned")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED
+from gramlab.validation import check_integer, check_rate
 
 __all__ = ["LINES", "METHODS", "RECIPES", "Recipe", "WeightDecayLine", "recipe_named"]
 
@@ -45,27 +45,13 @@ LINES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment.
+    """One experiment: its name on the command line, what it shows, and the lists of its cells.
 
-    Attributes
-    ----------
-    name
-        What it is called on the command line.
-    title
-        What it shows, in words.
-    kinds
-        Kinds of cells it is made of: ``grid`` (the rounds and their rivals), ``ablation``,
-        ``published``, ``structure``, ``approximation``. Tuned cells come with the method.
-    noise
-        Kinds of label noise.
-    weight_decay
-        Names on the line, or ``"log grid"``: decades relative to the mean square of a row.
-    methods
-        Of ``METHODS``, for grid cells.
-    rates, seeds, rounds
-        Shares of wrong labels, keys of their draws, trainings with the teacher.
-    shares
-        Shares of the training rows, for ``approximation``.
+    ``kinds`` of cells are ``grid`` (the rounds and their rivals), ``ablation``, ``published``,
+    ``structure`` and ``approximation``; tuned cells come with the method. ``weight_decay`` holds
+    names on the line, numbers, or ``"log grid"``: decades relative to the mean square of a row.
+    ``methods`` are for grid cells, ``shares`` of the training rows for ``approximation``. ``rates``
+    are shares of wrong labels, ``seeds`` keys of their draws; ``rounds`` count the teacher.
     """
 
     name: str
@@ -101,65 +87,59 @@ class Recipe:
         InvalidSetting
             If a list is empty, names something unknown or twice, or holds a value out of range.
         """
-        check_rate, check_integer = validation.check_rate, validation.check_integer
+        lists = {
+            "noise": (noise, lambda value: _known("noise", value, NOISES)),
+            "rates": (rates, lambda value: check_rate("rates", value)),
+            "seeds": (seeds, lambda value: check_integer("seeds", value, 0, MAX_SEED)),
+            "weight_decay": (weight_decay, str),
+            "methods": (methods, lambda value: _known("methods", value, METHODS)),
+        }
         changes: dict[str, Any] = {}
-        if noise is not None:
-            changes["noise"] = _listed("noise", noise, NOISES)
-        if rates is not None:
-            changes["rates"] = _listed("rates", [check_rate("rates", rate) for rate in rates])
-        if seeds is not None:
-            checked = [check_integer("seeds", seed, 0, MAX_SEED) for seed in seeds]
-            changes["seeds"] = _listed("seeds", checked)
+        for name, (values, check) in lists.items():
+            if values is not None:
+                changes[name] = checked = tuple(map(check, values))
+                if not checked:
+                    raise InvalidSetting(
+                        f"{name} must hold at least one value, got none; leave it out"
+                    )
+                twice = [value for i, value in enumerate(checked) if value in checked[:i]]
+                if twice:
+                    raise InvalidSetting(f"{name} must hold different values, got {twice[0]} twice")
         if rounds is not None:
             changes["rounds"] = check_integer("rounds", rounds, 1)
-        if weight_decay is not None:
-            changes["weight_decay"] = _listed("weight_decay", [str(name) for name in weight_decay])
-        if methods is not None:
-            changes["methods"] = _listed("methods", methods, METHODS)
-            if "distill" not in methods:
-                raise InvalidSetting(
-                    f"methods must include distill, got {', '.join(methods)}; the others are "
-                    "compared with its rounds"
-                )
+        if "distill" not in changes.get("methods", METHODS):
+            raise InvalidSetting(
+                f"methods must include distill, got {', '.join(changes['methods'])}; the others "
+                "are compared with its rounds"
+            )
         return replace(self, **changes)
 
 
-def _listed(name: str, values: Sequence, known: Sequence[str] | None = None) -> tuple:
-    """At least one value, no value twice, and all of the known ones."""
-    if not len(values):
-        raise InvalidSetting(f"{name} must hold at least one value, got none; leave it out")
-    for index, value in enumerate(values):
-        if known is not None and value not in known:
-            raise InvalidSetting(
-                f"{name} must be of {', '.join(known)}, got {value!r}; choose from these"
-            )
-        if value in values[:index]:
-            raise InvalidSetting(f"{name} must hold different values, got {value} twice")
-    return tuple(values)
+def _known(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise InvalidSetting(
+            f"{name} must be of {', '.join(known)}, got {value!r}; choose from these"
+        )
+    return value
+
+
+def _figure(number: str, noise: str, size: str) -> Recipe:
+    title = f"Fig. {number}: {noise} noise, {size} weight decay"
+    return Recipe(f"fig{number}", title, noise=(noise,), weight_decay=(size,))
 
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        *(
-            Recipe(
-                name,
-                f"Fig. {name[3:]}: {noise} noise, {size} weight decay",
-                noise=(noise,),
-                weight_decay=(size,),
-            )
-            for name, noise, size in (
-                ("fig2", "superclass", "base"),
-                ("fig6a", "symmetric", "base"),
-                ("fig6b", "asymmetric", "base"),
-                ("fig7a", "superclass", "small"),
-                ("fig7b", "symmetric", "small"),
-                ("fig7c", "asymmetric", "small"),
-                ("fig8a", "superclass", "large"),
-                ("fig8b", "symmetric", "large"),
-                ("fig8c", "asymmetric", "large"),
-            )
-        ),
+        _figure("2", "superclass", "base"),
+        _figure("6a", "symmetric", "base"),
+        _figure("6b", "asymmetric", "base"),
+        _figure("7a", "superclass", "small"),
+        _figure("7b", "symmetric", "small"),
+        _figure("7c", "asymmetric", "small"),
+        _figure("8a", "superclass", "large"),
+        _figure("8b", "symmetric", "large"),
+        _figure("8c", "asymmetric", "large"),
         Recipe(
             "tables",
             "App. G.3: all noises, all weight decays",
@@ -187,14 +167,14 @@ RECIPES = {
             "refinement",
             "Partial labels against rounds, by corruption",
             noise=NOISES,
-            methods=("distill", "top2-ce", "top2-gce"),
+            methods=METHODS[:3],
         ),
         Recipe(
             "top2",
             "Top-two coverage, and the least teacher with which partial labels win",
             noise=NOISES,
             weight_decay=("small", "base", "large"),
-            methods=("distill", "top2-ce", "top2-gce"),
+            methods=METHODS[:3],
             rounds=2,
         ),
         Recipe(
@@ -209,7 +189,7 @@ RECIPES = {
             kinds=("grid", "published"),
             rates=(0.5, 0.8),
             seeds=(0,),
-            methods=("distill", "top2-ce", "top2-gce"),
+            methods=METHODS[:3],
         ),
     )
 }

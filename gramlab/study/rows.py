@@ -8,8 +8,9 @@ and seed; heads whose weight decay was tuned belong to the group of every weight
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gramlab.errors import InvalidSetting
@@ -38,16 +39,8 @@ _SETTING = ("features", "preparation", "noise", "weight_decay_name")
 class Column:
     """What was done, apart from the setting: one column of a table, one bar of a figure.
 
-    Attributes
-    ----------
-    method
-        The row's method.
-    round
-        t, where the method has rounds.
-    detail
-        What else tells its heads apart: what selected them, when they were stopped, their parts.
-    selects_on_test
-        Whether it was selected by its accuracy on test rows, which then is no fair score.
+    ``round`` is t where the method has rounds, ``detail`` what else tells its heads apart. A head
+    that ``selects_on_test`` was chosen by its accuracy on test rows, which is no fair score.
     """
 
     method: str
@@ -65,11 +58,6 @@ class Column:
             stopping, loss = self.detail
             return f"{name} {stopping}, {'PLL (GCE)' if loss == 'gce' else f'round {self.round}'}"
         return f"{name}: {', '.join(self.detail)}" if self.detail else name
-
-    @property
-    def place(self) -> tuple[Any, ...]:
-        """Sorts columns: rounds first, then students, baselines, parts and published runs."""
-        return (list(_METHODS).index(self.method), self.detail, self.round or math.inf)
 
 
 TEACHER = Column("distill", 1)
@@ -96,15 +84,7 @@ def column_of(row: Row) -> Column:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Rows of one setting, looked up by column, rate and seed.
-
-    Attributes
-    ----------
-    features, preparation, noise, weight_decay
-        The setting; the weight decay by its name in the study.
-    rows
-        By (column, rate, seed).
-    """
+    """Rows of one setting by (column, rate, seed); the weight decay by its name in the study."""
 
     features: str
     preparation: str
@@ -112,10 +92,19 @@ class Group:
     weight_decay: str
     rows: Mapping[tuple[Column, float, int], Row]
 
+    def knowing(self, measure: str) -> Group:
+        """The same setting, with only the rows that know this measure."""
+        known = {place: row for place, row in self.rows.items() if _knows(row, measure)}
+        return replace(self, rows=known)
+
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Every column there is, in order."""
-        return tuple(sorted({column for column, _, _ in self.rows}, key=lambda c: c.place))
+        """Every column: rounds first, then students, baselines, parts and published runs."""
+
+        def place(column: Column) -> tuple[Any, ...]:
+            return (list(_METHODS).index(column.method), column.detail, column.round or math.inf)
+
+        return tuple(sorted({column for column, _, _ in self.rows}, key=place))
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -140,12 +129,19 @@ class Group:
 
     def values(self, column: Column, rate: float, measure: str) -> dict[int, float]:
         """One measure by seed, where it is known."""
-        found = {}
-        for (c, r, seed), row in self.rows.items():
-            value = row.get(measure)
-            if (c, r) == (column, rate) and value is not None and math.isfinite(value):
-                found[seed] = float(value)
-        return dict(sorted(found.items()))
+        seeds = sorted({seed for _, _, seed in self.rows})
+        rows = {seed: self.rows.get((column, rate, seed), {}) for seed in seeds}
+        return {seed: float(row[measure]) for seed, row in rows.items() if _knows(row, measure)}
+
+    def mean(self, column: Column, rate: float, measure: str) -> float | None:
+        """Mean of one measure over seeds; None where it is not known."""
+        values = self.values(column, rate, measure).values()
+        return statistics.fmean(values) if values else None
+
+
+def _knows(row: Row, measure: str) -> bool:
+    value = row.get(measure)
+    return value is not None and math.isfinite(value)
 
 
 def groups(rows: Sequence[Row]) -> list[Group]:
@@ -157,10 +153,9 @@ def groups(rows: Sequence[Row]) -> list[Group]:
         If two rows claim one place, if a rate or seed is missing, or a method is not known.
     """
     found: dict[tuple[str, ...], dict[tuple[Column, float, int], Row]] = {}
-    placed = [(number, row, column_of(row)) for number, row in enumerate(rows)]
     # Tuned heads come last, when all groups that they belong to are known.
-    for number, row, column in sorted(placed, key=lambda one: one[2].method == "tuned"):
-        rate, seed = row.get("rate"), row.get("seed")
+    for number, row in sorted(enumerate(rows), key=lambda one: one[1].get("method") == "tuned"):
+        column, rate, seed = column_of(row), row.get("rate"), row.get("seed")
         if rate is None or seed is None:
             raise InvalidSetting(
                 f"rows must have a rate and a seed, got rate {rate!r}, seed {seed!r} in row "

@@ -40,17 +40,7 @@ PREMISES = {
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """A table as text.
-
-    Attributes
-    ----------
-    title
-        What it is of.
-    headers
-        Of the columns, in one or more lines.
-    lines
-        Cells of each line.
-    """
+    """A table as text: what it is of, what heads its columns (in one or more lines), its cells."""
 
     title: str
     headers: Sequence[str]
@@ -78,74 +68,64 @@ def summary_tables(rows: Sequence[Row]) -> list[SummaryTable]:
         If rows contradict each other (``gramlab.study.rows.groups``).
     """
     out, measure = [], measure_of(rows)
+    alone = {"ablation": "ablation", "published": "as published"}
     for group in groups([row for row in rows if row["method"] not in PREMISES]):
         title = f"{group.noise} noise, {group.weight_decay} weight decay"
-        alone = {"ablation": f"{title}, ablation", "published": f"{title}, as published"}
         if TEACHER in group.columns:
             rivals = [c for c in group.columns if c.method not in alone and c != TEACHER]
-            out.append(_gains(group, rivals, measure, title))
-        for method, named in alone.items():
+            headers = ["rate", "teacher\n%", *map(_header, rivals), "theory\nteacher %"]
+            lines = [_gains(group, rivals, rate, measure) for rate in group.rates]
+            out.append(SummaryTable(title, headers, lines))
+        for method, words in alone.items():
             columns = [column for column in group.columns if column.method == method]
             if columns:
                 lines = [
-                    [f"{rate:g}", *(_percent(_mean(group, c, rate, measure)) for c in columns)]
+                    [f"{rate:g}", *(_percent(group.mean(c, rate, measure)) for c in columns)]
                     for rate in group.rates
                 ]
-                out.append(SummaryTable(named, ["rate", *map(_header, columns)], lines))
+                headers = ["rate", *map(_header, columns)]
+                out.append(SummaryTable(f"{title}, {words}", headers, lines))
     return out + premise_tables(rows)
 
 
 def premise_tables(rows: Sequence[Row]) -> list[SummaryTable]:
-    """Means over seeds of what was measured of the theory's premises, by kind of noise."""
-    out = []
+    """Means over seeds of what was measured of the theory's premises, a table for each noise."""
+    tables: dict[tuple[str, str], dict[tuple, list[Row]]] = {}
     for method, columns in PREMISES.items():
-        own = [row for row in rows if row["method"] == method]
-        for noise in dict.fromkeys(row["noise"] for row in own):
-            title, headers = f"{noise} noise, {method}", ["rate", *columns.values()]
-            mine = [row for row in own if row["noise"] == noise]
-            out.append(SummaryTable(title, headers, _measured(mine, list(columns))))
+        told = [
+            n for n in ("rate", *columns) if n in ("rate", "n_samples", "weight_decay", "round")
+        ]
+        for row in rows:
+            if row["method"] == method:
+                places = tables.setdefault((row["noise"], method), {})
+                places.setdefault(tuple(row[name] for name in told), []).append(row)
+    out = []
+    for (noise, method), places in tables.items():
+        lines = []
+        for (rate, *_), here in places.items():
+            values = [[row[n] for row in here if row.get(n) is not None] for n in PREMISES[method]]
+            means = [f"{statistics.fmean(known):.4g}" if known else "-" for known in values]
+            lines.append([f"{rate:g}", *means])
+        headers = ["rate", *PREMISES[method].values()]
+        out.append(SummaryTable(f"{noise} noise, {method}", headers, lines))
     return out
 
 
-def _gains(group: Group, rivals: list[Column], measure: str, title: str) -> SummaryTable:
-    """The teacher's accuracy, and what every other head adds to it."""
-    lines = []
-    for rate in group.rates:
-        teacher, cells = _mean(group, TEACHER, rate, measure), []
-        for rival in rivals:
-            found = _mean(group, rival, rate, measure)
-            if found is None or teacher is None:
-                cells.append("-")
-            else:  # rounded first, so that no gain is shown as a negative zero
-                cells.append(f"{round(100.0 * (found - teacher), 2) + 0.0:+.2f}")
-        theory = _percent(_mean(group, TEACHER, rate, f"linearized_{measure}"))
-        lines.append([f"{rate:g}", _percent(teacher), *cells, theory])
-    return SummaryTable(
-        title, ["rate", "teacher\n%", *map(_header, rivals), "theory\nteacher %"], lines
-    )
-
-
-def _measured(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
-    """Means of plain columns, by rate and by what else tells the rows apart."""
-    told = ["rate", *(name for name in columns if name in ("n_samples", "weight_decay", "round"))]
-    places: dict[tuple, list[Row]] = {}
-    for row in rows:
-        places.setdefault(tuple(row[name] for name in told), []).append(row)
-    lines = []
-    for place, here in places.items():
-        values = [[row[name] for row in here if row.get(name) is not None] for name in columns]
-        means = [f"{statistics.fmean(known):.4g}" if known else "-" for known in values]
-        lines.append([f"{place[0]:g}", *means])
-    return lines
+def _gains(group: Group, rivals: list[Column], rate: float, measure: str) -> list[str]:
+    """The teacher's accuracy, what every other head adds to it, and that of the theory."""
+    teacher, cells = group.mean(TEACHER, rate, measure), []
+    for rival in rivals:
+        found = group.mean(rival, rate, measure)
+        if found is None or teacher is None:
+            cells.append("-")
+        else:  # rounded first, so that no gain is shown as a negative zero
+            cells.append(f"{round(100.0 * (found - teacher), 2) + 0.0:+.2f}")
+    theory = group.mean(TEACHER, rate, f"linearized_{measure}")
+    return [f"{rate:g}", _percent(teacher), *cells, _percent(theory)]
 
 
 def _header(column: Column) -> str:
     return column.label.replace(": ", "\n").replace(", ", "\n").replace(" ", "\n", 1)
-
-
-def _mean(group: Group, column: Column, rate: float, measure: str) -> float | None:
-    values = group.values(column, rate, measure).values()
-    return statistics.fmean(values) if values else None
 
 
 def _percent(share: float | None) -> str:

@@ -16,35 +16,37 @@ __all__ = ["BLOCK_MODEL", "block_model_features"]
 BLOCK_MODEL = "block-model"
 """Name of the source; settings follow a colon."""
 
-_DEFAULTS = {
-    "classes": 4,
-    "per_class": 100,
-    "within": 0.4,
-    "superclass": 0.1,
-    "between": 0.1,
-    "size": 2,
-}
+_DEFAULTS = dict(classes=4, per_class=100, within=0.4, superclass=0.1, between=0.1, size=2)
 
 
 def block_model_features(source: str) -> Features:
     """Rows whose Gram matrix is the block model's, to rounding, with one new row per class as test.
 
     The new row of class k has correlation c with the rows of its class, d and e with the others,
-    and a part of its own that no training row has.
-
-    Parameters
-    ----------
-    source
-        ``block-model``, or ``block-model:`` and settings such as
-        ``classes=4,per_class=100,within=0.4,superclass=0.1,between=0.1,size=2`` (these are the
-        defaults; ``size`` is the number of classes in a superclass).
+    and a part of its own that no training row has. The source is ``block-model``, or this with
+    settings after a colon, of which the defaults are
+    ``classes=4,per_class=100,within=0.4,superclass=0.1,between=0.1,size=2`` (``size`` is the number
+    of classes in a superclass).
 
     Raises
     ------
     InvalidSetting
         If a setting is unknown or no number, or the block model refuses it.
     """
-    model = ClassBlockModel(*_settings(source).values())
+    values: dict[str, Any] = dict(_DEFAULTS)
+    for part in filter(None, source.partition(":")[2].split(",")):
+        name, equals, number = part.partition("=")
+        if name not in values or not equals:
+            raise InvalidSetting(
+                f"{BLOCK_MODEL} takes {', '.join(f'{n}=…' for n in values)}, got {part!r}"
+            )
+        kind = type(_DEFAULTS[name])
+        try:
+            values[name] = kind(number)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise InvalidSetting(f"{name} must be {wanted}, got {number!r}") from None
+    model = ClassBlockModel(*values.values())
     x, n, k = model.sample_features(), model.n_samples, model.n_classes
     # Columns 0 … n − 1 are what each training row has for itself; a new row has its own instead.
     shared = x[:: model.samples_per_class].copy()
@@ -59,21 +61,3 @@ def block_model_features(source: str) -> Features:
         superclasses=model.superclasses,
         provenance={"source": repr(model)},
     )
-
-
-def _settings(source: str) -> dict[str, Any]:
-    """What follows the colon, in the order in which the block model takes it."""
-    values: dict[str, Any] = dict(_DEFAULTS)
-    for part in filter(None, source.partition(":")[2].split(",")):
-        name, equals, number = part.partition("=")
-        if name not in values or not equals:
-            raise InvalidSetting(
-                f"{BLOCK_MODEL} takes {', '.join(f'{n}=…' for n in values)}, got {part!r}"
-            )
-        kind = type(_DEFAULTS[name])
-        try:
-            values[name] = kind(number)
-        except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise InvalidSetting(f"{name} must be {wanted}, got {number!r}") from None
-    return values

@@ -5,17 +5,16 @@ Files hold results only, no times or dates, so that equal rows give equal bytes.
 
 from __future__ import annotations
 
-import math
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gramlab.errors import InvalidSetting
-from gramlab.files.tables import write_csv, write_parquet
-from gramlab.files.whole import atomic_write
+from gramlab.files.whole import atomic_write, write_csv, write_parquet
 from gramlab.numerics.content import to_json
 from gramlab.study.rows import Column, Group, Row, groups
 
@@ -30,21 +29,16 @@ __all__ = [
 ]
 
 _TEXT = ("features", "preparation", "noise", "weight_decay_name", "method", "selected_on")
-_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
-_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_LATEX = str.maketrans(
+    {letter: f"\\{letter}" for letter in "&%_#${}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+    | {"±": r"$\pm$", "†": r"$^\dagger$"}
+)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a table.
-
-    Attributes
-    ----------
-    mean, deviation
-        Over seeds; the sample standard deviation, None of a single seed.
-    seeds
-        How many.
-    """
+    """Mean and sample standard deviation over so many seeds; no deviation of a single one."""
 
     mean: float
     deviation: float | None
@@ -52,7 +46,7 @@ class Entry:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Entry:
-        """Mean and standard deviation of one value or more."""
+        """Of one value or more."""
         deviation = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), deviation, len(values))
 
@@ -69,37 +63,15 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class ResultTable:
-    """One measure of one group: rates as rows, rounds and methods as columns.
+class ResultTable(Group):
+    """A group of rows that know one measure, as a table of it: rates by columns."""
 
-    Attributes
-    ----------
-    group
-        What it is of.
-    measure
-        Which column of the study's rows.
-    entries
-        What is known, by column and rate.
-    """
-
-    group: Group
     measure: str
-    entries: Mapping[tuple[Column, float], Entry]
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Columns of which something is known, in the group's order."""
-        known = {column for column, _ in self.entries}
-        return tuple(column for column in self.group.columns if column in known)
-
-    @property
-    def rates(self) -> tuple[float, ...]:
-        """Rates at which something is known, ascending."""
-        return tuple(sorted({rate for _, rate in self.entries}))
 
     def entry(self, column: Column, rate: float) -> Entry | None:
         """Mean and standard deviation over seeds; None where nothing is known."""
-        return self.entries.get((column, rate))
+        values = self.values(column, rate, self.measure).values()
+        return Entry.of(list(values)) if values else None
 
     def best(self, rate: float) -> tuple[Column, ...]:
         """Columns with the largest printed mean at a rate; those chosen on test rows do not run."""
@@ -110,12 +82,12 @@ class ResultTable:
     @property
     def title(self) -> str:
         """What it shows, in words."""
-        return f"{self.measure.replace('_', ' ').capitalize()} in percent: {self.group.title}"
+        return f"{self.measure.replace('_', ' ').capitalize()} in percent: {super().title}"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be said with it."""
-        counts = {entry.seeds for entry in self.entries.values()}
+        counts = Counter((column, rate) for column, rate, _ in self.rows).values()
         seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
         over = f"{seeds} seed{'s' * (seeds != '1')}"
         notes = [f"Mean ± standard deviation over {over}; best in bold."]
@@ -125,35 +97,33 @@ class ResultTable:
 
     def markdown(self) -> str:
         """As a Markdown table with its title and notes."""
-        heads = ["rate", *(c.label + "†" * c.selects_on_test for c in self.columns)]
-        table = markdown_table(heads, self._lines("—", "±", "**{}**"), ["---:"] * len(heads))
+        lines = self._lines("—", "±", "**{}**")
+        table = markdown_table(lines[0], lines[1:], ["---:"] * len(lines[0]))
         return "\n".join([f"**{self.title}**", "", table, "", *self.notes]) + "\n"
 
     def latex(self) -> str:
         """As a LaTeX table; needs the package booktabs."""
-        heads = (_escaped(c.label + "†" * c.selects_on_test) for c in self.columns)
-        lines = [["rate", *heads], *self._lines("--", r"$\pm$", r"\textbf{{{}}}")]
-        head, *body = [" & ".join(line) + r" \\" for line in lines]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{_escaped(self.title)}. {_escaped(' '.join(self.notes))}}}",
-                rf"\begin{{tabular}}{{r{'c' * len(self.columns)}}}",
-                r"\toprule",
-                head,
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
-        )
+        heads, *lines = self._lines("--", r"$\pm$", r"\textbf{{{}}}")
+        heads = [head.translate(_LATEX) for head in heads]
+        head, *body = [" & ".join(line) + r" \\" for line in (heads, *lines)]
+        body = "\n".join(body)
+        caption = f"{self.title}. {' '.join(self.notes)}".translate(_LATEX)
+        return rf"""\begin{{table}}
+\centering
+\caption{{{caption}}}
+\begin{{tabular}}{{r{"c" * len(self.columns)}}}
+\toprule
+{head}
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}
+\end{{table}}
+"""
 
     def _lines(self, missing: str, plus_minus: str, bold: str) -> list[list[str]]:
-        """The rate and the entries, row by row."""
-        lines = []
+        """What heads the columns, then the rate and the entries, row by row."""
+        lines = [["rate", *(c.label + "†" * c.selects_on_test for c in self.columns)]]
         for rate in self.rates:
             line, best = [f"{rate:g}"], self.best(rate)
             for column in self.columns:
@@ -182,17 +152,8 @@ def result_tables(rows: Sequence[Row], measure: str = "test_accuracy") -> list[R
     InvalidSetting
         If rows contradict each other (``gramlab.study.rows.groups``).
     """
-    tables = []
-    for group in groups(rows):
-        entries = {
-            (column, rate): Entry.of(list(values.values()))
-            for column in group.columns
-            for rate in group.rates
-            if (values := group.values(column, rate, measure))
-        }
-        if entries:
-            tables.append(ResultTable(group, measure, entries))
-    return tables
+    known = (group.knowing(measure) for group in groups(rows))
+    return [ResultTable(**vars(group), measure=measure) for group in known if group.rows]
 
 
 def tables_markdown(tables: Sequence[ResultTable]) -> str:
@@ -219,24 +180,18 @@ def write_rows(rows: Sequence[Row], path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     final = Path(path)
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
     if final.suffix == ".json":
         return atomic_write(final, to_json([{n: row.get(n) for n in names} for row in rows]))
-    if final.suffix == ".csv":
-        return write_csv(final, {n: [_plain(v) for v in values] for n, values in columns.items()})
+    if final.suffix == ".csv":  # a number that is not itself is nan
+        known = {n: ["" if v is None or v != v else v for v in columns[n]] for n in names}
+        return write_csv(final, known)
     if final.suffix == ".parquet":
         return write_parquet(final, columns, {n: _arrow_type(n, v) for n, v in columns.items()})
     raise InvalidSetting(
         f"tables are written as .csv, .json or .parquet, got {final.name!r}: choose one of these"
     )
-
-
-def _plain(value: Any) -> Any:
-    """Nothing for what is not known; a plain float, which is written in its shortest exact form."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else float(value)
-    return "" if value is None else value
 
 
 def _arrow_type(name: str, values: Sequence[Any]) -> str:
@@ -246,8 +201,3 @@ def _arrow_type(name: str, values: Sequence[Any]) -> str:
     if any(isinstance(value, bool) for value in values):
         return "bool"
     return "int64" if name in ("seed", "round") else "float64"
-
-
-def _escaped(text: str) -> str:
-    text = "".join(_LATEX.get(letter, letter) for letter in text)
-    return text.replace("±", r"$\pm$").replace("†", r"$^\dagger$")

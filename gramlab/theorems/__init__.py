@@ -3,8 +3,6 @@
 ``registry`` maps names to theorems; ``run`` proves and checks one; ``find`` looks one up.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -12,7 +12,10 @@ from gramlab.features import Features
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
-from gramlab.theorems.form import Instance
+from gramlab.theorems.form import Hypothesis, Instance
+
+DECAY = Hypothesis("weight decay", r"\lambda > 0")
+SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0")
 
 
 def draw_problem(
@@ -30,6 +33,17 @@ def draw_problem(
         "targets": rng.dirichlet(np.full(classes, spread), rows),
         "weight_decay": float(10 ** rng.uniform(*decay)),
     }
+
+
+def draw_weights(rng: np.random.Generator, problem: Instance, rounds: tuple = ()) -> np.ndarray:
+    """Weights of any size for a problem, stacked for several rounds."""
+    shape = *rounds, problem["x"].shape[1], problem["targets"].shape[1]
+    return 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(shape)
+
+
+def draw_rows(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """Normal rows x, N and d below those told."""
+    return rng.standard_normal((int(rng.integers(2, n)), int(rng.integers(1, d))))
 
 
 def features(x: np.ndarray, n_classes: int) -> Features:
@@ -74,9 +88,14 @@ class DenseHead:
 
     x: np.ndarray
     targets: np.ndarray
-    penalty: float | np.ndarray
+    penalty: Any
     temperature: float = 1.0
     factor: float = 1.0
+
+    @classmethod
+    def of(cls, instance: Instance) -> DenseHead:
+        """The head of a problem."""
+        return cls(instance["x"], instance["targets"], instance["weight_decay"])
 
     @property
     def _penalties(self) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Facts on the softmax that several theorems rest on, and instances for its remainder."""
 
-from __future__ import annotations
-
+from itertools import combinations
 from typing import Any
 
 import flint
@@ -9,43 +8,39 @@ import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
-from gramlab.theorems.form import Check, Instance, bound
+from gramlab.theorems.form import Check, Hypothesis, Instance, bound
+from gramlab.theorems.steps import vanish
 
+LOGITS = Hypothesis(
+    "logits", r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k"
+)
 
-def _law() -> tuple[Any, Any, Any, dict[Any, Any]]:
-    """Symbols p and v at K = 4, the mean of v, and the last p by the others."""
-    p, v = sp.symbols("p:4", positive=True), sp.symbols("v:4", real=True)
-    return p, v, sum(a * b for a, b in zip(p, v, strict=True)), {p[-1]: 1 - sum(p[:-1])}
+# Symbols p and v at K = 4, the last p by the others, mean and variance of v.
+_p, _v = sp.symbols("p:4", positive=True), sp.symbols("v:4", real=True)
+_unit = {_p[-1]: 1 - sum(_p[:-1])}
+_mean: Any = sum(a * b for a, b in zip(_p, _v, strict=True))
+_variance: Any = sum(a * b**2 for a, b in zip(_p, _v, strict=True)) - _mean**2
 
 
 def variance_by_pairs() -> Any:
     """Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² at K = 4: 0, so lse is convex."""
-    p, u, mean, unit = _law()
-    variance = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
-    pairs = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i in range(4) for j in range(i))
-    return sp.expand((variance - pairs).subs(unit))
+    pairs = sum(_p[i] * _p[j] * (_v[i] - _v[j]) ** 2 for i, j in combinations(range(4), 2))
+    return sp.expand((_variance - pairs).subs(_unit))
 
 
 def path_derivatives_hold() -> bool:
     """Whether p'' = p((v − m)² − Var) on the path softmax(sv), by differentiating at K = 4."""
-    p, v, m, unit = _law()
     s = sp.Symbol("s", real=True)
-    weights = [sp.exp(s * e) for e in v]
+    weights = [sp.exp(s * e) for e in _v]
     total = sum(weights)
-    mean = sum(w * e for w, e in zip(weights, v, strict=True)) / total
+    mean = sum(w * e for w, e in zip(weights, _v, strict=True)) / total
     first = [
-        sp.simplify(sp.diff(w / total, s) - w / total * (e - mean))
-        for w, e in zip(weights, v, strict=True)
+        sp.diff(w / total, s) - w / total * (e - mean) for w, e in zip(weights, _v, strict=True)
     ]
     # The second derivative by the product rule in p, from dp_j/ds = p_j (v_j − m).
-    slopes = [a * (b - m) for a, b in zip(p, v, strict=True)]
-    variance = sum(a * b**2 for a, b in zip(p, v, strict=True)) - m**2
-    second = [
-        sum(sp.diff(slope, a) * along for a, along in zip(p, slopes, strict=True))
-        - p[j] * ((v[j] - m) ** 2 - variance)
-        for j, slope in enumerate(slopes)
-    ]
-    return all(residual == 0 for residual in [*first, *(sp.expand(x.subs(unit)) for x in second)])
+    slopes = sp.Matrix([a * (b - _mean) for a, b in zip(_p, _v, strict=True)])
+    stated = sp.Matrix([a * ((b - _mean) ** 2 - _variance) for a, b in zip(_p, _v, strict=True)])
+    return vanish([*first, *(slopes.jacobian(_p) * slopes - stated).subs(_unit)])
 
 
 def draw_logits(rng: np.random.Generator) -> Instance:

@@ -1,7 +1,5 @@
 """What the theorems on temperature share: substitution in the loss, and chains of dense heads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +7,12 @@ import numpy as np
 import sympy as sp
 
 from gramlab.theorems._heads import DenseHead, draw_problem
-from gramlab.theorems.form import Check, Instance, equal
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, equal
+from gramlab.theorems.steps import proof, zero
 
 
-def substituted(change: Callable[..., Any]) -> Any:
-    """``change(L, W, τ, λ)`` expanded, at N = 2, d = 2, K = 3 with every entry a symbol.
+def prove(line: str, change: Callable[..., Any], minimum: str, following: str) -> Proof:
+    """By ``change(L, W, τ, λ)`` = 0 at N = 2, d = 2, K = 3 with every entry a symbol.
 
     L(W, λ, τ, f) = (f/N) Σ CE(T_i, softmax(Wᵀx_i/τ)) + (λ/2)‖W‖².
     """
@@ -32,7 +31,14 @@ def substituted(change: Callable[..., Any]) -> Any:
         )
         return factor * entropy / n + weight_decay / 2 * sum(e**2 for e in weights)
 
-    return sp.expand(change(loss, symbols, tau, lam))
+    return proof(
+        "sympy for the substitution; minima and induction by hand",
+        "all entries, τ and λ symbolic at N = 2, d = 2, K = 3; every term is a sum over rows and "
+        "entries and sees W only through XW/τ and ‖W‖², so every size; every round by induction",
+        zero(line, change(loss, symbols, tau, lam)),
+        minimum,
+        following,
+    )
 
 
 def draw(rng: np.random.Generator) -> Instance:
@@ -41,11 +47,6 @@ def draw(rng: np.random.Generator) -> Instance:
     temperature = float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4)))
     rounds = int(rng.integers(1, 3))
     return {**problem, "temperature": temperature, "read_at": temperature, "rounds": rounds}
-
-
-def read_at_one(rng: np.random.Generator) -> Instance:
-    """Predictions are passed on as they are read at temperature 1."""
-    return {**draw(rng), "read_at": 1.0}
 
 
 def compare(instance: Instance, factor: float, plain_decay: float, read_at: float) -> Check:
@@ -62,3 +63,11 @@ def compare(instance: Instance, factor: float, plain_decay: float, read_at: floa
     tempered = chain(instance["weight_decay"], instance["temperature"], factor, read_at)
     # Both come from Newton solutions, each good to about 1e-13/λ.
     return equal(tempered, chain(plain_decay, 1.0, 1.0, 1.0), 1e-9)
+
+
+READ_AT_TAU = Hypothesis(
+    "read at τ",
+    r"P = \operatorname{softmax}(XW/\tau) \text{ is passed on}",
+    lambda rng: {**draw(rng), "read_at": 1.0},
+)
+POSITIVE = Hypothesis("weight decay", r"\lambda > 0,\ \tau > 0")

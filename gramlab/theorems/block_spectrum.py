@@ -1,6 +1,6 @@
 """The Gram matrix of the block model has four eigenvalues; here with multiplicities and spaces."""
 
-from __future__ import annotations
+from itertools import pairwise
 
 import numpy as np
 from flint import fmpq_mat, fmpq_poly
@@ -8,7 +8,7 @@ from flint import fmpq_mat, fmpq_poly
 from gramlab.theorems._block import Block, disordered, draw_block, unequal
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
+from gramlab.theorems.steps import implications, proof, reals
 
 
 def _prove() -> Proof:
@@ -16,36 +16,25 @@ def _prove() -> Proof:
     order = [0 <= e, e <= d, d < c, c < 1, n >= 1, m >= 1, big >= 1]
     s_a, s_b = 1 - c, 1 - c + n * (c - d)
     s_c = s_b + n * m * (d - e)
+    rising = {
+        "0 < s_A": s_a > 0,
+        "s_A < s_B": s_a < s_b,
+        "s_B ≤ s_C": s_b <= s_c,
+        "s_C ≤ s_D": s_c <= s_c + n * m * big * e,
+    }
     return proof(
         "sympy for the algebra, z3 over the reals for the order",
         "symbolic n, m, S, c, d, e, K = mS; no size is fixed",
         *algebra(),
-        implies("0 < s_A", order, s_a > 0),
-        implies("s_A < s_B", order, s_a < s_b),
-        implies("s_B ≤ s_C", order, s_b <= s_c),
-        implies("s_C ≤ s_D", order, s_c <= s_c + n * m * big * e),
+        *implications(order, rising),
     )
 
 
-def _draw(rng: np.random.Generator) -> Instance:
-    return {"block": draw_block(rng)}
-
-
-def _contrasts(b: Block) -> list[list[list[int]]]:
-    """Integer vectors that span the four spaces: neighbour differences at each level, and ones."""
-    n, k, total = b.n, b.n_classes, len(b.true)
-
-    def difference(size: int, outer: int) -> list[list[int]]:
-        found = []
-        for start in range(0, total - size, size):
-            if start // outer == (start + size) // outer:
-                row = [0] * total
-                row[start : start + size] = [1] * size
-                row[start + size : start + 2 * size] = [-1] * size
-                found.append(row)
-        return found or [[0] * total]
-
-    return [difference(1, n), difference(n, n * b.m), difference(n * b.m, n * k), [[1] * total]]
+def _differences(b: Block, size: int, outer: int) -> np.ndarray:
+    """Differences of neighbouring groups of ``size`` samples inside each ``outer`` samples."""
+    groups = np.kron(np.eye(len(b.true) // size, dtype=int), np.ones(size, dtype=int))
+    inside = np.arange(1, len(groups)) * size % outer > 0
+    return (groups[:-1] - groups[1:])[inside] if inside.any() else 0 * groups[:1]
 
 
 def _check(instance: Instance, variant: str = "") -> Check:
@@ -60,9 +49,12 @@ def _check(instance: Instance, variant: str = "") -> Check:
         values = (s_a, s_a + n * (b.c - b.e), s_c, s_d)
     elif variant == "n − 1":
         values = tuple(s_a + (s - s_a) * (n - 1) / n for s in values)
+    levels = [1, n, n * b.m, len(b.true)]
+    spaces = [_differences(b, *level) for level in pairwise(levels)]
+    spaces.append(np.ones((1, len(b.true)), dtype=int))
     g, predicted, good = fmpq_mat(b.gram.tolist()), fmpq_poly([1]), True
-    for value, count, vectors in zip(values, counts, _contrasts(b), strict=True):
-        v = fmpq_mat(vectors)
+    for value, count, vectors in zip(values, counts, spaces, strict=True):
+        v = fmpq_mat(vectors.tolist())
         predicted *= fmpq_poly([-value, 1]) ** count
         good = good and v.rank() == count and v * g == v * value
     good = good and g.charpoly() == predicted
@@ -81,13 +73,12 @@ THEOREM = Theorem(
         ),
         Hypothesis("order", r"0 \le e \le d < c < 1", disordered),
     ),
-    statement=r"G = \sum_\bullet s_\bullet E_\bullet:\quad "
-    r"s_A = 1 - c \ (K(n-1)\text{-fold, inside a class}),\quad "
-    r"s_B = s_A + n(c-d) \ (K-S,\text{ class differences inside a superclass}),\quad "
-    r"s_C = s_B + nm(d-e) \ (S-1,\text{ superclass differences}),\quad "
-    r"s_D = s_C + nKe \ (1,\text{ all ones});\qquad 0 < s_A < s_B \le s_C \le s_D",
+    statement=r"G = \sum_\bullet s_\bullet E_\bullet:\quad s_A = 1 - c \ (K(n-1)\text{-fold, "
+    r"inside a class}),\quad s_B = s_A + n(c-d) \ (K-S,\text{ class differences inside a "
+    r"superclass}),\quad s_C = s_B + nm(d-e) \ (S-1,\text{ superclass differences}),\quad s_D = "
+    r"s_C + nKe \ (1,\text{ all ones});\qquad 0 < s_A < s_B \le s_C \le s_D",
     prove=_prove,
-    draw=_draw,
+    draw=lambda rng: {"block": draw_block(rng)},
     check=_check,
     planted={
         "multiplicities of B and C swapped": lambda i: _check(i, "multiplicities"),

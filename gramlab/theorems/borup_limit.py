@@ -1,12 +1,10 @@
 """Self-distillation with a share α of the labels tends to ridge with weight decay λ/α."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 import z3
 
-from gramlab.theorems._heads import ridge
+from gramlab.theorems._heads import DECAY, draw_rows, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import implies, proof, reals, zero
 
@@ -27,12 +25,12 @@ def _prove() -> Proof:
         "its eigenvalues s; s, ν = Nλ, α, y, the start and t are symbolic",
         zero(
             "s/(s + ν/α) y is the fixed point: residual {}",
-            sp.simplify(h * (alpha * y + (1 - alpha) * limit) - limit),
+            h * (alpha * y + (1 - alpha) * limit) - limit,
         ),
         zero(
             "y^(t) − limit = ((1 − α)h)^t (y^(0) − limit): start {}, step {}",
-            sp.simplify(closed.subs(t, 0) - start),
-            sp.simplify(sp.expand(step.subs(factor, (1 - alpha) * h))),
+            closed.subs(t, 0) - start,
+            step.subs(factor, (1 - alpha) * h),
         ),
         implies(
             "the limit is reached for 0 < α < 2: |(1 − α)h(s)| < 1",
@@ -43,25 +41,24 @@ def _prove() -> Proof:
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d = int(rng.integers(2, 10)), int(rng.integers(1, 7))
-    x = rng.standard_normal((n, d))
+    x = draw_rows(rng, 10, 7)
     return {
         "x": x,
-        "y": rng.standard_normal(n),
-        "start": rng.standard_normal(n),
+        "y": rng.standard_normal(len(x)),
+        "start": rng.standard_normal(len(x)),
         "nu": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1, 1)),
         "alpha": float(rng.uniform(0.05, 1.8)),
     }
 
 
-def _residuals(instance: Instance, nu: float, lost: int = 0) -> Check:
-    """The error identity at a few rounds, and the limit after enough of them."""
-    x, y, alpha, start = (instance[name] for name in ("x", "y", "alpha", "start"))
-    n = len(x)
+def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
+    """The error identity at a few rounds, and the limit (ν/α unless told) after enough of them."""
+    x, y, start, own, alpha = instance.values()
+    nu, n = nu or own / alpha, len(x)
     limit = x @ np.linalg.solve(x.T @ x + nu * np.eye(x.shape[1]), x.T @ y)
-    smooth = x @ ridge(x, np.eye(n), instance["nu"])
+    smooth = x @ ridge(x, np.eye(n), own)
     values, vectors = np.linalg.eigh(x @ x.T)
-    factors = (1 - alpha) * (values := values.clip(min=0)) / (values + instance["nu"])
+    factors = (1 - alpha) * (values := values.clip(min=0)) / (values + own)
     error = vectors.T @ (start - limit)
     scale = n * max(float(np.abs(y).max()), float(np.abs(start).max()))
     # |factor| ≤ 0.95 · s₁/(s₁ + ν) here, so this many rounds leave less than 1e-13 of the start.
@@ -75,10 +72,6 @@ def _residuals(instance: Instance, nu: float, lost: int = 0) -> Check:
         if t == last:
             checks.append(equal(found, limit, 1e-10 * scale))
     return Check(all(check.holds for check in checks), max(check.slack for check in checks))
-
-
-def _check(instance: Instance) -> Check:
-    return _residuals(instance, instance["nu"] / instance["alpha"])
 
 
 def _without_range(rng: np.random.Generator) -> Instance:
@@ -95,7 +88,7 @@ THEOREM = Theorem(
     kind="identity",
     hypotheses=(
         Hypothesis("share of the labels", r"0 < \alpha < 2", _without_range),
-        Hypothesis("weight decay", r"\lambda > 0"),
+        DECAY,
         Hypothesis("ridge smoother", r"S_\lambda = G (G + N\lambda)^{-1}"),
     ),
     statement=r"y^{(t)} = S_\lambda(\alpha y + (1-\alpha) y^{(t-1)}) \;\Rightarrow\; "
@@ -105,8 +98,8 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={
-        "weight decay times α": lambda x: _residuals(x, x["nu"] * x["alpha"]),
-        "weight decay over 1 − α": lambda x: _residuals(x, x["nu"] / abs(1 - x["alpha"])),
-        "error of one round less": lambda x: _residuals(x, x["nu"] / x["alpha"], 1),
+        "weight decay times α": lambda x: _check(x, x["nu"] * x["alpha"]),
+        "weight decay over 1 − α": lambda x: _check(x, x["nu"] / abs(1 - x["alpha"])),
+        "error of one round less": lambda x: _check(x, lost=1),
     },
 )

@@ -1,10 +1,7 @@
 """All theorems by name, and the one way to run them."""
 
-from __future__ import annotations
-
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -12,38 +9,24 @@ import numpy as np
 
 import gramlab.theorems as package
 from gramlab.errors import InvalidSetting
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.form import Proof, Theorem
 
 __all__ = ["Report", "dropped", "find", "refuted", "registry", "run"]
 
-_FORM = {"catalogue", "form", "steps"}
-
-
-def _collect() -> Iterator[tuple[str, Theorem]]:
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in _FORM and not module.name.startswith("_"):
-            theorem = import_module(f"{package.__name__}.{module.name}").THEOREM
-            yield theorem.name, theorem
-
-
-registry: dict[str, Theorem] = dict(_collect())
+_found = (
+    import_module(f"{package.__name__}.{module.name}").THEOREM
+    for module in pkgutil.iter_modules(package.__path__)
+    if module.name not in {"catalogue", "form", "steps"} and not module.name.startswith("_")
+)
+registry: dict[str, Theorem] = {theorem.name: theorem for theorem in _found}
 """Every theorem by name; one per file of this folder."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A theorem after ``run``.
+    """A theorem after ``run``: its proof, and on how many drawn instances the conclusion failed.
 
-    Attributes
-    ----------
-    theorem
-        What was run.
-    proof
-        What ``prove`` found.
-    instances, failures
-        Drawn instances, and on how many of them the conclusion failed.
-    tightest_slack
-        Smallest slack seen (see ``Check.slack``).
+    ``tightest_slack`` is the smallest slack seen (see ``Check``).
     """
 
     theorem: Theorem
@@ -60,25 +43,13 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data, for ``gramlab theorems --json``."""
+        told, counted = ("name", "title", "kind", "source", "statement"), ("instances", "failures")
+        verdicts = {"verdict": self.proof.verdict, "expected": self.theorem.expected}
         return {
-            "name": self.theorem.name,
-            "title": self.theorem.title,
-            "kind": self.theorem.kind,
-            "source": self.theorem.source,
-            "statement": self.theorem.statement,
+            **{name: getattr(self.theorem, name) for name in told},
             "hypotheses": {h.name: h.statement for h in self.theorem.hypotheses},
-            "proof": {
-                "verdict": self.proof.verdict,
-                "expected": self.theorem.expected,
-                "method": self.proof.method,
-                "scope": self.proof.scope,
-                "evidence": list(self.proof.evidence),
-            },
-            "check": {
-                "instances": self.instances,
-                "failures": self.failures,
-                "tightest_slack": self.tightest_slack,
-            },
+            "proof": {**verdicts, **asdict(self.proof), "evidence": list(self.proof.evidence)},
+            "check": {name: getattr(self, name) for name in (*counted, "tightest_slack")},
             "ok": self.ok,
         }
 
@@ -100,25 +71,13 @@ def run(theorem: Theorem, instances: int = 100, seed: int = 0) -> Report:
     """Prove a theorem and check it on ``instances`` drawn from ``seed``."""
     rng = np.random.default_rng(seed)
     checks = [theorem.check(theorem.draw(rng)) for _ in range(instances)]
-    return Report(
-        theorem=theorem,
-        proof=theorem.prove(),
-        instances=instances,
-        failures=sum(not check.holds for check in checks),
-        tightest_slack=min((abs(check.slack) for check in checks), default=float("nan")),
-    )
+    failures = sum(not check.holds for check in checks)
+    tightest = min((abs(check.slack) for check in checks), default=float("nan"))
+    return Report(theorem, theorem.prove(), instances, failures, tightest)
 
 
 def refuted(theorem: Theorem, instances: int, seed: int) -> dict[str, int | None]:
-    """Number of the first draw that refutes each planted variant; ``None`` where none does.
-
-    Parameters
-    ----------
-    theorem
-        Whose variants.
-    instances, seed
-        As for ``run``, and the draws are the same.
-    """
+    """Number of the first draw of ``run`` that refutes each planted variant; ``None`` if none."""
     return {
         variant: _first_failure(theorem.draw, check, instances, seed)
         for variant, check in theorem.planted.items()
@@ -138,12 +97,7 @@ def dropped(theorem: Theorem, instances: int, seed: int) -> dict[str, int | None
     }
 
 
-def _first_failure(
-    draw: Callable[[np.random.Generator], Instance],
-    check: Callable[[Instance], Check],
-    instances: int,
-    seed: int,
-) -> int | None:
+def _first_failure(draw: Any, check: Any, instances: int, seed: int) -> int | None:
     rng = np.random.default_rng(seed)
     numbers = range(1, instances + 1)
     return next((number for number in numbers if not check(draw(rng)).holds), None)

@@ -1,7 +1,5 @@
 """Errors of earlier rounds add up, and no more: a round is firmly nonexpansive."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 import z3
@@ -29,7 +27,7 @@ def _prove() -> Proof:
         "⟨M(W) − M(W'), W − W'⟩ ≥ 0",
         zero(
             "‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {}, entry by entry",
-            sp.expand((lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w),
+            (lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w,
         ),
         implies(
             "v² = λ²a² + b² + 2λi and i ≥ 0 imply λa ≤ v and b ≤ v",
@@ -86,27 +84,24 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _second_exact(scale: float = 1.0, temperature: float = 1.0) -> Instance:
     """Two rounds in one dimension, the second of scaled rows; the first is off, it is exact."""
     base = np.array([[1.0], [1.0]])
-    instance = {
-        "x": [base, scale * base],
-        "targets": np.array([[0.6, 0.4], [0.5, 0.5]]),
-        "decays": np.array([0.1, 1e3]),
-        "mixing": 1.0,
-        "temperature": temperature,
-    }
+    rows = {"x": [base, scale * base], "targets": np.array([[0.6, 0.4], [0.5, 0.5]])}
+    settings = {"decays": np.array([0.1, 1e3]), "mixing": 1.0, "temperature": temperature}
+    instance = {**rows, **settings}
     first = _rounds(instance)[0].minimum() + np.array([[0.01, -0.01]])
     second = _rounds(instance, [first, first])[1].minimum()
     return {**instance, "weights": [first, second]}
 
 
-def _compare(instance: Instance, variant: str = "") -> Check:
+def _compare(
+    instance: Instance, passed: float = 1.0, squared: bool = False, first_decay: bool = False
+) -> Check:
     weights, decays, xi = instance["weights"], instance["decays"], abs(instance["mixing"])
     true, made = _rounds(instance), _rounds(instance, weights)
     carried, slack, holds = 0.0, np.inf, True
     for t, w in enumerate(weights):
         own = float(np.linalg.norm(made[t].gradient(w)))
-        factor = {"ξ twice": xi, "half": 0.5, "own gradient alone": 0.0}.get(variant, 1.0)
-        limit = (own + factor * carried) / decays[t]
-        if variant == "weight decay of the first round":
+        limit = (own + (xi if squared else passed) * carried) / decays[t]
+        if first_decay:
             limit *= decays[t] / decays[0]
         best = true[t].minimum()
         rounding = 1e-12 * (1 + float(np.linalg.norm(best))) * (1 + 1 / min(decays))
@@ -143,12 +138,10 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "the round's own gradient alone": lambda i: _compare(i, "own gradient alone"),
-        "half of what is carried": lambda i: _compare(i, "half"),
-        "ξ counted twice": lambda i: _compare(i, "ξ twice"),
-        "divided by the first weight decay": lambda i: _compare(
-            i, "weight decay of the first round"
-        ),
+        "the round's own gradient alone": lambda i: _compare(i, 0.0),
+        "half of what is carried": lambda i: _compare(i, 0.5),
+        "ξ counted twice": lambda i: _compare(i, squared=True),
+        "divided by the first weight decay": lambda i: _compare(i, first_decay=True),
     },
     tight_within=0.02,
 )

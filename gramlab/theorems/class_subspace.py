@@ -1,7 +1,5 @@
 """Davis–Kahan: how far the top-K eigenspace can lean away from the class indicators."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 import z3
@@ -29,7 +27,7 @@ def _prove() -> Proof:
         "‖V⊥ᵀEU‖ ≤ ‖EU‖. N = 2, K = 1 is decided by z3 as a whole",
         zero(
             "V⊥ᵀ(G − G₀)U = ΛZ − ZM with Z = V⊥ᵀU, ‖Z‖ = ‖sin Θ‖: residual {}",
-            sp.expand((lam * v) * u - v * (u * m) - (lam * (v * u) - (v * u) * m)),
+            (lam * v) * u - v * (u * m) - (lam * (v * u) - (v * u) * m),
         ),
         implies(
             "Λ ⪯ s_{K+1}(G) < s_B ⪯ M: centre the interval of Λ at κ with radius r; then "
@@ -56,27 +54,20 @@ def _indicators(model: ClassBlockModel) -> np.ndarray:
     return np.kron(np.eye(model.n_classes), np.ones((n, 1))) / np.sqrt(n)
 
 
-def _leaning(rng: np.random.Generator, model: ClassBlockModel) -> np.ndarray:
-    """E with EU orthogonal to U, of norm 1 and the same in all class directions."""
-    u = _indicators(model)
-    w = rng.standard_normal(u.shape)
-    w -= u @ (u.T @ w)
-    w /= np.linalg.norm(w, 2)
-    return u @ w.T + w @ u.T
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     k, n, c = int(rng.integers(2, 5)), int(rng.integers(2, 7)), float(rng.uniform(0.2, 0.9))
     d, kind = float(rng.uniform(0, 0.9 * c)), int(rng.integers(3))
     model = ClassBlockModel(k, n, c, d if kind == 2 else 0.0)
-    block, gap = model.gram(), n * (c - model.superclass)
-    if kind == 0:  # a small lean: tight to first order
-        g = block + 1e-3 * gap * _leaning(rng, model)
+    block, gap, u = model.gram(), n * (c - model.superclass), _indicators(model)
+    if kind == 0:  # a small lean, the same in all class directions: tight to first order
+        w = rng.standard_normal(u.shape)
+        w -= u @ (u.T @ w)
+        w /= np.linalg.norm(w, 2)
+        g = block + 1e-3 * gap * (u @ w.T + w @ u.T)
     elif kind == 1:  # a lean beside a direction outside the classes that has eaten half the gap
         w = np.zeros(len(block))
         w[:2] = np.sqrt(0.5), -np.sqrt(0.5)
-        u = _indicators(model)[:, 0]
-        lean = 1e-2 * gap * (np.outer(u, w) + np.outer(w, u))
+        lean = 1e-2 * gap * (np.outer(u[:, 0], w) + np.outer(w, u[:, 0]))
         g = block + lean + rng.uniform(0.3, 0.8) * gap * np.outer(w, w)
     else:  # any symmetric perturbation that leaves a gap, by Weyl
         a = rng.standard_normal(block.shape)
@@ -117,9 +108,8 @@ THEOREM = Theorem(
         ),
         Hypothesis("gap", r"\delta = s_B(G_0) - s_{K+1}(G) > 0", _without_gap),
     ),
-    statement=r"\lVert \sin\Theta(V_K(G), U) \rVert_2 \le "
-    r"\frac{\lVert (G - G_0)\, U \rVert_2}{\lvert s_B(G_0) - s_{K+1}(G) \rvert}, \quad "
-    r"s_B = 1 - c + n(c - d)",
+    statement=r"\lVert \sin\Theta(V_K(G), U) \rVert_2 \le \frac{\lVert (G - G_0)\, U "
+    r"\rVert_2}{\lvert s_B(G_0) - s_{K+1}(G) \rvert}, \quad s_B = 1 - c + n(c - d)",
     prove=_prove,
     draw=_draw,
     check=_check,

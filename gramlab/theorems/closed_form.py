@@ -1,7 +1,5 @@
 """The closed form of every round solves the linearized stationarity equations, and nothing else."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
@@ -14,10 +12,9 @@ from gramlab.theorems.steps import holds, proof, zero
 def _prove() -> Proof:
     # One eigen-direction of G: σ ≥ 0 the singular value, δ the coordinate of D, s = σ².
     sigma, lam, n, k = sp.symbols("sigma lambda N K", positive=True)
-    delta = sp.Symbol("delta", real=True)
-    t = sp.Symbol("t", integer=True, positive=True)
+    delta, t = sp.Symbol("delta", real=True), sp.Symbol("t", integer=True, positive=True)
     mu, s = k * n * lam, sigma**2
-    deviation = lambda r: (s / (s + mu)) ** r * delta  # noqa: E731
+    before, now = ((s / (s + mu)) ** r * delta for r in (t - 1, t))
     weight = k * sigma * s ** (t - 1) / (s + mu) ** t * delta
     return proof(
         "sympy in one singular direction of X; reduction to it by hand",
@@ -25,11 +22,8 @@ def _prove() -> Proof:
         "equations split over singular directions and classes",
         "X = Σ σ u vᵀ: the coordinates along v (weights) and u (deviations) do not mix",
         "rows of every A_t sum to zero, so W has zero row sums and the centring v − v̄ drops",
-        zero(
-            "w_t − (σ/(Nλ))(a_(t−1) − a_t) = {}",
-            sp.simplify(weight - sigma / (n * lam) * (deviation(t - 1) - deviation(t))),
-        ),
-        zero("σ w_t/K − a_t = {}", sp.simplify(sigma * weight / k - deviation(t))),
+        zero("w_t − (σ/(Nλ))(a_(t−1) − a_t) = {}", weight - sigma / (n * lam) * (before - now)),
+        zero("σ w_t/K − a_t = {}", sigma * weight / k - now),
         # σ = 0: w = (0/Nλ)(...) = 0 and a = 0·w/K = 0, which is what the formulas say for t ≥ 1.
         holds("σ = 0 gives w_t = a_t = 0 on both sides", 0**t == 0),
         # (X'X + μ) W = K X'A has the eigenvalue s + μ.
@@ -49,8 +43,7 @@ def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     (n, k), d = targets.shape, x.shape[1]
     centre = np.eye(k) - 1 / k
     system = np.eye(d * k) + np.kron(x.T @ x, centre) / (k * n * lam)
-    deviations = targets - 1 / k
-    weights = np.zeros((d, k))
+    weights, deviations = np.zeros((d, k)), targets - 1 / k
     for _ in range(instance["rounds"]):
         right = x.T @ deviations / (n * lam)
         weights = np.linalg.solve(system, right.ravel()).reshape(d, k)
@@ -92,8 +85,8 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "a round more": lambda instance: _compare(instance, more=1),
-        "μ = Nλ": lambda instance: _compare(instance, 1 / instance["targets"].shape[1]),
-        "μ twice as large": lambda instance: _compare(instance, 2.0),
+        "a round more": lambda i: _compare(i, more=1),
+        "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
+        "μ twice as large": lambda i: _compare(i, 2.0),
     },
 )

@@ -1,10 +1,9 @@
 """The optimal mixing weight has the sign of −R'(λ), given the data and for any quadratic risk."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._heads import draw_rows
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import proof, zero
 
@@ -33,42 +32,36 @@ def _prove() -> Proof:
         "ξ symbolic. By hand: (m⁻¹)' = −m⁻² and the chain rule R'(λ) = ⟨∇R(w), ∂w/∂λ⟩",
         zero(
             "w_ξ = w_λ + ξ λ ∂w_λ/∂λ: residual {} per eigenvalue, {} in letters",
-            sp.simplify(student - (w + xi * lam * sp.diff(w, lam))),
-            sp.expand(mixed - (m**-1 * v + xi * lam * derivative)),
+            student - (w + xi * lam * sp.diff(w, lam)),
+            mixed - (m**-1 * v + xi * lam * derivative),
         ),
         zero(
             "vertex ξ* = −R'(λ)/(2λc), c = ‖∂w/∂λ‖²_Σ > 0: residual {}",
-            sp.simplify(sp.diff(parabola, xi).subs(xi, best)),
+            sp.diff(parabola, xi).subs(xi, best),
         ),
         zero(
             "least risk R(λ) − R'(λ)²/(4c), below R(λ) unless R'(λ) = 0: residual {}",
-            sp.simplify(parabola.subs(xi, best) - (r - g**2 / (4 * c))),
+            parabola.subs(xi, best) - (r - g**2 / (4 * c)),
         ),
         zero(
             "expected risk under white noise: numerator of ξ* = −λR'(λ)/2: residual {}",
-            sp.simplify(numerator + lam * sp.diff(risk, lam) / 2),
+            numerator + lam * sp.diff(risk, lam) / 2,
         ),
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d = int(rng.integers(2, 12)), int(rng.integers(1, 8))
-    x = rng.standard_normal((n, d))
+    x = draw_rows(rng, 12, 8)
+    n, d = x.shape
     theta = rng.standard_normal(d)
-    root = rng.standard_normal((d, d))
     return {
         "x": x,
-        "y": x @ theta + 10 ** rng.uniform(-1.5, 1) * rng.standard_normal(n),
         "theta": theta,  # centre of the risk
-        "root": root,  # Σ = root rootᵀ, e.g. the covariance of another distribution
+        "root": rng.standard_normal((d, d)),  # Σ = root rootᵀ, e.g. another covariance
+        "y": x @ theta + 10 ** rng.uniform(-1.5, 1) * rng.standard_normal(n),
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-2, 0.5)),
         "power": 1.0,
     }
-
-
-def _other_target(rng: np.random.Generator) -> Instance:
-    # A student that is given the square of the teacher's predictions does not move along ∂w/∂λ.
-    return {**_draw(rng), "power": 2.0}
 
 
 def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
@@ -94,8 +87,7 @@ def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
     rounding = 1e-12 * len(x) * (left + middle + right)
     best = (left - right) / (2 * curvature)
     # The sign rule where rounding leaves a sign, then size and gain at the vertex.
-    clear = abs(left - right) > rounding
-    same = not clear or np.sign(best) == sign * np.sign(slope)
+    same = abs(left - right) <= rounding or np.sign(best) == sign * np.sign(slope)
     size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
     stated = middle - gain * (lam * slope) ** 2 / (curvature / 2)
     off = abs(student(best) - stated) / (1 + best**2)
@@ -115,8 +107,11 @@ THEOREM = Theorem(
             r"\Sigma\, \partial_\lambda w_\lambda \ne 0",
         ),
         Hypothesis("penalty", r"\lambda > 0,\ w_\lambda = (X^\top X + \lambda)^{-1} X^\top y"),
+        # A student given the square of the teacher's predictions does not move along ∂w/∂λ.
         Hypothesis(
-            "student's target", r"\xi\, X w_\lambda + (1-\xi)\, y,\ \xi \in R", _other_target
+            "student's target",
+            r"\xi\, X w_\lambda + (1-\xi)\, y,\ \xi \in R",
+            lambda rng: {**_draw(rng), "power": 2.0},
         ),
     ),
     statement=r"\xi^* = -\frac{R'(\lambda)}{2\lambda \lVert \partial_\lambda w_\lambda "

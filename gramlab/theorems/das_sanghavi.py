@@ -1,11 +1,9 @@
 """The mixing weight ξ* that minimizes the expected estimation error of a ridge student."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._heads import ridge
+from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import implies, proof, reals, zero
 
@@ -18,9 +16,8 @@ def _prove() -> Proof:
     label = sigma * theta + z
     teacher = sigma * label / (sigma**2 + lam)
     student = sigma * (xi * sigma * teacher + (1 - xi) * label) / (sigma**2 + lam)
-    expanded = sp.Poly(sp.expand(student - theta), z)
-    slope, intercept = expanded.coeff_monomial(z), expanded.coeff_monomial(1)
-    risk = sp.expand(intercept**2) + gamma**2 * sp.expand(slope**2)
+    slope, intercept = sp.Poly(sp.expand(student - theta), z).all_coeffs()
+    risk = intercept**2 + gamma**2 * slope**2
     numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
     denominator = lam**2 * sigma**2 * (sigma**2 * theta**2 + gamma**2) / (sigma**2 + lam) ** 4
     at_zero = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
@@ -32,7 +29,7 @@ def _prove() -> Proof:
         "keeps it in every basis, parts of θ outside the row space add a constant",
         zero(
             "risk of one direction = R₀ − 2ξN + ξ²D with the stated N and D: residual {}",
-            sp.simplify(risk - (at_zero - 2 * xi * numerator + xi**2 * denominator)),
+            risk - (at_zero - 2 * xi * numerator + xi**2 * denominator),
         ),
         implies("D > 0", [s > 0, g > 0, m > 0], m * m * s * s * (s * s * t * t + g * g) > 0),
         "the sums keep the form, so the unique minimum is ξ* = ΣN/ΣD",
@@ -42,12 +39,11 @@ def _prove() -> Proof:
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d = int(rng.integers(2, 12)), int(rng.integers(1, 8))
-    x = rng.standard_normal((n, d))
+    x = draw_rows(rng, 12, 8)
     return {
         "x": x,
-        "theta": rng.standard_normal(d),
-        "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(n),  # times white noise of variance 1
+        "theta": rng.standard_normal(x.shape[1]),
+        "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(len(x)),  # times white noise, variance 1
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
     }
 
@@ -55,11 +51,10 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _correlated(rng: np.random.Generator) -> Instance:
     # Noise along one left singular direction only: its covariance is no multiple of the identity.
     x = rng.standard_normal((6, 3))
-    along = np.zeros((6, 6))
-    along[:, 0] = np.linalg.svd(x)[0][:, 0]
     instance = _draw(rng)
-    gamma, theta = instance["noise"][0, 0], np.resize(instance["theta"], 3)
-    return {**instance, "x": x, "theta": theta, "noise": gamma * along}
+    along = np.zeros((6, 6))
+    along[:, 0] = instance["noise"][0, 0] * np.linalg.svd(x)[0][:, 0]
+    return {**instance, "x": x, "theta": np.resize(instance["theta"], 3), "noise": along}
 
 
 def _risk(instance: Instance, xi: float) -> float:

@@ -1,13 +1,11 @@
 """The duality gap of the softmax objective is ‖g‖²/(2λ), for every W."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax
-from gramlab.theorems._heads import draw_problem, objective
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, draw_weights, objective
+from gramlab.theorems.form import Check, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
 
 
@@ -16,17 +14,16 @@ def _prove() -> Proof:
     # are shown per row with K = 3, d = 2, N = 2 and every entry symbolic.
     n, d, k = 2, 2, 3
     lam = sp.Symbol("lambda", positive=True)
-    x = sp.Matrix(n, d, sp.symbols(f"x:{n * d}", real=True))
-    w = sp.Matrix(d, k, sp.symbols(f"w:{d * k}", real=True))
-    t = sp.Matrix(n, k, sp.symbols(f"t:{n * k}", real=True))
-    p = sp.Matrix(n, k, sp.symbols(f"p:{n * k}", positive=True))
-    lse = sp.symbols(f"l:{n}", real=True)
-    v = x * w
+    x, w, t, p = (
+        sp.Matrix(*shape, sp.symbols(f"{name}:{shape[0] * shape[1]}", real=True))
+        for name, shape in {"x": (n, d), "w": (d, k), "t": (n, k), "p": (n, k)}.items()
+    )
+    lse = sum(sp.symbols(f"l:{n}", real=True))
     inner = lambda a, b: (a.T * b).trace()  # noqa: E731
-    primal = (sum(lse) - inner(t, v)) / n + lam / 2 * inner(w, w)
     # H(p_i) = lse_i − ⟨p_i, v_i⟩ because ln p_ij = v_ij − lse_i.
     moment = x.T * (t - p) / (n * lam)
-    dual = (sum(lse) - inner(p, v)) / n - lam / 2 * inner(moment, moment)
+    primal = (lse - inner(t, x * w)) / n + lam / 2 * inner(w, w)
+    dual = (lse - inner(p, x * w)) / n - lam / 2 * inner(moment, moment)
     g = x.T * (p - t) / n + lam * w
     return proof(
         "sympy, after H(p) = lse(v) − ⟨p, v⟩ by hand",
@@ -34,16 +31,13 @@ def _prove() -> Proof:
         "and entries, so the same expansion serves every size",
         "ln p_j = v_j − lse(v) gives H(p) = lse(v) − ⟨p, v⟩",
         "the gap is then (λ/2)‖W − Xᵀ(T − P)/(Nλ)‖², and g = λ(W − Xᵀ(T − P)/(Nλ))",
-        zero(
-            "expansion of gap − ‖g‖²/(2λ): {}", sp.expand(primal - dual - inner(g, g) / (2 * lam))
-        ),
+        zero("expansion of gap − ‖g‖²/(2λ): {}", primal - dual - inner(g, g) / (2 * lam)),
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng)
-    shape = problem["x"].shape[1], problem["targets"].shape[1]
-    return {**problem, "weights": 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(shape)}
+    return {**problem, "weights": draw_weights(rng, problem)}
 
 
 def _check(instance: Instance, factor: float = 0.5) -> Check:
@@ -59,14 +53,11 @@ THEOREM = Theorem(
     title="The duality gap is a squared gradient",
     source="D",
     kind="identity",
-    hypotheses=(
-        Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0"),
-        Hypothesis("weight decay", r"\lambda > 0"),
-    ),
+    hypotheses=(SIMPLEX, DECAY),
     statement=r"L(W) - \operatorname{dual}(\operatorname{softmax}(XW)) "
     r"= \frac{\lVert \nabla L(W) \rVert_F^2}{2\lambda} \quad \text{for every } W",
     prove=_prove,
     draw=_draw,
     check=_check,
-    planted={"a lost factor 2": lambda instance: _check(instance, 1.0)},
+    planted={"a lost factor 2": lambda i: _check(i, 1.0)},
 )

@@ -1,7 +1,5 @@
 """Exact minus linear predictions: one linear recursion, driven by remainder and left gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 from scipy.special import softmax
@@ -9,9 +7,9 @@ from scipy.special import softmax
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.referee import softmax_deviations
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._heads import draw_problem, features, objective
+from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, zero
+from gramlab.theorems.steps import holds, proof, vanish, zero
 
 
 def _prove() -> Proof:
@@ -28,25 +26,24 @@ def _prove() -> Proof:
     rounds = 6
     filter_, damping = sp.symbols("h q", nonnegative=True)
     sources = sp.symbols(f"S1:{rounds + 1}", real=True)
-    error, many = sp.Integer(0), True
+    error, residuals = sp.Integer(0), []
     for t in range(1, rounds + 1):
-        error = sp.expand(filter_ * error + damping * sources[t - 1])
+        error = filter_ * error + damping * sources[t - 1]
         closed = sum(filter_ ** (t - j) * damping * sources[j - 1] for j in range(1, t + 1))
-        many = many and sp.expand(error - closed) == 0
+        residuals.append(error - closed)
     return proof(
         "sympy in one singular direction of X; reduction to it and induction by hand",
         "one round: N, K, λ and the singular value symbolic, every N, d, K; many rounds: "
         f"t = 1 … {rounds} expanded, every t by induction",
         "h(G), (I + G/μ)⁻¹ and X act on singular directions, the classes are spectators",
         zero(
-            "a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {}",
-            sp.simplify(now - h * before - damp * source),
+            "a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {}", now - h * before - damp * source
         ),
         "P_lin obeys the same line without a source, and E_0 = 0: subtract",
         holds(
             f"unrolled sum for t = 1 … {rounds}: {{}}; one more factor h and one more "
             "source take t to t + 1",
-            many,
+            vanish(residuals),
         ),
     )
 
@@ -54,8 +51,7 @@ def _prove() -> Proof:
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng, k=5)
     # Any weights at all, one matrix per round: the gradient is far from zero.
-    shape = int(rng.integers(1, 4)), problem["x"].shape[1], problem["targets"].shape[1]
-    weights = 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(shape)
+    weights = draw_weights(rng, problem, (int(rng.integers(1, 4)),))
     return {**problem, "weights": weights, "passed_on": None}
 
 
@@ -68,9 +64,7 @@ def _compare(
     resolvent = np.linalg.inv(np.eye(n) + gram / mu)
     total, before = np.zeros((n, k)), targets
     scale, size = 1.0, np.linalg.norm(x)
-    for t, weights in enumerate(instance["weights"]):
-        if t > 0 and instance["passed_on"] is not None:
-            before = instance["passed_on"]
+    for weights in instance["weights"]:
         logits = x @ weights
         now = softmax(logits, axis=1)
         g = objective({**instance, "targets": before}).gradient(weights)
@@ -79,7 +73,7 @@ def _compare(
         push = resolvent @ source if damped else source
         total = resolvent @ (gram / mu) @ total + push
         scale += np.abs(source).max() + size * np.abs(logits).max() + size * np.linalg.norm(g) / lam
-        before = now
+        before = now if instance["passed_on"] is None else instance["passed_on"]
     last = softmax_deviations(x @ instance["weights"][-1])
     linear = LinearizedHead(lam).rounds_at_once(features(x, k), targets, len(instance["weights"]))
     return equal(last - linear.deviations, total, float(1e-13 * scale * (1 + size**2 / mu)))
@@ -102,17 +96,16 @@ THEOREM = Theorem(
         Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda"),
         Hypothesis("predictions passed on", r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y", _other_targets),
     ),
-    statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + "
-    r"\Big(I + \frac{G}{\mu}\Big)^{-1} S_t,\ E_0 = 0,\ "
-    r"E_t = \sum_{j=1}^t h(G)^{t-j} \Big(I + \frac{G}{\mu}\Big)^{-1} S_j,\quad "
-    r"S_t = P^{(t)} - \tfrac1K - \tfrac1K X W_t + \tfrac{1}{K\lambda} X g_t "
-    r"\quad \text{for all weights } W_1, W_2, \dots",
+    statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + \Big(I + "
+    r"\frac{G}{\mu}\Big)^{-1} S_t,\ E_0 = 0,\ E_t = \sum_{j=1}^t h(G)^{t-j} \Big(I + "
+    r"\frac{G}{\mu}\Big)^{-1} S_j,\quad S_t = P^{(t)} - \tfrac1K - \tfrac1K X W_t + "
+    r"\tfrac{1}{K\lambda} X g_t \quad \text{for all weights } W_1, W_2, \dots",
     prove=_prove,
     draw=_draw,
     check=_compare,
     planted={
-        "the left gradient forgotten": lambda instance: _compare(instance, gradient=0.0),
-        "the remainder undamped": lambda instance: _compare(instance, damped=False),
-        "centred logits, gradient not centred": lambda instance: _compare(instance, centred=True),
+        "the left gradient forgotten": lambda i: _compare(i, gradient=0.0),
+        "the remainder undamped": lambda i: _compare(i, damped=False),
+        "centred logits, gradient not centred": lambda i: _compare(i, centred=True),
     },
 )

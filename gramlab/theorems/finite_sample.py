@@ -1,20 +1,14 @@
 """How likely a round fails on n sampled labels per class, fluctuating class marginals included.
 
-The margin of a sample of class k over class l after t rounds is, up to its own label,
-M_kl = Σ_q ω_kq (Ĉ_qk − Ĉ_ql) with Ĉ_q the label shares of class q and
-
-    ω_kq = 1[q = k](p_B^t − p_A^t) + 1[q ~ k](p_C^t − p_B^t)/m + (p_D^t − p_C^t)/K,
-
-and the own label costs at most p_A^t. M_kl is a sum of K n independent terms, so Hoeffding applies
-to it as a whole. The form Σ exp(−n(C_kk − C_kl − 1/(ρ^t − 1))²/2), which keeps only q = k and drops
-the rest of ω, takes the marginals for balanced. It can fail, and by much: where p_B^t is small
-beside p_D^t (many rounds, or strong weight decay), the fluctuation of the marginals outweighs the
-class averages and the true failure probability exceeds it many times (see the planted variant).
+The margin of a sample of class k over class l after t rounds is, up to its own label, a sum of K n
+independent terms, M_kl = Σ_q ω_kq (Ĉ_qk − Ĉ_ql) with Ĉ_q the label shares of class q, so Hoeffding
+applies to it as a whole. The form Σ exp(−n(C_kk − C_kl − 1/(ρ^t − 1))²/2), which keeps only q = k
+and drops the rest of ω, takes the marginals for balanced. It can fail, and by much: where p_B^t is
+small beside p_D^t (many rounds, or strong weight decay), the fluctuation of the marginals outweighs
+the class averages and the true failure probability exceeds it many times (see the planted variant).
 """
 
-from __future__ import annotations
-
-from itertools import product
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -25,36 +19,22 @@ from scipy.stats import binom
 
 from gramlab.population import ClassBlockModel
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, zero
+from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 
 
-def _margin_is_linear(size: int, m: int) -> bool:
-    """Whether margins have the weights ω, entry by entry; all p_•^t and label shares symbolic."""
+def _margin_residuals(size: int, m: int) -> list[Any]:
+    """Margins minus their form with the weights ω; all p_•^t and label shares symbolic."""
     a, b, c, d = sp.symbols("a b c d", positive=True)  # p_A^t … p_D^t
-    y = sp.symbols(f"y:{size}", real=True)
+    y = sp.Matrix(1, size, sp.symbols(f"y:{size}", real=True))
     share: Any = sp.Matrix(size, size, sp.symbols(f"C:{size * size}", real=True))
-
-    def prediction(k: int, j: int) -> Any:
-        """Label averaging, for a sample of class k."""
-        family = sum(share[q, j] for q in range(size) if q // m == k // m) / sp.Integer(m)
-        overall = sum(share[q, j] for q in range(size)) / sp.Integer(size)
-        own = a * (y[j] - share[k, j]) + b * (share[k, j] - family)
-        return own + c * (family - overall) + d * overall + (1 - d) / sp.Integer(size)
-
-    def omega(k: int, q: int) -> Any:
-        alike = (c - b) / sp.Integer(m) * int(q // m == k // m)
-        return (b - a) * int(q == k) + alike + (d - c) / sp.Integer(size)
-
-    return all(
-        sp.expand(
-            prediction(k, k)
-            - prediction(k, other)
-            - a * (y[k] - y[other])
-            - sum(omega(k, q) * (share[q, k] - share[q, other]) for q in range(size))
-        )
-        == 0
-        for k, other in product(range(size), repeat=2)
-    )
+    alike = sp.Matrix(size, size, lambda k, q: int(q // m == k // m)) / m
+    overall = sp.ones(size, size) / size
+    own: Any = a * sp.ones(size, 1) * y
+    # By label averaging, up to a constant; row k for a sample of class k.
+    averaged = b * (sp.eye(size) - alike) + c * (alike - overall) + d * overall
+    omega = (b - a) * sp.eye(size) + (c - b) * alike + (d - c) * overall
+    rest: Any = (own - a * share + averaged * share) - (own + omega * share)
+    return [rest[k, k] - rest[k, j] for k, j in permutations(range(size), 2)]
 
 
 def _prove() -> Proof:
@@ -68,7 +48,7 @@ def _prove() -> Proof:
     log_moment = -s * q + sp.log(1 - q + q * sp.exp(s))
     u = q * sp.exp(s) / (1 - q + q * sp.exp(s))
     exponent = (-s * x + s**2 * total / 8).subs(s, 4 * x / total)  # of e^{−sx + s²V/8}, the best
-    example = _instance(_symmetric_noise(2, 0.08), 24, (0.5, 0.48, 0.48), 0.3, 10)
+    example = _instance(_symmetric_noise(2, 0.08), 24, (0.5, 0.48, 0.48, 1), 0.3, 10)
     return proof(
         "sympy and z3; union bound and Markov's inequality by hand",
         "every n, t, C and 0 ≤ e ≤ d < c < 1: ranges, own label, Hoeffding's lemma and the "
@@ -78,7 +58,7 @@ def _prove() -> Proof:
         "that these are extreme for a given range and mean (convexity of e^s) is by hand",
         holds(
             "margin = own label + Σ_q ω_kq(Ĉ_qk − Ĉ_ql), all pairs (k, l)",
-            _margin_is_linear(size, m),
+            vanish(_margin_residuals(size, m)),
         ),
         implies(
             "a label of class q moves the margin by at most 2ω_kq/n",
@@ -98,12 +78,12 @@ def _prove() -> Proof:
         implies("u(1 − u) ≤ 1/4", [w >= 0, w <= 1], w * (1 - w) <= z3.Q(1, 4)),
         zero(
             "Hoeffding's lemma, L ≤ s²/8: L'' − u(1 − u) = {}, L(0), L'(0) = {}",
-            sp.simplify(sp.diff(log_moment, s, 2) - u * (1 - u)),
-            [sp.simplify(sp.diff(log_moment, s, order).subs(s, 0)) for order in (0, 1)],
+            sp.diff(log_moment, s, 2) - u * (1 - u),
+            [sp.diff(log_moment, s, order).subs(s, 0) for order in (0, 1)],
         ),
         zero(
             "least exponent −2x²/V, V = Σ_q n (ω_kq r_ql/n)²: residual {}",
-            sp.simplify(exponent + 2 * x**2 / total),
+            exponent + 2 * x**2 / total,
         ),
         "own-label cost and ranges r may be lessened to what C lets occur (C_qj > 0)",
         "the form without marginals is false: K = 2, n = 24, c = .5, d = .48, μ = .3, t = 10, "
@@ -126,9 +106,7 @@ def _limit(instance: Instance, exponent: float = 1.0) -> float:
     alike = family[:, None] == family
     omega = (b - a) * np.eye(size) + (c - b) / alike.sum(axis=0) * alike + (d - c) / size
     total = 0.0
-    for k, other in product(range(size), repeat=2):
-        if k == other:
-            continue
+    for k, other in permutations(range(size), 2):
         step = np.eye(size)[k] - np.eye(size)[other]
         cost = -a * step[corruption[k] > 0].min()
         spread = np.array([np.ptp(step[row > 0]) for row in corruption])
@@ -184,17 +162,11 @@ def _symmetric_noise(size: int, rate: float) -> np.ndarray:
 
 
 def _instance(
-    corruption: np.ndarray,
-    per_class: int,
-    correlations: tuple[float, float, float],
-    mu: float,
-    rounds: int,
-    superclass_size: int = 1,
-    **more: Any,
+    corruption: np.ndarray, n: int, correlations: tuple, mu: float, rounds: int, **more: Any
 ) -> dict[str, Any]:
-    model = ClassBlockModel(len(corruption), per_class, *correlations, superclass_size)
-    usual = {"copies": False, "seed": 0}
-    return {"model": model, "corruption": corruption, "mu": mu, "rounds": rounds, **usual, **more}
+    model = ClassBlockModel(len(corruption), n, *correlations)
+    asked = {"model": model, "corruption": corruption, "mu": mu, "rounds": rounds}
+    return {**asked, "copies": False, "seed": 0, **more}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -202,32 +174,31 @@ def _draw(rng: np.random.Generator) -> Instance:
     if kind == 0:  # near coin flips: the exponent is sharp; own label and marginals weigh little
         n = int(rng.integers(25, 41))
         rate = 0.5 - float(rng.uniform(1.8, 2.6)) / (2 * np.sqrt(n))
-        return _instance(_symmetric_noise(2, rate), n, (0.5, 0.0, 0.0), 1.0, 12)
+        return _instance(_symmetric_noise(2, rate), n, (0.5, 0.0, 0.0, 1), 1.0, 12)
     if kind == 1:  # small class signal beside a large overall one: marginals decide
         noise = _symmetric_noise(2, float(rng.uniform(0.05, 0.12)))
-        return _instance(noise, int(rng.integers(15, 25)), (0.5, 0.48, 0.48), 0.3, 10)
+        return _instance(noise, int(rng.integers(15, 25)), (0.5, 0.48, 0.48, 1), 0.3, 10)
     mu, rounds = float(10 ** rng.uniform(-1.5, 1)), int(rng.integers(1, 12))
     c = float(rng.uniform(0.3, 0.8))
     d = float(rng.uniform(0, 0.9 * c))
     if kind == 2:  # K = 2, anything
         flips = rng.uniform(0.01, 0.6, 2)
         noise = np.array([[1 - flips[0], flips[0]], [flips[1], 1 - flips[1]]])
-        return _instance(noise, int(rng.integers(2, 25)), (c, d, d), mu, rounds)
+        return _instance(noise, int(rng.integers(2, 25)), (c, d, d, 1), mu, rounds)
     size, rate = int(rng.choice([3, 4])), float(rng.uniform(0.02, 0.4))
     noise = rng.dirichlet(np.ones(size), size)
     if rng.random() < 0.5:  # pair flip: a corruption matrix with zeros
         noise = np.roll(np.eye(size), 1, axis=1)
     noise = (1 - rate) * np.eye(size) + rate * noise
-    correlations, n = (c, d, float(rng.uniform(0, d))), int(rng.integers(8, 25))
+    e, n = float(rng.uniform(0, d)), int(rng.integers(8, 25))
     pairs = 2 if size == 4 and rng.random() < 0.7 else 1
-    seed = int(rng.integers(2**31))
-    return _instance(noise, n, correlations, mu, rounds, pairs, seed=seed)
+    return _instance(noise, n, (c, d, e, pairs), mu, rounds, seed=int(rng.integers(2**31)))
 
 
 def _copied_labels(rng: np.random.Generator) -> Instance:
     # One label for a whole class: the rows of C are right, independence is gone.
     noise = _symmetric_noise(2, float(rng.uniform(0.1, 0.2)))
-    return _instance(noise, int(rng.integers(30, 41)), (0.5, 0.0, 0.0), 1.0, 12, copies=True)
+    return _instance(noise, int(rng.integers(30, 41)), (0.5, 0.0, 0.0, 1), 1.0, 12, copies=True)
 
 
 def _compare(instance: Instance, limit: float) -> Check:
@@ -248,21 +219,18 @@ THEOREM = Theorem(
             r"K \text{ classes of } n,\ K/m \text{ superclasses},\ 0 \le e \le d < c < 1",
         ),
         Hypothesis(
-            "independent labels",
-            r"y_i \sim C_{k(i)} \text{ independently}",
-            _copied_labels,
+            "independent labels", r"y_i \sim C_{k(i)} \text{ independently}", _copied_labels
         ),
     ),
     statement=r"P(\text{some sample is wrong after } t \text{ rounds}) \le \sum_{k \ne l} "
-    r"\exp\Bigl(-\frac{2 n\, \max(x_{kl}, 0)^2}{\sum_q \omega_{kq}^2 r_{ql}^2}\Bigr), \quad "
-    r"x_{kl} = \sum_q \omega_{kq} (C_{qk} - C_{ql}) - a_{kl}, \quad "
-    r"\omega_{kq} = 1[q=k](p_B^t - p_A^t) + 1[q \sim k]\tfrac{p_C^t - p_B^t}{m} + "
-    r"\tfrac{p_D^t - p_C^t}{K}, \quad "
-    r"a_{kl} = p_A^t \max_{j: C_{kj} > 0} (1[j=l] - 1[j=k]) \le p_A^t, \quad "
-    r"r_{ql} = \operatorname{range}_{j: C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2",
+    r"\exp\Bigl(-\frac{2 n\, \max(x_{kl}, 0)^2}{\sum_q \omega_{kq}^2 r_{ql}^2}\Bigr), \quad x_{kl} "
+    r"= \sum_q \omega_{kq} (C_{qk} - C_{ql}) - a_{kl}, \quad \omega_{kq} = 1[q=k](p_B^t - p_A^t) + "
+    r"1[q \sim k]\tfrac{p_C^t - p_B^t}{m} + \tfrac{p_D^t - p_C^t}{K}, \quad a_{kl} = p_A^t "
+    r"\max_{j: C_{kj} > 0} (1[j=l] - 1[j=k]) \le p_A^t, \quad r_{ql} = \operatorname{range}_{j: "
+    r"C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2",
     prove=_prove,
     draw=_draw,
-    check=lambda instance: _compare(instance, _limit(instance)),
+    check=lambda i: _compare(i, _limit(i)),
     planted={
         "twice the exponent": lambda x: _compare(x, _limit(x, 2.0)),
         "marginals taken for balanced": lambda x: _compare(x, _without_marginals(x)),

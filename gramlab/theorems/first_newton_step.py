@@ -1,6 +1,6 @@
 """The closed form at t = 1 is the first Newton step of the exact objective from W = 0."""
 
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -8,24 +8,22 @@ import sympy as sp
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, zero
+from gramlab.theorems.steps import holds, proof, vanish, zero
 
 
-def _row_at_zero(k: int) -> bool:
-    """Gradient and Hessian of lse at v = 0, differentiated: symmetric in the K = k classes."""
+def _row_at_zero(k: int) -> list[Any]:
+    """Gradient and Hessian of lse at v = 0, differentiated, minus 1/K and I/K − 11ᵀ/K²."""
     v = sp.symbols(f"v:{k}", real=True)
     lse = sp.log(sum(sp.exp(e) for e in v))
-    zeros = dict.fromkeys(v, 0)
-    gradient = sp.Matrix([sp.diff(lse, a).subs(zeros) for a in v])
-    hessian = sp.Matrix(k, k, lambda i, j: sp.diff(lse, v[i], v[j]).subs(zeros))
-    return gradient == sp.ones(k, 1) / k and hessian == sp.eye(k) / k - sp.ones(k, k) / k**2
+    gradient = sp.Matrix([lse]).jacobian(v).subs(dict.fromkeys(v, 0))
+    hessian = sp.hessian(lse, v).subs(dict.fromkeys(v, 0))
+    return [*(gradient - sp.ones(1, k) / k), *(hessian - sp.eye(k) / k + sp.ones(k, k) / k**2)]
 
 
 def _prove() -> Proof:
     # One singular direction of X (σ ≥ 0), one class vector of zero sum: δ the coordinate of D.
-    sigma = sp.Symbol("sigma", nonnegative=True)
+    sigma, delta = sp.Symbol("sigma", nonnegative=True), sp.Symbol("delta", real=True)
     lam, n, k = sp.symbols("lambda N K", positive=True)
-    delta = sp.Symbol("delta", real=True)
     mu, s = k * n * lam, sigma**2
     closed = k * sigma / (s + mu) * delta
     return proof(
@@ -35,13 +33,13 @@ def _prove() -> Proof:
         "p = 1/K in diag(p) − ppᵀ)",
         holds(
             "∇lse(0) = 1/K and ∇²lse(0) = I/K − 11ᵀ/K² at K = 2, 3, 4, 5",
-            all(_row_at_zero(k) for k in range(2, 6)),
+            all(vanish(_row_at_zero(k)) for k in range(2, 6)),
         ),
         "rows of D sum to zero, so the Newton step stays in zero-sum class vectors, on which "
         "∇²lse(0) = 1/K; along the class vector of ones gradient and step are both zero",
         zero(
             "(s/(NK) + λ) w − σδ/N with w = Kσδ/(s + μ): {}",
-            sp.simplify((s / (n * k) + lam) * closed - sigma * delta / n),
+            (s / (n * k) + lam) * closed - sigma * delta / n,
         ),
         "s/(NK) + λ > 0, so the step is unique",
     )
@@ -55,7 +53,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _compare(instance: Instance, mu_factor: float = 1.0, rounds: int = 1) -> Check:
     x, targets, start = instance["x"], instance["targets"], instance["start"]
     n, k = targets.shape
-    newton = start - DenseHead(x, targets, instance["weight_decay"]).newton_step(start)
+    newton = start - DenseHead.of(instance).newton_step(start)
     mu = mu_factor * linear_mu(k, n, instance["weight_decay"])
     weights, _ = closed_form(x, targets, mu, rounds)
     size = np.linalg.norm(x)
@@ -90,7 +88,7 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "a round more": lambda instance: _compare(instance, rounds=2),
-        "μ = Nλ": lambda instance: _compare(instance, 1 / instance["targets"].shape[1]),
+        "a round more": lambda i: _compare(i, rounds=2),
+        "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
     },
 )

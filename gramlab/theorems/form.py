@@ -32,18 +32,12 @@ Instance = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Proof:
-    """What ``prove`` found.
+    """What ``prove`` found; the verdict ``"unknown"`` is never to be read as true.
 
-    Attributes
-    ----------
-    verdict
-        ``"unknown"`` is never to be read as true.
-    method
-        The decision procedure: "sympy", "z3", "ball arithmetic", and what was done by hand.
-    scope
-        Plainly which sizes are symbolic and which are fixed; a verified case is no proof for all.
-    evidence
-        Lines a reader can follow: what was reduced to what, or the numbers of the counterexample.
+    ``method`` names the decision procedure ("sympy", "z3", "ball arithmetic") and what was done by
+    hand. ``scope`` says plainly which sizes are symbolic and which are fixed; a verified case is no
+    proof for all. ``evidence`` holds lines a reader can follow: what was reduced to what, or the
+    numbers of the counterexample.
     """
 
     verdict: Verdict
@@ -54,15 +48,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class Check:
-    """The conclusion on one instance.
+    """Whether the conclusion holds on one instance, up to a stated rounding tolerance.
 
-    Attributes
-    ----------
-    holds
-        Whether it holds, up to a stated rounding tolerance.
-    slack
-        Bounds: (bound − value)/bound, 0 where tight. Identities: residual over tolerance.
-        Conditions: distance of the decisive quantity from its threshold.
+    ``slack`` of a bound is (bound − value)/bound, 0 where tight; of an identity, the residual over
+    the tolerance; of a condition, the distance of the decisive quantity from its threshold.
     """
 
     holds: bool
@@ -75,17 +64,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One hypothesis.
+    """One hypothesis: a short name and its statement in LaTeX.
 
-    Attributes
-    ----------
-    name
-        Short name.
-    statement
-        LaTeX.
-    without
-        Draws an instance on which only this hypothesis fails and so does the conclusion; ``None``
-        where the theorem merely needs it to make sense.
+    ``without`` draws an instance on which only this hypothesis fails and so does the conclusion;
+    it is ``None`` where the theorem merely needs the hypothesis to make sense.
     """
 
     name: str
@@ -99,21 +81,17 @@ class Theorem:
 
     Attributes
     ----------
-    name
-        File name, with dashes.
-    title
-        A few words.
+    name, title
+        The file's name with dashes, and a few words.
     source
         Mark and place: "P" stated by the paper, "C" read off the authors' code, "D" derived here,
         or a reference.
     kind
         What sort of statement it is.
-    hypotheses
-        One by one.
-    statement
-        LaTeX.
+    hypotheses, statement
+        One by one, and in LaTeX.
     prove
-        Decides it, with evidence.
+        Decides the statement, with evidence.
     draw
         Draws an instance on which all hypotheses hold.
     check

@@ -1,10 +1,8 @@
 """The gradient at any weights bounds their distance to the optimum and the loss above it."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from gramlab.theorems._heads import DenseHead, draw_problem, objective
+from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems._softmax import variance_by_pairs
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
@@ -37,14 +35,12 @@ def _prove() -> Proof:
 def _draw(rng: np.random.Generator) -> Instance:
     """Some of the weights differ from the optimum only where no feature sees it: tight."""
     problem = draw_problem(rng, 8, 5, 4, decay=(-2, 1))
-    x, targets, lam = problem["x"], problem["targets"], problem["weight_decay"]
-    shape = x.shape[1], targets.shape[1]
-    weights = 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(shape)
+    weights = draw_weights(rng, problem)
     if rng.random() < 0.3:
-        x[:, 0] = 0.0
-        weights = DenseHead(x, targets, lam).minimum()
-        weights[0] += rng.standard_normal(shape[1])
-    return {**problem, "weights": weights, "penalty": lam}
+        problem["x"][:, 0] = 0.0
+        weights = DenseHead.of(problem).minimum()
+        weights[0] += rng.standard_normal(weights.shape[1])
+    return {**problem, "weights": weights, "penalty": problem["weight_decay"]}
 
 
 def _free_intercept(rng: np.random.Generator) -> Instance:
@@ -64,8 +60,8 @@ def _compare(instance: Instance, distance: float = 1.0, loss: float = 0.5) -> Ch
         certificate = objective(instance).certificate(weights)
         limit, gap = certificate.global_bound, certificate.duality_gap
     else:
-        g = float(np.linalg.norm(head.gradient(weights)))
-        limit, gap = g / lam, g**2 / (2 * lam)
+        limit = float(np.linalg.norm(head.gradient(weights))) / lam
+        gap = limit**2 * lam / 2
     size = 1e-12 * (1 + float(np.linalg.norm(optimum))) * (1 + 1 / lam)
     value = head.value(weights)
     near = bound(float(np.linalg.norm(weights - optimum)), distance * limit, size)
@@ -79,8 +75,8 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0"),
-        Hypothesis("weight decay", r"\lambda > 0"),
+        SIMPLEX,
+        DECAY,
         Hypothesis(
             "no free intercept", r"\text{every entry of } W \text{ is penalized}", _free_intercept
         ),
@@ -92,8 +88,8 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "half the distance": lambda instance: _compare(instance, distance=0.5),
-        "a quarter for the loss": lambda instance: _compare(instance, loss=0.25),
+        "half the distance": lambda i: _compare(i, distance=0.5),
+        "a quarter for the loss": lambda i: _compare(i, loss=0.25),
     },
     tight_within=1e-6,
 )

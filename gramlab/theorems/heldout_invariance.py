@@ -1,24 +1,23 @@
 """A new point of class k is given the commonest label of class k, at every round."""
 
-from __future__ import annotations
-
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import z3
-from flint import fmpq
 
-from gramlab.theorems._block import block, disordered, draw_block, unbalanced
-from gramlab.theorems._block_algebra import EIGENVALUES, Span, algebra, combination
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed
+from gramlab.theorems._block_algebra import EIGENVALUES, algebra, combination
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals
+from gramlab.theorems.steps import holds, implies, proof, reals, vanish
 
 
 def _prove() -> Proof:
     # The correlations of a new point are those of a sample without its own: G − s_A I.
     own = EIGENVALUES[0]
-    without_own = combination(EIGENVALUES) + Span((-own, 0, 0, 0))
     new = combination([s - own for s in EIGENVALUES])
+    without_own = combination(EIGENVALUES) - sp.Matrix([own, 0, 0, 0])
 
     q_b, q_c, x, y, m, k = reals("q_B q_C C_kj C_kl m K")
     s_a, s, s2, u, v = reals("s_A s s2 u v")
@@ -33,7 +32,7 @@ def _prove() -> Proof:
         *algebra(),
         holds(
             "the correlations of a new point are a row of Σ (s_• − s_A) E_•",
-            new.equals(without_own),
+            vanish(new - without_own),
         ),
         "so p(x) − 1/K = q_B (C_k − C̄_s) + q_C (C̄_s − 1/K), q_• = p_•^t (s_• − s_A)/s_•; "
         "C̄_s is 1/m on the superclass, 0 elsewhere, and p^t grows with s (label averaging)",
@@ -68,16 +67,10 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(bool((best == wanted).all()), float(min(ordered[:, -1] - ordered[:, -2])))
 
 
-def _unbalanced(rng: np.random.Generator) -> Instance:
-    return {**unbalanced(rng), "t": 2}
-
-
-def _crossing(rng: np.random.Generator) -> Instance:
-    # A label of another superclass is the commonest, and yet it is not predicted.
-    counts = ((2, 0, 3, 0), (0, 5, 0, 0), (3, 0, 2, 0), (0, 0, 0, 5))
-    mu = 1 + fmpq(int(rng.integers(5)), 100)
-    return {"block": block(counts, m=2, c=18, d=16, mu=mu), "t": 2}
-
+# Labels given unevenly; a label of another superclass is the commonest, and is not predicted.
+_unbalanced = fixed(((3, 2), (0, 5)), m=2, c=18, d=14, mu=(20, 25), t=2)
+_counts = ((2, 0, 3, 0), (0, 5, 0, 0), (3, 0, 2, 0), (0, 0, 0, 5))
+_crossing = fixed(_counts, m=2, c=18, d=16, mu=(100, 105), per=100, t=2)
 
 THEOREM = Theorem(
     name="heldout-invariance",
@@ -85,13 +78,9 @@ THEOREM = Theorem(
     source="D",
     kind="identity",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered),
-        Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", _unbalanced),
-        Hypothesis(
-            "inside superclasses",
-            r"C_{kj} = 0 \text{ unless } k, j \text{ share a superclass (void for } S = 1)",
-            _crossing,
-        ),
+        ORDER,
+        replace(BALANCED, without=_unbalanced),
+        replace(INSIDE, without=_crossing),
         Hypothesis(
             "new point of the model",
             r"\langle x, x_i \rangle = c, d \text{ or } e \text{ by the class of } i",

@@ -1,14 +1,12 @@
 """Every round replaces given labels by nested averages of them; here with the four weights."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import disordered, draw_block, split, unequal
+from gramlab.theorems._block import EQUAL_SIZES, ORDER, draw_block, split
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals
@@ -47,10 +45,11 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     p_a, p_b, p_c, p_d = b.filters(t + (variant == "a round more"))
     if variant == "no superclass term":
         p_c = p_b
-    classes = b.class_means().T if variant == "transposed" else b.class_means()
+    classes, k = b.class_means(), b.n_classes
     weights = (p_a, p_b - p_a, p_c - p_b, p_d - p_c, 1 - p_d)
-    supers, overall = b.superclass_means()[b.true], b.overall_mean()
-    averages = (b.one_hot, classes[b.true], supers, overall, fmpq(1, b.n_classes))
+    supers = np.repeat(classes.reshape(-1, b.m, k).sum(axis=1) / b.m, b.m, axis=0)
+    own = classes.T if variant == "transposed" else classes
+    averages = (b.one_hot, own[b.true], supers[b.true], classes.sum(axis=0) / k, fmpq(1, k))
     predicted = sum(w * average for w, average in zip(weights, averages, strict=True))
     worst = abs(b.iterate(t) - predicted).max()
     convex = all(w >= 0 for w in weights) and sum(weights) == 1
@@ -63,10 +62,8 @@ THEOREM = Theorem(
     source="P (values and superclass terms D)",
     kind="identity",
     hypotheses=(
-        Hypothesis(
-            "equal class sizes", r"n \text{ samples in each of } K \text{ classes}", unequal
-        ),
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered),
+        EQUAL_SIZES,
+        ORDER,
         Hypothesis("labels", r"\text{any given labels, balanced or not}"),
     ),
     statement=r"P_i^{(t)} = \tfrac1K + p_A^t (y_i - C_k) + p_B^t (C_k - \bar C_s) "

@@ -1,65 +1,45 @@
 """The least number of rounds that recovers every label, what shortens it, and reference numbers."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import numpy as np
 from flint import arb, ctx, fmpq
 
-from gramlab.theorems._block import Block, disordered, draw_block, smallest_difference
+from gramlab.theorems._block import ORDER, Block, draw_block, nearby, smallest_difference
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import Step, holds, implies, proof, reals
 
+_REFERENCE = {
+    ("symmetric", fmpq(1, 100000)): {1: 7, 2: 7, 3: 8, 4: 10, 5: 12, 6: 15, 7: 23},
+    ("asymmetric", fmpq(1, 100000)): {1: 7, 2: 8, 3: 9, 4: 11, 5: 13},
+    ("symmetric", fmpq(1, 10000)): {3: 2, 5: 2, 6: 3, 7: 4},
+    ("symmetric", fmpq(1, 1000)): {3: 1, 5: 1, 6: 1, 7: 2},
+}
+"""First perfect rounds at K = 4, n = 500, c = 2/5, d = e = 1/10: noise and λ, 10η, round."""
 
-def _ball(ratio: fmpq, delta: fmpq, precision: int = 64) -> arb:
+
+def _ball(ratio: fmpq, delta: fmpq) -> arb:
     """Enclosure of t* = ln(1 + 1/Δ)/ln ρ."""
-    with ctx.workprec(precision):
+    with ctx.workprec(64):
         return arb(1 + 1 / delta).log() / arb(ratio).log()
 
 
-def _floor(ratio: fmpq, delta: fmpq) -> tuple[int, bool]:
-    """⌊t*⌋ and whether t* is an integer; decided by balls or, on a boundary, by an exact power."""
-    for precision in (64, 128, 256):
-        ball = _ball(ratio, delta, precision)
-        whole = ball.floor().unique_fmpz()
-        if whole is not None and not ball.contains(arb(whole)):
-            return int(whole), False
-        nearest = round(float(ball.mid()))
-        if ratio**nearest == 1 + 1 / delta:
-            return nearest, True
-    raise ArithmeticError("t* could not be placed between integers at 256 bits")
-
-
-def _reference() -> list[Step]:
-    """First perfect rounds at K = 4, n = 500, c = 2/5, d = e = 1/10, by noise, λ and η."""
-    listed = {
-        ("symmetric", fmpq(1, 100000)): {1: 7, 2: 7, 3: 8, 4: 10, 5: 12, 6: 15, 7: 23},
-        ("asymmetric", fmpq(1, 100000)): {1: 7, 2: 8, 3: 9, 4: 11, 5: 13},
-        ("symmetric", fmpq(1, 10000)): {3: 2, 5: 2, 6: 3, 7: 4},
-        ("symmetric", fmpq(1, 1000)): {3: 1, 5: 1, 6: 1, 7: 2},
-    }
-    steps = []
+def _reference() -> Iterator[Step]:
     k, n = 4, 500
-    s_a = fmpq(3, 5)
-    s_b = s_a + n * fmpq(3, 10)
-    for (noise, decay), cells in listed.items():
-        mu = k * k * n * decay
-        ratio = s_b * (s_a + mu) / (s_a * (s_b + mu))
+    model = Block([[n, 0]] * k, 1, fmpq(2, 5), fmpq(1, 10), fmpq(1, 10), fmpq(0))
+    for (noise, decay), cells in _REFERENCE.items():
+        p_a, p_b, _, _ = replace(model, mu=k * k * n * decay).filters()
+        ratio = p_b / p_a
         for tenths, least in cells.items():
             eta = fmpq(tenths, 10)
             delta = 1 - eta - (eta / (k - 1) if noise == "symmetric" else 2 * eta / k)
             ball = _ball(ratio, delta)
             powers = ratio ** (least - 1) < 1 + 1 / delta < ratio**least
-            steps.append(
-                holds(
-                    f"{noise}, λ = {decay}, η = {eta}: t* = {ball.str(8)}, round {least}",
-                    powers and bool(least - 1 < ball) and bool(ball < least),
-                )
-            )
-    return steps
+            line = f"{noise}, λ = {decay}, η = {eta}: t* = {ball.str(8)}, round {least}"
+            yield holds(line, powers and bool(least - 1 < ball) and bool(ball < least))
 
 
 def _prove() -> Proof:
@@ -70,39 +50,25 @@ def _prove() -> Proof:
     def rho(low: Any, high: Any, shift: Any) -> Any:
         return high * (low + shift) / (low * (high + shift))
 
-    def lift(cc: Any, nn: Any) -> Any:
-        return 1 - cc + nn * (cc - d)
+    def of(cc: Any, nn: Any, shift: Any) -> Any:
+        return rho(1 - cc, 1 - cc + nn * (cc - d), shift)
 
     eigen = [0 < s_a, s_a < s_b, mu > 0]
     order = [0 <= d, d < c, c < 1, n >= 1, mu > 0]
-    numbers = _reference()
+    numbers, now = list(_reference()), rho(s_a, s_b, mu)
+    iff = (delta > 1 / (r - 1)) == (r > 1 + 1 / delta)
+    rate, more = [*order, u > 0, n2 > n], [*eigen, s_b2 > s_b]
     return proof(
         "z3 over the reals; ball arithmetic at 64 bits and exact powers for the numbers",
         "symbolic K, n, m, c, d, e, λ, Δ, t, given the accuracy condition; the "
         f"{len(numbers)} reference rounds are at K = 4, n = 500, c = 2/5, d = e = 1/10",
-        implies("ρ > 1", eigen, rho(s_a, s_b, mu) > 1),
-        implies(
-            "Δ > 1/(R−1) iff R > 1 + 1/Δ, for R = ρ^t",
-            [r > 1, delta > 0],
-            (delta > 1 / (r - 1)) == (r > 1 + 1 / delta),
-        ),
+        implies("ρ > 1", eigen, now > 1),
+        implies("Δ > 1/(R−1) iff R > 1 + 1/Δ, for R = ρ^t", [r > 1, delta > 0], iff),
         implies("1 + 1/Δ falls in Δ", [0 < delta, delta < other], 1 / other < 1 / delta),
-        implies("ρ grows with μ", [*eigen, mu2 > mu], rho(s_a, s_b, mu) < rho(s_a, s_b, mu2)),
-        implies(
-            "ρ grows with s_B, so falls in d",
-            [*eigen, s_b2 > s_b],
-            rho(s_a, s_b, mu) < rho(s_a, s_b2, mu),
-        ),
-        implies(
-            "ρ grows with c",
-            [*order, c < c2, c2 < 1],
-            rho(1 - c, lift(c, n), mu) < rho(1 - c2, lift(c2, n), mu),
-        ),
-        implies(
-            "ρ grows with n at fixed λ, μ = n u",
-            [*order, u > 0, n2 > n],
-            rho(1 - c, lift(c, n), n * u) < rho(1 - c, lift(c, n2), n2 * u),
-        ),
+        implies("ρ grows with μ", [*eigen, mu2 > mu], now < rho(s_a, s_b, mu2)),
+        implies("ρ grows with s_B, so falls in d", more, now < rho(s_a, s_b2, mu)),
+        implies("ρ grows with c", [*order, c < c2, c2 < 1], of(c, n, mu) < of(c2, n, mu)),
+        implies("ρ grows with n at fixed λ, μ = n u", rate, of(c, n, n * u) < of(c, n2, n2 * u)),
         "ln is increasing: ρ^t > 1 + 1/Δ iff t > t*, and the least such integer is ⌊t*⌋ + 1",
         *numbers,
     )
@@ -119,8 +85,7 @@ def _draw(rng: np.random.Generator) -> Instance:
             if tie is not b:
                 return {"block": tie}
         power = float(1 + 1 / delta) ** (1 / float(rng.uniform(0.2, 8)))
-        ratio = fmpq(*Fraction(power).limit_denominator(1000).as_integer_ratio())
-        if (found := b.with_ratio(ratio)) is not None:
+        if (found := b.with_ratio(nearby(power, 1000))) is not None:
             return {"block": found}
 
 
@@ -143,17 +108,14 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         return Check(False, float("nan"))  # t* is not a positive number
     if variant == "1 + Δ":
         delta = 1 / delta
-    floor, integer = _floor(p_b / p_a, delta)
+    ratio, power = p_b / p_a, 1 + 1 / delta
+    floor = next(t for t in count() if ratio ** (t + 1) > power)
+    integer = ratio**floor == power
     first = {"late": floor + 2, "from 0": floor, "ceiling": floor + (not integer)}
     doubled = _first(replace(b, mu=2 * b.mu))
     monotone = found is not None and doubled is not None and doubled <= found
-    slack = 0.0 if integer else float(_ball(p_b / p_a, delta)) - floor
+    slack = 0.0 if integer else float(_ball(ratio, delta)) - floor
     return Check(found == first.get(variant, floor + 1) and monotone, slack)
-
-
-def _hopeless(rng: np.random.Generator) -> Instance:
-    b = draw_block(rng, superclasses=1, classes=2, size=5)
-    return {"block": replace(b, counts=((2, 3), (3, 2)))}
 
 
 THEOREM = Theorem(
@@ -162,19 +124,22 @@ THEOREM = Theorem(
     source="P (monotonicity and values D)",
     kind="identity",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered),
+        ORDER,
         Hypothesis(
             "population",
             r"\text{class fractions } C,\ \textstyle\sum_k C_{kj} = 1, "
             r"\text{ corruption inside superclasses, some label wrong}",
         ),
-        Hypothesis("recoverable", r"\Delta = \min_{C_{kk'} > 0} (C_{kk} - C_{kk'}) > 0", _hopeless),
+        Hypothesis(
+            "recoverable",
+            r"\Delta = \min_{C_{kk'} > 0} (C_{kk} - C_{kk'}) > 0",
+            lambda rng: {"block": replace(draw_block(rng, 1, 2, 5), counts=((2, 3), (3, 2)))},
+        ),
     ),
     statement=r"\text{all labels are recovered exactly in rounds } t \ge \lfloor t^* \rfloor + 1, "
-    r"\quad t^* = \frac{\ln(1 + 1/\Delta)}{\ln \rho}, \quad "
-    r"\rho = \frac{s_B (s_A + \mu)}{s_A (s_B + \mu)}; "
-    r"\quad t^* \text{ falls in } \Delta, \mu, c \text{ and in } n \text{ at fixed } \lambda, "
-    r"\text{ and grows with } d",
+    r"\quad t^* = \frac{\ln(1 + 1/\Delta)}{\ln \rho}, \quad \rho = \frac{s_B (s_A + \mu)}{s_A (s_B "
+    r"+ \mu)}; \quad t^* \text{ falls in } \Delta, \mu, c \text{ and in } n \text{ at fixed } "
+    r"\lambda, \text{ and grows with } d",
     prove=_prove,
     draw=_draw,
     check=_compare,

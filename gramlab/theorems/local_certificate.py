@@ -1,8 +1,7 @@
 """Near the optimum the Newton decrement bounds the distance to it, by self-concordance."""
 
-from __future__ import annotations
-
 import math
+from typing import Any
 
 import flint
 import numpy as np
@@ -10,25 +9,18 @@ import sympy as sp
 import z3
 
 from gramlab.numerics.certificate import Certificate
-from gramlab.theorems._heads import DenseHead, draw_problem
+from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import holds, implies, proof, reals, zero
+from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 
 
-def _central_moments(k: int = 3) -> bool:
-    """Derivatives 2 and 3 of s ↦ lse(v + su) are central moments of u, K = k, differentiated."""
-    s = sp.Symbol("s", real=True)
-    w, u = sp.symbols(f"w:{k}", positive=True), sp.symbols(f"u:{k}", real=True)
+def _central_moments(order: int) -> Any:
+    """That derivative of s ↦ lse(v + su) at 0 minus the central moment of u, at K = 3."""
+    s, w, u = sp.Symbol("s", real=True), sp.symbols("w:3", positive=True), sp.symbols("u:3")
     lse = sp.log(sum(a * sp.exp(s * b) for a, b in zip(w, u, strict=True)))
     mean = sum(a * b for a, b in zip(w, u, strict=True)) / sum(w)
-    return all(
-        sp.simplify(
-            sp.diff(lse, s, order).subs(s, 0)
-            - sum(a * (b - mean) ** order for a, b in zip(w, u, strict=True)) / sum(w)
-        )
-        == 0
-        for order in (2, 3)
-    )
+    moment = sum(a * (b - mean) ** order for a, b in zip(w, u, strict=True)) / sum(w)
+    return sp.diff(lse, s, order).subs(s, 0) - moment
 
 
 def _far_away() -> str:
@@ -63,7 +55,8 @@ def _prove() -> Proof:
         "scalars along the segment from W to W*, every N, d, K; the two derivatives are "
         "differentiated with all symbols at K = 3 (moments have the same form at every K)",
         holds(
-            "second and third derivative of lse are central moments at K = 3", _central_moments()
+            "second and third derivative of lse are central moments at K = 3",
+            vanish(_central_moments(order) for order in (2, 3)),
         ),
         implies(
             "|y| ≤ R implies |y³| ≤ R y², so |f'''| ≤ R f''",
@@ -73,7 +66,7 @@ def _prove() -> Proof:
         "by hand: (ln f'')' ≥ −R, so f''(s) ≥ e^{−Rs} f''(0); f'(1) = 0 at W*; sum over rows",
         zero(
             "∫₀¹ e^(−Rs) ds − (1 − e^(−R))/R = {}",
-            sp.simplify(sp.integrate(sp.exp(-x * s), (s, 0, 1)) - (1 - sp.exp(-x)) / x),
+            sp.integrate(sp.exp(-x * s), (s, 0, 1)) - (1 - sp.exp(-x)) / x,
         ),
         "by hand: −⟨g, Δ⟩ ≤ νn, and R ≤ cn by the Cauchy–Schwarz inequality with H ⪰ λI",
         implies(
@@ -85,7 +78,7 @@ def _prove() -> Proof:
         zero(
             "(R/(1 − e^(−R)))' (1 − e^(−R))² − e^(−R)(e^R − 1 − R) = {}, and e^R ≥ 1 + R: "
             "increasing, so r may replace R",
-            sp.simplify(rise - sp.exp(-x) * (sp.exp(x) - 1 - x)),
+            rise - sp.exp(-x) * (sp.exp(x) - 1 - x),
         ),
         _far_away(),
     )
@@ -96,13 +89,12 @@ def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng, 8, 4, 4, decay=(-2, 1.5))
     if rng.random() < 0.1:  # a single row
         problem |= {name: problem[name][:1] for name in ("x", "targets")}
-    x, lam = problem["x"], problem["weight_decay"]
-    head = DenseHead(x, problem["targets"], lam)
+    head = DenseHead.of(problem)
     optimum = head.minimum()
     direction = rng.standard_normal(optimum.shape)
     if rng.random() < 0.5:
         direction -= direction.mean(axis=1, keepdims=True)
-    c = math.sqrt(2 / lam) * float(np.linalg.norm(x, axis=1).max())
+    c = math.sqrt(2 / head.penalty) * float(np.linalg.norm(head.x, axis=1).max())
     size = c * head.hessian_norm(optimum, direction)
     weights = optimum + 10 ** rng.uniform(-4, 0) / size * direction
     while c * head.decrement(weights) >= 0.99:
@@ -112,7 +104,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, *, row_norm: float = 1.0, growth: bool = True) -> Check:
     x, weights, lam = instance["x"], instance["weights"], instance["weight_decay"]
-    head = DenseHead(x, instance["targets"], lam)
+    head = DenseHead.of(instance)
     nu, gradient = head.decrement(weights), float(np.linalg.norm(head.gradient(weights)))
     top = row_norm * float(np.linalg.norm(x, axis=1).max())
     c = math.sqrt(2 / lam) * top
@@ -134,8 +126,8 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0"),
-        Hypothesis("weight decay", r"\lambda > 0"),
+        SIMPLEX,
+        DECAY,
         Hypothesis(
             "small decrement",
             r"c\nu < 1,\ \nu = \lVert \nabla L(W) \rVert_{H^{-1}},\ H = \nabla^2 L(W),\ "
@@ -148,8 +140,8 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "without the factor r/(1 − e^{−r})": lambda instance: _compare(instance, growth=False),
-        "c without √2": lambda instance: _compare(instance, row_norm=math.sqrt(0.5)),
+        "without the factor r/(1 − e^{−r})": lambda i: _compare(i, growth=False),
+        "c without √2": lambda i: _compare(i, row_norm=math.sqrt(0.5)),
     },
     tight_within=1e-3,
 )

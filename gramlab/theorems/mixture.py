@@ -1,16 +1,15 @@
 """One student with a mixed target forgets the own label: as good as infinitely many rounds."""
 
-from __future__ import annotations
-
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import z3
 
-from gramlab.theorems._block import block, disordered, draw_block, smallest_difference, unbalanced
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed, smallest_difference
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
+from gramlab.theorems.steps import implications, implies, proof, reals
 
 
 def _prove() -> Proof:
@@ -25,30 +24,23 @@ def _prove() -> Proof:
         f_b, f_c = b * target(b), g * target(g)
         return f_b * (cls - sup) + f_c * (sup - 1 / k)
 
+    inside = score(x, 1 / m)
+    kept = z3.And(0 < target(b), target(b) <= target(g), target(g) <= target(w), target(w) < 1)
+    claims = {
+        "the target keeps nothing of the own label": target(a) == 0,
+        "what it keeps grows with p and stays below 1": kept,
+        "inside the superclass: ahead iff C_kk > C_kl": (inside > score(y, 1 / m)) == (x > y),
+    }
     return proof(
         "sympy for the algebra, z3 over the reals for the filter p(ξp + 1 − ξ)",
         "symbolic n, m, S, c, d, e, μ and entries of C; no size is fixed",
         *algebra(),
         "target − 1/K = Σ (ξ p_• + 1 − ξ) E_• D, and the student applies p_• once more",
-        implies("the target keeps nothing of the own label", base, target(a) == 0),
-        implies(
-            "what it keeps grows with p and stays below 1",
-            base,
-            z3.And(0 < target(b), target(b) <= target(g), target(g) <= target(w), target(w) < 1),
-        ),
-        implies(
-            "inside the superclass: ahead iff C_kk > C_kl",
-            base,
-            (score(x, 1 / m) > score(y, 1 / m)) == (x > y),
-        ),
-        implies("outside: behind once C_kk > 0", [*base, x > 0], score(x, 1 / m) > score(0, 0)),
+        *implications(base, claims),
+        implies("outside: behind once C_kk > 0", [*base, x > 0], inside > score(0, 0)),
         "Δ > 0 iff C_kk > C_kl for all l ≠ k: a row with a wrong label has C_kk > C_kk' > 0, "
         "a row without has C_kk = 1",
     )
-
-
-def _draw(rng: np.random.Generator) -> Instance:
-    return {"block": draw_block(rng, clean=float(rng.uniform(0, 0.9)))}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -67,11 +59,8 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(bool(good), float(worst))
 
 
-def _crossing(rng: np.random.Generator) -> Instance:
-    # C_kk = 8/20 < 9/20, so Δ < 0; the superclass mean, filtered less, holds the true class up.
-    counts = ((8, 3, 9, 0), (3, 8, 0, 9), (9, 0, 8, 3), (0, 9, 3, 8))
-    return {"block": block(counts, m=2, c=18, d=16, mu=5 + int(rng.integers(5)))}
-
+# C_kk = 8/20 < 9/20, so Δ < 0; the superclass mean, filtered less, holds the true class up.
+_crossed = ((8, 3, 9, 0), (3, 8, 0, 9), (9, 0, 8, 3), (0, 9, 3, 8))
 
 THEOREM = Theorem(
     name="mixture",
@@ -79,24 +68,20 @@ THEOREM = Theorem(
     source="D",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered),
+        ORDER,
         Hypothesis(
             "population",
             r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
             r"\text{ given the label } j",
         ),
-        Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced),
-        Hypothesis(
-            "inside superclasses",
-            r"C_{kj} = 0 \text{ unless } k, j \text{ share a superclass (void for } S = 1)",
-            _crossing,
-        ),
+        BALANCED,
+        replace(INSIDE, without=fixed(_crossed, m=2, c=18, d=16, mu=(5, 10))),
     ),
     statement=r"\text{with the target } \xi P^{(1)} + (1 - \xi) Y,\ \xi = \frac{1}{1 - p_A}: "
     r"\text{ target and prediction are the same for all samples of a class, the target is a "
     r"distribution, and every label is recovered } \iff \Delta > 0 \text{ or no label is wrong}",
     prove=_prove,
-    draw=_draw,
+    draw=lambda rng: {"block": draw_block(rng, clean=float(rng.uniform(0, 0.9)))},
     check=_compare,
     planted={
         "Δ ≥ 0": lambda i: _compare(i, "non-strict"),

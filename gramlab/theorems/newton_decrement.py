@@ -1,11 +1,9 @@
 """Any direction gives an upper bound on the Newton decrement, without a factorization."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._heads import DenseHead, draw_problem, objective
+from gramlab.theorems._heads import DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
 
@@ -21,7 +19,7 @@ def _prove() -> Proof:
         "every symmetric H ⪰ λI of any size: both sides are sums over eigen-coordinates",
         zero(
             "g²/e − (gδ + ρδ + ρ²/e) with ρ = g − eδ: {}",
-            sp.expand(g**2 / e - (g * delta + rho * delta + rho**2 / e)),
+            g**2 / e - (g * delta + rho * delta + rho**2 / e),
         ),
         implies(
             "ρ²/e ≤ ρ²/λ for e ≥ λ > 0",
@@ -35,24 +33,18 @@ def _prove() -> Proof:
 
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng, 8, 5, 5)
-    d, k = problem["x"].shape[1], problem["targets"].shape[1]
-    weights = 10 ** rng.uniform(-2, 0.5) * rng.standard_normal((d, k))
-    head = DenseHead(problem["x"], problem["targets"], problem["weight_decay"])
-    newton = head.newton_step(weights)
+    weights = draw_weights(rng, problem)
+    d, k = weights.shape
+    newton = DenseHead.of(problem).newton_step(weights)
     miss = rng.standard_normal((d, 1) if rng.random() < 0.5 else (d, k)) * np.ones((d, k))
     size = 10 ** rng.uniform(-3, 0.5) * np.linalg.norm(newton) / np.linalg.norm(miss)
-    return {
-        **problem,
-        "weights": weights,
-        "direction": newton + size * miss,
-        "modulus": problem["weight_decay"],
-    }
+    started = {"weights": weights, "direction": newton + size * miss}
+    return {**problem, **started, "modulus": problem["weight_decay"]}
 
 
 def _compare(instance: Instance, *, cross: float = 1.0, last: float = 1.0) -> Check:
-    x, lam = instance["x"], instance["weight_decay"]
     weights, direction = instance["weights"], instance["direction"]
-    head, loss = DenseHead(x, instance["targets"], lam), objective(instance)
+    head, loss = DenseHead.of(instance), objective(instance)
     value = head.decrement(weights) ** 2
     g = loss.gradient(weights)
     rho = g - loss.hessian_product(head.probabilities(weights), direction)
@@ -62,14 +54,14 @@ def _compare(instance: Instance, *, cross: float = 1.0, last: float = 1.0) -> Ch
         last * float(np.vdot(rho, rho)) / instance["modulus"],
     )
     size = sum(abs(term) for term in terms) + value
-    rounding = 1e-12 * size * (1 + np.linalg.norm(x) ** 2 / lam) ** 0.5
+    rounding = 1e-12 * size * (1 + np.linalg.norm(head.x) ** 2 / head.penalty) ** 0.5
     return bound(value, sum(terms), float(rounding))
 
 
 def _modulus_too_large(rng: np.random.Generator) -> Instance:
     instance = _draw(rng)
-    direction = instance["direction"] + np.linalg.norm(instance["direction"])
-    return {**instance, "direction": direction, "modulus": 100 * instance["weight_decay"]}
+    direction, modulus = instance["direction"], 100 * instance["modulus"]
+    return {**instance, "direction": direction + np.linalg.norm(direction), "modulus": modulus}
 
 
 THEOREM = Theorem(
@@ -88,9 +80,9 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "half of the last term": lambda instance: _compare(instance, last=0.5),
-        "the cross term forgotten": lambda instance: _compare(instance, cross=0.0),
-        "the cross term subtracted": lambda instance: _compare(instance, cross=-1.0),
+        "half of the last term": lambda i: _compare(i, last=0.5),
+        "the cross term forgotten": lambda i: _compare(i, cross=0.0),
+        "the cross term subtracted": lambda i: _compare(i, cross=-1.0),
     },
     tight_within=1e-6,
 )

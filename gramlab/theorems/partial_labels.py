@@ -1,7 +1,5 @@
 """Exactly when a student of the teacher's two largest labels recovers every label of a class."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +7,9 @@ import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import Block, block, circulant, draw_block, two_hot
+from gramlab.theorems._block import block, circulant, draw_block, fixed, two_hot
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
+from gramlab.theorems.steps import implications, implies, proof, reals
 
 
 def _prove() -> Proof:
@@ -24,39 +22,32 @@ def _prove() -> Proof:
         sup = 1 / m if inside else 0
         return a * (own - cls) + b * (cls - sup) + g * (sup - 1 / k)
 
-    outside = score(0, 0, False)
+    true, second, third, outside = score(0, x), score(0, y), score(0, z), score(0, 0, False)
+    given = score(1, y)  # the second label, given
+    ahead = z3.And(true > second, true > third, score(1, x) > second, true > outside)
     half = z3.Q(1, 2)
     added: Any = z3.If(mass + r > y, mass / 2, 0)
     student = [0 < a, a < b, b <= g, m >= 2, k >= m, 0 <= mean, mean <= half]
+    right, rivals = score(half, half), (score(half, mean), score(0, mean))
+    teacher = {
+        "teacher: only the given label can beat the true one": ahead,
+        "teacher: given k or l*, or q against q', the second label is l*": z3.And(
+            second > third, given > third
+        ),
+        "teacher: given j = q, j comes before l* iff C_kq + r > C_kl": (
+            (score(1, z) > second) == (z + r > y)
+        ),
+    }
     return proof(
         "z3 over the reals, from label averaging, for the teacher and for the student",
         "symbolic n, m, K, c, d, e, μ and entries of C: one comparison meets three entries "
         "of a row and 1/2 − T_kl is a sum over j, so no size is fixed",
         "balanced two-hot means T = C̃ leave the student's superclass terms as the teacher's",
-        implies(
-            "teacher: only the given label can beat the true one",
-            base,
-            z3.And(
-                score(0, x) > score(0, y),
-                score(0, x) > score(0, z),
-                score(1, x) > score(0, y),
-                score(0, x) > outside,
-            ),
-        ),
-        implies(
-            "teacher: given k or l*, or q against q', the second label is l*",
-            base,
-            z3.And(score(0, y) > score(0, z), score(1, y) > score(0, z)),
-        ),
-        implies(
-            "teacher: given j = q, j comes before l* iff C_kq + r > C_kl",
-            base,
-            (score(1, z) > score(0, y)) == (z + r > y),
-        ),
+        *implications(base, teacher),
         implies(
             "teacher: other superclasses come after l* unless they tie with it",
             [*base, z3.Or(y > 0, g > b)],
-            score(0, y) > outside,
+            second > outside,
         ),
         implies(
             "each j adds C_kj/2 ≥ 0 to 1/2 − T_kl, and adds nothing iff C_kj = 0 or l* is second",
@@ -66,14 +57,10 @@ def _prove() -> Proof:
         implies(
             "student: T_kl < 1/2 puts every sample of the class ahead of l",
             [*student, mean < half],
-            z3.And(score(half, half) > score(half, mean), score(half, half) > score(0, mean)),
+            z3.And(right > rivals[0], right > rivals[1]),
         ),
-        implies(
-            "student: T_kl = 1/2 is a tie",
-            [*student, mean == half],
-            score(half, half) == score(half, mean),
-        ),
-        implies("student: other superclasses are behind", student, score(half, half) > outside),
+        implies("student: T_kl = 1/2 is a tie", [*student, mean == half], right == rivals[0]),
+        implies("student: other superclasses are behind", student, right > outside),
         "a label other than l* is second for no clean sample, so its T_kl < 1/2",
     )
 
@@ -104,10 +91,9 @@ def draw(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Class by class: the condition on C and r, the one on C̃, and the student's margins."""
-    b: Block = instance["block"]
-    p_a, p_b, _, _ = b.filters()
-    r = 1 / ((p_b / p_a) ** (2 if variant == "a round more" else 1) - 1)
-    c = b.class_means()
+    b = instance["block"]
+    p_a, p_b, _, _ = b.filters(2 if variant == "a round more" else 1)
+    r, c = p_a / (p_b - p_a), b.class_means()
     targets, _ = two_hot(b.iterate(1))
     student = b.margins(b.iterate(1, targets))
     agree = []
@@ -124,21 +110,8 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(all(agree), float(min(student)))
 
 
-def _second(rng: np.random.Generator) -> Instance:
-    return {"block": block(circulant(rng, 1, (2, 5, 3)), m=3, c=12, d=10, mu=fmpq(1, 100))}
-
-
-def _unbalanced(rng: np.random.Generator) -> Instance:
-    counts = ((5, 4, 1), (3, 6, 1), (1, 2, 7))
-    e = fmpq(int(rng.integers(3)), 5)
-    return {"block": block(counts, m=3, c=4, d=2, e=e, mu=fmpq(15, 4))}
-
-
-def _unbalanced_means(rng: np.random.Generator) -> Instance:
-    counts = ((6, 1, 3, 0), (3, 4, 2, 1), (1, 1, 5, 3), (0, 4, 0, 6))
-    mu = 5 + fmpq(int(rng.integers(9)), 100)
-    return {"block": block(counts, m=4, c=6, d=4, mu=mu)}
-
+_lopsided = block(((5, 4, 1), (3, 6, 1), (1, 2, 7)), m=3, c=4, d=2, mu=fmpq(15, 4))
+_leaning = ((6, 1, 3, 0), (3, 4, 2, 1), (1, 1, 5, 3), (0, 4, 0, 6))
 
 THEOREM = Theorem(
     name="partial-labels",
@@ -151,14 +124,18 @@ THEOREM = Theorem(
             "balanced",
             r"\text{class fractions } C,\ \textstyle\sum_k C_{kj} = 1, "
             r"\text{ corruption inside superclasses of } m \ge 2 \text{ classes}",
-            _unbalanced,
+            lambda rng: {"block": replace(_lopsided, e=fmpq(int(rng.integers(3)), 100))},
         ),
-        Hypothesis("strict row maximum", r"C_{kk} > C_{kl} \text{ for all } l \ne k", _second),
+        Hypothesis(
+            "strict row maximum",
+            r"C_{kk} > C_{kl} \text{ for all } l \ne k",
+            lambda rng: {"block": block(circulant(rng, 1, (2, 5, 3)), 3, 12, 10, fmpq(1, 100))},
+        ),
         Hypothesis(
             "balanced two-hot means",
             r"\textstyle\sum_k \tilde C_{kj} = 1 \text{ for the class means } \tilde C "
             r"\text{ of the two-hot targets}",
-            _unbalanced_means,
+            fixed(_leaning, m=4, c=6, d=4, mu=(500, 509), per=100),
         ),
         Hypothesis("clear second place", r"\text{no tie decides the teacher's top two}"),
     ),

@@ -1,31 +1,26 @@
 """False: a row maximum on the diagonal is not enough for the top-two student; it can tie."""
 
-from __future__ import annotations
-
 import numpy as np
-from flint import fmpq
 
 from gramlab.theorems._block import Block, block, two_hot
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.partial_labels import draw
+from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
 
-
-def _ties() -> dict[str, Block]:
-    """Every case has C_kk the strict row maximum; the last keeps the side condition as well."""
-    flip = ((7, 3, 0), (0, 7, 3), (3, 0, 7))
-    pairs = ((7, 3, 0, 0), (3, 7, 0, 0), (0, 0, 7, 3), (0, 0, 3, 7))
-    third = ((12, 6, 2), (2, 12, 6), (6, 2, 12))
-    cases = {
-        "pair flip, K = 3, η = 3/10, ρ = 2": (flip, 3, 2),
-        "K = 2, η = 3/10, ρ = 2": (((7, 3), (3, 7)), 2, 2),
-        "superclasses of size 2, η = 3/10, ρ = 2": (pairs, 2, 2),
-        "row (6, 3, 1)/10, ρ = 8, although C_kk + C_kl* = 9/10 < 1": (third, 3, 8),
-    }
-    blocks = {
-        name: block(counts, m=m, c=8, d=2, mu=1).with_ratio(fmpq(rho))
-        for name, (counts, m, rho) in cases.items()
-    }
-    return {name: b for name, b in blocks.items() if b is not None}
+_CASES = {
+    "pair flip, K = 3, η = 3/10, ρ = 2": (((7, 3, 0), (0, 7, 3), (3, 0, 7)), 3, 2),
+    "K = 2, η = 3/10, ρ = 2": (((7, 3), (3, 7)), 2, 2),
+    "superclasses of size 2, η = 3/10, ρ = 2": (
+        ((7, 3, 0, 0), (3, 7, 0, 0), (0, 0, 7, 3), (0, 0, 3, 7)),
+        2,
+        2,
+    ),
+    "row (6, 3, 1)/10, ρ = 8, although C_kk + C_kl* = 9/10 < 1": (
+        ((12, 6, 2), (2, 12, 6), (6, 2, 12)),
+        3,
+        8,
+    ),
+}
+"""Counts, m, ρ: C_kk is the strict row maximum; the last keeps the side condition as well."""
 
 
 def _student(b: Block) -> tuple[np.ndarray, bool]:
@@ -37,7 +32,9 @@ def _student(b: Block) -> tuple[np.ndarray, bool]:
 
 def _prove() -> Proof:
     lines, refuted = [], 0
-    for name, b in _ties().items():
+    for name, (counts, m, rho) in _CASES.items():
+        b = block(counts, m, c=8, d=2, mu=1)
+        b = b.with_ratio(rho) or b
         found, clear = _student(b)
         lines.append(
             f"{name}, n = {b.n}, c = 2/5, d = 1/10, e = 0, μ = {b.mu}: true label in every "
@@ -45,7 +42,7 @@ def _prove() -> Proof:
         )
         refuted += clear and min(found) == 0
     return Proof(
-        verdict="counterexample" if refuted == len(lines) == 4 else "unknown",
+        verdict="counterexample" if refuted == len(lines) else "unknown",
         method="exact rational solves with the dense Gram matrix",
         scope=f"{refuted} of {len(lines)} fixed cases refute the statement; one is enough",
         evidence=tuple(lines),
@@ -60,24 +57,26 @@ def _check(instance: Instance, variant: str = "") -> Check:
     return Check(bool(exempt or min(found) > 0), float(min(found)))
 
 
+_order, _, _maximum, _, _clear = CONDITIONAL.hypotheses
+
 THEOREM = Theorem(
     name="partial-labels-unconditional",
     title="The top-two student without its side condition (false)",
     source="P (counterexamples D)",
     kind="sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0"),
+        _order,
         Hypothesis(
             "balanced",
             r"\text{fractions } C \text{ and two-hot means } \tilde C \text{ with column sums } 1, "
             r"\text{ corruption inside superclasses of } m \ge 2 \text{ classes}",
         ),
-        Hypothesis("strict row maximum", r"C_{kk} > C_{kl} \text{ for all } l \ne k"),
-        Hypothesis("clear second place", r"\text{no tie decides the teacher's top two}"),
+        Hypothesis(_maximum.name, _maximum.statement),
+        _clear,
     ),
     statement=r"\text{the student of the teacher's top two labels is right on all samples}",
     prove=_prove,
-    draw=draw,
+    draw=CONDITIONAL.draw,
     check=_check,
     planted={
         "enough if C_kk + max C_kl < 1": lambda i: _check(i, "condition 3"),

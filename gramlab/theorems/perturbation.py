@@ -1,7 +1,5 @@
 """Close Gram matrices give close predictions: ‖h(G)^t − h(G')^t‖₂ ≤ min(1, c_t ‖G − G'‖₂/μ)."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 import z3
@@ -33,18 +31,18 @@ def _prove() -> Proof:
         "‖AB‖ ≤ ‖A‖‖B‖ and the triangle inequality",
         zero(
             "resolvent identity h(G) − h(G') = μ(G+μ)⁻¹(G − G')(G'+μ)⁻¹: residual {}",
-            sp.expand(mu / q * ((q - mu) - (r - mu)) / r - ((1 - mu / q) - (1 - mu / r))),
+            mu / q * ((q - mu) - (r - mu)) / r - ((1 - mu / q) - (1 - mu / r)),
         ),
         zero(
             "induction step of A^t − B^t = Σ_i A^i(A − B)B^{t−1−i}: residual {}",
-            sp.expand(a * (a**t - b**t) + (a - b) * b**t - (a ** (t + 1) - b ** (t + 1))),
+            a * (a**t - b**t) + (a - b) * b**t - (a ** (t + 1) - b ** (t + 1)),
         ),
         "so each term is (1/μ) A^i(1 − A)(G − G')(1 − B)B^{t−1−i} with A = h(G), B = h(G'), "
         "of norm ≤ a_i a_{t−1−i} ‖G − G'‖/μ since PSD puts both spectra in [0, 1)",
         zero(
             "a_i = max over [0, 1] of p^i(1 − p) is at p = i/(i+1): residuals {}, {}",
-            sp.simplify(rise - (i - (i + 1) * p)),
-            sp.simplify(sp.expand_log(sp.simplify(peak), force=True)),
+            rise - (i - (i + 1) * p),
+            sp.expand_log(sp.simplify(peak), force=True),
         ),
         "a_i ≤ 1 gives c_t ≤ t, with equality at t = 1; 0 ⪯ A^t, B^t ⪯ 1 gives the bound 1",
         implies("0 ≤ h < 1", spectrum, z3.And(s / (s + m) < 1, s / (s + m) >= 0)),
@@ -56,23 +54,22 @@ def _prove() -> Proof:
     )
 
 
-def _gram(rng: np.random.Generator, n: int) -> np.ndarray:
-    x = rng.standard_normal((n, int(rng.integers(1, n + 2))))
-    return x @ x.T / np.linalg.norm(x, 2) ** 2
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     n, mu = int(rng.integers(2, 9)), float(10 ** rng.uniform(-2, 2))
+
+    def gram(scale: float) -> np.ndarray:
+        x = rng.standard_normal((n, int(rng.integers(1, n + 2))))
+        return scale * mu * (x @ x.T / np.linalg.norm(x, 2) ** 2)
+
     kind = int(rng.integers(4))
+    rounds = int(rng.integers(1, 8)) if kind else 1
+    first = gram(10 ** rng.uniform(-1, 1.5) if kind else 1e-3)
     if kind == 0:  # small perturbation of a small G: the slope of h at 0 is 1/μ
-        first = 1e-3 * mu * _gram(rng, n)
-        return {"g": first, "other": first + 1e-3 * mu * _gram(rng, n), "mu": mu, "rounds": 1}
-    rounds = int(rng.integers(1, 8))
-    first = mu * 10 ** rng.uniform(-1, 1.5) * _gram(rng, n)
-    if kind == 1:  # as far apart as possible
-        return {"g": 1e5 * first, "other": 1e-5 * first, "mu": mu, "rounds": rounds}
-    if kind == 2:
-        other = mu * 10 ** rng.uniform(-1, 1.5) * _gram(rng, n)
+        other = first + gram(1e-3)
+    elif kind == 1:  # as far apart as possible
+        first, other = 1e5 * first, 1e-5 * first
+    elif kind == 2:
+        other = gram(10 ** rng.uniform(-1, 1.5))
     else:
         x = np.linalg.cholesky(first + 1e-9 * mu * np.eye(n))
         x = x + 10 ** rng.uniform(-4, -1) * np.sqrt(mu) * rng.standard_normal((n, n))
@@ -90,10 +87,9 @@ def _without_psd(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
     """Both sides from dense solves and repeated products."""
-    grams, mu, rounds = (instance["g"], instance["other"]), instance["mu"], instance["rounds"]
-    one, other = (
-        np.linalg.matrix_power(np.linalg.solve(g + mu * np.eye(len(g)), g), rounds) for g in grams
-    )
+    *grams, mu, rounds = instance.values()
+    filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
+    one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
     ratio = float(np.linalg.norm(grams[0] - grams[1], 2)) / mu
     limit = min(cap, factor * _constant(rounds + more) * ratio)
     # A dense solve loses a factor of the condition number (‖G‖ + μ)/μ.

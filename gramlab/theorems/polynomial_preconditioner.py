@@ -1,13 +1,11 @@
 """Mixing k distillation steps multiplies ridge by a polynomial of degree k, 1 at p = 1."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._heads import ridge
+from gramlab.theorems._heads import DECAY, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
 
@@ -23,10 +21,9 @@ def _prove() -> Proof:
     residuals = []
     polynomial = sp.Integer(1)
     for k in range(1, steps + 1):
-        polynomial = sp.expand((1 - xi[k - 1]) + xi[k - 1] * p * polynomial)
-        tail = [sp.prod(xi[k - i : k]) for i in range(k + 1)]  # ξ_{k−i+1} ⋯ ξ_k
-        stated = sum(tail[i] * (1 - xi[k - 1 - i]) * p**i for i in range(k)) + tail[k] * p**k
-        residuals.append(sp.expand(polynomial - stated))
+        polynomial = (1 - xi[k - 1]) + xi[k - 1] * p * polynomial
+        stated = sum(c * p**i for i, c in enumerate(_coefficients(np.array(xi[:k]))))
+        residuals.append(polynomial - stated)
     # Peeling: Q = (1 − ξ) + ξ p Q₁ with ξ = 1 − Q(0) and Q₁ = (Q − Q(0))/(p ξ), and Q₁(1) = 1.
     c = sp.symbols(f"c1:{steps + 1}")
     weight = sum(c, sp.Integer(0))  # 1 − Q(0)
@@ -39,8 +36,8 @@ def _prove() -> Proof:
         f"The coefficient formula and the peeling are expanded for k = 1 … {steps} only",
         zero(
             "one step, any Q: residual {}; it keeps Q(1) = 1: residual {}",
-            sp.expand(step),
-            sp.expand(((1 - x) + x * p * q).subs({p: 1, q: 1}) - 1),
+            step,
+            ((1 - x) + x * p * q).subs({p: 1, q: 1}) - 1,
         ),
         zero(
             f"coefficients ξ_k⋯ξ_(k−i+1)(1 − ξ_(k−i)), k = 1 … {steps}: residuals {{}}", residuals
@@ -48,8 +45,8 @@ def _prove() -> Proof:
         zero(
             "any Q with Q(1) = 1 and Q(0) ≠ 1 comes from one step on Q₁: residual {}, "
             "Q₁(1) − 1 = {}; so all are reached whose peeled constants differ from 1",
-            sp.simplify((1 - weight) + weight * p * rest - general),
-            sp.simplify(rest.subs(p, 1) - 1),
+            (1 - weight) + weight * p * rest - general,
+            rest.subs(p, 1) - 1,
         ),
     )
 
@@ -66,8 +63,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _coefficients(xi: np.ndarray) -> np.ndarray:
     """Coefficients of Q_k, constant first: c_i = ξ_k ⋯ ξ_{k−i+1} (1 − ξ_{k−i}), c_k = Π ξ."""
-    tail = np.concatenate([[1.0], np.cumprod(xi[::-1])])
-    return tail * np.concatenate([1 - xi[::-1], [1.0]])
+    return np.r_[1, np.cumprod(xi[::-1])] * np.r_[1 - xi[::-1], 1]
 
 
 def _peel(coefficients: np.ndarray) -> np.ndarray:
@@ -83,9 +79,7 @@ def _compare(instance: Instance, coefficients: np.ndarray) -> Check:
     """The polynomial applied to ridge, against k mixed steps that are really fitted."""
     x, y, nu = instance["x"], instance["y"], instance["nu"]
     shrink = np.linalg.solve(x @ x.T + nu * np.eye(len(x)), x @ x.T)
-    applied = np.zeros_like(y)
-    for coefficient in coefficients[::-1]:  # Horner
-        applied = shrink @ applied + coefficient * y
+    applied = reduce(lambda z, c: shrink @ z + c * y, coefficients[::-1], np.zeros_like(y))
     predictions = x @ ridge(x, y, nu)
     for weight in instance["xi"]:
         predictions = x @ ridge(x, weight * predictions + (1 - weight) * y, nu)
@@ -102,17 +96,13 @@ def _check(instance: Instance) -> Check:
     return _compare(instance, coefficients).also(back.holds and total.holds)
 
 
-def _variant(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Instance], Check]:
-    return lambda instance: _compare(instance, change(instance["xi"]))
-
-
 THEOREM = Theorem(
     name="polynomial-preconditioner",
     title="k distillation steps are a polynomial preconditioner",
     source="arXiv 2407.04600 (Pareek, Du & Oh 2024); per-eigenvalue form and coefficients D",
     kind="identity",
     hypotheses=(
-        Hypothesis("weight decay", r"\lambda > 0"),
+        DECAY,
         Hypothesis(
             "mixed targets",
             r"y_0 = S y,\ y_i = S(\xi_i y_{i-1} + (1-\xi_i) y),\ S = G(G+N\lambda)^{-1}",
@@ -124,9 +114,9 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={
-        "weights in reverse order": _variant(lambda xi: _coefficients(xi[::-1])),
-        "weights on the labels": _variant(lambda xi: _coefficients(1 - xi)),
-        "degree one less": _variant(lambda xi: _coefficients(xi)[:-1]),
-        "degree one more": _variant(lambda xi: _coefficients(np.append(xi, 1.0))),
+        "weights in reverse order": lambda i: _compare(i, _coefficients(i["xi"][::-1])),
+        "weights on the labels": lambda i: _compare(i, _coefficients(1 - i["xi"])),
+        "degree one less": lambda i: _compare(i, _coefficients(i["xi"])[:-1]),
+        "degree one more": lambda i: _compare(i, _coefficients(np.append(i["xi"], 1.0))),
     },
 )

@@ -1,7 +1,5 @@
 """Exactly when every training label, clean or wrong, is recovered after t rounds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,14 +8,8 @@ import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import (
-    block,
-    crossing,
-    disordered,
-    draw_block,
-    smallest_difference,
-    unbalanced,
-)
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import block, draw_block
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals
 
@@ -31,26 +23,23 @@ def _prove() -> Proof:
     def prediction(own: int, cls: Any, sup: Any) -> Any:
         return 1 / k + a * (own - cls) + b * (cls - sup) + g * (sup - 1 / k) + w * (1 / k - 1 / k)
 
-    def ahead(own_true: int, own_rival: int, outside: bool) -> Any:
-        rival = prediction(own_rival, 0 if outside else y, 0 if outside else 1 / m)
+    def ahead(own_true: int, own_rival: int, outside: bool = False) -> Any:
+        rival = prediction(own_rival, 0, 0) if outside else prediction(own_rival, y, 1 / m)
         return prediction(own_true, x, 1 / m) > rival
 
     def condition(entry: Any) -> Any:
         return z3.Implies(entry > 0, x - entry > a / (b - a))
 
+    both = [*base, z > 0, condition(y), condition(z)]
     return proof(
         "z3 over the reals, from label averaging with a = p_A^t, b = p_B^t, g, w",
         "symbolic n, m, K, c, d, e, μ, t and entries of C: one comparison meets three "
         "entries of a row, so no size is fixed",
         "inside a superclass C̄_s is 1/m on its classes, 0 elsewhere, and C̄ = 1/K",
-        implies("necessary: j = l", [*base, y > 0, ahead(0, 1, False)], condition(y)),
-        implies("sufficient: j = l", [*base, y > 0, condition(y)], ahead(0, 1, False)),
-        implies("sufficient: j = k, l inside", [*base, x > 0, condition(y)], ahead(1, 0, False)),
-        implies(
-            "sufficient: j, k, l differ, l inside",
-            [*base, z > 0, condition(y), condition(z)],
-            ahead(0, 0, False),
-        ),
+        implies("necessary: j = l", [*base, y > 0, ahead(0, 1)], condition(y)),
+        implies("sufficient: j = l", [*base, y > 0, condition(y)], ahead(0, 1)),
+        implies("sufficient: j = k, l inside", [*base, x > 0, condition(y)], ahead(1, 0)),
+        implies("sufficient: j, k, l differ, l inside", both, ahead(0, 0)),
         implies("sufficient: j = k, l outside", [*base, x > 0], ahead(1, 0, True)),
         implies("sufficient: j ≠ k, l outside", [*base, z > 0, condition(z)], ahead(0, 0, True)),
         implies(
@@ -69,10 +58,9 @@ def _draw(rng: np.random.Generator) -> Instance:
     b, t = draw_block(rng), int(rng.integers(1, 4))
     kind = rng.random()
     if kind < 0.1:
-        clean = b.n * np.eye(b.n_classes, dtype=int)
-        b = replace(b, counts=tuple(map(tuple, clean.tolist())))
+        b = replace(b, counts=b.n * np.eye(b.n_classes, dtype=int))
     elif kind < 0.5:
-        b = b.tied(t, smallest_difference(b.class_means()))
+        b = b.tied(t, blocks.smallest_difference(b.class_means()))
     elif kind < 0.65:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
         counts = ((5, 4, 1, 0), (2, 6, 1, 1), (2, 0, 8, 0), (1, 0, 0, 9))
         b = block(counts, m=4, c=17, d=2, mu=1)
@@ -105,10 +93,10 @@ def _compare(
 
 
 def _sampled(rng: np.random.Generator) -> Instance:
-    corruption = np.array([[fmpq(3 if i == j else 1, 5) for j in range(3)] for i in range(3)])
     counts, mu = ((1, 3, 1), (1, 3, 1), (1, 1, 3)), int(rng.integers(5, 20))
-    b = block(counts, m=3, c=18, d=0, mu=mu)
-    return {"block": b, "t": 1, "corruption": corruption}
+    population = block(np.ones((3, 3), dtype=int) + 2 * np.eye(3, dtype=int), 3, 18, 0, mu)
+    drawn = replace(population, counts=counts)
+    return {"block": drawn, "t": 1, "corruption": population.class_means()}
 
 
 THEOREM = Theorem(
@@ -117,19 +105,15 @@ THEOREM = Theorem(
     source="P (superclass case and both directions D)",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered),
-        Hypothesis("equal class sizes", r"n \text{ samples in each of } K \text{ classes}"),
+        blocks.ORDER,
+        replace(blocks.EQUAL_SIZES, without=None),
         Hypothesis(
             "population",
             r"\text{a fraction } C_{kj} \text{ of class } k \text{ is given the label } j",
             _sampled,
         ),
-        Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced),
-        Hypothesis(
-            "inside superclasses",
-            r"C_{kj} = 0 \text{ unless } k, j \text{ share a superclass (void for } S = 1)",
-            crossing,
-        ),
+        blocks.BALANCED,
+        blocks.INSIDE,
     ),
     statement=r"\operatorname{argmax} P_i^{(t)} \text{ is unique and true for every } i \iff "
     r"C_{kk} - C_{kk'} > \frac{1}{\rho^t - 1} \text{ for all } k' \ne k \text{ with } C_{kk'} > 0 "

@@ -1,9 +1,7 @@
 """How large entrywise noise on a block Gram matrix may be for the sum to be a Gram matrix."""
 
-from __future__ import annotations
-
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import z3
 
 from gramlab.population import ClassBlockModel
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, zero
+from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 
 
 def _published_noise() -> str:
@@ -44,13 +42,11 @@ def _prove() -> Proof:
     s_c = s_b + n * m * (d - e)
     rows = 5
     v = sp.symbols(f"v:{rows}", real=True)
-    pairs = sum((v[i] - v[j]) ** 2 for i in range(rows) for j in range(i))
+    pairs = sum((a - b) ** 2 for a, b in combinations(v, 2))
     # G v = (1 − c) v for signs v that balance inside every class, K = 3, n = 4, G symbolic.
     inside, beside = sp.symbols("c d", real=True)
-    labels, signs = [i // 4 for i in range(12)], sp.Matrix([1, -1, 1, -1] * 3)
-    gram = sp.Matrix(
-        12, 12, lambda i, j: 1 if i == j else (inside if labels[i] == labels[j] else beside)
-    )
+    classes = sp.Matrix(12, 12, lambda i, j: inside if i // 4 == j // 4 else beside)
+    gram, signs = classes + (1 - inside) * sp.eye(12), sp.Matrix([1, -1, 1, -1] * 3)
     return proof(
         "z3 for the inequalities, sympy for the two identities, Rayleigh quotients by hand",
         "n, K, superclass sizes, c, d, e, ε symbolic in the inequalities; Lagrange's "
@@ -64,7 +60,7 @@ def _prove() -> Proof:
         zero(
             f"N Σv² − (Σv)² − Σ_(i<j) (v_i − v_j)² at N = {rows}: {{}}; with |v| for v this "
             "is Σ_(i≠j) |v_i v_j| ≤ (N − 1)‖v‖²",
-            sp.expand(rows * sum(a**2 for a in v) - sum(v) ** 2 - pairs),
+            rows * sum(a**2 for a in v) - sum(v) ** 2 - pairs,
         ),
         implies(
             "vᵀGv ≥ (1 − c)‖v‖², |vᵀEv| ≤ ε(N − 1)‖v‖² and ε ≤ (1 − c)/(N − 1) give vᵀ(G + E)v ≥ 0",
@@ -74,7 +70,7 @@ def _prove() -> Proof:
         holds(
             "n even: v = ±1, half of each sign in every class: Gv − (1 − c)v = 0: {}, and "
             "E_ij = −ε v_i v_j (i ≠ j) gives vᵀ(G + E)v = N((1 − c) − ε(N − 1))",
-            (gram * signs - (1 - inside) * signs).expand() == sp.zeros(12, 1),
+            vanish(gram * signs - (1 - inside) * signs),
         ),
         implies(
             "(1 − c) − ε(N − 1) ≥ 0 gives ε ≤ (1 − c)/(N − 1)",
@@ -116,19 +112,18 @@ def _noises(instance: Instance) -> list[np.ndarray]:
     """Noise within [−1, 1]: the worst pattern and random ones, or all extreme ones of few rows."""
     rows = instance["model"].n_samples
     upper = np.triu_indices(rows, 1)
+    pairs = len(upper[0])
     if rows <= 3:
-        patterns = [np.array(p, dtype=float) for p in product((-1, 1), repeat=len(upper[0]))]
+        patterns = list(product((-1.0, 1.0), repeat=pairs))
     else:
         rng = np.random.default_rng(instance["seed"])
-        signs = np.where(np.arange(rows) % 2, -1.0, 1.0)
-        patterns = [-np.outer(signs, signs)[upper], rng.uniform(-1, 1, len(upper[0]))]
-        patterns += [rng.choice([-1.0, 1.0], len(upper[0])) for _ in range(3)]
+        signs = (-1.0) ** np.arange(rows)
+        patterns = [-np.outer(signs, signs)[upper], rng.uniform(-1, 1, pairs)]
+        patterns += [rng.choice([-1.0, 1.0], pairs) for _ in range(3)]
     out = []
     for pattern in patterns:
-        noise = np.zeros((rows, rows))
-        noise[upper] = pattern
-        noise += noise.T
-        np.fill_diagonal(noise, instance["diagonal"])
+        noise = instance["diagonal"] * np.eye(rows)
+        noise[upper] = noise.T[upper] = pattern
         if not instance["symmetric"]:
             noise[upper] *= 0.5
         out.append(noise)
@@ -137,21 +132,19 @@ def _noises(instance: Instance) -> list[np.ndarray]:
 
 def _is_gram(matrix: np.ndarray) -> bool:
     """Symmetric and positive semidefinite, up to rounding of the eigenvalues."""
-    return bool(
-        (matrix == matrix.T).all() and np.linalg.eigvalsh(matrix)[0] >= -1e-13 * len(matrix)
-    )
+    least = np.linalg.eigvalsh(matrix)[0]
+    return bool((matrix == matrix.T).all() and least >= -1e-13 * len(matrix))
 
 
-def _compare(
-    instance: Instance, *, factor: float = 1.0, strict: bool = False, asymptotic: bool = False
-) -> Check:
+def _compare(instance: Instance, threshold: float, strict: bool = False) -> Check:
     model, eps = instance["model"], instance["epsilon"]
-    threshold = factor * _threshold(model)
-    if asymptotic:
-        threshold = (1 - model.within) * np.sqrt(3) / (2 * np.sqrt(model.n_samples))
     claim = eps < threshold if strict else eps <= threshold
     found = all(_is_gram(model.gram() + eps * noise) for noise in _noises(instance))
     return Check(claim == found, (eps - threshold) / threshold)
+
+
+def _asymptotic(model: ClassBlockModel) -> float:
+    return (1 - model.within) * np.sqrt(3) / (2 * np.sqrt(model.n_samples))
 
 
 def _odd(rng: np.random.Generator) -> Instance:
@@ -180,10 +173,10 @@ THEOREM = Theorem(
     r"|E_{ij}| \le \varepsilon \iff \varepsilon \le \frac{1 - c}{N - 1}",
     prove=_prove,
     draw=_draw,
-    check=_compare,
+    check=lambda i: _compare(i, _threshold(i["model"])),
     planted={
-        "strict for non-strict": lambda i: _compare(i, strict=True),
-        "twice as much": lambda i: _compare(i, factor=2.0),
-        "the asymptotic threshold taken as sure": lambda i: _compare(i, asymptotic=True),
+        "strict for non-strict": lambda i: _compare(i, _threshold(i["model"]), strict=True),
+        "twice as much": lambda i: _compare(i, 2 * _threshold(i["model"])),
+        "the asymptotic threshold taken as sure": lambda i: _compare(i, _asymptotic(i["model"])),
     },
 )

@@ -1,11 +1,9 @@
 """Under squared loss the filter is h(s) = s/(s + Nλ), and t rounds of ridge give h(G)^t."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._heads import ridge
+from gramlab.theorems._heads import DECAY, draw_rows, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
 
@@ -25,28 +23,28 @@ def _prove() -> Proof:
         "the SVD splits the loss into its singular directions",
         zero(
             "X(XᵀX + ν) = (XXᵀ + ν)X, so X(XᵀX + ν)⁻¹Xᵀ = G(G + ν)⁻¹: residual {}",
-            sp.expand(x * (xt * x + nu) - (x * xt + nu) * x),
+            x * (xt * x + nu) - (x * xt + nu) * x,
         ),
         zero(
             "one direction: fitted value = σ²/(σ² + Nλ) · y: residual {}",
-            sp.simplify(fitted - sigma**2 / (sigma**2 + n * lam) * y),
+            fitted - sigma**2 / (sigma**2 + n * lam) * y,
         ),
         zero(
             "the loss is strictly convex (its curvature − (σ²/N + λ) = {}), so this is the head",
-            sp.simplify(sp.diff(loss, w, 2) - (sigma**2 / n + lam)),
+            sp.diff(loss, w, 2) - (sigma**2 / n + lam),
         ),
         zero(
             "targets of round t + 1 are the predictions of round t: residual {}",
-            sp.expand(h * h**t - h ** (t + 1)),
+            h * h**t - h ** (t + 1),
         ),
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    n, d = int(rng.integers(2, 13)), int(rng.integers(1, 9))
+    x = draw_rows(rng, 13, 9)
     return {
-        "x": rng.standard_normal((n, d)),
-        "y": rng.standard_normal((n, int(rng.integers(1, 4)))),
+        "x": x,
+        "y": rng.standard_normal((len(x), int(rng.integers(1, 4)))),
         "weight_decay": float(10 ** rng.uniform(-2, 1)),
         "rounds": int(rng.integers(1, 7)),
     }
@@ -77,7 +75,7 @@ THEOREM = Theorem(
             "squared loss",
             r"L(w) = \frac{1}{2N} \lVert Xw - y \rVert^2 + \frac{\lambda}{2} \lVert w \rVert^2",
         ),
-        Hypothesis("weight decay", r"\lambda > 0"),
+        DECAY,
     ),
     statement=r"X w^{(t)} = h(G)^t y, \quad h(s) = \frac{s}{s + N\lambda}",
     prove=_prove,

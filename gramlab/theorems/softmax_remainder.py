@@ -1,11 +1,9 @@
 """The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
 
-from __future__ import annotations
-
 import z3
 
-from gramlab.theorems._softmax import compare_remainder, draw_logits, path_derivatives_hold
-from gramlab.theorems.form import Hypothesis, Proof, Theorem
+from gramlab.theorems import _softmax as softmax
+from gramlab.theorems.form import Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals
 
 
@@ -16,7 +14,10 @@ def _prove() -> Proof:
         "the inequalities hold for every law on a bounded interval, so for every K; the "
         "second derivative of the path is differentiated with all symbols at K = 4 (its "
         "form does not change with K)",
-        holds("p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4", path_derivatives_hold()),
+        holds(
+            "p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4",
+            softmax.path_derivatives_hold(),
+        ),
         implies(
             "|y − E y| ≤ y + E y for y ≥ 0, so E|Y − E Y| ≤ 2 E Y",
             [y >= 0, mean >= 0],
@@ -36,20 +37,16 @@ THEOREM = Theorem(
     title="Remainder of the linearized softmax",
     source="D",
     kind="upper bound",
-    hypotheses=(
-        Hypothesis(
-            "logits", r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k"
-        ),
-    ),
+    hypotheses=(softmax.LOGITS,),
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     prove=_prove,
-    draw=draw_logits,
-    check=lambda instance: compare_remainder(instance, 1 / 4),
+    draw=softmax.draw_logits,
+    check=lambda i: softmax.compare_remainder(i, 1 / 4),
     planted={
-        "an eleventh": lambda instance: compare_remainder(instance, 1 / 11),
-        "linear in the spread": lambda instance: compare_remainder(instance, 1 / 4, power=1),
-        "cubic in the spread": lambda instance: compare_remainder(instance, 1 / 4, power=3),
+        "an eleventh": lambda i: softmax.compare_remainder(i, 1 / 11),
+        "linear in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=1),
+        "cubic in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=3),
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,

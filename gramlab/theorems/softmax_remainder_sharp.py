@@ -1,13 +1,11 @@
 """The softmax remainder is at most osc(v)²/(6√3), and no smaller constant serves every K."""
 
-from __future__ import annotations
-
 import math
 
 import flint
 
-from gramlab.theorems._softmax import compare_remainder, draw_logits, path_derivatives_hold
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems import _softmax as softmax
+from gramlab.theorems.form import Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals
 
 _CONSTANT = 1 / (6 * math.sqrt(3))
@@ -31,7 +29,7 @@ def _prove() -> Proof:
         holds(
             "p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4: {}; the "
             "remainder is ∫₀¹ (1 − s) p''(s) ds (by hand), so half of sup E|(X − m)² − Var X|",
-            path_derivatives_hold(),
+            softmax.path_derivatives_hold(),
         ),
         "by hand, X in [0, 1], y = X − m, A = {y² < Var}, α = P(A): E|y² − Var| = "
         "2 E(Var − y²; A) = 2α(1 − α)(E[y² | not A] − E[y² | A])",
@@ -60,29 +58,21 @@ def _prove() -> Proof:
     )
 
 
-def _check(instance: Instance, share: float = 1.0) -> Check:
-    return compare_remainder(instance, share * _CONSTANT)
-
-
 THEOREM = Theorem(
     name="softmax-remainder-sharp",
     title="Remainder of the linearized softmax, sharp constant",
     source="D",
     kind="upper bound",
-    hypotheses=(
-        Hypothesis(
-            "logits", r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k"
-        ),
-    ),
+    hypotheses=(softmax.LOGITS,),
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \frac{\operatorname{osc}(v)^2}{6\sqrt3}, \quad "
     r"\text{and no smaller constant serves every } K",
     prove=_prove,
-    draw=draw_logits,
-    check=_check,
+    draw=softmax.draw_logits,
+    check=lambda i: softmax.compare_remainder(i, _CONSTANT),
     planted={
-        "an eleventh": lambda instance: compare_remainder(instance, 1 / 11),
-        "one per cent less": lambda instance: _check(instance, 0.99),
+        "an eleventh": lambda i: softmax.compare_remainder(i, 1 / 11),
+        "one per cent less": lambda i: softmax.compare_remainder(i, 0.99 * _CONSTANT),
     },
     tight_within=0.01,
 )

@@ -5,17 +5,16 @@ to zero, an implication that z3 decides, a truth found in another exact way, and
 what is done by hand. What the evidence shows is what was decided.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sympy as sp
 import z3
 
 from gramlab.theorems.form import Proof, Verdict
 
-__all__ = ["Step", "holds", "implies", "proof", "reals", "zero"]
+__all__ = ["Step", "holds", "implications", "implies", "proof", "reals", "vanish", "zero"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,27 @@ def reals(names: str) -> list[Any]:
     return list(z3.Reals(names))
 
 
+def _reduced(residual: Any) -> Any:
+    expanded = sp.expand(residual)
+    return 0 if expanded == 0 else sp.simplify(expanded)
+
+
+def vanish(residuals: Iterable[Any]) -> bool:
+    """Whether sympy brings every residual to 0."""
+    return all(_reduced(residual) == 0 for residual in residuals)
+
+
 def zero(line: str, *residuals: Any) -> Step:
-    """An identity, by residuals that must be 0; each is shown where the line has ``{}``, in turn.
+    """An identity, by residuals that sympy must bring to 0; what is left is shown at ``{}``.
 
     Lists of residuals must be 0 throughout.
     """
-    entries = [list(r) if isinstance(r, Sequence) else [r] for r in residuals]
+    good = True
     for residual in residuals:
-        line = line.replace("{}", str(residual), 1)
-    good = all(bool(entry == 0) for group in entries for entry in group)
+        entries = residual if isinstance(residual, Sequence) else [residual]
+        left = [_reduced(entry) for entry in entries]
+        line = line.replace("{}", str(left if entries is residual else left[0]), 1)
+        good = good and all(entry == 0 for entry in left)
     return Step("proved" if good else "unknown", line)
 
 
@@ -66,6 +77,11 @@ def implies(claim: str, given: Sequence[Any], conclusion: Any, timeout: float = 
         values = {str(name): str(model[name]) for name in model}
         return Step("counterexample", f"{claim}: fails at {values}")
     return Step("unknown", f"{claim}: z3 gives up ({solver.reason_unknown()})")
+
+
+def implications(given: Sequence[Any], conclusions: Mapping[str, Any]) -> list[Step]:
+    """What ``given`` implies, claim by claim."""
+    return [implies(claim, given, conclusion) for claim, conclusion in conclusions.items()]
 
 
 def proof(method: str, scope: str, *steps: Step | str) -> Proof:

@@ -1,17 +1,14 @@
 """Two classes: the noise rates at which the teacher fails where the first student is perfect."""
 
-from __future__ import annotations
-
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import block, draw_block
+from gramlab.theorems._block import block, draw_block, fixed, nearby
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
+from gramlab.theorems.steps import implications, implies, proof, reals
 
 
 def _prove() -> Proof:
@@ -22,26 +19,25 @@ def _prove() -> Proof:
     def right(own: int, x: Any, y: Any) -> Any:
         return x * (own - gap) + y * gap > 0  # own is +1 for a clean sample, −1 for a wrong label
 
-    lower = (1 - 1 / (rho - 1)) / 2
-    upper = (1 - 1 / (rho * rho - 1)) / 2
+    lower, upper = (1 - 1 / (rho - 1)) / 2, (1 - 1 / (rho * rho - 1)) / 2
     student = z3.And(right(1, a * a, b * b), right(-1, a * a, b * b))
+    teacher = "teacher right on no wrong label iff η ≥ lower end"
+    ends = {
+        "the range is never empty before cutting at 0": lower < upper,
+        "its upper end is positive iff ρ² > 2": (upper > 0) == (rho * rho > 2),
+    }
     return proof(
         "z3 over the reals, from label averaging with a = p_A, b = p_B",
         "symbolic n, c, d, μ, η; K = 2 is part of the statement",
         "P_ik − P_il = p_A^t (±1 − (1 − 2η)) + p_B^t (1 − 2η)",
-        implies(
-            "teacher right on no wrong label iff η ≥ lower end",
-            base,
-            z3.Not(right(-1, a, b)) == (eta >= lower),
-        ),
+        implies(teacher, base, z3.Not(right(-1, a, b)) == (eta >= lower)),
         implies(
             "at the lower end itself the teacher ties",
             [*base, eta == lower],
             -a + (b - a) * gap == 0,
         ),
         implies("first student right everywhere iff η < upper end", base, student == (eta < upper)),
-        implies("the range is never empty before cutting at 0", [rho > 1], lower < upper),
-        implies("its upper end is positive iff ρ² > 2", [rho > 1], (upper > 0) == (rho * rho > 2)),
+        *implications([rho > 1], ends),
     )
 
 
@@ -60,7 +56,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     elif kind < 0.8 and delta > 0:  # inside the range
         high = float(1 + 1 / delta)
         power = high**0.5 + rng.uniform(0.05, 0.95) * (high - high**0.5)
-        b = b.with_ratio(fmpq(*Fraction(power).limit_denominator(500).as_integer_ratio())) or b
+        b = b.with_ratio(nearby(power, 500)) or b
     return {"block": b}
 
 
@@ -71,25 +67,17 @@ def _compare(
     b = instance["block"]
     p_a, p_b, _, _ = b.filters()
     rho, eta = p_b / p_a, fmpq(b.counts[0][1], b.n)
-    lower = (1 - 1 / (rho - 1)) / 2
-    upper = (1 - 1 / (rho**last - 1)) / 2
+    lower, upper = ((1 - 1 / (rho**t - 1)) / 2 for t in (1, last))
     above = eta > lower if strict else eta >= lower
     below = eta <= upper if closed else eta < upper
-    wrong = b.margins(b.iterate(1))[b.true != b.given]
+    wrong = b.margins(b.iterate(1))[b.margins(b.one_hot) < 0]
     student = min(b.margins(b.iterate(2)))
     found = all(wrong <= 0) and student > 0
     return Check(found == (above and below), float(student))
 
 
-def _clean(rng: np.random.Generator) -> Instance:
-    mu = fmpq(int(rng.integers(1, 9)), 100)
-    return {"block": block(((4, 0), (0, 4)), m=2, c=6, d=5, mu=mu)}
-
-
-def _lopsided(rng: np.random.Generator) -> Instance:
-    mu = 1 + int(rng.integers(5))
-    return {"block": block(((5, 4), (1, 8)), m=2, c=18, d=16, mu=mu)}
-
+_lopsided = fixed(((5, 4), (1, 8)), m=2, c=18, d=16, mu=(1, 6))
+_clean = fixed(((4, 0), (0, 4)), m=2, c=6, d=5, mu=(1, 9), per=100)
 
 THEOREM = Theorem(
     name="student-over-teacher",

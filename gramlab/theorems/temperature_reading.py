@@ -1,7 +1,5 @@
 """Heads trained at 1 and read at τ: to first order each round's deviations shrink by 1/τ more."""
 
-from __future__ import annotations
-
 import numpy as np
 import sympy as sp
 from scipy.special import softmax
@@ -9,7 +7,7 @@ from scipy.special import softmax
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, zero
+from gramlab.theorems.steps import holds, proof, vanish, zero
 
 
 def _prove() -> Proof:
@@ -21,16 +19,12 @@ def _prove() -> Proof:
     read = lambda r: (s / (s + mu) / tau) ** r * delta  # noqa: E731
     # w solves w = (σ/(Nλ))(read_(t−1) − σw/K), trained at 1; its reading at τ is σw/(Kτ).
     w = k * sigma / (s + mu) * read(t - 1)
-    classes = 4
-    z, eps = sp.symbols(f"z:{classes}", real=True), sp.Symbol("epsilon")
+    z, eps = sp.symbols("z:4", real=True), sp.Symbol("epsilon")
     weights = [sp.exp(eps * e / tau) for e in z]
-    first = all(
-        sp.expand(
-            sp.diff(a / sum(weights), eps).subs(eps, 0) - (e - sum(z) / classes) / (classes * tau)
-        )
-        == 0
+    first = [
+        sp.diff(a / sum(weights), eps).subs(eps, 0) - (e - sum(z) / 4) / (4 * tau)
         for a, e in zip(weights, z, strict=True)
-    )
+    ]
     return proof(
         "sympy in one singular direction of X; reduction to it and induction by hand",
         "N, K, λ, τ, the round t and the singular value symbolic, every N, d, K; the first "
@@ -38,13 +32,12 @@ def _prove() -> Proof:
         "head; what exact heads add is of second order in the logits",
         zero(
             "trained at 1: w − (σ/(Nλ))(a_(t−1) − σw/K) = {}",
-            sp.simplify(w - sigma / (n * lam) * (read(t - 1) - sigma * w / k)),
+            w - sigma / (n * lam) * (read(t - 1) - sigma * w / k),
         ),
         zero(
-            "read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {}",
-            sp.simplify(sigma * w / (k * tau) - read(t)),
+            "read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {}", sigma * w / (k * tau) - read(t)
         ),
-        holds("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", first),
+        holds("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", vanish(first)),
         "τ^(−t) > 0 multiplies every class alike, so no argmax changes",
     )
 
@@ -108,8 +101,8 @@ THEOREM = Theorem(
     draw=_draw,
     check=_compare,
     planted={
-        "τ only once": lambda instance: _compare(instance, power=1.0),
-        "no effect": lambda instance: _compare(instance, power=0.0),
-        "a round more": lambda instance: _compare(instance, power=instance["rounds"] + 1.0),
+        "τ only once": lambda i: _compare(i, power=1.0),
+        "no effect": lambda i: _compare(i, power=0.0),
+        "a round more": lambda i: _compare(i, power=i["rounds"] + 1.0),
     },
 )

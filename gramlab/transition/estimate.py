@@ -30,8 +30,7 @@ class TransitionEstimate:
     Attributes
     ----------
     matrix : np.ndarray of shape (K, K)
-        C[k, j] = P(given j | true k); rows sum to one. The orientation of
-        :func:`gramlab.corruption_matrix`.
+        C[k, j] = P(given j | true k); rows sum to one, as of :func:`gramlab.corruption_matrix`.
     lower, upper : np.ndarray of shape (K, K)
         Interval of each entry by itself (not simultaneous) at level ``confidence``;
         ``lower <= matrix <= upper``.
@@ -46,14 +45,10 @@ class TransitionEstimate:
     unsupported : np.ndarray of shape (K,), bool
         Classes whose confident rows are none, or too contaminated to say anything: their
         intervals are 0 .. 1 and their row of ``matrix`` is not to be relied on.
-    confidence : float
-        Nominal level of the intervals.
-    allowance : float
-        How many times too sharp the heads may be.
-    weight_decay : float
-        Of the heads, given or chosen.
-    sharpness : float
-        β.
+    confidence, allowance : float
+        As given to ``estimate_transition``.
+    weight_decay, sharpness : float
+        Of the heads, given or chosen, and β.
     shrinkage : float
         s: each row of ``matrix`` is shrunk towards scattered noise as by so many rows.
     rounds : int
@@ -94,20 +89,14 @@ class TransitionEstimate:
         own = np.diag(self.matrix)[:, None]
         open_ = (self.upper >= np.diag(self.lower)[:, None]) & (self.matrix >= 0.5 * own)
         open_ &= ~np.eye(len(self.matrix), dtype=bool) & ~self.unsupported[:, None]
-        true, label = np.nonzero(open_)
-        order = np.argsort(-self.matrix[true, label], kind="stable")
-        return [(int(true[i]), int(label[i])) for i in order]
+        return _most_frequent(self.matrix, open_)
 
     def to_cleanlab(self) -> Array:
         """``noise_matrix`` of cleanlab: [given, true], columns sum to one; shape (K, K)."""
         return self.matrix.T.copy()
 
     def given_to_true(self) -> Array:
-        """P(true k | given j) by Bayes' rule, [given j, true k]; rows sum to one; shape (K, K).
-
-        Cleanlab's ``inverse_noise_matrix`` is its transpose. A label that is never given has the
-        prior as its row.
-        """
+        """P(true k | given j), as of ``given_to_true``; cleanlab's ``inverse_noise_matrix``.T."""
         return given_to_true(self.matrix, self.prior)
 
     def frequent_errors(self, count: int) -> list[tuple[int, int]]:
@@ -115,21 +104,14 @@ class TransitionEstimate:
 
         Classes of which nothing can be said, and labels that are never given, are left out.
         """
-        off = np.where(np.eye(len(self.matrix), dtype=bool), 0.0, self.matrix)
-        off[self.unsupported] = 0.0
-        order = np.argsort(-off, axis=None, kind="stable")[:count]
-        true, label = np.unravel_index(order, off.shape)
-        return [(int(k), int(j)) for k, j in zip(true, label, strict=True) if off[k, j] > 0.0]
+        off = ~np.eye(len(self.matrix), dtype=bool) & ~self.unsupported[:, None]
+        return _most_frequent(self.matrix, off & (self.matrix > 0.0))[:count]
 
     def compared_with(self, truth: Array, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
         """How the estimate compares with a truth that is known, as plain numbers and lists.
 
-        Parameters
-        ----------
-        truth : np.ndarray of shape (K, K)
-            The matrix that the labels were corrupted with.
-        counts : np.ndarray of shape (K, K)
-            How many rows of each true class were given each label (``CorruptedLabels.counts``).
+        ``truth`` (K, K) is the matrix that the labels were corrupted with, ``counts`` (K, K) how
+        many rows of each true class were given each label (``CorruptedLabels.counts``).
         """
         shares = counts.sum(axis=1) / counts.sum()
         off = np.abs(self.matrix - truth)
@@ -161,20 +143,19 @@ class TransitionEstimate:
         return {"orientation": "rows: true class, columns: given label", **plain}
 
 
+def _most_frequent(matrix: Array, where: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Some of the pairs (true, given), the most frequent first."""
+    true, label = np.nonzero(where)
+    order = np.argsort(-matrix[true, label], kind="stable")
+    return list(zip(true[order].tolist(), label[order].tolist(), strict=True))
+
+
 def given_to_true(matrix: object, prior: object) -> Array:
     """Turn C[true, given] and the shares of the true classes into P(true | given).
 
-    Parameters
-    ----------
-    matrix : array-like of shape (K, K)
-        Rows sum to one.
-    prior : array-like of shape (K,)
-        Nonnegative, with a positive sum.
-
-    Returns
-    -------
-    np.ndarray of shape (K, K), float64
-        [given, true]; rows sum to one. A label that is never given has the prior as its row.
+    Of ``matrix`` (K, K), whose rows sum to one, and ``prior`` (K,), nonnegative with a positive
+    sum, it makes a matrix (K, K) [given, true] whose rows sum to one. A label that is never given
+    has the prior as its row.
 
     Raises
     ------
@@ -247,24 +228,17 @@ def estimate_transition(
     stage : callable, optional
         Called with a few words when a stage begins.
 
-    Returns
-    -------
-    TransitionEstimate
-
     Raises
     ------
-    InvalidFeatures
-        If the features are malformed.
-    InvalidLabels
-        If labels do not fit the rows or the range, or are all equal.
+    InvalidFeatures, InvalidLabels
+        If the features are malformed, or labels do not fit the rows or the range, or are all equal.
     InvalidSetting
         If a number is outside its range.
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
-    elif isinstance(features, Features):
-        n_classes = features.n_classes
     if isinstance(features, Features):
+        n_classes = n_classes or features.n_classes
         x = features.as_float64()
     else:
         x = validation.check_features(features)
@@ -285,18 +259,17 @@ def estimate_transition(
         )
     if weight_decay is not None:
         weight_decay = validation.check_weight_decay(weight_decay)
-    if isinstance(folds, Run):
-        run = folds
-    else:
-        k = int(given.max()) + 1 if n_classes is None else n_classes
-        run = Run(x, k, deal_folds(given, folds, seed), given)
-    rounds_of = NoiseRounds(run, given, tolerance, stage or (lambda text: None))
+    if not isinstance(folds, Run):
+        k = n_classes or int(given.max()) + 1
+        folds = Run(x, k, deal_folds(given, folds, seed), given)
+    rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
     mixture = best.mixture
     prior = mixture.probabilities.mean(axis=0)
     prior /= prior.sum()
-    softened = mixture.sharpness / allowance * best.logits
-    limits = intervals(softened, given, mixture.matrix, confidence)
+    limits = intervals(
+        mixture.sharpness / allowance * best.logits, given, mixture.matrix, confidence
+    )
     return TransitionEstimate(
         matrix=mixture.matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.

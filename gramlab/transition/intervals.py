@@ -34,10 +34,7 @@ class Limits(NamedTuple):
 
 
 def intervals(
-    logits: Array,
-    given: npt.NDArray[np.int64],
-    matrix: Array,
-    confidence: float,
+    logits: Array, given: npt.NDArray[np.int64], matrix: Array, confidence: float
 ) -> Limits:
     """Intervals of C[k, j] from the given labels of the confident rows predicted k.
 
@@ -83,15 +80,8 @@ def intervals(
     lower = np.minimum(low, (n * low - others_given) / left)
     upper = np.maximum(high, (n * high - others_given) / left)
     lower[unsupported], upper[unsupported] = 0.0, 1.0
-    return Limits(
-        np.clip(lower, 0.0, 1.0),
-        np.clip(upper, 0.0, 1.0),
-        rows,
-        found,
-        others,
-        others_given,
-        unsupported,
-    )
+    lower, upper = np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
+    return Limits(lower, upper, rows, found, others, others_given, unsupported)
 
 
 def _how_many(sure: Array, diagonal: float) -> int:
@@ -116,7 +106,6 @@ def noise_rate_of(limits: Limits, matrix: Array, prior: Array, confidence: float
     value = float(1.0 - prior @ np.diag(matrix))
     fine = ~limits.unsupported
     n, weight = limits.rows[fine].astype(np.float64), prior[fine]
-    unknown = float(prior[~fine].sum())
     if not fine.any():
         return NoiseRate(value, 0.0, 1.0)
     weight = weight / weight.sum()
@@ -124,18 +113,14 @@ def noise_rate_of(limits: Limits, matrix: Array, prior: Array, confidence: float
     pooled = float(weight @ wrong)
     variance = float((weight**2 / n) @ (wrong * (1.0 - wrong)))
     # The binomial with this mean and variance; where nothing varies, the one of the design.
-    if variance > 0.0:
-        trials = pooled * (1.0 - pooled) / variance
-    else:
-        trials = 1.0 / float((weight**2 / n).sum())
+    design = 1.0 / float((weight**2 / n).sum())
+    trials = pooled * (1.0 - pooled) / variance if variance > 0.0 else design
     low, high = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
-    ends = []
-    for t in (0.0, 1.0):
-        right = np.diag(limits.found)[fine] - t * np.diag(limits.others_given)[fine]
-        ends.append(float(1.0 - weight @ (right / (n - t * limits.others[fine]))))
-    low, high = low + min(ends) - pooled, high + max(ends) - pooled
-    known = 1.0 - unknown
-    low, high = known * low, known * high + unknown
+    right = np.diag(limits.found)[fine] - np.diag(limits.others_given)[fine]
+    ends = pooled, float(1.0 - weight @ (right / (n - limits.others[fine])))
+    unknown = float(prior[~fine].sum())
+    low = (1.0 - unknown) * (low + min(ends) - pooled)
+    high = (1.0 - unknown) * (high + max(ends) - pooled) + unknown
     return NoiseRate(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
 
 
@@ -147,13 +132,8 @@ def clopper_pearson(
     Coverage is at least ``confidence`` for any share. Fractional counts are accepted (the limits
     are quantiles of beta distributions); no trials give 0 and 1.
     """
-    x, n = np.broadcast_arrays(
-        np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    )
-    tail = 0.5 * (1.0 - confidence)
-    some, all_ = x > 0.0, x >= n
-    low = np.where(
-        some, betaincinv(np.where(some, x, 1.0), np.maximum(n - x, 0.0) + 1.0, tail), 0.0
-    )
-    high = np.where(all_, 1.0, betaincinv(x + 1.0, np.where(all_, 1.0, n - x), 1.0 - tail))
-    return low, high
+    x, rest = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    rest, tail = np.maximum(rest - x, 0.0), 0.5 * (1.0 - confidence)
+    low = np.where(x > 0.0, betaincinv(np.where(x > 0.0, x, 1.0), rest + 1.0, tail), 0.0)
+    high = betaincinv(x + 1.0, np.where(rest > 0.0, rest, 1.0), 1.0 - tail)
+    return low, np.where(rest > 0.0, high, 1.0)

@@ -77,15 +77,16 @@ def fit_mixture(
     betas = _SHARPNESS if sharpness is None else np.array([sharpness])
     strengths = _STRENGTH * (n / k) if shrinkage is None else np.array([shrinkage])
     search = _Search(logits, given, betas, strengths)
-    if start is None:
-        last = len(betas) - 1, len(strengths) - 1
-        places = [(min(b, last[0]), min(s, last[1])) for b, s in _STARTS]
-    else:
+    places = [(min(b, len(betas) - 1), min(s, len(strengths) - 1)) for b, s in _STARTS]
+    if start is not None:
         near = (betas, start.sharpness), (strengths, start.shrinkage)
         b, s = (int(np.abs(values - known).argmin()) for values, known in near)
         places = [(b, s)]
     best = max((search.uphill(place) for place in dict.fromkeys(places)), key=search.value)
-    return search.mixture(best)
+    beta, strength, value = float(betas[best[0]]), float(strengths[best[1]]), search.value(best)
+    p = softmax(beta * logits, axis=1)
+    start_at = np.mean(search.matrices[best], axis=0)
+    return Mixture(_em(_Sample(p, given), strength, _EM_LONG, start_at), beta, strength, value, p)
 
 
 class _Search:
@@ -94,23 +95,19 @@ class _Search:
     def __init__(
         self, logits: Array, given: npt.NDArray[np.int64], betas: Array, strengths: Array
     ) -> None:
-        # Ordered by label, and dealt out in turn: parts are even within each label.
-        self.order = np.argsort(given, kind="stable")
-        self.z, self.given = logits[self.order], given[self.order]
-        self.part = np.arange(len(given)) % min(_PARTS, len(given))
-        self.betas, self.strengths = betas, strengths
+        self.logits, self.given, self.betas, self.strengths = logits, given, betas, strengths
+        # Dealt out in turn in the order of labels: parts are even within each label.
+        self.part = np.empty(len(given), dtype=np.int64)
+        self.part[np.argsort(given, kind="stable")] = np.arange(len(given)) % _PARTS
         self.values: dict[Place, float] = {}
         self.matrices: dict[Place, list[Array]] = {}  # of each part
         self.split: dict[int, list[tuple[_Sample, _Sample]]] = {}  # by β: the rest and the part
 
     def uphill(self, at: Place) -> Place:
         """Where the value is highest among neighbours, found in steps from ``at``."""
-        while True:
-            b, s = at
-            best = max(((b, s + 1), (b, s - 1), (b + 1, s), (b - 1, s)), key=self.value)
-            if self.value(best) <= self.value(at):
-                return at
+        while (best := max(_neighbours(at), key=self.value)) and self.value(best) > self.value(at):
             at = best
+        return at
 
     def value(self, place: Place) -> float:
         b, s = place
@@ -118,13 +115,12 @@ class _Search:
             return -np.inf
         if place not in self.values:
             if b not in self.split:
-                p = softmax(self.betas[b] * self.z, axis=1)
+                p = softmax(self.betas[b] * self.logits, axis=1)
                 self.split[b] = [
-                    (self.sample(p, self.part != one), self.sample(p, self.part == one))
-                    for one in range(int(self.part.max()) + 1)
+                    (_Sample(p[~held], self.given[~held]), _Sample(p[held], self.given[held]))
+                    for held in (self.part == one for one in np.unique(self.part))
                 ]
-            near = [(b, s + 1), (b + 1, s), (b - 1, s), (b, s - 1)]
-            known = next((self.matrices[one] for one in near if one in self.matrices), None)
+            known = next((self.matrices[x] for x in _neighbours(place) if x in self.matrices), None)
             self.matrices[place] = [
                 _em(rest, self.strengths[s], _EM_SHORT, None if known is None else known[one])
                 for one, (rest, _) in enumerate(self.split[b])
@@ -134,29 +130,18 @@ class _Search:
             self.values[place] = total / len(self.given)
         return self.values[place]
 
-    def sample(self, p: Array, rows: npt.NDArray[np.bool_] | slice) -> _Sample:
-        return _Sample(p[rows], np.bincount(self.given[rows], minlength=p.shape[1]))
 
-    def mixture(self, place: Place) -> Mixture:
-        value, start = self.value(place), np.mean(self.matrices[place], axis=0)
-        beta, strength = float(self.betas[place[0]]), float(self.strengths[place[1]])
-        p = softmax(beta * self.z, axis=1)
-        matrix = _em(self.sample(p, slice(None)), strength, _EM_LONG, start)
-        back = np.empty_like(p)
-        back[self.order] = p
-        return Mixture(matrix, beta, strength, value, back)
+def _neighbours(place: Place) -> list[Place]:
+    b, s = place
+    return [(b, s + 1), (b, s - 1), (b + 1, s), (b - 1, s)]
 
 
 class _Sample:
-    """Rows p (n, K) ordered by given label: those of one label share a column of C.
+    """Rows p (n, K), grouped by given label: those of one label share a column of C."""
 
-    Two products per label do without further arrays (n, K).
-    """
-
-    def __init__(self, p: Array, counts: npt.NDArray[np.int64]) -> None:
-        ends = np.cumsum(counts)
-        self.groups = [(j, p[ends[j] - counts[j] : ends[j]]) for j in np.flatnonzero(counts)]
-        self.counts = counts
+    def __init__(self, p: Array, given: npt.NDArray[np.int64]) -> None:
+        self.groups = [(j, p[given == j]) for j in np.unique(given)]
+        self.counts = np.bincount(given, minlength=p.shape[1])
 
     @cached_property
     def base(self) -> Array:
@@ -166,7 +151,7 @@ class _Sample:
 
     def log_likelihood(self, matrix: Array) -> float:
         """Σ_i log Σ_y p_i(y) C[y, given_i]."""
-        rows = np.concatenate([rows @ matrix[:, j] for j, rows in self.groups] or [[]])
+        rows = np.concatenate([rows @ matrix[:, j] for j, rows in self.groups])
         return float(np.log(np.maximum(rows, _TINY)).sum())
 
     def expected_counts(self, matrix: Array) -> Array:
@@ -201,10 +186,7 @@ def scattered_noise(own: Array, counts: npt.NDArray[np.int64]) -> Array:
 
 
 def _em(sample: _Sample, strength: float, most: int, start: Array | None = None) -> Array:
-    """EM for C with p fixed, shrunk with ``strength``.
-
-    The problem is concave, so where EM ends does not depend on its start (None for B).
-    """
+    """EM for C with p fixed; concave, so that where it ends does not depend on its start or B."""
     base = sample.base
     # It cannot leave an exact zero.
     matrix = (1.0 - _SMOOTHING) * (base if start is None else start) + _SMOOTHING / len(base)

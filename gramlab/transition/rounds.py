@@ -40,16 +40,8 @@ class HeldOutHeads(NamedTuple):
 class NoiseRounds:
     """Fits one head per fold, round after round, and keeps what explains the given labels best.
 
-    Attributes
-    ----------
-    run : Run
-        The folds.
-    given : np.ndarray of shape (N,)
-        Given labels.
-    tolerance : float
-        Relative duality gap of the heads.
-    stage : callable
-        Called with a few words when a stage begins.
+    Of the folds of ``run`` and ``given`` labels (N,), with heads to a relative duality gap
+    ``tolerance``; ``stage`` is called with a few words when one begins.
     """
 
     run: Run
@@ -77,18 +69,14 @@ class NoiseRounds:
         return self._fitted(before.weight_decay, before.round + 1, posteriors, before)
 
     def _fitted(
-        self,
-        weight_decay: float,
-        number: int,
-        targets: Callable[[int], Any],
-        near: HeldOutHeads | None,
+        self, decay: float, number: int, targets: Callable[[int], Any], near: HeldOutHeads | None
     ) -> HeldOutHeads:
-        head = SoftmaxHead(weight_decay, tolerance=self.tolerance)
-        fits = self.run.fit(head, targets, None if near is None else near.weights)
+        head = SoftmaxHead(decay, tolerance=self.tolerance)
+        fits = self.run.fit(head, targets, near and near.weights)
         weights = [np.asarray(fit.weights) for fit in fits]
         logits = self.run.held_out(weights)
-        mixture = fit_mixture(logits, self.given, None if near is None else near.mixture)
-        return HeldOutHeads(weight_decay, number, weights, logits, mixture)
+        mixture = fit_mixture(logits, self.given, near and near.mixture)
+        return HeldOutHeads(decay, number, weights, logits, mixture)
 
     def first_rounds(self, weight_decay: float | None = None) -> list[HeldOutHeads]:
         """Heads of round 1 at a weight decay, or at the best of a search uphill in steps of √10.

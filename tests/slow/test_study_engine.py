@@ -16,21 +16,21 @@ import pytest
 
 import gramlab
 from gramlab.errors import OutputError
+from gramlab.files.whole import differences
 from gramlab.machine import device
 from gramlab.numerics.content import sha256
-from gramlab.study.cells import canonical_json
+from gramlab.study.cells import canonical_json, claim_folder
 from gramlab.study.engine import compute_cell, open_store, run_study
 from gramlab.study.estimate import estimate_study
 from gramlab.study.plan import make_plan
 from gramlab.study.recipes import recipe_named
-from gramlab.study.store import claim_folder, differences
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; from gramlab.cli import main; sys.exit(main())"
 # Ends the process without warning: before the n-th cell is written, or once it is.
 KILLED = """
 import os, signal, sys
-from gramlab.study import store
+from gramlab.study import cells as store
 write, left = store.atomic_write, [{count}]
 def deadly(path, data):
     if path.parent.name != "cells":

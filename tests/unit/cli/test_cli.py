@@ -88,7 +88,7 @@ def found(whole) -> dict:
 
 def summary(found: dict, *written: str) -> str:
     """What is printed of these results."""
-    return text.render("check", written=written, name="tiny.npz", **check_verb.summary(found))
+    return text.render("check", "", written=written, name="tiny.npz", **check_verb.summary(found))
 
 
 # ---- What it writes ---------------------------------------------------------------------------
@@ -513,6 +513,33 @@ def test_defaults_are_those_of_python():
         assert parameters[name].default == default, name
 
 
+def test_every_option_is_named_as_the_parameter_that_it_becomes():
+    """Options are passed on by their names: one that no callee knows would be lost."""
+    from gramlab.check import CheckSettings
+    from gramlab.cli import diagnose, extract, population, study, transition
+    from gramlab.diagnosis import DiagnosisSettings
+    from gramlab.extract import Backbone, extract_features, open_dataset
+    from gramlab.population.check import check_population, plane_diagram
+    from gramlab.study.plan import make_plan
+    from gramlab.study.recipes import Recipe
+    from gramlab.transition import estimate_transition
+
+    images = {"images", "dataset", "recipe", "test_share", "seed"}
+    model = (gramlab.ClassBlockModel, check_population, plane_diagram)
+    extraction = (Backbone.load, extract_features, open_dataset)
+    for verb, calls, passed_on in (
+        (check_verb.check, (CheckSettings,), set()),
+        (diagnose.diagnose, (DiagnosisSettings,), set()),
+        (transition.transition, (estimate_transition,), {"noise", "rate", "center", "unit_norm"}),
+        (population.population, model, {"classes", "phase"}),
+        (study.study, (Recipe.narrowed, make_plan), {"cells", "dry_run"}),
+        (extract.extract, extraction, images),
+    ):
+        known = {name for call in calls for name in inspect.signature(call).parameters}
+        known |= passed_on | {"context", "source", "out", "json", "quiet"}
+        assert set(inspect.signature(verb).parameters) <= known, verb
+
+
 def test_the_kinds_of_noise_are_those_of_the_library():
     kinds = get_args(options.NoiseKind)
     for kind in kinds:
@@ -700,6 +727,12 @@ def test_a_bad_setting_is_refused_in_one_line(setting, source, tmp_path, capsys)
     err = refused(capsys, "check", source, "--out", tmp_path / "out", setting)
     assert BAD_SETTINGS[setting] in err
     assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("verb", ["diagnose", "transition"])
+def test_a_bad_weight_decay_is_named_as_the_option_that_it_is(verb, capsys):
+    err = refused(capsys, verb, "no-such-source", "--weight-decay", "0")
+    assert err.startswith("gramlab: error: --weight-decay must be finite and greater than 0")
 
 
 def test_bad_usage_is_refused_in_one_line(capsys):

@@ -14,6 +14,7 @@ import pytest
 
 from gramlab import cli
 from gramlab.cli import theorems as verb
+from gramlab.cli.text import format_value
 from gramlab.theorems import catalogue
 from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
 
@@ -85,7 +86,7 @@ def test_one_table_over_the_registry(registry, capsys):
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
     report = catalogue.run(TRUE, 50, 3)
-    slack = re.escape(verb.format_slack(report.tightest_slack))
+    slack = re.escape(format_value(report.tightest_slack, ".1e"))
     assert re.search(rf"^squares +proved +50 +0 +{slack}  yes$", out, re.MULTILINE)
     failures = catalogue.run(FALSE, 50, 3).failures
     assert failures > 0

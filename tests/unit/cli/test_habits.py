@@ -20,7 +20,7 @@ import gramlab
 from gramlab import cli
 from gramlab.diagnosis import DiagnosisSettings, diagnose
 from gramlab.diagnosis.columns import label_columns
-from gramlab.files.tables import csv_text, write_csv
+from gramlab.files.whole import csv_text, write_csv
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "import sys; from gramlab.cli import main; sys.exit(main())"
@@ -195,16 +195,16 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
 
 
 def test_a_signal_while_tables_are_written_leaves_whole_files_only(tmp_path, capsys, monkeypatch):
-    import gramlab.files.tables
+    import gramlab.files.whole
 
-    honest = gramlab.files.tables.write_csv
+    honest = gramlab.files.whole.write_csv
 
     def interrupted(path, columns):
         honest(path, columns)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5.0)
 
-    monkeypatch.setattr(gramlab.files.tables, "write_csv", interrupted)
+    monkeypatch.setattr(gramlab.files.whole, "write_csv", interrupted)
     x, y = rows()
     np.savez(tmp_path / "f.npz", train_features=x, train_labels=y)
     out = tmp_path / "out"

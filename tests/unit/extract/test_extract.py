@@ -612,6 +612,8 @@ def test_a_dataset_on_disk(tmp_path, dataset_folder, backbones):
     assert np.array_equal(np.asarray(splits["test"].decoded(3)), expected)
     with pytest.raises(InvalidSetting, match="must have the column 'image'"):
         open_dataset(dataset_folder, image_column="image")
+    with pytest.raises(InvalidSetting, match=r"'fine' .* must hold images, got ClassLabel"):
+        open_dataset(dataset_folder, image_column="fine")
     with pytest.raises(UnreadableSource, match="could not be loaded"):
         open_dataset(tmp_path)
     extract_features(Backbone.load(backbones["vit"]), splits, images.class_names, tmp_path / "out")

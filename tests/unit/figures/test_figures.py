@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from gramlab import figures
@@ -24,6 +26,7 @@ from gramlab.figures.heatmaps import sample_rows
 from gramlab.figures.style import at_most, plain_text, spread
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import filter_power, linear_mu
+from gramlab.spectrum.superclasses import find_superclasses
 
 STEMS = ["eigenvalue_gap", "gram_heatmap", "label_averaging", "error_by_round", "accuracy_by_round"]
 
@@ -179,6 +182,19 @@ def test_no_crossing_and_no_mislabelled_rows():
     figure = figures.label_averaging(clean, clean, n_classes=2)
     assert "No mislabelled rows" in words(figure)
     assert {"theory clean_true", "exact clean_true", "uniform"} == set(lines(figure))
+
+
+@pytest.mark.parametrize("k", [3, 12, 30])
+def test_class_tree_has_its_whole_title_and_every_framed_class(k):
+    matrix = np.corrcoef(np.random.default_rng(k).standard_normal((k, 9)))
+    found = find_superclasses(matrix, method="authors")
+    figure = figures.correlation_heatmap(matrix, found)
+    (title,) = (text for text in texts(figure) if "complete linkage" in text.get_text())
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+    frames = [one for one in figure.findobj(Rectangle) if one.get_gid() == "superclass"]
+    assert sorted(one.get_width() for one in frames) == sorted(np.bincount(found.labels))
+    (image,) = (one for one in figure.findobj(AxesImage) if one.get_gid() == "correlations")
+    assert np.array_equal(image.get_array(), matrix[np.ix_(found.order, found.order)])
 
 
 def test_errors_are_those_of_the_comparison(result, drawn):

@@ -14,8 +14,14 @@ import pytest
 
 from gramlab import Features, load_features
 from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
-from gramlab.files.shards import Broken, is_feature_folder, read_folder, read_manifest
-from gramlab.files.writer import quarantine_damage, writing
+from gramlab.files.shards import (
+    Broken,
+    is_feature_folder,
+    quarantine_damage,
+    read_manifest,
+    writing,
+)
+from gramlab.files.sources import read_folder
 
 SPLITS = {"train": 25, "test": 7}
 NAMES = ["cat", "dog"]
@@ -191,7 +197,7 @@ def test_two_writers_exclude_each_other_and_readers_do_not_wait(tmp_path, finish
     fill(finished)
 
 
-@pytest.mark.parametrize("wrong", ["lost", "twice", "infinite", "columns"])
+@pytest.mark.parametrize("wrong", ["lost", "twice", "infinite", "columns", "labels"])
 def test_a_shard_must_account_for_every_input(tmp_path, wrong):
     with writing(tmp_path / "f", {}, {"train": 4}, NAMES, shard_rows=2) as writer:
         first, second = writer.missing()
@@ -202,10 +208,11 @@ def test_a_shard_must_account_for_every_input(tmp_path, wrong):
             with pytest.raises(UnreadableSource, match="columns"):
                 writer.finish()
             return
-        given = {"lost": (x[:1], rows[:1]), "twice": (x, rows * 0), "infinite": (x, rows)}[wrong]
+        given = {"lost": (x[:1], rows[:1]), "twice": (x, rows * 0)}.get(wrong, (x, rows))
+        labels = rows[:1] if wrong == "labels" else given[1]
         x[1, 2] = np.inf if wrong == "infinite" else 1.0
         with pytest.raises(InvalidSetting, match="finite" if wrong == "infinite" else "once each"):
-            writer.put(first, given[0], given[1], given[1])
+            writer.put(first, given[0], labels, given[1])
         assert writer.missing() == [first, second]
         with pytest.raises(OutputError, match="2 are missing"):
             writer.finish()

@@ -3,10 +3,14 @@
 import json
 import pickle
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gramlab
 from gramlab import load_features, save_features
@@ -91,6 +95,363 @@ def test_parquet_of_pandas_and_of_whole_numbers(tmp_path):
             import_features(path)  # never a part of the features
 
 
+def labelled(folder, text):
+    """Features of as many rows as a text file has labels."""
+    (folder / "y.txt").write_text(text, encoding="utf-8")
+    np.save(folder / "x.npy", RNG.standard_normal((text.count("\n"), 2)))
+    return import_features(folder / "x.npy", labels=folder / "y.txt")
+
+
+# Guesses that are not made
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "labels"),
+    [
+        (["01", "1", "01"], ("01", "1"), [0, 1, 0]),
+        (["1", "2", "3", "1"], ("1", "2", "3"), [0, 1, 2, 0]),
+        (["10", "9", "-1", "9"], ("-1", "9", "10"), [2, 1, 0, 1]),
+        (["1.0", "1", "1e0"], ("1", "1.0", "1e0"), [1, 0, 2]),
+        (["b", "A", "a b"], ("A", "a b", "b"), [2, 0, 1]),
+        (["a\x0bb", "a\u2028b", "a\x85b"], ("a\x0bb", "a\x85b", "a\u2028b"), [0, 2, 1]),
+    ],
+)
+def test_labels_as_they_stand_name_the_classes(tmp_path, lines, names, labels):
+    found = labelled(tmp_path, "".join(f"{line}\n" for line in lines))
+    assert found.class_names == names
+    assert found.labels.tolist() == labels
+    assert "spellings" not in found.provenance
+
+
+@pytest.mark.parametrize("text", ["a\n\nb\n", "\na\nb\n", "a\nb\n\n", "label\na\nb\n \n"])
+def test_a_blank_line_of_labels_is_named(tmp_path, text):
+    with pytest.raises(InvalidLabels, match=r"got none in line \d; remove the line"):
+        labelled(tmp_path, text)
+
+
+def test_spellings_of_one_name_are_one_class_and_told(tmp_path):
+    found = labelled(tmp_path, "café\ncafe\u0301\nbar\nnai\u0308f\n")
+    assert found.class_names == ("bar", "café", "nai\u0308f")  # one spelling stands as it is
+    assert found.labels.tolist() == [1, 1, 0, 2]
+    assert found.provenance["spellings"] == {"café": ["cafe\u0301", "café"]}
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint64, np.float32, np.float64])
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_numbers_from_1_or_with_gaps_are_classes(tmp_path, kind, first):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", (first + 2 * Y).astype(kind))
+    found = import_features(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+    assert found.class_names == tuple(str(first + 2 * k) for k in range(3))
+    assert np.array_equal(found.labels, Y)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (Y + 0.5, "got 0.5 in row 0"),
+        (np.where(Y == 1, np.nan, 0), "no label in row 1"),
+        (np.where(Y == 1, np.inf, 0), "infinity"),
+        (np.where(Y == 1, "", "a"), "no label in row 1"),
+        (np.where(Y == 1, b"\xff", b"a"), "utf-8"),
+        (Y + 0j, "must hold integers, got dtype complex128"),
+        (Y[:, None], "must be 1-D"),
+        (Y[:-1], r"in 'x\.npy': .* expected 12, got 11"),
+    ],
+)
+def test_labels_that_are_none_are_refused(tmp_path, labels, said):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", labels)
+    with pytest.raises(InvalidLabels, match=said):
+        import_features(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+
+
+@examples(40)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1),
+        min_size=2,
+        max_size=8,
+        unique_by=lambda text: text,
+    )
+)
+def test_every_name_comes_back(tmp_path_factory, names):
+    import csv
+    import unicodedata
+
+    folder = tmp_path_factory.mktemp("names")
+    with open(folder / "a.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["f", "label"], *([k, name] for k, name in enumerate(names))])
+    forms = [unicodedata.normalize("NFC", name) for name in names]
+    if len(set(forms)) < 2:
+        return
+    found = import_features(folder / "a.csv")
+    assert [unicodedata.normalize("NFC", found.class_names[k]) for k in found.labels] == forms
+    if len(set(forms)) == len(forms):
+        assert [found.class_names[k] for k in found.labels] == names
+
+
+TABLE = {"f0": [0.5, 1.5, 2.5], "f1": [1.0, 2.5, 3.0], "label": ["a", "b", "a"]}
+
+
+def table(path, columns):
+    if path.suffix == ".csv":
+        rows = zip(*columns.values(), strict=True)
+        lines = [",".join(map(str, row)) for row in (columns, *rows)]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8-sig")
+    else:
+        pa = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("true_label", [0.0, 1.0, 0.0]),
+        ("target", [0.0, 1.0, 0.0]),
+        ("y", [1.0, 2.0, 3.0]),
+        ("Class 2", [0.0, 1.0, 2.0]),
+        ("id", [1.5, 2.5, 3.5]),
+        ("Unnamed: 0", [0.0, 1.0, 2.0]),
+        ("__index_level_0__", [0.0, 1.0, 2.0]),
+        ("split", ["train", "train", "test"]),
+    ],
+)
+def test_a_table_goes_in_wholly_or_what_is_left_over_is_named(tmp_path, suffix, name, values):
+    path = table(tmp_path / f"a{suffix}", TABLE)
+    assert np.array_equal(import_features(path).x, np.array([TABLE["f0"], TABLE["f1"]]).T)
+    table(path, {**TABLE, name: values})
+    with pytest.raises(InvalidSetting) as caught:
+        import_features(path)
+    said = str(caught.value)
+    for part in (repr(name), "--feature-columns", "--label-column", "--drop"):
+        assert part in said
+    assert import_features(path, drop=[name]).n_features == 2
+    assert import_features(path, drop=name).n_features == 2
+    if values[0] != "train":
+        found = import_features(path, feature_columns=["f*", name], label_column="label")
+        assert found.x[:, 2].tolist() == values
+        if len(set(values)) == 2:
+            with_it = import_features(path, label_column=name, drop="label")
+            assert with_it.n_features == 2
+
+
+@pytest.mark.parametrize("values", ["whole", "yes or no", "decimal"])
+def test_other_numbers_of_parquet_are_never_left_out_silently(tmp_path, values):
+    pa = pytest.importorskip("pyarrow")
+    from decimal import Decimal
+
+    third = {
+        "whole": [1, 2, 3],
+        "yes or no": [True, False, True],
+        "decimal": [Decimal("1.5"), Decimal("2.25"), Decimal("3.75")],
+    }[values]
+    path = table(tmp_path / "a.parquet", {**TABLE, "g": pa.array(third)})
+    if values != "decimal":
+        with pytest.raises(InvalidSetting, match=r"1 left over: 'g' \(whole numbers\)"):
+            import_features(path)
+    found = import_features(path, feature_columns="f0,f1,g")
+    assert found.x[:, 2].tolist() == [float(value) for value in third]
+    assert import_features(path, features_column="g", drop="f*").x.shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "labels", [[1, 2, 2], [True, False, True], ["01", "1", "01"], [b"a", b"b", b"a"]]
+)
+def test_labels_of_parquet_of_every_kind(tmp_path, labels):
+    path = table(tmp_path / "a.parquet", {**TABLE, "label": labels})
+    found = import_features(path)
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in labels]
+    assert [found.class_names[k] for k in found.labels] == texts
+
+
+def test_names_with_commas_and_several_lists(tmp_path):
+    path = table(tmp_path / "a.parquet", {"a,b": [1.5, 2.5, 3.5], "c": [1.0, 2.0, 3.0], **TABLE})
+    assert import_features(path, feature_columns=["a,b", "c"], drop="f0,f1").n_features == 2
+    assert import_features(path, feature_columns=["a,b"], drop=["f0, f1", "c"]).n_features == 1
+    lists = {"one": [[1.0], [2.0]], "two": [[1.0, 2.0], [3.0, 4.0]], "label": [0, 1]}
+    table(path, lists)
+    for options in ({}, {"feature_columns": "one,two"}, {"feature_columns": "one"}):
+        with pytest.raises(InvalidSetting, match="cannot be told"):
+            import_features(path, **options)
+    assert import_features(path, feature_columns="two", drop="one").n_features == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no CSV file"),
+        ("f,label\n1,a\n\n2,b\n", r"row 1 has 0 cells, the header 2"),
+        ("f,label\n1,a\n2,b,c\n", r"row 1 has 3 cells, the header 2"),
+        ("f,f,label\n1,2,a\n2,3,b\n", "more than one column 'f'"),
+        ("f;label\n1;a\n2;b\n", "cannot be told"),
+        ("f,label\n,a\n2,b\n", r"'f' \(text\)"),
+        ("f,label\n1_0,a\n2,b\n", r"'f' \(text\)"),
+        ("f,label\nnan,a\n2,b\n", "must be finite"),
+        ("f,label\n1,\n2,b\n", "no label in row 0"),
+        ('f,label\n1,"a\n2,b\n', "no CSV file"),
+        ("f,g\n1,2\n2,3\n", "holds no labels"),
+        ("f,label\n", "cannot|least|rows"),
+    ],
+)
+def test_csv_that_makes_no_features_is_refused(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(GramlabError, match=said) as caught:
+        import_features(tmp_path / "a.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_csv_without_labels_takes_a_file_of_labels(tmp_path):
+    path = table(tmp_path / "a.csv", {"0": [1, 2, 3], "1": [4, 5, 6]})
+    (tmp_path / "y.txt").write_text("a\nb\na\n")
+    found = import_features(path, labels=tmp_path / "y.txt")
+    assert found.x.tolist() == [[1, 4], [2, 5], [3, 6]]
+    table(path, TABLE)
+    with pytest.raises(InvalidSetting, match=r"own labels in 'label'; .* or --drop label"):
+        import_features(path, labels=tmp_path / "y.txt")
+    assert import_features(path, labels=tmp_path / "y.txt", drop="label").n_features == 2
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt"])
+def test_arrays_under_usual_names_and_what_is_left_over(tmp_path, suffix):
+    def save(**arrays):
+        if suffix == ".npz":
+            np.savez(tmp_path / "a.npz", **arrays)
+        else:
+            torch = pytest.importorskip("torch")
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            torch.save(tensors, tmp_path / "a.pt")
+        return tmp_path / f"a{suffix}"
+
+    found = import_features(save(embeddings=X, label=Y + 1, test_x=X, test_labels=Y + 1))
+    assert found.class_names == ("1", "2", "3")
+    assert np.array_equal(found.labels, Y)
+    assert np.array_equal(found.test_labels, Y)
+    path = save(x=X, y=Y, labels=Y, embeddings=X)
+    with pytest.raises(InvalidSetting, match=r"2 left over: 'y' \(array\), 'embeddings'"):
+        import_features(path)
+    assert import_features(path, drop="y,emb*").n_features == 3
+    assert import_features(path, feature_columns="x", label_column="y", drop="*s").n_samples == 12
+    with pytest.raises(InvalidSetting, match="cannot be told"):
+        import_features(path, feature_columns="x,embeddings", drop="y")
+    with pytest.raises(InvalidSetting, match="no column 'z'"):
+        import_features(path, label_column="z")
+    path = save(x=X)
+    with pytest.raises(InvalidSetting, match="holds no labels; give them with --labels FILE"):
+        import_features(path)
+    np.save(tmp_path / "y.npy", Y)
+    assert np.array_equal(import_features(path, labels=tmp_path / "y.npy").labels, Y)
+    with pytest.raises(InvalidSetting, match=r"classes of no training row: \['3'\]"):
+        import_features(save(x=X, y=Y, test_x=X, test_labels=Y + 1))
+
+
+def test_class_names_of_an_archive_are_those_of_the_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y, class_names=["c", "b", "a"], superclasses=[0, 0, 1])
+    found = import_features(tmp_path / "a.npz")
+    assert found == load_features(tmp_path / "a.npz")
+    assert found.class_names == ("c", "b", "a")
+
+
+def test_files_of_gramlab_leave_nothing_to_choose(tmp_path):
+    save_features(gramlab.Features(X, Y), tmp_path / "a.safetensors")
+    for options in ({"labels": "y"}, {"drop": "x"}, {"label_column": "y"}):
+        with pytest.raises(InvalidSetting, match="leave --labels and the options about columns"):
+            import_features(tmp_path / "a.safetensors", **options)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_tensors_keep_their_precision(tmp_path, dtype):
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(X.astype(dtype))
+    for name, content in {"a.pt": {"x": x, "y": torch.from_numpy(Y)}, "b.pth": x}.items():
+        torch.save(content, tmp_path / name)
+    np.save(tmp_path / "y.npy", Y)
+    for found in (
+        import_features(tmp_path / "a.pt"),
+        import_features(tmp_path / "b.pth", labels=tmp_path / "y.npy"),
+    ):
+        assert found.x.dtype == dtype
+        assert found.x.tobytes() == X.astype(dtype).tobytes()
+
+
+# Files that crash, hang or take all memory
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("kind", ["rows", "columns", "coordinates"])
+def test_sparse_tensors_that_point_outside_are_refused(tmp_path, kind):
+    torch = pytest.importorskip("torch")
+    far, ones = 10**9, torch.ones(4)
+    tensor = {
+        "rows": lambda: torch.sparse_csr_tensor(
+            [0, far, 2, 3, 4], [0, 0, 0, 0], ones, (4, 3), check_invariants=False
+        ),
+        "columns": lambda: torch.sparse_csr_tensor(
+            [0, 1, 2, 3, 4], [0, 0, 0, far], ones, (4, 3), check_invariants=False
+        ),
+        "coordinates": lambda: torch.sparse_coo_tensor(
+            [[0, far], [0, far]], ones[:2], (4, 3), check_invariants=False
+        ),
+    }[kind]()
+    torch.save({"x": tensor, "labels": torch.tensor([0, 1, 0, 1])}, tmp_path / "a.pt")
+    with pytest.raises(UnreadableSource, match="not of tensors only"):
+        import_features(tmp_path / "a.pt")
+    assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()  # left as it was
+
+
+@pytest.mark.parametrize("where", ["x", "labels", "pair", "alone"])
+def test_lists_that_unfold_without_end_are_refused_at_once(tmp_path, where):
+    torch = pytest.importorskip("torch")
+    part = [1.0, 1.0]
+    for _ in range(60):
+        part = [part, part]
+    y = torch.arange(2)
+    content = {
+        "x": {"x": part, "labels": y},
+        "labels": {"x": torch.ones(2, 1), "labels": part},
+        "pair": (part, y),
+        "alone": [part, part, part],
+    }[where]
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(GramlabError, match="list"):
+        import_features(tmp_path / "a.pt")
+
+
+def test_names_in_a_file_of_tensors_must_differ_as_text(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({0: torch.ones(2, 1), "0": torch.ones(2, 1)}, tmp_path / "a.pt")
+    with pytest.raises(UnreadableSource, match="names that differ"):
+        import_features(tmp_path / "a.pt")
+
+
+def test_long_labels_take_their_room_once(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = pa.array(["a" * 300_000 + end for end in "01"])
+    labels = pa.DictionaryArray.from_arrays(pa.array(np.arange(600) % 2), names)
+    columns = {"x": [[float(row % 7)] for row in range(600)], "label": labels}
+    for keep in (True, False):  # with the schema, and as plain text of 180 MB
+        parquet.write_table(
+            pa.table(columns), tmp_path / "a.parquet", compression="zstd", store_schema=keep
+        )
+        before = pa.total_allocated_bytes()
+        tracemalloc.start()
+        try:
+            found = import_features(tmp_path / "a.parquet")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 20_000_000
+        assert pa.total_allocated_bytes() - before < 20_000_000
+        assert [len(name) for name in found.class_names] == [300_001, 300_001]
+        assert np.array_equal(found.labels, np.arange(600) % 2)
+
+
 def test_ragged_parquet_lists_are_refused(tmp_path):
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -142,7 +503,7 @@ def test_sparse_tensors_are_filled_in_and_others_refused(tmp_path):
     ("columns", "asked", "said"),
     [
         ({"x": [["a"], ["b"]], "label": [0, 1]}, None, "lists of numbers"),
-        ({"x": [1.0, 2.0], "label": [0, 1]}, "x", "must hold lists of numbers, one per row"),
+        ({"x": ["a", "b"], "label": [0, 1]}, "x", r"left over: 'x' \(string\)"),
         ({"x": [[1.0], [2.0]], "label": [0, None]}, None, "no label in row 1"),
         ({"x": [[1.0], [None]], "label": [0, 1]}, None, "finite"),
     ],
@@ -211,9 +572,9 @@ def test_the_package_never_unpickles():
 def test_what_cannot_be_read_says_what_can(tmp_path):
     with pytest.raises(UnreadableSource, match="was not found"):
         import_features(tmp_path / "no.npy")
-    (tmp_path / "x.csv").write_text("1,2")
-    with pytest.raises(UnreadableSource, match=r"unknown suffix '.csv'; accepted are"):
-        import_features(tmp_path / "x.csv")
+    (tmp_path / "x.tsv").write_text("1,2")
+    with pytest.raises(UnreadableSource, match=r"unknown suffix '.tsv'; accepted are"):
+        import_features(tmp_path / "x.tsv")
     np.savez(tmp_path / "x.npz", x=X, y=Y)
     with pytest.raises(InvalidSetting, match="brings its own labels"):
         import_features(tmp_path / "x.npz", labels=tmp_path / "y.npy")
@@ -232,6 +593,23 @@ def test_the_command_line_imports_and_says_what_it_read(tmp_path, capsys):
     assert "--quarantine is for feature folders" in capsys.readouterr().err
     assert main(["features"]) == 0
     assert "import" in capsys.readouterr().out
+
+
+def test_the_command_line_takes_names_with_commas_and_several_times(tmp_path, capsys):
+    path = table(
+        tmp_path / "a.csv", {"id": [7, 8, 9], "g": [1, 2, 4], **TABLE, "target": [0, 1, 1]}
+    )
+    argv = ["features", "import", str(path), "--out", str(tmp_path / "a.safetensors")]
+    assert main(argv) == 2
+    said = capsys.readouterr().err
+    for part in ("'id' (numbers)", "'target' (numbers)", "--feature-columns", "--drop"):
+        assert part in said
+    chosen = ["--feature-columns", "f0,f1", "--feature-columns", "g", "--label-column", "label"]
+    assert main([*argv, *chosen, "--drop", "id, target", "--quiet"]) == 0
+    found = load_features(tmp_path / "a.safetensors")
+    assert found.x.T.tolist() == [TABLE["f0"], TABLE["f1"], [1, 2, 4]]
+    assert main([*argv, "--features-column", "f?", "--drop", "id", "--drop", "g,label"]) == 0
+    assert load_features(tmp_path / "a.safetensors").class_names == ("0", "1")
 
 
 def test_an_imported_file_is_read_like_any_other(tmp_path):

@@ -27,7 +27,7 @@ from gramlab.errors import (
     UnreadableSource,
 )
 from gramlab.features import Features
-from gramlab.files.sources import known_sources, load_features
+from gramlab.files.sources import load_features
 from gramlab.files.tensors import FORMAT_VERSION, open_features, save_features
 from gramlab.numerics.content import checksum
 
@@ -70,7 +70,6 @@ def same(one: Features, other: Features) -> bool:
 
 def test_digits_are_scikit_learns_with_a_fixed_split():
     features = load_features("digits")
-    assert "digits" in known_sources()
     assert (features.n_samples, features.n_features, features.n_classes) == (1437, 64, 10)
     assert features.test_x.shape == (360, 64)
     # Known answer: the split is the same for every version of numpy and scikit-learn.

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from gramlab.errors import InvalidSetting, OutputError
-from gramlab.files.tables import can_write_parquet, csv_text, write_csv, write_parquet
+from gramlab.files.whole import can_write_parquet, csv_text, write_csv, write_parquet
 
 COLUMNS = {"row": [3, 1], "share": [0.1, 1e-300], "name": ['a,"b"\n', "é"], "issue": [True, False]}
 
@@ -28,6 +28,14 @@ def test_parquet_gives_back_every_value(tmp_path):
     path = write_parquet(tmp_path / "t.parquet", COLUMNS)
     assert parquet.read_table(path).to_pydict() == COLUMNS
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_text_that_is_no_unicode_is_written_as_its_escape(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"name": ["caf\udce9", "b"]}
+    path = write_parquet(tmp_path / "t.parquet", columns)
+    assert parquet.read_table(path).to_pydict() == {"name": ["caf\\udce9", "b"]}
+    assert "caf\\udce9" in write_csv(tmp_path / "t.csv", columns).read_text()
 
 
 def test_unequal_columns_and_missing_folders_are_refused(tmp_path):

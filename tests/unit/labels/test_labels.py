@@ -444,7 +444,7 @@ def test_partial_labels_equal_the_slow_twin(data):
     )
     p = raw - raw.mean(axis=1, keepdims=True) + 1.0 / size
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets_room, "_BLOCK_ELEMENTS", data.draw(st.integers(1, 30)))
+        patch.setattr("gramlab.machine.memory._BLOCK_BYTES", 8 * data.draw(st.integers(1, 30)))
         targets = partial_labels(p, k, seed=seed)
     assert np.array_equal(targets, slow_partial(p, k, seed, 64 * EPS))
     assert ((targets > 0).sum(axis=1) == k).all()

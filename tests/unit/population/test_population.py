@@ -15,7 +15,7 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corruption_matrix
 from gramlab.population import ClassBlockModel
-from gramlab.population.types import Types
+from gramlab.population.types import types_of
 
 # Reference numbers: K = 4, n = 500, c = .4, d = .1 in one superclass, computed independently.
 REFERENCE = ClassBlockModel(4, 500, 0.4, 0.1)
@@ -81,6 +81,12 @@ def test_largest_difference_over_weight_decay_is_not_monotone():
         assert round(float(np.abs(difference).max()), 4) == expected
 
 
+def keep_every_type(population):
+    """No type stands for those of other classes."""
+    every = types_of(population.model.superclasses, population.corruption, fewest=False)
+    population.__dict__["types"] = every
+
+
 def spread(model: ClassBlockModel, matrix: np.ndarray):
     """Labels with class fractions exactly C, n C integer."""
     counts = np.round(model.samples_per_class * matrix).astype(int)
@@ -104,9 +110,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
     features = Features(model.sample_features(), true, n_classes=model.n_classes)
     targets = np.eye(model.n_classes)[given_labels]
     population = model.population(matrix, weight_decay)
-    population.__dict__["types"] = Types(
-        model, population.corruption
-    )  # every type, so that each row finds its own
+    keep_every_type(population)  # so that each row finds its own
     current, head = targets, SoftmaxHead(weight_decay, tolerance=1e-20)
     for t in (1, 2, 3):
         linear = linear_probabilities(features.x, targets, weight_decay, t)
@@ -121,7 +125,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
         # Planted: a transposed corruption matrix is another population.
     if not np.allclose(matrix, matrix.T) and np.allclose(matrix.T.sum(axis=1), 1):
         other = model.population(matrix.T, weight_decay)
-        other.__dict__["types"] = Types(model, other.corruption)
+        keep_every_type(other)
         assert np.abs(
             other.linearized(1).deviations - population.linearized(1).deviations
         ).max() > (1e-3)
@@ -138,7 +142,7 @@ def test_population_equals_heads_on_sampled_features(model, matrix, weight_decay
 def test_three_representatives_say_the_same_as_all_types(model, rate, log_decay):
     matrix = corruption_matrix("symmetric", model.n_classes, rate)
     few, every = (model.population(matrix, 10**log_decay) for _ in range(2))
-    every.__dict__["types"] = Types(model, every.corruption)
+    keep_every_type(every)
     assert len(few.types.true) <= 3 < len(every.types.true)
     for t in (1, 3):
         for kind in ("linearized", "exact"):

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import examples
+from flint import fmpq
 from hypothesis import given
 from hypothesis import strategies as st
 from population_twin import RESOLVED, Twin, kind_matrix
@@ -14,9 +15,8 @@ from population_twin import RESOLVED, Twin, kind_matrix
 from gramlab.labels import corruption_matrix
 from gramlab.population import ClassBlockModel
 from gramlab.population import rounds as rounds_room
-from gramlab.population.exact_numbers import ExactCorruption, exact_number
-from gramlab.population.symmetry import regular_symmetry
-from gramlab.population.types import TransitiveTypes, Types
+from gramlab.population.exact_numbers import exact_corruption, exact_number
+from gramlab.population.types import types_of
 
 LATE = ClassBlockModel(3, 20, 0.86, 0.857), 0.0019423130380512362
 LATE_TWIN = (
@@ -146,8 +146,10 @@ def stopped_early(monkeypatch, population, rounds: int):
     """Rounds of which the first few end with weights a hundredth too large, in float64 alone."""
     solve, left = rounds_room._newton, iter([1.01] * rounds)
     monkeypatch.setattr(rounds_room, "_newton", lambda *args: next(left, 1.0) * solve(*args))
-    decay = exact_number("weight_decay", population.weight_decay)
-    return rounds_room.ExactRounds(population.types, decay, 128)
+    decay, model = exact_number("weight_decay", population.weight_decay), population.model
+    return rounds_room.ExactRounds(
+        population.types, model.exact_spectrum, model.n_samples, decay, 128
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_classes_that_are_alike_have_equal_predictions_to_the_last_bit():
     population = model.population(corruption_matrix("symmetric", 6, 0.3), 1e-3)
     types, rng = population.types, np.random.default_rng(0)
     assert types.given.tolist() == [0, 1, 3]
-    exact = types.targets + 0.0
+    exact = types.targets.astype(float)
     assert np.array_equal(types.symmetrized(exact), exact)
     mended = types.symmetrized(exact + 1e-10 * rng.standard_normal(exact.shape))
     assert [len(set(row)) for row in mended] == [3, 4, 4]
@@ -268,40 +270,34 @@ def test_a_tie_of_the_closed_form_is_a_tie():
 # ---- Symmetry, and what a matrix of floats stands for ------------------------------------------
 
 
-def is_symmetry(renamings, matrix) -> bool:
-    whole = {tuple(row) for row in renamings}
-    closed = all(tuple(g[list(h)]) in whole for g in renamings for h in whole)
-    kept = all(np.array_equal(matrix[np.ix_(g, g)], matrix) for g in renamings)
-    return closed and kept and [g[0] for g in renamings] == list(range(len(matrix)))
-
-
-@pytest.mark.parametrize("k", [3, 8, 20])
-def test_shifts_under_other_names_are_found(k):
-    names = np.random.default_rng(k).permutation(k)
-    codes = np.empty((k, k), dtype=int)
-    codes[np.ix_(names, names)] = (np.arange(k) - np.arange(k)[:, None]) % k
-    renamings = regular_symmetry(codes, np.zeros(k, dtype=int))
-    assert is_symmetry(renamings, codes)
-    codes[1, 2] = k  # planted: one entry of its own
-    assert regular_symmetry(codes, np.zeros(k, dtype=int)) is None
-
-
-def test_symmetries_that_are_no_shifts_are_found_and_superclasses_kept():
-    four = np.arange(4)[:, None] ^ np.arange(4)
-    assert is_symmetry(regular_symmetry(four, np.zeros(4, dtype=int)), four)
-    pairs = np.array([0, 0, 1, 1])
-    assert is_symmetry(regular_symmetry(four, pairs), four)
-    cycle = (np.arange(4) - np.arange(4)[:, None]) % 4
-    assert regular_symmetry(cycle, np.zeros(4, dtype=int)) is not None
-    assert regular_symmetry(cycle, pairs) is None  # a shift by one would split the superclasses
+def test_renamed_classes_have_the_same_rounds():
+    """Shifts under other names, and other symmetries, cost time and change nothing."""
+    names = np.array([2, 0, 4, 1, 3])
+    pair_flip = corruption_matrix("pair-flip", 5, 0.3)
+    exclusive = np.array([0.55, 0.25, 0.15, 0.05])[np.arange(4)[:, None] ^ np.arange(4)]
+    for matrix, order in ((pair_flip, names), (exclusive, np.arange(4))):
+        model = ClassBlockModel(len(matrix), 20, 0.5, 0.2)
+        plain, renamed = (model.population(c, 1e-3) for c in (matrix, matrix[np.ix_(order, order)]))
+        assert renamed.types.renamings is None
+        found = [
+            tuple(map(p.first_perfect_round, ("linearized", "exact"))) for p in (plain, renamed)
+        ]
+        assert found[0] == found[1]
+        assert None not in found[0]
+        for t in (1, 2, 5):
+            left, right = plain.exact(t), renamed.exact(t)
+            for true, given_label in zip(right.true, right.given, strict=True):
+                expected = left.of(order[true], order[given_label])[order]
+                assert np.abs(right.of(true, given_label) - expected).max() < 1e-12
+        assert renamed.exact(60).verdict is True
 
 
 @pytest.mark.parametrize("kind", ["asymmetric", "pair-flip"])
 def test_types_of_one_class_say_the_same_as_all_types(kind):
     model = ClassBlockModel(5, 20, 0.5, 0.2)
     few, every = (model.population(corruption_matrix(kind, 5, 0.3), 1e-3) for _ in range(2))
-    every.__dict__["types"] = Types(model, every.corruption)
-    assert isinstance(few.types, TransitiveTypes)
+    every.__dict__["types"] = types_of(model.superclasses, every.corruption, fewest=False)
+    assert few.types.renamings is not None
     assert len(few.types.true) * 5 == len(every.types.true)
     for t in (1, 3):
         for name in ("linearized", "exact"):
@@ -317,8 +313,8 @@ def test_superclasses_are_kept_by_shifts_inside_and_between_them():
     inside = np.array([[6, 3, 1], [1, 6, 3], [3, 1, 6]]) / 10
     population = model.population(np.kron(np.eye(2), inside), 1e-2)
     every = model.population(np.kron(np.eye(2), inside), 1e-2)
-    every.__dict__["types"] = Types(model, every.corruption)
-    assert isinstance(population.types, TransitiveTypes)
+    every.__dict__["types"] = types_of(model.superclasses, every.corruption, fewest=False)
+    assert population.types.renamings is not None
     for t in (1, 2, 6):
         for name in ("linearized", "exact"):
             left, right = population.at(name, t), every.at(name, t)
@@ -330,13 +326,9 @@ def test_superclasses_are_kept_by_shifts_inside_and_between_them():
 @given(st.integers(2, 9), st.integers(1, 99), st.sampled_from(["symmetric", "asymmetric"]))
 def test_rows_and_balanced_columns_sum_to_exactly_one(k, percent, kind):
     matrix = corruption_matrix(kind, k, percent / 100)
-    exact = ExactCorruption.of(matrix)
-    values = [[exact.values[code] for code in row] for row in exact.codes]
-    assert (
-        {sum(row) for row in values} == {1} == {sum(column) for column in zip(*values, strict=True)}
-    )
-    assert np.abs(exact.array(float, float) - matrix).max() <= 2e-16
-    assert exact.mean(slice(None)) == [Fraction(1, k)] * k
+    exact = exact_corruption(matrix)
+    assert set(exact.sum(axis=0)) == set(exact.sum(axis=1)) == {1}
+    assert np.abs(exact.astype(float) - matrix).max() <= 2e-16
 
 
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=5), st.integers(3, 6), st.randoms())
@@ -346,20 +338,16 @@ def test_balanced_columns_of_mixtures_are_mended_and_zeros_kept(shares, k, rando
         order = list(range(k))
         random.shuffle(order)
         matrix[np.arange(k), order] += share / sum(shares)
-    exact = ExactCorruption.of(matrix)
-    values = [[exact.values[code] for code in row] for row in exact.codes]
-    assert (
-        {sum(row) for row in values} == {1} == {sum(column) for column in zip(*values, strict=True)}
-    )
-    found = exact.array(float, float)
+    exact = exact_corruption(matrix)
+    assert set(exact.sum(axis=0)) == set(exact.sum(axis=1)) == {1}
+    found = exact.astype(float)
     assert np.abs(found - matrix).max() <= 1e-14
     assert np.array_equal(found == 0, matrix == 0)
 
 
 def test_columns_that_are_not_balanced_stay_so():
-    matrix = np.array([[0.9, 0.1], [0.3, 0.7]])
-    exact = ExactCorruption.of(matrix)
-    assert exact.mean(slice(None)) == [Fraction(6, 10), Fraction(4, 10)]
-    thirds = ExactCorruption.of(np.array([[0.0, 1 / 3, 2 / 3], [0.5, 0.5, 0], [0.2, 0.4, 0.4]]))
-    assert {sum(thirds.values[c] for c in row) for row in thirds.codes} == {1}
-    assert thirds.values[thirds.codes[0, 0]] == 0
+    exact = exact_corruption(np.array([[0.9, 0.1], [0.3, 0.7]]))
+    assert exact.sum(axis=0).tolist() == [fmpq(12, 10), fmpq(8, 10)]
+    thirds = exact_corruption(np.array([[0.0, 1 / 3, 2 / 3], [0.5, 0.5, 0], [0.2, 0.4, 0.4]]))
+    assert set(thirds.sum(axis=1)) == {1}
+    assert thirds[0, 0] == 0

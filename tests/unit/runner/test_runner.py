@@ -4,6 +4,7 @@ results come in order whatever the workers do, failures are told, nothing is beg
 
 from __future__ import annotations
 
+import _thread
 import subprocess
 import sys
 import threading
@@ -67,6 +68,21 @@ def test_tasks_in_hand_can_see_that_they_are_to_stop(monkeypatch):
         parallel_map(task, range(2), stop=stop)
     assert stop.is_set()
     assert all(seen)
+
+
+def test_an_interrupt_does_not_wait_for_the_items_to_come(monkeypatch):
+    monkeypatch.setattr(device, "workers", lambda: [0, 0])
+    begun = []
+
+    def task(item: int, _: int) -> None:
+        begun.append(item)
+        if item == 0:
+            _thread.interrupt_main()
+        time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel_map(task, range(100_000))
+    assert len(begun) < 1000
 
 
 def test_heads_are_the_same_to_the_last_bit_alone_and_in_a_batch(workers):
