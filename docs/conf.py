@@ -38,9 +38,10 @@ extensions = [
 ]
 
 # generated/ holds fragments that pages take in (see take_in_generated), not pages; so does
-# generated-theorems/overview.md.
+# generated-theorems/overview.md. paper.md is in the form of the Journal of Open Source Software.
 exclude_patterns = [
     "_build",
+    "paper.md",
     "generated",
     "generated-theorems/overview.md",
     "**.ipynb_checkpoints",

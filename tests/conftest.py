@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from gramlab.features import Features
 
 settings.register_profile("thorough", max_examples=2000, deadline=None)
+settings.register_profile("few", max_examples=10, deadline=None)
 _EVERY_RUN = settings().max_examples
 
 _ROOT = Path(__file__).resolve().parents[1]

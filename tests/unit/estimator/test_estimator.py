@@ -10,10 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
-import torch
 import twins
 from conftest import examples, matrices, problem
 from hypothesis import given
@@ -346,21 +343,35 @@ def test_a_signal_of_many_rounds_still_ranks_classes():
 # ---- As scikit-learn is used --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_tensors_pipelines_and_searches(kind):
+def test_tables(kind, library):
+    frame = pytest.importorskip(library).DataFrame
     x, y = data()
     expected = kind(weight_decay=1e-2).fit(x, y)
     names = [f"f{i}" for i in range(6)]
-    for table in (pd.DataFrame(x, columns=names), pl.DataFrame(x, schema=names)):
-        model = kind(weight_decay=1e-2).fit(table, type(table)({"y": y})["y"])
-        assert np.array_equal(model.coef_, expected.coef_)
-        assert model.feature_names_in_.tolist() == names
-        assert np.array_equal(model.predict(table), expected.predict(x))
+    table = frame(dict(zip(names, x.T, strict=True)))
+    model = kind(weight_decay=1e-2).fit(table, frame({"y": y})["y"])
+    assert np.array_equal(model.coef_, expected.coef_)
+    assert model.feature_names_in_.tolist() == names
+    assert np.array_equal(model.predict(table), expected.predict(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors(kind):
+    torch = pytest.importorskip("torch")
+    x, y = data()
+    expected = kind(weight_decay=1e-2).fit(x, y)
     tensor = torch.tensor(x)
     codes = torch.from_numpy(np.unique(y, return_inverse=True)[1])
     model = kind(weight_decay=1e-2).fit(tensor, codes)
     assert np.array_equal(model.coef_, expected.coef_)
     assert np.array_equal(model.predict_proba(tensor), expected.predict_proba(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pipelines_and_searches(kind):
+    x, y = data()
     pipe = make_pipeline(StandardScaler(), kind())
     name = kind.__name__.lower()
     grid = GridSearchCV(pipe, {f"{name}__weight_decay": [1e-3, 1e-1]}, cv=3).fit(x, y)
@@ -439,6 +450,8 @@ def test_large_problems_are_solved_to_the_same_optimum(monkeypatch):
 
 
 def test_the_examples_of_the_page_run():
+    for library in ("pandas", "polars", "torch", "datasets"):
+        pytest.importorskip(library)
     page = Path(__file__).resolve().parents[3] / "docs" / "estimators.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 4

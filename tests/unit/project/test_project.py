@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ TOP_LEVEL = {
     "CHANGELOG.md",
     "CITATION.cff",
     "CONTRIBUTING.md",
+    "SECURITY.md",
 }
 
 
@@ -55,10 +57,10 @@ def tracked_files() -> list[str]:
     return files
 
 
-def marked_command(marker: str) -> str:
-    """The one line of the code block that follows an HTML marker in the README."""
-    blocks = re.findall(rf"<!-- {marker} -->\s*```bash\n(.*?)\n```", read("README.md"), re.DOTALL)
-    assert len(blocks) == 1, f"README.md must hold exactly one block marked {marker}"
+def marked_command(marker: str, page: str = "README.md") -> str:
+    """The one line of the code block that follows an HTML marker in a page."""
+    blocks = re.findall(rf"<!-- {marker} -->\s*```bash\n(.*?)\n```", read(page), re.DOTALL)
+    assert len(blocks) == 1, f"{page} must hold exactly one block marked {marker}"
     assert "\n" not in blocks[0], f"the {marker} must be one line"
     return blocks[0]
 
@@ -85,22 +87,25 @@ def test_readme_test_command_installs_and_tests():
     assert every[2].endswith(" --cov=gramlab tests")
 
 
-def test_ci_takes_its_test_command_from_the_readme():
+def test_ci_takes_its_test_commands_from_the_pages():
+    """The script's own extraction gives the marked lines, and the script has none beside them."""
     script = read(".ci/run")
-    assert "readme_command all-tests-command" in script
-    assert marked_command("all-tests-command") not in script
     assert not re.search(r"-m pytest|\bpip3? install|-m venv", script), "one command, one place"
-    # The script's own extraction gives the marked line.
-    awk = re.search(r"readme_command\(\) \{\n.*?\n\}", script, re.DOTALL)
+    awk = re.search(r"marked_command\(\) \{.*?\n\}", script, re.DOTALL)
     assert awk is not None
-    found = subprocess.run(
-        ["bash", "-c", f"{awk[0]}\nreadme_command all-tests-command"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout == marked_command("all-tests-command") + "\n"
+    for page, marker in (
+        ("README.md", "all-tests-command"),
+        ("CONTRIBUTING.md", "other-python-command"),
+    ):
+        assert f"$(marked_command {page} {marker})" in script
+        found = subprocess.run(
+            ["bash", "-c", f"{awk[0]}\nmarked_command {page} {marker}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout == marked_command(marker, page) + "\n"
 
 
 def test_readme_example_runs(capsys):
@@ -306,6 +311,18 @@ def test_versions_agree():
     assert gramlab.__version__ == version
 
 
+def test_wheel_holds_the_package_alone(tmp_path):
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names} == {"gramlab", wheel.name[:13] + ".dist-info"}
+    tracked = {name for name in tracked_files() if name.startswith("gramlab/")}
+    assert {name for name in names if name.startswith("gramlab/")} == tracked
+
+
 # ---- Docs -------------------------------------------------------------------------------------
 
 
@@ -396,10 +413,15 @@ def test_every_page_of_the_docs_can_be_reached():
 
 
 def docs_pages() -> list[Path]:
-    """The pages that are written by hand."""
-    return [
-        ROOT / name for name in tracked_files() if re.fullmatch(r"docs(/reference)?/\w+\.md", name)
-    ]
+    """The pages that are written by hand; the paper is none."""
+    pages = [name for name in tracked_files() if re.fullmatch(r"docs(/reference)?/\w+\.md", name)]
+    return [ROOT / name for name in pages if name != "docs/paper.md"]
+
+
+def test_paper_cites_what_the_bibliography_holds():
+    cited = set(re.findall(r"@(\w+)[;\]]", read("docs/paper.md")))
+    assert cited
+    assert cited <= set(re.findall(r"^@\w+{(\w+),", read("docs/references.bib"), re.M))
 
 
 def test_figures_of_the_plotting_page_are_drawn(tmp_path, monkeypatch):
