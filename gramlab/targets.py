@@ -32,8 +32,10 @@ _PARTIAL_STREAM = int.from_bytes(b"partial1", "big")
 def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
     """Turn labels (N,), 0 .. K-1, into target rows (N, K): 1 in the column of the label, else 0.
 
-    Raises InvalidLabels if a label is outside the range, InvalidSetting if `n_classes` is not a
-    positive integer.
+    Raises
+    ------
+    InvalidLabels, InvalidSetting
+        If a label is outside the range, or `n_classes` is no positive integer.
     """
     size = check_integer("n_classes", n_classes, 1)
     checked = check_labels(labels, n_classes=size)
@@ -125,8 +127,13 @@ def partial_labels(
 def mix_targets(first: object, second: object, weight: float) -> npt.NDArray[np.float64]:
     """Mix two targets (N, K): weight * first + (1 - weight) * second.
 
-    Rows sum to one and may have negative entries, else InvalidTargets; so may those of the result
-    where `weight`, any finite number (else InvalidSetting), is outside [0, 1].
+    Rows sum to one and may have negative entries; so may those of the result, where `weight` is
+    outside [0, 1].
+
+    Raises
+    ------
+    InvalidTargets, InvalidSetting
+        If rows do not sum to one or the shapes differ; or `weight` is no finite number.
     """
     a = check_targets(first, signed=True, name="first")
     b = check_targets(second, a.shape[0], a.shape[1], signed=True, name="second")

@@ -89,9 +89,12 @@ def check_features(x: object, name: str = "x") -> np.ndarray:
     """
     array = as_array(x, name)
     if array.ndim != 2 or 0 in array.shape:
+        fix = "pass at least one sample of at least one feature"
+        if array.ndim == 1:
+            fix = "reshape it (one sample: reshape(1, -1); one feature: reshape(-1, 1))"
         raise InvalidFeatures(
             f"{name} must be 2-D (samples, features), at least one of each, got shape "
-            f"{array.shape}; reshape it (one sample: reshape(1, -1); one feature: reshape(-1, 1))"
+            f"{array.shape}; {fix}"
         )
     array = _native_real(array, name, InvalidFeatures)
     message = f"{name} must be finite, got {{entry}} (shape {array.shape}); remove that row or "
@@ -156,7 +159,7 @@ def check_labels(
             f"{name} must hold integers, got dtype {array.dtype}; encode class names with "
             f"class_names, {name} = np.unique({name}, return_inverse=True)"
         )
-    last, expected = 2**63 - 1, "0 or more"
+    last, expected = 2**63 - 1, "from 0 on"
     if array.dtype.kind == "f":
         array, last = array.astype(np.float64, copy=False), 2**53  # counts exactly up to there
     if n_classes is not None:
@@ -164,7 +167,7 @@ def check_labels(
     check_entries(
         array,
         lambda block: (block >= 0) & (block <= last) & (np.floor(block) == block),
-        f"{name} must be {expected}, whole numbers, got {{entry}}; number the classes from 0, or "
+        f"{name} must be whole numbers {expected}, got {{entry}}; pass class numbers from 0 on, or "
         "raise n_classes",
         InvalidLabels,
     )
@@ -269,7 +272,7 @@ def _number(
 
 def check_finite(name: str, value: object) -> float:
     """Check that a setting is a finite real number (else InvalidSetting)."""
-    return _number(name, value, "finite", math.isfinite, "pass a plain real number")
+    return _number(name, value, "finite and a number", math.isfinite, "pass a plain real number")
 
 
 def check_positive(name: str, value: object) -> float:
@@ -301,14 +304,16 @@ def check_weight_decay(value: object) -> float:
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
     """Check that a setting is an integer in [minimum, maximum] (else InvalidSetting).
 
-    bool and floats are refused; there is no upper end when `maximum` is None.
+    bool and floats are refused; `maximum` None stands for 2⁵³, to which float64 counts exactly.
     """
     try:
         number = operator.index(None if isinstance(value, (bool, np.bool_)) else value)  # type: ignore[arg-type]
     except TypeError:
         number = None
-    if number is None or number < minimum or (maximum is not None and number > maximum):
-        upper = "" if maximum is None else f" and at most {maximum}"
+    most = 2**53 if maximum is None else maximum
+    if number is None or not minimum <= number <= most:
+        told = maximum is not None or (number is not None and number > most)
+        upper = f" and at most {most}" if told else ""
         raise InvalidSetting(
             f"{name} must be an integer of at least {minimum}{upper}, got "
             f"{repr(value) if number is None else number}; pass a whole number in that range"

@@ -199,7 +199,7 @@ def _command(name: str, plan: Plan, asked: dict[str, Any]) -> str:
     lists = ("noise", "rates", "seeds", "rounds", "weight_decay", "methods")
     for key in ("recipe", *lists, "line", "tolerance"):
         values = told[key] if isinstance(told[key], tuple) else [told[key]]
-        parts = [f"{one:g}" if isinstance(one, float) else str(one) for one in values]
+        parts = [str(one).removesuffix(".0") for one in values]
         words += [f"--{key.replace('_', '-')}", ",".join(parts)]
     flags = ("center", "unit_norm", "local_bound")
     words += [f"--{flag.replace('_', '-')}" for flag in flags if asked[flag]]

@@ -145,8 +145,11 @@ def shard_local_rows(
     rows are numbered process by process. With one process it is :func:`shard_features`, of which
     the parameters are those: this process's rows (n, d), at least one, and their labels (n,).
 
-    It raises in all processes what it raises in one, so that none waits; InvalidFeatures too if
-    widths or dtypes differ.
+    Raises
+    ------
+    InvalidFeatures, InvalidLabels, NotEnoughMemory, DeviceError
+        As ``shard_features``, and if widths or dtypes differ: in all processes what it is in one,
+        so that none waits.
     """
     return _spread(local_x, labels, None)
 

@@ -174,7 +174,12 @@ def open_features(path: str | os.PathLike[str], *, verify: bool = True) -> Featu
     Returns
     -------
     Features
-        Equal to what :func:`gramlab.load_features` reads, with the same errors.
+        Equal to what :func:`gramlab.load_features` reads.
+
+    Raises
+    ------
+    UnreadableSource, NotEnoughMemory, InvalidFeatures
+        As :func:`gramlab.load_features`; also for files in other formats, which cannot be mapped.
     """
     path = Path(path).expanduser()
     if path.suffix.lower() == ".npz" or os.path.isdir(path):

@@ -32,8 +32,8 @@ __all__ = ["BlockFit", "fit_block_model"]
 class BlockFit:
     """The nearest block model of some features, with classes ``labels`` (N,).
 
-    ``diagonal``, ``within``, ``superclass`` and ``between`` are a, c, d, e; d and e are 0 where the
-    means are negative, so that B is a Gram matrix, and d equals e without superclasses.
+    ``diagonal``, ``within``, ``superclass`` and ``between`` are a, c, d, e; c, d and e are 0 where
+    the means are negative, so that B is a Gram matrix, and d equals e without superclasses.
     """
 
     features: Features
@@ -122,8 +122,8 @@ def fit_block_model(features: Features, labels: np.ndarray | None = None) -> Blo
         count = pairs[where].sum()
         return float(products[where].sum() / count) if count else 0.0
 
-    within = mean(same)
-    between = min(max(mean(~near), 0.0), max(within, 0.0))
+    within = max(mean(same), 0.0)
+    between = min(max(mean(~near), 0.0), within)
     superclass = between if groups is None else min(max(mean(near & ~same), between), within)
     diagonal = float(own.sum()) / features.n_samples
     return BlockFit(features, labels, diagonal, within, superclass, between)

@@ -90,3 +90,21 @@ def test_a_block_model_is_its_own_nearest():
     assert np.allclose(numbers, (1, 0.5, 0.3, 0.1), atol=1e-14)
     assert found.distance < 1e-12
     assert found.promised(1.0) < 1e-12
+
+
+def test_features_without_class_structure_have_a_block_model():
+    """Rows of one class that point apart, on average: c is 0 then, as the others are."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        x = rng.standard_normal((40, 30))
+        labels = np.arange(40) % 8
+        x -= 0.9 * np.array([x[labels == k].mean(axis=0) for k in range(8)])[labels] * 1.2
+        features = Features(x, labels, superclasses=np.arange(8) // 2)
+        found = fit_block_model(features)
+        gram = x @ x.T
+        block = dense_block(found, features.superclasses)
+        assert found.within >= found.superclass >= found.between >= 0.0
+        exact = np.linalg.norm(gram - block, 2)
+        assert found.distance == pytest.approx(exact, abs=1e-10 * exact)
+        assert exact <= found.distance_at_most * (1 + 1e-12)
+    assert found.within == 0.0
