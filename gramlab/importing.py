@@ -78,10 +78,10 @@ def import_features(
     labels
         A ``.npy`` or text file of labels, one per row, where `path` has none.
     features_column, feature_columns
-        One name, or several, also patterns (``"f*"``) and joined by commas: an array, a Parquet
-        column of lists, or columns of numbers. Without, a usual name, the one column of lists, or
-        all columns of fractional numbers (in CSV, of numbers) whose names speak neither of labels
-        nor of rows. Whole numbers in Parquet may be other labels: they are taken by name only.
+        One name, or several, also patterns (``"f*"``) and joined by commas or blanks: an array, a
+        Parquet column of lists, or columns of numbers. Without, a usual name, the one column of
+        lists, or all columns of fractional numbers (in CSV, of numbers) whose names speak neither
+        of labels nor of rows. Whole numbers in Parquet, maybe other labels, only by their names.
     label_column
         Without, the first usual name. The labels as they stand name the classes: "01" is not "1".
         They are sorted, as numbers where all are whole numbers, which need not start at 0. Only
@@ -96,22 +96,19 @@ def import_features(
         it holds makes no valid features, or something is left over.
     """
     source, kind = sources.place_of(path, "source", "give a file")
-    if kind not in ("a file", "a folder"):
-        raise UnreadableSource(f"source {os.fspath(path)!r} was not found; give a file")
-    features = _listed(features_column) + _listed(feature_columns)
     suffix = source.suffix.lower()
+    if kind != "a folder" and (kind != "a file" or suffix not in (*_READERS, ".safetensors")):
+        forms = f"accepted are {', '.join(_READERS)}, .safetensors and feature folders"
+        raise sources.refusal(path, source, kind, forms)
+    features = _listed(features_column) + _listed(feature_columns)
     if kind == "a folder" or suffix == ".safetensors":
-        if labels is not None or features or label_column or drop:
+        own = kind == "a file" or sources.is_feature_folder(source)
+        if own and (labels is not None or features or label_column or drop):
             raise InvalidSetting(
                 f"{source.name!r} is gramlab's own and brings its own labels; leave --labels and "
                 "the options about columns out"
             )
-        return sources.load_features(source)
-    if suffix not in _READERS:
-        raise UnreadableSource(
-            f"source {source.name!r} has the unknown suffix {source.suffix!r}; accepted are "
-            f"{', '.join(_READERS)}, .safetensors and feature folders"
-        )
+        return sources.load_features(path)
     choose = partial(_roles, source.name, features, label_column, _listed(drop), labels is not None)
     found = _READERS[suffix](source, choose)
     if labels is not None:
@@ -143,16 +140,18 @@ def _listed(names: Names) -> list[str]:
     return [names] if isinstance(names, str) else list(names or ())
 
 
-def _matching(file: str, asked: Sequence[str], present: Sequence[str]) -> list[str]:
-    """The present names that are meant by names, patterns and lists with commas."""
-    found: dict[str, None] = {}
-    for entry in asked:
-        for name in [entry] if entry in present else map(str.strip, entry.split(",")):
-            hits = [name] if name in present else [n for n in present if fnmatchcase(n, name)]
-            if not hits:
-                raise InvalidSetting(f"{file!r} has no column {name!r}, it has {present}")
-            found |= dict.fromkeys(hits)
-    return list(found)
+def _matching(file: str, asked: Sequence[str], present: Sequence[str]) -> dict[str, bool]:
+    """What is meant by names, patterns and lists with commas or blanks, and if by its full name."""
+    found, left = {}, [*asked]
+    while left:
+        name = left.pop(0)
+        hits = [name] if name in present else [n for n in present if fnmatchcase(n, name)]
+        parts = [part.strip() for part in (name.split(",") if "," in name else name.split())]
+        if not hits and (parts == [name] or not name):
+            raise InvalidSetting(f"{file!r} has no column {name!r}, it has {present}")
+        left = left if hits else [*filter(None, parts), *left]
+        found |= {hit: hit == name or found.get(hit, False) for hit in hits}
+    return found
 
 
 def _roles(
@@ -175,7 +174,7 @@ def _roles(
     dropped = {*_matching(file, drop, list(kinds))}
     free = [name for name in kinds if name not in dropped]
     asked = _matching(file, features, free)
-    exact = {*features, *",".join(features).split(",")}
+    exact = {name for name, in_full in asked.items() if in_full}
     arrays = _ARRAY in kinds.values()
     # Labels are arrays where there are some, else values of any kind that is not made of others.
     nested = ("list", "struct", "map")
@@ -186,7 +185,7 @@ def _roles(
         if role == "labels" or arrays
     }
     if label is not None:
-        found["labels"] = [name for name in _matching(file, [label], free)[:1] if name in fit]
+        found["labels"] = [name for name in [*_matching(file, [label], free)][:1] if name in fit]
     if labelled and found["labels"]:
         raise InvalidSetting(
             f"{file!r} brings its own labels in {found['labels'][0]!r}; leave --labels out, or "

@@ -30,8 +30,9 @@ from gramlab.cli import (
     transition,
 )
 from gramlab.cli.options import option
+from gramlab.cli.parsing import UsageError, Verb, misuse
 from gramlab.cli.stopping import Stopped, signals_raise
-from gramlab.cli.text import emit, say, show_help
+from gramlab.cli.text import emit, say
 from gramlab.errors import GramlabError, NotConvergedWarning
 
 __all__ = ["app", "main"]
@@ -44,6 +45,22 @@ Exit codes:
   2    a wrong option, source, setting or output path; one line says which
   130  stopped by Ctrl-C (SIGINT); 143 by SIGTERM. Files written are whole.
   141  whoever read the output went away
+"""
+
+FIRST = """Self-distillation on frozen features: the theory beside the exact softmax heads.
+
+Type one of these:
+
+  gramlab check digits
+      a first result in a minute, on data that come with gramlab
+  gramlab extract --images photos --backbone microsoft/resnet-34 --out feats
+      features of your images, of each class in a folder of its own
+  gramlab features import data.csv --out data.safetensors
+      features that you have: .csv, .parquet, .npy, .npz, .pt
+  gramlab check feats
+      the same on features of yours; gramlab diagnose feats finds wrong labels
+  gramlab --help
+      all commands, examples and exit codes
 """
 
 CITATION = f"""Please cite the paper whose theory gramlab implements, and gramlab itself:
@@ -73,9 +90,6 @@ _GOES_ON = {
     "extract": "goes on at the first missing shard",
 }
 
-# typer does not export the base of its usage errors, and where it lives depends on its version.
-_UsageError: Any = typer.BadParameter.__bases__[0]
-
 _VERBS = (check, diagnose, theorems, population, study, correlations, transition, extract)
 
 
@@ -91,7 +105,8 @@ def _gramlab(
     if version or cite:
         emit(f"gramlab {__version__}\n" if version else CITATION)
         raise typer.Exit
-    show_help(context)
+    if context.invoked_subcommand is None:
+        emit(FIRST)
 
 
 app = typer.Typer(
@@ -110,6 +125,7 @@ for verb in _VERBS:
     run = getattr(verb, name)
     app.command(
         name,
+        cls=Verb,
         short_help=(run.__doc__ or "").partition("\n")[0],  # the docstring is the help
         epilog=f"{_examples(verb.EXAMPLES)}\n{getattr(verb, 'NOTE', '')}\n{EXIT_CODES}",
     )(run)
@@ -144,9 +160,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "expected enough memory for what was asked, but it is used up; use fewer rows, "
             "close other programs, or raise the limit of this process (ulimit -v)"
         )
-    except _UsageError as problem:
-        verb = "gramlab" if problem.ctx is None else problem.ctx.command_path
-        refusal = f"{problem.format_message().rstrip('.')}; see {verb} --help"
+    except UsageError as problem:
+        refusal = misuse(problem, arguments)
     except SystemExit as end:  # typer's way to end once it has written or installed a completion
         return end.code if isinstance(end.code, int) else 0
     else:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from gramlab.cli import options, text
-from gramlab.cli.options import option
+from gramlab.cli.options import listed, option
 from gramlab.cli.output import expanded, given, made_folder, running
+from gramlab.cli.parsing import Verb
 from gramlab.errors import InvalidSetting, UnreadableSource
 
 EXAMPLES = ("gramlab features info photos-features",)
@@ -18,9 +19,9 @@ _VERIFY = "gramlab features verify photos-features --quarantine"
 _IMPORT = "gramlab features import embeddings.npy --labels y.txt --out mine.safetensors"
 _QUARANTINE = """Move damaged shards of a feature folder aside; gramlab extract then makes them
 again."""
-_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*'); commas, or several times."
+_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*')."
 _LABEL_COLUMN = "Column or array of labels, where its name does not tell."
-_DROP = "Columns or arrays to leave out; commas, or several times."
+_DROP = "Columns or arrays to leave out."
 _LABELS = "Labels, where FILE has none: .npy, or text with one per line."
 _OUT = "A path ending in .safetensors."
 
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog=f"\b\nExample:\n  {EXAMPLES[0]}")
+@app.command(cls=Verb, epilog=f"\b\nExample:\n  {EXAMPLES[0]}")
 def info(
     context: typer.Context,
     source: options.Source,
@@ -50,7 +51,7 @@ def info(
     output.show("info", found=found, origin=_of_images(found["provenance"]))
 
 
-@app.command(epilog=f"\b\nExample:\n  {_VERIFY}")
+@app.command(cls=Verb, epilog=f"\b\nExample:\n  {_VERIFY}")
 def verify(
     context: typer.Context,
     source: options.Source,
@@ -90,7 +91,7 @@ def verify(
         )
 
 
-@app.command("import", epilog=f"\b\nExample:\n  {_IMPORT}")
+@app.command("import", cls=Verb, epilog=f"\b\nExample:\n  {_IMPORT}")
 def import_(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="FILE", help="What to read.")],
@@ -98,10 +99,10 @@ def import_(
     labels: Annotated[str | None, option(_LABELS, metavar="FILE")] = None,
     feature_columns: Annotated[
         list[str] | None,
-        option(_FEATURE_COLUMNS, "--feature-columns", "--features-column", metavar="NAMES"),
+        listed(_FEATURE_COLUMNS, None, (), "--feature-columns", "--features-column"),
     ] = None,
     label_column: Annotated[str | None, option(_LABEL_COLUMN, metavar="NAME")] = None,
-    drop: Annotated[list[str] | None, option(_DROP, metavar="NAMES")] = None,
+    drop: Annotated[list[str] | None, listed(_DROP, None)] = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
@@ -50,22 +51,49 @@ def positive(help: str, fits: str = "", hint: str = "") -> Any:
     return option(help, check=check)
 
 
-def listed(help: str, kind: Callable[[str], Any] = str) -> Any:
-    """An option that is a list separated by commas, of texts or of numbers."""
+def listed(
+    help: str, kind: Callable[[str], Any] | None = str, words: Sequence[str] = (), *names: str
+) -> Any:
+    """An option that is a list of a ``kind``; one of texts holds some ``words``, or numbers.
 
-    def parse(name: str, text: str) -> list[Any]:
+    Commas, blanks and repetition all part the values. Without a kind they are names of any form,
+    and whoever gets them parts what was given as one word. ``parsing.Verb`` asks ``fits`` of a word
+    whether it is surely a value.
+    """
+
+    def parse(name: str, texts: Sequence[str]) -> Sequence[Any]:
+        if kind is None or not texts:  # typer turns none into None, or has done so
+            return texts
         values = []
-        for part in filter(None, map(str.strip, text.split(","))):
+        for part in _parts(" ".join(texts)):
             try:
                 values.append(kind(part))
             except ValueError:
                 wanted = "whole numbers" if kind is int else "numbers"
                 raise InvalidSetting(
-                    f"{name} must hold {wanted} separated by commas, got {part!r}"
+                    f"{name} must hold {wanted}, parted by commas or blanks, got {part!r}"
                 ) from None
+        if not values:
+            raise InvalidSetting(f"{name} must hold at least one value, got none; leave it out")
         return values
 
-    return option(help, metavar="LIST", check=parse)
+    def fits(text: str) -> bool:
+        return kind is not None and all(map(_is_number, {*_parts(text)} - {*words}))
+
+    help = f"{help} Several: by commas, blanks or repetition."
+    made = option(help, *names, metavar="LIST", check=parse)
+    made.callback.fits = fits
+    return made
+
+
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        return float(text) is not None
+    return False
 
 
 NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from typer import Context
 
@@ -36,7 +36,11 @@ Besides the sources that gramlab check takes, block-model is a data set made to 
 """
 
 _OUT = "Folder of the study: cells, rows, tables, figures, manifest."
-_METHODS = "Of distill, top2-ce, top2-gce, mixture, tuned; distill is always needed."
+_KNOWN = ("distill", "top2-ce", "top2-gce", "mixture", "tuned")
+_METHODS = listed(f"Of {', '.join(_KNOWN)}; distill is always needed.", str, _KNOWN)
+_NOISE = listed("Kinds of label noise.", str, get_args(options.NoiseKind))
+_SIZES = ("small", "base", "large")
+_DECAYS = listed(f"Of {', '.join(_SIZES)}, or numbers.", str, _SIZES)
 _LINE = "Data set whose small, base and large weight decay to take."
 _LOCAL = "Sharpen certificates; costs more than the heads."
 _CELLS = "Keep cells there, to share them between studies; default: in --out."
@@ -48,12 +52,12 @@ def study(
     source: options.Source,
     recipe: Annotated[str, option("Which experiment.", metavar="NAME")],
     out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
-    noise: Annotated[str | None, listed("Kinds of label noise.")] = None,
-    rates: Annotated[str | None, listed("Shares of labels to corrupt.", float)] = None,
-    seeds: Annotated[str | None, listed("Keys of the label noise.", int)] = None,
+    noise: Annotated[list[str] | None, _NOISE] = None,
+    rates: Annotated[list[str] | None, listed("Shares of labels to corrupt.", float)] = None,
+    seeds: Annotated[list[str] | None, listed("Keys of the label noise.", int)] = None,
     rounds: Annotated[int | None, option("Trainings, the teacher included.")] = None,
-    weight_decay: Annotated[str | None, listed("Of small, base, large, or numbers.")] = None,
-    methods: Annotated[str | None, listed(_METHODS)] = None,
+    weight_decay: Annotated[list[str] | None, _DECAYS] = None,
+    methods: Annotated[list[str] | None, _METHODS] = None,
     line: Annotated[str, option(_LINE)] = "caltech-101",
     center: options.Center = False,
     unit_norm: options.UnitNorm = False,

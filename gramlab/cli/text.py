@@ -6,6 +6,7 @@ import io
 import math
 import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -138,7 +139,7 @@ def render(
         entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
     )
     environment.filters.update(
-        cut=cut, show=format_value, counted=counted, duration=format_duration
+        cut=cut, show=format_value, counted=counted, duration=format_duration, quoted=shlex.quote
     )
     text = environment.get_template(f"{template}.txt.j2").render(written=written, **values)
     text = _PARAGRAPH.sub(lambda found: entry("", found[1], 2) + "\n", text)

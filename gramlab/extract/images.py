@@ -17,6 +17,7 @@ import numpy as np
 
 from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting, UnreadableSource
+from gramlab.files.sources import IMAGES
 from gramlab.files.whole import read_bytes
 from gramlab.numerics.content import sha256
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageSplit", "Images", "open_dataset", "open_image_folder", "random_split", "reason"]
 
-_SUFFIXES = ".bmp .gif .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
 _TEST_NAMES = ("test", "validation", "valid", "val")
 
 
@@ -156,11 +156,11 @@ def _folder_split(folder: Path, class_names: tuple[str, ...]) -> ImageSplit:
     paths: list[Path] = []
     labels: list[int] = []
     for place in (folder / name for name in class_names if (folder / name).is_dir()):
-        found = [p for p in place.iterdir() if p.suffix.lower() in _SUFFIXES.split()]
+        found = [p for p in place.iterdir() if p.suffix.lower() in IMAGES]
         found = sorted((p for p in found if p.name[0] != "."), key=lambda p: p.name)
         if not found:
             raise UnreadableSource(
-                f"class folder {str(place)!r} holds no image ({_SUFFIXES}); "
+                f"class folder {str(place)!r} holds no image ({' '.join(IMAGES)}); "
                 "remove it or put images into it"
             )
         paths += found

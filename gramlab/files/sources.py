@@ -6,10 +6,13 @@ import gzip
 import io
 import math
 import os
+import shlex
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,8 +28,31 @@ from gramlab.machine.memory import check_memory
 
 _FORMS = (
     "accepted are the name 'digits', a folder written by gramlab extract, a .safetensors file "
-    "written by gramlab.save_features, or an .npz file with train_features and train_labels"
+    "written by gramlab.save_features, or an .npz file with train_features and train_labels "
+    "by np.savez; gramlab features import takes .csv, .parquet, .npy and .pt"
 )
+
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Suffixes of files that gramlab extract takes for images."""
+
+_EXTRACT = (
+    "with {} per class, make features of it with: gramlab extract --images {} --backbone "
+    "microsoft/resnet-34 --out {} (in Python, gramlab.extract.extract_features)"
+)
+_IMPORT = (
+    "make it a file of gramlab's own with: gramlab features import {name}{labels} --out "
+    "{out} (in Python, gramlab.importing.import_features({path!r}{given}))"
+)
+_UNPACK = "unpack it first with: {}; then give what was in it"
+# What to do with a file that holds no features as they are, by its suffix.
+_NEXT: dict[str, str] = dict.fromkeys((".csv", ".parquet", ".pt", ".pth", ".bin", ".npy"), _IMPORT)
+_NEXT |= {
+    ".txt": "labels in a text are given beside features with: gramlab features import "
+    "features.npy --labels {name} --out features.safetensors; save a table as .csv or .npz",
+    ".zip": _UNPACK.format("unzip {name} -d {stem}"),
+    ".gz": _UNPACK.format("gunzip -k {name}"),
+}
+_NEXT |= dict.fromkeys((".tar", ".tgz", ".tar.gz"), _UNPACK.format("tar -xf {name}"))
 
 # Role of each array: the names it may have in an .npz file, the first one preferred.
 _NPZ_NAMES: dict[str, tuple[str, ...]] = {
@@ -73,14 +99,9 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
     path, kind = place_of(path_or_name, "source", _FORMS)
     if kind == "a folder" and is_feature_folder(path):
         return read_folder(path, verify=verify)
-    if kind != "a file":
-        found = f"is {kind}" if kind else "was not found"
-        raise UnreadableSource(f"source {os.fspath(path_or_name)!r} {found}; {_FORMS}")
     reader = {".safetensors": read_features, ".npz": _load_npz}.get(path.suffix.lower())
-    if reader is None:
-        raise UnreadableSource(
-            f"source {path.name!r} has the unknown suffix {path.suffix!r}; {_FORMS}"
-        )
+    if kind != "a file" or reader is None:
+        raise refusal(path_or_name, path, kind, _FORMS)
     try:
         return reader(path)
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
@@ -98,6 +119,34 @@ def place_of(path: Any, what: str, fix: str) -> tuple[Path, str]:
         raise UnreadableSource(
             f"{what} {path!r} is not a usable path ({problem}); {fix}"
         ) from problem
+
+
+def refusal(given: Any, path: Path, kind: str, forms: str) -> UnreadableSource:
+    """Why a source as given cannot be read, and the command and call to type; else the forms."""
+    given = os.fspath(given)
+    words = {"name": shlex.quote(given), "stem": shlex.quote(path.stem), "path": given}
+    words["out"] = shlex.quote(f"{path.stem}.safetensors")
+    suffix, fix = path.suffix.lower(), forms
+    suffix = ".tar.gz" if path.name.lower().endswith(".tar.gz") else suffix
+    if kind == "a folder":
+        found = f"source {given!r} is a folder"
+        with suppress(OSError):
+            inside = islice(path.rglob("*"), 10_000)
+            own = (path / "results.json").exists()  # figures of gramlab's
+            if not own and any(one.suffix.lower() in IMAGES for one in inside):
+                found += " of images"
+                out = shlex.quote(f"{path.resolve().name}-features")
+                fix = _EXTRACT.format("one folder of them", words["name"], out)
+    elif kind == "a file":
+        found = f"source {path.name!r} has the suffix {path.suffix!r}"
+        labels = suffix == ".npy"  # never has any
+        words |= {"labels": " --labels y.txt" * labels, "given": ", labels='y.txt'" * labels}
+        fix = _NEXT.get(suffix, forms).format(**words)
+        if suffix in IMAGES:
+            fix = _EXTRACT.format("one folder of such images", "photos", "photos-features")
+    else:
+        found = f"source {given!r} {f'is {kind}' if kind else 'was not found'}"
+    return UnreadableSource(f"{found}; {fix}")
 
 
 def _load_digits() -> Features:

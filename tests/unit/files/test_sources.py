@@ -447,9 +447,9 @@ def test_unknown_sources_list_what_is_accepted(tmp_path, monkeypatch, source, sa
 
 
 def test_unknown_suffix_lists_what_is_accepted(tmp_path):
-    (tmp_path / "a.csv").write_text("1,2")
-    with pytest.raises(UnreadableSource, match=r"unknown suffix '\.csv'; accepted are"):
-        load_features(tmp_path / "a.csv")
+    (tmp_path / "a.tsv").write_text("1,2")
+    with pytest.raises(UnreadableSource, match=r"suffix '\.tsv'; accepted are"):
+        load_features(tmp_path / "a.tsv")
 
 
 def test_what_cannot_be_mapped_is_not_called_damaged(tmp_path):
