@@ -115,7 +115,9 @@ def test_a_wrong_list_is_named(line, parts, capsys):
         assert part in err
 
 
-COLUMNS = "id,name,f1,f2,my note,y\n" + "".join(f"{i},n{i},{i}.5,{i},0,{i % 2}\n" for i in range(8))
+COLUMNS = "id,name,f1,f2,my note,y\n" + "".join(
+    f"{i},n{i},{i}.5,{i}.25,0,{i % 2}\n" for i in range(8)
+)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,10 @@ def test_number_of_classes_comes_from_names_then_count_then_labels():
         ({"labels": np.ones(12, int), "n_classes": 3}, "only class 1"),
         ({"labels": np.arange(11)}, "expected 12, got 11"),
         ({"labels": np.arange(12) % 3, "n_classes": 2}, "got 2 at row 2"),
-        ({"test_labels": np.array([0, 1, 3, 0]), "n_classes": 3}, "test_labels must be whole numbers in 0 .. 2"),
+        (
+            {"test_labels": np.array([0, 1, 3, 0]), "n_classes": 3},
+            "whole numbers in 0 .. 2",
+        ),
         ({"test_labels": np.array([0, 1])}, "test_labels must have one entry per row"),
         ({"test_labels": None}, "no test_labels"),
         ({"test_x": None}, "no test_x"),

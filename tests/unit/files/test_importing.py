@@ -181,7 +181,9 @@ def test_every_name_comes_back(tmp_path_factory, names):
 
     folder = tmp_path_factory.mktemp("names")
     with open(folder / "a.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["f", "label"], *([k, name] for k, name in enumerate(names))])
+        csv.writer(file).writerows(
+            [["f", "label"], *([k + 0.5, name] for k, name in enumerate(names))]
+        )
     forms = [unicodedata.normalize("NFC", name) for name in names]
     if len(set(forms)) < 2:
         return
@@ -289,13 +291,13 @@ def test_names_with_commas_and_several_lists(tmp_path):
         ("f,label\n1,a\n2,b,c\n", r"row 1 has 3 cells, the header 2"),
         ("f,f,label\n1,2,a\n2,3,b\n", "more than one column 'f'"),
         ("f;label\n1;a\n2;b\n", "cannot be told"),
-        ("f,label\n,a\n2,b\n", r"'f' \(text\)"),
-        ("f,label\n1_0,a\n2,b\n", r"'f' \(text\)"),
+        ("f,label\n,a\n2,b\n", r"'f' \(text, '' in row 0\)"),
+        ("f,label\n1.5,a\n1_0,b\n", r"'f' \(text, '1_0' in row 1\)"),
         ("f,label\nnan,a\n2,b\n", "must be finite"),
-        ("f,label\n1,\n2,b\n", "no label in row 0"),
+        ("f,label\n1.5,\n2,b\n", "no label in row 0"),
         ('f,label\n1,"a\n2,b\n', "no CSV file"),
-        ("f,g\n1,2\n2,3\n", "holds no labels"),
-        ("f,label\n", "cannot|least|rows"),
+        ("f,g\n1.5,2.5\n2,3\n", "holds no labels"),
+        ("f,label\n", "no row below its header"),
     ],
 )
 def test_csv_that_makes_no_features_is_refused(tmp_path, text, said):
@@ -305,11 +307,54 @@ def test_csv_that_makes_no_features_is_refused(tmp_path, text, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("other", [[0, 1, 0], [0.0, 1.0, 0.0], [7, 8, 9]])
+@pytest.mark.parametrize("name", ["y_true", "clean", "gt", "sample_id", "fold"])
+def test_other_labels_and_row_numbers_never_become_features(tmp_path, suffix, other, name):
+    path = table(tmp_path / f"a{suffix}", {**TABLE, name: other})
+    with pytest.raises(InvalidSetting, match=rf"1 left over: '{name}' \(whole numbers\)"):
+        import_features(path)
+    assert import_features(path, drop=name).n_features == 2
+    assert import_features(path, feature_columns="f0,f1,f*", drop=name).n_features == 2
+    assert import_features(path, feature_columns=["f0", "f1", name]).n_features == 3
+
+
+def test_a_feature_that_never_fires_is_one(tmp_path):
+    path = table(tmp_path / "a.csv", {**TABLE, "f2": [0, 0, 0]})
+    assert import_features(path).n_features == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"feature_columns": "f0,note"}, r"'note' .* for features: it holds text, 'x' in row 0"),
+        ({"feature_columns": "f0,f9"}, "no column 'f9'"),
+        ({"drop": "*"}, "cannot be told"),
+        ({"drop": 3}, "drop must be a name or a list of names, got 3"),
+        ({"feature_columns": ["f0", 3]}, "feature_columns must be a name"),
+        ({"label_column": 3}, "label_column must be a name"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_told_why(tmp_path, options, said):
+    path = table(tmp_path / "a.csv", {**TABLE, "note": ["x", "y", "z"]})
+    with pytest.raises(InvalidSetting, match=said):
+        import_features(path, **options)
+
+
+def test_labels_in_a_list_are_no_tensor(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.rand(6, 2), "y": [0, 1] * 3}, tmp_path / "a.pt")
+    with pytest.raises(InvalidSetting, match=r"'y' .* for labels: it holds a list and no tensor"):
+        import_features(tmp_path / "a.pt", label_column="y")
+    with pytest.raises(InvalidSetting, match=r"'y' \(a list and no tensor\)"):
+        import_features(tmp_path / "a.pt")
+
+
 def test_csv_without_labels_takes_a_file_of_labels(tmp_path):
-    path = table(tmp_path / "a.csv", {"0": [1, 2, 3], "1": [4, 5, 6]})
+    path = table(tmp_path / "a.csv", {"0": [1.5, 2, 3], "1": [4, 5.5, 6]})
     (tmp_path / "y.txt").write_text("a\nb\na\n")
     found = import_features(path, labels=tmp_path / "y.txt")
-    assert found.x.tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert found.x.tolist() == [[1.5, 4], [2, 5.5], [3, 6]]
     table(path, TABLE)
     with pytest.raises(InvalidSetting, match=r"own labels in 'label'; .* or --drop label"):
         import_features(path, labels=tmp_path / "y.txt")
@@ -345,7 +390,7 @@ def test_arrays_under_usual_names_and_what_is_left_over(tmp_path, suffix):
         import_features(path)
     np.save(tmp_path / "y.npy", Y)
     assert np.array_equal(import_features(path, labels=tmp_path / "y.npy").labels, Y)
-    with pytest.raises(InvalidSetting, match=r"classes of no training row: \['3'\]"):
+    with pytest.raises(InvalidSetting, match=r"classes without a training row: \['3'\]"):
         import_features(save(x=X, y=Y, test_x=X, test_labels=Y + 1))
 
 
@@ -503,7 +548,11 @@ def test_sparse_tensors_are_filled_in_and_others_refused(tmp_path):
     ("columns", "asked", "said"),
     [
         ({"x": [["a"], ["b"]], "label": [0, 1]}, None, "lists of numbers"),
-        ({"x": ["a", "b"], "label": [0, 1]}, "x", r"left over: 'x' \(string\)"),
+        (
+            {"x": ["a", "b"], "label": [0, 1]},
+            "x",
+            r"'x' of .* cannot be taken for features: it holds string",
+        ),
         ({"x": [[1.0], [2.0]], "label": [0, None]}, None, "no label in row 1"),
         ({"x": [[1.0], [None]], "label": [0, 1]}, None, "finite"),
     ],
@@ -602,7 +651,7 @@ def test_the_command_line_takes_names_with_commas_and_several_times(tmp_path, ca
     argv = ["features", "import", str(path), "--out", str(tmp_path / "a.safetensors")]
     assert main(argv) == 2
     said = capsys.readouterr().err
-    for part in ("'id' (numbers)", "'target' (numbers)", "--feature-columns", "--drop"):
+    for part in ("'id' (whole numbers)", "'target' (whole numbers)", "--feature-columns", "--drop"):
         assert part in said
     chosen = ["--feature-columns", "f0,f1", "--feature-columns", "g", "--label-column", "label"]
     assert main([*argv, *chosen, "--drop", "id, target", "--quiet"]) == 0

@@ -1,0 +1,164 @@
+"""One door for files of other tools: their features, labels and classes as ``Features``."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
+from gramlab.features import Features
+from gramlab.files import sources
+from gramlab.files.whole import reading
+from gramlab.importing.columns import names_of, roles
+from gramlab.importing.readers import READERS
+from gramlab.machine.memory import check_memory
+from gramlab.validation import check_labels
+
+__all__ = ["import_features"]
+
+_nfc = partial(unicodedata.normalize, "NFC")
+
+Names = Sequence[str] | str | None
+
+
+def import_features(
+    path: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    features_column: str | None = None,
+    feature_columns: Names = None,
+    label_column: str | None = None,
+    drop: Names = None,
+) -> Features:
+    """Read features from a file of another tool.
+
+    Parameters
+    ----------
+    path
+        ``.npy`` with x (N, d); ``.npz``, or ``.pt`` or ``.pth`` (tensors, and nothing else), with
+        arrays under usual names, such as x or embeddings, and labels, in ``.pt`` also x or
+        (x, labels) alone; ``.parquet`` or ``.csv`` (commas, a header row) with a row per sample;
+        ``.safetensors`` or a feature folder of gramlab.
+    labels
+        A ``.npy`` or text file of labels, one per row, where `path` has none.
+    features_column, feature_columns
+        One name, or several, also patterns (``"f*"``) and joined by commas or blanks: an array, a
+        Parquet column of lists, or columns of numbers. Without, a usual name, the one column of
+        lists, or all columns of numbers whose names speak neither of labels nor of rows. Columns
+        of whole numbers that differ may be other labels: they are taken only by their names.
+    label_column
+        Without, the first usual name. The labels as they stand name the classes: "01" is not "1".
+        They are sorted, as numbers where all are whole numbers, which need not start at 0. Only
+        spellings equal in Unicode's form NFC are one class; the provenance tells ("spellings").
+    drop
+        What to leave out, names as for features. An index that pandas wrote is left out anyway.
+
+    Raises
+    ------
+    UnreadableSource, NotEnoughMemory, InvalidFeatures, InvalidLabels, InvalidSetting
+        If the file is missing, damaged, unknown, too large or could run code when opened, or what
+        it holds makes no valid features, or something is left over.
+    """
+    source, kind = sources.place_of(path, "source", "give a file")
+    suffix = source.suffix.lower()
+    if kind != "a folder" and (kind != "a file" or suffix not in (*READERS, ".safetensors")):
+        forms = f"accepted are {', '.join(READERS)}, .safetensors and feature folders"
+        raise sources.refusal(path, source, kind, forms)
+    features = names_of("features_column", features_column)
+    features += names_of("feature_columns", feature_columns)
+    dropped, label = names_of("drop", drop), names_of("label_column", label_column)
+    if kind == "a folder" or suffix == ".safetensors":
+        own = kind == "a file" or sources.is_feature_folder(source)
+        if own and (labels is not None or features or label or dropped):
+            raise InvalidSetting(
+                f"{source.name!r} is gramlab's own and brings its own labels; leave --labels and "
+                "the options about columns out"
+            )
+        return sources.load_features(path)
+    choose = partial(roles, source.name, features, label, dropped, labels is not None)
+    found = READERS[suffix](source, choose)
+    if labels is not None:
+        found["labels"] = _read_labels(labels)
+    if "labels" not in found:
+        raise InvalidSetting(
+            f"{source.name!r} holds no labels; give them with --labels FILE (.npy, or text with "
+            "one per line), or name their column with --label-column"
+        )
+    provenance: dict[str, Any] = {"source": source.name}
+    if "class_names" not in found:  # with them, labels are their numbers
+        texts = {role: _texts(found[role]) for role in ("labels", "test_labels") if role in found}
+        same = _classes(texts["labels"])
+        found["class_names"] = [s[0] if len(s) == 1 else name for name, s in same.items()]
+        if spellings := {name: several for name, several in same.items() if len(several) > 1}:
+            provenance["spellings"] = spellings
+        if unknown := sorted({*map(_nfc, texts.get("test_labels", ()))} - same.keys()):
+            raise InvalidSetting(
+                f"{source.name!r} has test labels of classes without a training row: "
+                f"{unknown[:5]}; leave those rows out"
+            )
+        place = {name: number for number, name in enumerate(same)}
+        for role, several in texts.items():
+            found[role] = np.array([place[_nfc(text)] for text in several], dtype=np.int64)
+    try:
+        return Features(**found, provenance=provenance)
+    except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
+        raise type(problem)(f"in {source.name!r}: {problem}") from problem
+
+
+def _read_labels(path: str | os.PathLike[str]) -> Any:
+    fix = "give .npy, or text with one label per line"
+    file, kind = sources.place_of(path, "label file", fix)
+    if kind != "a file":
+        raise UnreadableSource(f"label file {os.fspath(path)!r} was not found; {fix}")
+    if file.suffix.lower() == ".npy":
+        return sources.read_npy(file)
+    # A label of one letter and its line break take 30 times their bytes as Python text in a list.
+    check_memory(30 * file.stat().st_size, f"reading {file.name!r}", "give .npy labels")
+    with reading(f"label file {file.name!r}", form="no text", fix=fix):
+        text = file.read_text(encoding="utf-8-sig")
+    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if "" in lines:
+        raise InvalidLabels(
+            f"label file {file.name!r} must have one label per line, got none in line "
+            f"{lines.index('') + 1}; remove the line, or write the label that is missing"
+        )
+    return lines
+
+
+def _texts(labels: Any) -> list[str]:
+    """Labels (N,) as text; whole numbers without a fraction."""
+    # Objects: in an array of text every label would take as much room as the longest one.
+    array = np.array(labels, dtype=object) if isinstance(labels, list) else labels
+    if array.ndim != 1 or array.dtype.kind not in "iubfUSO":
+        check_labels(array)  # which says what is wrong
+    texts: list[str] = []
+    try:
+        for value in array.tolist():
+            if value is None or value == "" or value != value:
+                raise ValueError(f"there is no label in row {len(texts)}")
+            whole = int(value) if isinstance(value, (float, Decimal)) else value
+            if whole != value:
+                raise ValueError(f"got {value} in row {len(texts)}")
+            texts.append(whole.decode() if isinstance(whole, bytes) else str(whole))
+    except (SystemError, ValueError, ArithmeticError) as problem:  # SystemError: beyond Unicode
+        raise InvalidLabels(
+            f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
+            "rows, or leave them out"
+        ) from problem
+    return texts
+
+
+def _classes(texts: Sequence[str]) -> dict[str, list[str]]:
+    """The spellings of each class, in order, by its name in form NFC."""
+    same: dict[str, list[str]] = {}
+    for text in sorted(set(texts)):
+        same.setdefault(_nfc(text), []).append(text)
+    whole = all(re.fullmatch("0|-?[1-9][0-9]{0,17}", name) for name in same)
+    return {name: same[name] for name in sorted(same, key=int if whole else None)}
