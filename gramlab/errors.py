@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
+
+def printable(text: str) -> str:
+    r"""Text that hides nothing and that no terminal obeys: what is not printable as its escape.
+
+    Such are line breaks and other controls, ESC, U+2028, marks of direction, what has no width
+    (U+200B, U+FEFF, soft hyphens), lone surrogates and every space but the plain one: whatever
+    ``repr`` escapes, as ``\x1b`` or ``\u202e``.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 def one_line(text: str, longest: int = 2000) -> str:
     """One printable line of about ``longest`` characters at most, whatever a library says.
 
-    Line breaks become spaces, control characters and lone surrogates their escapes (a terminal
-    would obey the first and could not show the second), and the middle of a long text is left out.
+    Line breaks become spaces, the rest is :func:`printable`, and the middle of a long text is left
+    out.
     """
     if len(text) > longest:
         text = f"{text[: longest * 2 // 3]} … {text[-longest // 3 :]}"
-    line = " ".join(part for part in text.splitlines() if part)
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return printable(re.sub(r"[\r\n]+", " ", text.strip("\r\n")))
 
 
 class GramlabError(Exception):

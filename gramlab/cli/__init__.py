@@ -33,7 +33,7 @@ from gramlab.cli.options import option
 from gramlab.cli.parsing import UsageError, Verb, misuse
 from gramlab.cli.stopping import Stopped, signals_raise
 from gramlab.cli.text import emit, say
-from gramlab.errors import GramlabError, NotConvergedWarning
+from gramlab.errors import GramlabError, NotConvergedWarning, one_line
 
 __all__ = ["app", "main"]
 
@@ -198,7 +198,7 @@ def _warnings_in_one_line() -> Iterator[None]:
             if issubclass(category, NotConvergedWarning):
                 say(f"warning: {message}")
             else:
-                usual(message, category, *place, **more)
+                usual(one_line(str(message)), category, *place, **more)
 
         warnings.showwarning = show
         yield

@@ -14,12 +14,17 @@ from typer import Context
 from gramlab.cli.progress import Progress
 from gramlab.cli.text import emit, render
 from gramlab.errors import OutputError
-from gramlab.files.whole import atomic_path, atomic_write, changing, output_folder
+from gramlab.files.whole import atomic_path, atomic_write, changing, locked, output_folder
 from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Figure
+
+_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone")
+_BY_NAME = ("digits", "block-model")  # sources that are never a file
+# Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
+_OWN = {f"{stem}.json" for stem in "results manifest plan study rows answers".split()}
 
 
 def given(context: Context, call: Callable[..., Any]) -> dict[str, Any]:
@@ -91,15 +96,19 @@ class Output:
 def running(context: Context, out: str | None = None, *, unit: str = "steps") -> Iterator[Output]:
     """One run of a verb: in it the work is done, after it ``Output.show`` prints what was found.
 
-    On entering, output folders are made, so that what cannot be written is refused before any
-    work; if the run fails, what was made and is empty is taken away again. ``out`` is the folder
-    of results, if one is wanted, and ``unit`` what the progress counts.
+    On entering, outputs over inputs are refused and output folders are made, so that what cannot
+    be written is refused before any work; if the run fails, what was made and is empty is taken
+    away again. ``out`` is the folder of results, if one is wanted, which one run at a time may
+    write, and ``unit`` what the progress counts.
     """
     output = Output(context, out, unit)
+    _check_places(context.params, output.file)
     with ExitStack() as stack:
         for folder in (output.file and output.file.parent, output.folder):
             if folder is not None:
                 stack.enter_context(made_folder(folder))
+        if output.folder is not None:
+            stack.enter_context(locked(output.folder))
         stack.enter_context(output.progress)
         yield output
 
@@ -120,6 +129,45 @@ def _json_path(name: str) -> Path:
         )
     # Who names a link wants what it leads to; links inside an output folder are never followed.
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
+
+
+def _check_places(options: Mapping[str, Any], file: Path | None) -> None:
+    """Refuse outputs that are an input or lie in one, and to write one file twice."""
+    inputs = [str(options[name]) for name in _INPUTS if options.get(name)]
+    inputs = [name for name in inputs if name.partition(":")[0] not in _BY_NAME]
+    out, cells = (options.get(n) and expanded(options[n]) for n in ("out", "cells"))
+    places = {"--json": file, "--out": out, "--cells": cells}
+    for option, place in places.items():
+        for source in map(expanded, inputs):
+            if place is not None and any(_is_same(one, source) for one in _upwards(place)):
+                raise OutputError(
+                    f"expected {option} apart from what is read, but {str(place)!r} is or lies in "
+                    f"{str(source)!r}, which it would change; choose another path"
+                )
+    if file is None or out is None:
+        return
+    (json, folder, *_), (result, *above) = _upwards(file), _upwards(out)
+    own = file.suffix.lower() != ".json" or file.name.lower() in _OWN
+    over = any(_is_same(json, one) for one in (result, *above))
+    if over or (own and _is_same(folder, result)):
+        raise OutputError(
+            f"expected a file for --json that the run does not write itself, but {str(file)!r} is "
+            "of --out; choose another name, ending in .json, or another folder"
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one thing, by whatever links or spellings, or would once made."""
+    with suppress(OSError, ValueError):
+        return os.path.samefile(one, other)
+    return one == other
+
+
+def _upwards(path: Path) -> list[Path]:
+    """Where a path leads, and the folders that this lies in."""
+    with suppress(OSError, ValueError):  # what can be no path is refused when it is to be made
+        path = Path(os.path.realpath(path))
+    return [path, *path.parents]
 
 
 @contextmanager

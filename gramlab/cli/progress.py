@@ -8,7 +8,7 @@ import time
 from typing import Any, ClassVar
 
 from gramlab.cli.stopping import raise_if_asked
-from gramlab.cli.text import counted, format_duration, say
+from gramlab.cli.text import counted, format_duration, say, shown
 
 
 class Progress:
@@ -59,10 +59,10 @@ class Progress:
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage, of ``total`` steps where they are known."""
         with self._lock:
-            self._name, self._total, self._done = name, total, 0
+            self._name, self._total, self._done = shown(name), total, 0
             self._stage_began, self._best = time.monotonic(), 1.0
             self._bars.remove_task(self._task)  # a task once given a total cannot lose it
-            self._task = self._bars.add_task(name, total=total, note="")
+            self._task = self._bars.add_task(self._name, total=total, note="")
             self._tell(0.0 if total else None)
 
     def solving(self, passes: float, ratio: float) -> None:
@@ -101,8 +101,8 @@ class Progress:
     def cell(self, words: str) -> None:
         """Begin a cell."""
         raise_if_asked()
-        self._name = words
-        self._bars.update(self._task, description=words)
+        self._name = shown(words)
+        self._bars.update(self._task, description=self._name)
 
     def head(self, heads: int = 1, cells: int = 0) -> None:
         """Count a head, or what else is done."""

@@ -15,14 +15,22 @@ from typing import Any
 from typer import Context
 
 from gramlab.cli.stopping import Stopped
-from gramlab.errors import OutputError, one_line
+from gramlab.errors import OutputError, one_line, printable
 
-# What a terminal obeys, and a file's class names may hold; colours, which the tables use, may pass.
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", re.ASCII
-)
+# What of the layout is not printable; ``render`` has made every name in it so by then.
+_LAYOUT = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
 
 _PARAGRAPH = re.compile(r"^¶ (.*(?:\n(?![¶ ]).+)*)\n?", re.MULTILINE)
+
+
+class _Laid(str):
+    """Text in lines, of which every value is shown already."""
+
+
+def shown(value: object) -> str:
+    """A value as printable text (``gramlab.errors.printable``); what is laid out stays."""
+    text = str(value)
+    return text if isinstance(value, _Laid) or text.isprintable() else printable(text)
 
 
 def say(text: str) -> None:
@@ -48,7 +56,9 @@ def emit(text: str) -> None:
     if sys.stdout is None:
         raise OutputError("expected to write to stdout, but it is closed; leave it open")
     encoding = sys.stdout.encoding or "utf-8"
-    text = _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else repr(found[0])[1:-1], text)
+    parts = _LAYOUT.split(text)
+    parts[::2] = map(shown, parts[::2])
+    text = "".join(parts)
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
@@ -101,6 +111,8 @@ def render(
 ) -> str:
     """Fill ``templates/NAME.txt.j2`` for the width of the terminal, and tell what was written.
 
+    Every value is as ``shown`` makes it, so that no name steers the terminal.
+
     Where nothing was, ``offers`` says what ``--out`` would have written; None tells neither.
 
     In a template, ¶ begins a paragraph, which is wrapped; it ends before the next one and before a
@@ -115,14 +127,15 @@ def render(
     width = max(least_width, stdout.width)
 
     def entry(label: str, words: object, indent: int | None = None) -> str:
-        return textwrap.fill(
-            " ".join(str(words).split()),
+        text = textwrap.fill(
+            " ".join(map(shown, str(words).split())),
             width,
             initial_indent=label,
             subsequent_indent=" " * (len(label) if indent is None else indent),
             break_long_words=False,
             break_on_hyphens=False,
         )
+        return _Laid(text)
 
     def cut(words: str) -> str:
         line = words.replace("\n", " ")
@@ -134,6 +147,7 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
         autoescape=False,  # text, not HTML
+        finalize=shown,
     )
     environment.globals.update(
         entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
@@ -144,7 +158,7 @@ def render(
     text = environment.get_template(f"{template}.txt.j2").render(written=written, **values)
     text = _PARAGRAPH.sub(lambda found: entry("", found[1], 2) + "\n", text)
     if offers is not None:
-        text += "".join(f"Wrote {one}\n" for one in written)  # paths must stay whole
+        text += "".join(f"Wrote {shown(one)}\n" for one in written)  # paths must stay whole
     if offers and not written:
         text += entry("", f"Nothing was written; --out DIR writes {offers}.", 2)
     # Not splitlines: what else ends a line to Python may be part of a name, and ``emit`` shows it.
@@ -191,7 +205,7 @@ def _table(
     for number, columns in enumerate(parts):
         text.write("\n" if number else "")
         console.print(table(columns))
-    return text.getvalue()
+    return _Laid(text.getvalue())
 
 
 def _cell(item: Any, name: str, form: str) -> str:
@@ -199,4 +213,4 @@ def _cell(item: Any, name: str, form: str) -> str:
     for key in name.split("."):
         if item is not None:
             item = item.get(key) if isinstance(item, Mapping) else item[int(key)]
-    return format_value(item, form)
+    return shown(format_value(item, form))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, printable
 from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.description import check_class_names, check_classes, check_provenance
 from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
@@ -339,7 +339,7 @@ class Features:
     def __repr__(self) -> str:
         test = "no test split" if self.test_x is None else f"{self.test_x.shape[0]} test rows"
         steps = ", ".join(step["step"] for step in self._provenance["steps"]) or "none"
-        return (
+        return printable(
             f"Features({self._provenance['source']!r}: {self.n_samples} samples x "
             f"{self.n_features} features, {self.n_classes} classes, {test}, {self.x.dtype}, "
             f"steps: {steps})"

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -193,7 +194,11 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing a folder; the lock ends with the process that has it."""
+    """Keep others from writing a folder meanwhile; OutputError if another process has it.
+
+    The lock is that of the file ``.lock``, which is gone afterwards; it ends with the process, so
+    the file of one that was killed locks nothing.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock")
@@ -212,6 +217,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # while it is locked: who opens it now finds it unlinked, or taken
+            (folder / ".lock").unlink()
         lock.release()
 
 
@@ -290,10 +297,12 @@ def differences(there: Any, wanted: Any, name: str = "") -> list[str]:
 def csv_text(columns: Table) -> str:
     """A table as CSV: a header, then one line a row; floats by their shortest exact form.
 
-    Text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a carriage
-    return, and is no number) gets an apostrophe in front, which spreadsheets take as "this is text"
-    and other readers as it stands; Parquet keeps every text as it is. So does CSV for the rest.
-    InvalidSetting if two columns differ in length.
+    Text that a spreadsheet might run as a formula gets an apostrophe in front, which spreadsheets
+    take as "this is text" and other readers as it stands; Parquet keeps every text as it is. So
+    does CSV for the rest. As OWASP has it (CSV injection), a formula begins with = + - @, also in
+    full width, and a cell also behind a separator or line end, where another locale splits the
+    line; blanks, quotes and what is not printable do not hide it. A tab or carriage return in front
+    is enough, a number is none. InvalidSetting if two columns differ in length.
     """
     _check_lengths(columns)
     lines: list[str] = []  # one for each call of the writer, which quotes what its line end holds
@@ -305,14 +314,27 @@ def csv_text(columns: Table) -> str:
 
 
 def _safe_cell(cell: Any) -> Any:
-    """A value that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """A value that no spreadsheet takes for a formula."""
+    if not isinstance(cell, str):
         return cell
+    first, *rest = re.split(r"(?<=[;\t\r\n])", cell)
+    marked = "'" if cell.startswith(("\t", "\r", "\n")) and not _is_number(cell) else _mark(cell)
+    return "".join([marked, first, *(_mark(part) + part for part in rest)])
+
+
+def _mark(text: str) -> str:
+    """An apostrophe if the first letter that shows begins a formula, else nothing."""
+    shown = (letter for letter in text if letter.isprintable() and letter not in ' ";,|')
+    begins = next(shown, None) in set("=+-@\uff1d\uff0b\uff0d\uff20")
+    return "'" if begins and not _is_number(text) else ""
+
+
+def _is_number(text: str) -> bool:
     try:
-        float(cell)
+        float(text)
     except ValueError:
-        return f"'{cell}"
-    return cell
+        return False
+    return True
 
 
 def write_csv(path: str | os.PathLike[str], columns: Table) -> Path:

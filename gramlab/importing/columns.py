@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from gramlab.errors import InvalidSetting
 
@@ -30,12 +31,11 @@ ARROW = {  # what Arrow calls them
 }
 
 
-def names_of(name: str, given: object) -> list[str]:
+def names_of(name: str, given: Any) -> list[str]:
     """One name, or several, as a list."""
     several = isinstance(given, Sequence) and not isinstance(given, str)
-    entries = [] if given is None else list(given) if several else [given]
-    names = [one for one in entries if isinstance(one, str)]
-    if len(names) < len(entries):
+    names = [] if given is None else list(given) if several else [given]
+    if not all(isinstance(one, str) for one in names):
         raise InvalidSetting(f"{name} must be a name or a list of names, got {given!r}; give text")
     return names
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from gramlab.errors import printable
 from gramlab.figures import figure_png
 from gramlab.figures.style import at_most
 
@@ -23,11 +24,12 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of this folder; all text from the data is escaped."""
+    """Fill a template of this folder; all text from the data is escaped and printable."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gramlab.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -38,6 +40,15 @@ def render(template: str, **values: Any) -> str:
         at_most=lambda value: "–" if value is None else at_most(float(value)),
     )
     return environment.get_template(template).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    """A value with its text printable; what is HTML already, and our own spaces, stay."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    if value.replace(SPACE, "").isprintable():
+        return value
+    return SPACE.join(map(printable, value.split(SPACE)))
 
 
 def pictures(
