@@ -17,6 +17,7 @@ from gramlab.comparison import Certified, Comparison, certify_predictions, compa
 from gramlab.distillation import Rounds, distill
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
+from gramlab.heads.carriers import start_device
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
@@ -258,8 +259,8 @@ def run_check(
 
     Raises
     ------
-    InvalidSetting, InvalidFeatures, NotEnoughMemory
-        On bad settings or features, before the heads are fitted.
+    InvalidSetting, InvalidFeatures, NotEnoughMemory, DeviceError
+        On bad settings or features, or where JAX cannot compute, before the heads are fitted.
     """
     tell = progress.stage if progress is not None else lambda name: None
     solving = progress.solving if progress is not None else None
@@ -277,6 +278,7 @@ def run_check(
     matrix = corruption_matrix(settings.noise, k, settings.rate, features.superclasses)
     given = corrupt_labels(features.labels, matrix, seed=seed, exact_counts=settings.exact_counts)
     truth = given.true_labels
+    start_device(features, k)
     tell("preparing features")
     if settings.center:
         features = features.centered()

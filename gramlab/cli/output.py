@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from typer import Context
 
 from gramlab.cli.progress import Progress
-from gramlab.cli.text import emit, render
+from gramlab.cli.text import check_stdout, emit, render
 from gramlab.errors import OutputError
 from gramlab.files.whole import atomic_path, atomic_write, changing, locked, output_folder
 from gramlab.numerics.content import to_json
@@ -42,6 +42,8 @@ class Output:
         self.file = None if options["json"] in (None, "-") else _json_path(options["json"])
         self.folder = None if out is None else expanded(out)
         self.shows = not options["quiet"] and not self._to_stdout
+        if self.shows or self._to_stdout:
+            check_stdout()
         self.progress = Progress(
             quiet=options["quiet"], tolerance=options.get("tolerance", 1.0), unit=unit
         )
@@ -96,10 +98,10 @@ class Output:
 def running(context: Context, out: str | None = None, *, unit: str = "steps") -> Iterator[Output]:
     """One run of a verb: in it the work is done, after it ``Output.show`` prints what was found.
 
-    On entering, outputs over inputs are refused and output folders are made, so that what cannot
-    be written is refused before any work; if the run fails, what was made and is empty is taken
-    away again. ``out`` is the folder of results, if one is wanted, which one run at a time may
-    write, and ``unit`` what the progress counts.
+    On entering, outputs over inputs are refused, output folders are made and stdout is looked at, so
+    that what cannot be written is refused before any work; if the run fails, what was made and is
+    empty is taken away again. ``out`` is the folder of results, if one is wanted, which one run at
+    a time may write, and ``unit`` what the progress counts.
     """
     output = Output(context, out, unit)
     _check_places(context.params, output.file)

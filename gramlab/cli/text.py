@@ -43,6 +43,15 @@ def say(text: str) -> None:
         pass
 
 
+def check_stdout() -> None:
+    """Refuse a stdout that was closed from the start, with OutputError."""
+    if sys.stdout is None:
+        raise OutputError(
+            "expected to write to stdout, but it is closed; leave it open, or send it to a file "
+            "or to /dev/null"
+        )
+
+
 def emit(text: str) -> None:
     """Write text to stdout now.
 
@@ -53,8 +62,7 @@ def emit(text: str) -> None:
     OutputError
         If stdout cannot be written for another reason.
     """
-    if sys.stdout is None:
-        raise OutputError("expected to write to stdout, but it is closed; leave it open")
+    check_stdout()
     encoding = sys.stdout.encoding or "utf-8"
     parts = _LAYOUT.split(text)
     parts[::2] = map(shown, parts[::2])

@@ -6,8 +6,7 @@ results.
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
+from gramlab.figures._matplotlib import Figure
 from gramlab.figures.by_round import (
     accuracy_by_round,
     check_figures,

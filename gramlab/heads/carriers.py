@@ -23,7 +23,7 @@ from gramlab.heads.rows import Rows
 from gramlab.numerics.rounding import frobenius_norm
 from gramlab.spectrum import Spectrum
 
-__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small"]
+__all__ = ["FileRows", "HostRows", "MakeLoss", "is_small", "start_device"]
 
 _HOST_WORK = 400_000  # N min(N, d) K; a pass of it takes less than a millisecond
 
@@ -34,6 +34,14 @@ def is_small(features: Features, n_classes: int) -> bool:
     """Whether solving a head by NumPy takes less time than compiling it."""
     n, d = features.n_samples, features.n_features
     return n * min(n, d) * n_classes <= _HOST_WORK
+
+
+def start_device(features: Features, n_classes: int) -> None:
+    """Start JAX now if heads on ``features`` need it, so that a DeviceError comes before work."""
+    if not (features.is_mapped or is_small(features, n_classes)):
+        from gramlab.machine import device
+
+        device.count()
 
 
 class HostRows:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gramlab import errors
@@ -26,6 +24,7 @@ from gramlab.heads.preconditioner import metric_bytes
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.rows import Rows, backward, forward
 from gramlab.machine import device
+from gramlab.machine.backend import jax, jnp
 from gramlab.spectrum import Spectrum
 from gramlab.targets import OneHotRows
 

@@ -18,8 +18,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gramlab import errors, validation
@@ -29,6 +27,7 @@ from gramlab.heads.generalized import GeneralizedCrossEntropy, check_exponent
 from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.machine import device
+from gramlab.machine.backend import jax, jnp
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
 from gramlab.targets import OneHotRows, Targets
 

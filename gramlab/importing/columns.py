@@ -34,7 +34,7 @@ ARROW = {  # what Arrow calls them
 def names_of(name: str, given: Any) -> list[str]:
     """One name, or several, as a list."""
     several = isinstance(given, Sequence) and not isinstance(given, str)
-    names = [] if given is None else list(given) if several else [given]
+    names: list[Any] = [] if given is None else [*given] if several else [given]
     if not all(isinstance(one, str) for one in names):
         raise InvalidSetting(f"{name} must be a name or a list of names, got {given!r}; give text")
     return names

@@ -19,9 +19,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from filelock import FileLock
+
+from gramlab.machine.backend import jax
 
 
 @cache

@@ -50,15 +50,19 @@ def is_aligned(array: np.ndarray) -> bool:
 
 def bytes_available() -> int:
     """Bytes of main memory that can be taken now: of the machine, within ``ulimit -v``."""
-    free = psutil.virtual_memory().available
+    return int(min(psutil.virtual_memory().available, addresses_left()))
+
+
+def addresses_left() -> float:
+    """Bytes that this process may still map within ``ulimit -v``; infinite without such a limit."""
     try:
         import resource
     except ImportError:  # only POSIX has such limits
-        return int(free)
+        return math.inf
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        free = min(free, limit - psutil.Process().memory_info().vms)
-    return max(0, int(free))
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    return max(0, limit - psutil.Process().memory_info().vms)
 
 
 def check_memory(

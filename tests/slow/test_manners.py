@@ -146,15 +146,113 @@ def test_a_child_of_a_process_where_the_caller_used_jax_is_told_too():
     assert parent.startswith("<ShardedFeatures")
 
 
-def test_a_platform_that_is_not_there_is_one_line():
-    program = "import sys; from gramlab.cli import main; sys.exit(main(sys.argv[1:]))"
-    shards = "import numpy, gramlab; gramlab.shard_features(numpy.eye(3))"
-    done = run(
-        f"import sys; sys.argv[1:] = ['check', 'digits', '--rounds', '1']; {program}",
-        JAX_PLATFORMS="cpu,bogus",
-    )
-    assert done.returncode == 2
+CHECK = """
+import sys
+from gramlab.cli import main
+sys.exit(main(["check", "digits", "--rounds", "1", "--quiet", *sys.argv[1:]]))
+"""
+TWICE = """
+import numpy, gramlab
+shards = lambda: gramlab.shard_features(numpy.eye(3))
+for call in 2 * (shards, lambda: gramlab.PublishedSgdHead(1e-2)):
+    try:
+        call()
+    except gramlab.GramlabError as problem:
+        print(type(problem).__name__, problem)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("JAX_PLATFORMS", "cpu,bogus", "'bogus'"),
+        ("JAX_PLATFORMS", " cpu", "' cpu'"),
+        ("JAX_PLATFORMS", "tpu", "'tpu'"),
+        ("JAX_PLATFORMS", "METAL", "'METAL'"),
+        ("JAX_ENABLE_X64", "maybe", "'maybe'"),
+        ("JAX_LOG_COMPILES", "2", "'2'"),
+        ("JAX_DEFAULT_MATMUL_PRECISION", "exact", '"exact"'),
+        ("JAX_NUM_CPU_DEVICES", "many", '"many"'),
+    ],
+)
+def test_what_jax_does_not_take_from_the_environment_is_one_line(name, value, told):
+    done = run(CHECK, **{name: value})
+    assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert "'bogus'" in line
-    assert "JAX_PLATFORMS" in line
-    assert "DeviceError" in run(shards, JAX_PLATFORMS="cpu,bogus").stderr
+    assert told in line
+    assert "JAX_" in line
+    first, *others = run(TWICE, **{name: value}).stdout.splitlines()
+    assert told in first
+    assert all(line.startswith("DeviceError") for line in (first, *others))
+
+
+def test_the_platform_is_looked_at_before_the_work():
+    program = f"import gramlab.check.chain as chain\nchain.Spectrum = None\n{CHECK}"
+    assert "'bogus'" in run(program, JAX_PLATFORMS="bogus").stderr
+
+
+LIMITED = """
+import resource
+import numpy as np
+import gramlab
+from gramlab.machine import device, memory
+from gramlab.heads import resident
+rng = np.random.default_rng(0)
+features = gramlab.Features(rng.standard_normal((4000, 60)), np.arange(4000) % 10)
+used = memory.psutil.Process().memory_info().vms
+resource.setrlimit(resource.RLIMIT_AS, 2 * (used + int(GIGABYTES * 1e9),))
+try:
+    fit = gramlab.SoftmaxHead(1e-3).fit(features, gramlab.one_hot(features.labels, 10))
+    print(fit.stats.converged)
+except gramlab.GramlabError as problem:
+    print(type(problem).__name__, problem)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are not limited there")
+@pytest.mark.parametrize("gigabytes", [0.15, 0.3, 0.6, 0.9, 1.2])
+def test_too_few_addresses_for_jax_are_one_line(gigabytes):
+    done = run(LIMITED.replace("GIGABYTES", f"{gigabytes}"), GRAMLAB_COMPILATION_CACHE="off")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("DeviceError expected")
+    assert "ulimit -v" in line
+    assert "MALLOC_ARENA_MAX=1" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are not limited there")
+def test_what_is_said_to_be_enough_for_jax_is():
+    environment = {"GRAMLAB_COMPILATION_CACHE": "off", "MALLOC_ARENA_MAX": "1"}
+    few = run(LIMITED.replace("GIGABYTES", "0.2"), **environment).stdout
+    needed = float(few.split("expected ")[1].split(" MB")[0])
+    enough = LIMITED.replace("GIGABYTES", f"{needed / 1e3 + 0.02}")
+    assert run(enough, **environment).stdout == "True\n"
+    assert "MALLOC_ARENA_MAX" not in few
+
+
+FIGURE = """
+import os
+from gramlab.figures import Figure, figure_png
+import matplotlib
+print(len(figure_png(Figure())) > 100, repr(os.environ.get("MPLBACKEND")))
+import matplotlib.pyplot
+matplotlib.pyplot.figure()
+print(matplotlib.get_backend())
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "chosen"), [("nonsense", "agg"), ("", "agg"), ("svg", "svg"), ("pdf", "pdf")]
+)
+def test_figures_are_drawn_whatever_the_backend(backend, chosen):
+    done = run(FIGURE, MPLBACKEND=backend)
+    assert done.stdout.splitlines() == [f"True {backend!r}", chosen], done.stderr
+
+
+def test_a_backend_chosen_in_the_program_stays():
+    done = run(f"import matplotlib\nmatplotlib.use('svg')\n{FIGURE}", MPLBACKEND="pdf")
+    assert done.stdout.splitlines() == ["True 'pdf'", "svg"], done.stderr
+
+
+def test_settings_that_matplotlib_cannot_read_are_one_line():
+    done = run("import gramlab.figures", MATPLOTLIBRC=sys.executable)
+    assert "InvalidSetting: expected Matplotlib" in done.stderr.splitlines()[-1]

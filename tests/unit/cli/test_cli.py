@@ -232,12 +232,31 @@ def test_certify_is_passed_on(source, capsys):
     assert cli.main([*argv, "both"]) == 2
 
 
-def test_streams_that_are_closed_are_no_fault_of_the_program(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        ("--cite", "stdout"),
+        ("features info no-such-source", "stdout"),
+        ("check no-such-source --out out", "stdout"),
+        ("check no-such-source --quiet --json -", "stdout"),
+        ("check no-such-source --quiet", "no-such-source"),
+        ("theorems --quiet --instances 0", "--instances"),
+    ],
+)
+def test_a_closed_stdout_is_seen_before_the_work_where_it_is_needed(
+    arguments, seen, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as closed:
         closed.setattr(sys, "stdout", None)
-        assert cli.main(["features", "info", "digits"]) == 2
-    said = "gramlab: error: expected to write to stdout, but it is closed; leave it open\n"
-    assert capsys.readouterr() == ("", said)
+        assert cli.main(arguments.split()) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert seen in said
+    assert ("closed; leave it open" in said) == (seen == "stdout")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_closed_stderr_is_no_fault_of_the_program(monkeypatch, capsys):
     with monkeypatch.context() as closed:
         closed.setattr(sys, "stderr", None)
         assert cli.main(["features", "info", "no-such-source"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +124,46 @@ def test_what_cannot_be_certified_or_fitted_is_refused_in_one_line():
             head.fit(gramlab.Features(X, Y), np.ones((60, 1)))
     with pytest.raises(InvalidTargets, match="targets"):
         gramlab.SoftmaxHead(1.0).fit(X, None)
+
+
+WEIGHTS = st.one_of(st.sampled_from([0.0, 1e-300, 1.0, 1e300]), st.floats(1e-12, 1e12))
+
+
+@examples(40)
+@given(
+    n=st.integers(4, 12),
+    k=st.integers(2, 3),
+    origin=st.floats(1e9, 1e10),
+    step=st.floats(0.01, 1.0),
+    decay=st.floats(-26.0, -20.0),
+    weights=st.lists(WEIGHTS, min_size=12, max_size=12),
+    seed=st.integers(0, 2**32),
+)
+def test_rows_that_differ_by_less_than_they_are_large_are_no_arithmetic_fault(
+    n, k, origin, step, decay, weights, seed
+):
+    """The optimum lies at logits far out, or where float64 cannot tell: not at a division by 0."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % k
+    x = origin + step * rng.integers(0, 4, (n, 2))
+    given_weights = np.array(weights[:n])
+    given_weights[:k] = 1.0
+    features, targets = gramlab.Features(x, labels), gramlab.one_hot(labels, k)
+    more: dict[str, Any] = {"sample_weight": given_weights}
+    with np.errstate(divide="raise", invalid="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", gramlab.NotConvergedWarning)
+        for head in (
+            gramlab.SoftmaxHead(10.0**decay, max_passes=200, **more),
+            gramlab.LinearizedHead(10.0**decay, **more),
+            RidgeHead(10.0**decay, **more),
+        ):
+            for fit in gramlab.distill(head, features, targets, 2, mixing=0.7):
+                assert np.isfinite(fit.weights).all()
+                assert np.isfinite(fit.probabilities).all()
+        start = gramlab.SoftmaxHead(10.0**decay, max_passes=50, **more).fit(features, targets)
+        rolled = gramlab.one_hot((labels + 1) % k, k)
+        again = gramlab.SoftmaxHead(10.0**decay, max_passes=50, **more).fit(
+            features, rolled, start=start.weights
+        )
+        assert again.certificate.newton_decrement >= 0.0
