@@ -98,10 +98,10 @@ class Output:
 def running(context: Context, out: str | None = None, *, unit: str = "steps") -> Iterator[Output]:
     """One run of a verb: in it the work is done, after it ``Output.show`` prints what was found.
 
-    On entering, outputs over inputs are refused, output folders are made and stdout is looked at, so
-    that what cannot be written is refused before any work; if the run fails, what was made and is
-    empty is taken away again. ``out`` is the folder of results, if one is wanted, which one run at
-    a time may write, and ``unit`` what the progress counts.
+    On entering, outputs over inputs are refused, output folders are made and stdout is looked at:
+    what cannot be written is refused before any work. If the run fails, what was made and is empty
+    is taken away again. ``out`` is the folder of results, if one is wanted, which one run at a time
+    may write, and ``unit`` what the progress counts.
     """
     output = Output(context, out, unit)
     _check_places(context.params, output.file)
