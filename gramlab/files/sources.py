@@ -105,7 +105,17 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
     try:
         return reader(path)
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
-        raise type(problem)(f"in {path.name!r}: {problem}") from problem
+        name, out = shlex.quote(os.fspath(path)), shlex.quote(f"{path.stem}.safetensors")
+        fix = _IMPORT.format(name=name, labels="", out=out, path=os.fspath(path), given="")
+        raise told_of(path.name, problem, fix) from problem
+
+
+def told_of(name: str, problem: Exception, fix: str) -> Exception:
+    """A fault of what a file holds, with its name; ``fix`` is for labels that number no classes."""
+    what, _, advice = str(problem).rpartition("; ")
+    if "n_classes" in advice:  # a parameter that no file and no command can give
+        return type(problem)(f"in {name!r}: {what}; number the classes 0, 1, ... or {fix}")
+    return type(problem)(f"in {name!r}: {problem}")
 
 
 def place_of(path: Any, what: str, fix: str) -> tuple[Path, str]:

@@ -109,7 +109,8 @@ def import_features(
     try:
         return Features(**found, provenance=provenance)
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
-        raise type(problem)(f"in {source.name!r}: {problem}") from problem
+        fix = "leave the names out with --drop class_names"
+        raise sources.told_of(source.name, problem, fix) from problem
 
 
 def _read_labels(path: str | os.PathLike[str]) -> Any:

@@ -29,6 +29,7 @@ from gramlab.errors import (
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import FORMAT_VERSION, open_features, save_features
+from gramlab.importing import import_features
 from gramlab.numerics.content import checksum
 
 RNG = np.random.default_rng(3)
@@ -480,3 +481,20 @@ def test_real_file_survives_the_cache(data_folder, tmp_path):
     assert features.superclasses.max() == 42
     back = load_features(save_features(features, tmp_path / "a.safetensors"))
     assert same(back, features)
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [0, 2, 7], [-1, 0, 1]])
+@pytest.mark.parametrize("named", [False, True])
+def test_labels_that_number_no_classes_name_the_command_that_takes_them(tmp_path, numbers, named):
+    x, path = np.random.default_rng(0).standard_normal((6, 2)), tmp_path / "a.npz"
+    names = {"class_names": np.array(["a", "b", "c"])} if named else {}
+    np.savez(path, train_features=x, train_labels=np.array(numbers * 2), **names)
+    with pytest.raises(InvalidLabels, match=r"gramlab features import .*a\.npz") as caught:
+        load_features(path)
+    assert "n_classes" not in str(caught.value)
+    if named:
+        with pytest.raises(InvalidLabels, match="--drop class_names") as caught:
+            import_features(path)
+        assert "n_classes" not in str(caught.value)
+    found = import_features(path, drop="class_names" if named else None)
+    assert found.class_names == tuple(map(str, sorted(numbers)))
