@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+# What Unicode calls default ignorable and Python printable, and the blank of Braille.
+_IGNORED = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
 
 def printable(text: str) -> str:
     r"""Text that hides nothing and that no terminal obeys: what is not printable as its escape.
@@ -12,7 +17,12 @@ def printable(text: str) -> str:
     (U+200B, U+FEFF, soft hyphens), lone surrogates and every space but the plain one: whatever
     ``repr`` escapes, as ``\x1b`` or ``\u202e``.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if shows(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def shows(letter: str) -> bool:
+    """Whether a letter is printable and has a form of its own (Default_Ignorable has none)."""
+    return letter.isprintable() and not _IGNORED.match(letter)
 
 
 def one_line(text: str, longest: int = 2000) -> str:

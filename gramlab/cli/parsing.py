@@ -85,7 +85,7 @@ def misuse(problem: Any, arguments: Sequence[str]) -> str:
         starts = [word for word in arguments if word.startswith(problem.option_name)]
         word = (starts or [problem.option_name])[0].partition("=")[0]
         names = [name for one in command.params for name in one.opts if name.startswith("--")]
-        near = get_close_matches(f"--{word.strip('-')}", [*names, "--help"], 1)
+        near = get_close_matches(f"--{word.strip('-')}", [*names, "--help"], 1, 0.7)
         return f"{verb} has no option {word!r}; {''.join(f'type {n}, or ' for n in near)}{see}"
     if unknown := re.match(r"No such command '(.*?)'(\.|$)", said):
         root, word = context.find_root().command, unknown[1]

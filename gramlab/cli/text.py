@@ -30,7 +30,7 @@ class _Laid(str):
 def shown(value: object) -> str:
     """A value as printable text (``gramlab.errors.printable``); what is laid out stays."""
     text = str(value)
-    return text if isinstance(value, _Laid) or text.isprintable() else printable(text)
+    return text if isinstance(value, _Laid) else printable(text)
 
 
 def say(text: str) -> None:

@@ -23,6 +23,7 @@ from gramlab.errors import (
     NotEnoughMemory,
     OutputError,
     UnreadableSource,
+    shows,
 )
 from gramlab.machine.memory import check_memory
 
@@ -324,7 +325,7 @@ def _safe_cell(cell: Any) -> Any:
 
 def _mark(text: str) -> str:
     """An apostrophe if the first letter that shows begins a formula, else nothing."""
-    shown = (letter for letter in text if letter.isprintable() and letter not in ' ";,|')
+    shown = (letter for letter in text if shows(letter) and letter not in ' ";,|')
     begins = next(shown, None) in set("=+-@\uff1d\uff0b\uff0d\uff20")
     return "'" if begins and not _is_number(text) else ""
 

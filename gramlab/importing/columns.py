@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -33,7 +33,7 @@ ARROW = {  # what Arrow calls them
 
 def names_of(name: str, given: Any) -> list[str]:
     """One name, or several, as a list."""
-    several = isinstance(given, Sequence) and not isinstance(given, str)
+    several = isinstance(given, Iterable) and not isinstance(given, str)
     names: list[Any] = [] if given is None else [*given] if several else [given]
     if not all(isinstance(one, str) for one in names):
         raise InvalidSetting(f"{name} must be a name or a list of names, got {given!r}; give text")
@@ -79,7 +79,7 @@ def roles(
     exact = {name for name, in_full in asked.items() if in_full}
     arrays = ARRAY in kinds.values()
     # Labels are arrays where there are some, else values of any kind that is not made of others.
-    nested = ("list", "struct", "map")
+    nested = ("list", "struct", "map", "extension")
     fit = {n for n in free if kinds[n] == ARRAY or not (arrays or kinds[n].startswith(nested))}
     found = {
         role: [name for name in usual if name in fit - exact][:1]

@@ -106,6 +106,11 @@ def import_features(
         place = {name: number for number, name in enumerate(same)}
         for role, several in texts.items():
             found[role] = np.array([place[_nfc(text)] for text in several], dtype=np.int64)
+        if "superclasses" in found and [*same] != [str(k) for k in range(len(same))]:
+            raise InvalidSetting(
+                f"superclasses in {source.name!r} are by number of a class, but its labels are "
+                "names; leave them out with --drop superclasses"
+            )
     try:
         return Features(**found, provenance=provenance)
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
@@ -124,7 +129,11 @@ def _read_labels(path: str | os.PathLike[str]) -> Any:
     check_memory(30 * file.stat().st_size, f"reading {file.name!r}", "give .npy labels")
     with reading(f"label file {file.name!r}", form="no text", fix=fix):
         text = file.read_text(encoding="utf-8-sig")
-    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if "\0" in text:
+        raise InvalidLabels(
+            f"label file {file.name!r} must be text in UTF-8, got zero bytes; {fix}"
+        )
+    lines = [line.strip(" \t\r") for line in text.removesuffix("\n").split("\n")]
     if "" in lines:
         raise InvalidLabels(
             f"label file {file.name!r} must have one label per line, got none in line "

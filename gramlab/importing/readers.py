@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.errors import InvalidFeatures, InvalidSetting
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.files import sources
 from gramlab.files.whole import reading
 from gramlab.importing.columns import ARRAY, ARROW, LISTS, NUMBERS, WHOLE
 from gramlab.machine.memory import check_memory
 
-_EXTRA = 'reading {} needs the extra "extract"; pip install "gramlab[extract]"'
+_EXTRA = 'reading {} needs the extra "{}"; pip install "gramlab[{}]"'
 
 Choose = Callable[..., dict[str, list[str]]]  # ``columns.roles`` of the columns of a file
 
@@ -48,6 +48,10 @@ def _read_csv(path: Path, choose: Choose) -> dict[str, Any]:
                 raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}")
         if not rows:
             raise ValueError("it has no row below its header")
+        if len(header) == 1 and (mark := re.search("[;\t]", header[0])):
+            raise ValueError(f"its columns are parted by {mark[0]!r}")
+        if any(_is_value(name) for name in header):  # numbers count columns, others are a row
+            raise ValueError("its first row is no header, but numbers")
     numbers, columns = {}, []
     for j, name in enumerate(header):
         numbers[name], kind = np.empty(len(rows)), NUMBERS
@@ -65,6 +69,12 @@ def _read_csv(path: Path, choose: Choose) -> dict[str, Any]:
     return found
 
 
+def _is_value(name: str) -> bool:
+    """Whether a column's name is a number with a fraction, an exponent or a sign."""
+    number = r"[-+]?(\d+\.\d*|\.\d+|\d+(?=e))(e[-+]?\d+)?|[-+]\d+"
+    return bool(re.fullmatch(number, name.lower()))
+
+
 def _counts(values: np.ndarray) -> bool:
     """Whether numbers (N,) are whole and differ, so that they may be classes or row numbers."""
     return bool((values == np.rint(values)).all() and (values != values[0]).any())
@@ -75,7 +85,7 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as problem:
-        raise InvalidSetting(_EXTRA.format("Parquet")) from problem
+        raise InvalidSetting(_EXTRA.format("Parquet", *2 * ["study"])) from problem
     what = {"what": f"source {path.name!r}", "form": "no Parquet file", "fix": "write it again"}
     with reading(**what), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -84,7 +94,8 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
     columns = []
     for field in schema:
         kind = (kind for kind, form in ARROW.items() if re.match(form, str(field.type)))
-        columns.append((field.name, next(kind, str(field.type))))
+        own = b"ARROW:extension:name" in (field.metadata or {})  # of a type that Arrow may not know
+        columns.append((field.name, "extension" if own else next(kind, str(field.type))))
     roles = choose(columns, index)
     # As a dictionary, a long label takes its room once, however many rows have it.
     with reading(**what), parquet.ParquetFile(path, read_dictionary=roles["labels"]) as file:
@@ -95,6 +106,8 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         needed = sum(c.total_uncompressed_size + 48 * c.num_values for c in chunks)
         check_memory(needed, f"reading {path.name!r}", "write fewer rows")
         table = file.read(columns=[*roles["x"], *roles["labels"]])
+    if not table.num_rows:
+        raise InvalidFeatures(f"{path.name!r} must hold at least one row, got none; write it again")
     try:
         x = {name: _matrix(table[name]) for name in roles["x"]}
         found: dict[str, Any] = {"x": np.column_stack([*x.values()])}
@@ -104,11 +117,17 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
             f"one length ({problem}); name others with --feature-columns"
         ) from problem
     numbers = (n for n, kind in columns if kind == NUMBERS and n in x)
-    whole = dict.fromkeys((n for n in numbers if table.num_rows and _counts(x[n])), WHOLE)
+    whole = dict.fromkeys((n for n in numbers if _counts(x[n])), WHOLE)
     choose([*({**dict(columns), **whole}).items()], index)  # which leaves them over, unless named
     for name in roles["labels"]:
-        column = table[name].dictionary_encode().unify_dictionaries().combine_chunks()
-        texts = [*column.dictionary.to_pylist(), None]
+        try:
+            column = table[name].dictionary_encode().unify_dictionaries().combine_chunks()
+            texts = [*column.dictionary.to_pylist(), None]
+        except (pyarrow.ArrowException, ValueError, ArithmeticError) as problem:
+            raise InvalidLabels(
+                f"labels in column {name!r} of {path.name!r} must be readable as text or numbers, "
+                f"but: {problem}; name others with --label-column, and leave these out with --drop"
+            ) from problem
         found["labels"] = [texts[-1 if i is None else i] for i in column.indices.to_pylist()]
     return found
 
@@ -119,6 +138,8 @@ def _matrix(column: Any) -> np.ndarray:
         floating = re.match("halffloat|float|double", str(column.type))
         return (column if floating else column.cast("float64")).to_numpy()
     rows = column.combine_chunks()
+    if not re.match(f"{ARROW[NUMBERS]}|{ARROW[WHOLE]}", str(column.type.value_type)):
+        raise TypeError(f"lists of {column.type.value_type}")
     widths = rows.value_lengths().unique().to_pylist()
     if len(widths) != 1 or None in widths:
         raise ValueError(f"lists of one length, got lengths {sorted(n or 0 for n in widths)[:5]}")
@@ -130,7 +151,7 @@ def _read_torch(path: Path, choose: Choose) -> dict[str, Any]:
     try:
         import torch
     except ImportError as problem:
-        raise InvalidSetting(_EXTRA.format("PyTorch files")) from problem
+        raise InvalidSetting(_EXTRA.format("PyTorch files", *2 * ["extract"])) from problem
     words = {"form": "not of tensors only", "fix": "save a dict of tensors with torch.save"}
     with reading(f"source {path.name!r}", **words):
         if zipfile.is_zipfile(path):

@@ -46,8 +46,6 @@ def _shown(value: Any) -> Any:
     """A value with its text printable; what is HTML already, and our own spaces, stay."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    if value.replace(SPACE, "").isprintable():
-        return value
     return SPACE.join(map(printable, value.split(SPACE)))
 
 

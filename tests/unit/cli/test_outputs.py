@@ -226,6 +226,7 @@ HOSTILE = {
     "line\u2028s\u2029": r"line\u2028s\u2029",
     "\u202egnp\u202c\u2066x\u2069\u200f\u061c": r"\u202egnp\u202c\u2066x\u2069\u200f\u061c",
     "a\u200bb\u200cc\u200dd\u2060e\ufefff\xadg": r"a\u200bb\u200cc\u200dd\u2060e\ufefff\xadg",
+    "cat\ufe0f\u034f\u3164\U000e0100": r"cat\ufe0f\u034f\u3164\U000e0100",
     "new\nline\r\tend": r"new\nline\r\tend",
     os.fsdecode(b"caf\xe9"): r"caf\udce9",
     "[bold red]m[/] :cat:": "[bold red]m[/] :cat:",
@@ -340,7 +341,20 @@ STARTS = [
     "\uff0dcat",
     "\uff20SUM(A1)",
 ]
-BEFORE = ["", " ", "\xa0", "\u3000", "\ufeff", "\u200b\u2060", "\xad", "\t", "\r", "\n", "\r\n"]
+BEFORE = [
+    "",
+    " ",
+    "\xa0",
+    "\u3000",
+    "\ufeff",
+    "\u200b\u2060",
+    "\ufe0f\u115f",
+    "\xad",
+    "\t",
+    "\r",
+    "\n",
+    "\r\n",
+]
 BEFORE += [" \n ", ";", ",", ' "', "; ", ";;\u200b", "|", "\x00", "\x1b"]
 
 

@@ -290,7 +290,10 @@ def test_names_with_commas_and_several_lists(tmp_path):
         ("f,label\n1,a\n\n2,b\n", r"row 1 has 0 cells, the header 2"),
         ("f,label\n1,a\n2,b,c\n", r"row 1 has 3 cells, the header 2"),
         ("f,f,label\n1,2,a\n2,3,b\n", "more than one column 'f'"),
-        ("f;label\n1;a\n2;b\n", "cannot be told"),
+        ("f;label\n1;a\n2;b\n", "parted by ';'"),
+        ("f\tlabel\n1\ta\n", "parted by"),
+        ("0.12,a\n1.5,b\n", "first row is no header"),
+        ("-1,1e3,a\n-2,2,b\n", "first row is no header"),
         ("f,label\n,a\n2,b\n", r"'f' \(text, '' in row 0\)"),
         ("f,label\n1.5,a\n1_0,b\n", r"'f' \(text, '1_0' in row 1\)"),
         ("f,label\nnan,a\n2,b\n", "must be finite"),
@@ -667,3 +670,51 @@ def test_an_imported_file_is_read_like_any_other(tmp_path):
     found = import_features(tmp_path / "x.npy", labels=tmp_path / "y.npy")
     save_features(found, tmp_path / "mine.safetensors")
     assert load_features(tmp_path / "mine.safetensors") == found
+
+
+def test_labels_of_no_readable_kind_are_refused_by_name(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    far = pa.array([2**62, 0, 1], pa.int64()).cast(pa.timestamp("us"))
+    wrong = pa.array([b"\xff", b"a", b"b"], pa.binary()).view(pa.string())
+    own = pa.field("label", pa.int64(), metadata={"ARROW:extension:name": "pandas.period"})
+    path = tmp_path / "a.parquet"
+    for field, labels in (
+        (pa.field("label", far.type), far),
+        (pa.field("label", pa.string()), wrong),
+        (own, pa.array([1, 2, 3], pa.int64())),
+    ):
+        columns = [pa.array([0.5, 1.5, 2.5]), labels]
+        parquet.write_table(
+            pa.Table.from_arrays(columns, schema=pa.schema([pa.field("f", pa.float64()), field])),
+            path,
+        )
+        with pytest.raises(GramlabError, match="'label'") as caught:
+            import_features(path)
+        assert "--label-column" in str(caught.value) or "name another" in str(caught.value)
+    parquet.write_table(pa.table({"x": [[far[1]], [far[2]]], "label": ["a", "b"]}), path)
+    with pytest.raises(InvalidSetting, match="lists of timestamp"):
+        import_features(path)
+    parquet.write_table(
+        pa.table({"f": pa.array([], pa.float64()), "label": pa.array([], "string")}), path
+    )
+    with pytest.raises(InvalidFeatures, match="at least one row"):
+        import_features(path)
+
+
+def test_superclasses_by_number_do_not_follow_labels_that_are_names(tmp_path):
+    arrays = {"x": X, "labels": np.array(["b", "a", "c"] * 4), "superclasses": np.array([0, 0, 1])}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InvalidSetting, match="--drop superclasses"):
+        import_features(tmp_path / "a.npz")
+    assert import_features(tmp_path / "a.npz", drop="superclasses").n_classes == 3
+    np.savez(tmp_path / "a.npz", **arrays | {"labels": Y})
+    assert import_features(tmp_path / "a.npz").superclasses.tolist() == [0, 0, 1]
+
+
+def test_a_label_file_of_another_encoding_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    (tmp_path / "y.txt").write_bytes("\n".join("ab" * 6).encode("utf-16-le"))
+    with pytest.raises(InvalidLabels, match="UTF-8"):
+        import_features(tmp_path / "x.npy", labels=tmp_path / "y.txt")
