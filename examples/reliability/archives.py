@@ -45,17 +45,7 @@ small_integers = st.sampled_from(
 _shapes = st.one_of(
     st.lists(small_integers, max_size=4).map(tuple),
     st.sampled_from(
-        [
-            "(12",
-            "[12, 3]",
-            "12",
-            "(True, 3)",
-            "(12.0, 3)",
-            "((12,), 3)",
-            "None",
-            "(12L, 3L)",
-            "(1,)*99",
-        ]
+        "(12|[12, 3]|12|(True, 3)|(12.0, 3)|((12,), 3)|None|(12L, 3L)|(1,)*99".split("|")
     ),
     st.integers(5, 70).map(lambda n: (1,) * n),
 )
@@ -133,19 +123,7 @@ def _header(version: tuple[int, int], text: bytes, length: int | None = None) ->
 def hostile_npy(draw: Any, array: np.ndarray, scene: Scene) -> bytes:
     """Bytes of an .npy file that come from an array, by some honest or hostile way."""
     how = draw(
-        st.sampled_from(
-            [
-                "good",
-                "dtype",
-                "values",
-                "shape",
-                "forged",
-                "text",
-                "damaged",
-                "pickle",
-                "structured",
-            ]
-        )
+        st.sampled_from("good dtype values shape forged text damaged pickle structured".split())
     )
     stream = io.BytesIO()
     if how == "dtype":

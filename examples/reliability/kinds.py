@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from archives import npy_case, npz_case
+from foreign import arrays_case, columns_case, csv_case
 from hypothesis import strategies as st
 from outputs import output_case, study_case
 from pictures import image_case
 from records import folder_case, safetensors_case
+from runs import collision_case, environment_case, shown_case
 from scene import Scene
 from settings import name_case, option_case
 from tables import label_case, parquet_case, torch_case
@@ -57,7 +59,7 @@ def _imported(draw: Any, scene: Scene, path: Path, labels: Path | None) -> list[
     argv = ["features", "import", str(path), "--out", str(scene.out / "o.safetensors")]
     if labels is not None:
         argv += ["--labels", str(labels)]
-    for option in ("--features-column", "--label-column"):
+    for option in ("--feature-columns", "--label-column"):
         if labels is None and draw(st.integers(0, 7)) == 0:
             argv += [
                 option,
@@ -71,18 +73,24 @@ def _source(build: Callable[[Any, Scene], Path]) -> Callable[[Any, Scene], list[
 
 
 KINDS: dict[str, tuple[int, Callable[[Any, Scene], list[str]]]] = {
-    "npz": (2200, _source(npz_case)),
-    "npy": (1200, lambda draw, scene: _imported(draw, scene, *npy_case(draw, scene))),
-    "safetensors": (1400, _source(safetensors_case)),
-    "folder": (1600, _source(folder_case)),
+    "npz": (1700, _source(npz_case)),
+    "npy": (900, lambda draw, scene: _imported(draw, scene, *npy_case(draw, scene))),
+    "safetensors": (1100, _source(safetensors_case)),
+    "folder": (1300, _source(folder_case)),
     "labels": (500, lambda draw, scene: _imported(draw, scene, *label_case(draw, scene))),
-    "parquet": (600, lambda draw, scene: _imported(draw, scene, parquet_case(draw, scene), None)),
-    "torch": (500, lambda draw, scene: _imported(draw, scene, torch_case(draw, scene), None)),
-    "names": (500, name_case),
-    "options": (900, option_case),
-    "study": (250, study_case),
-    "outputs": (250, output_case),
-    "images": (100, image_case),
+    "parquet": (300, lambda draw, scene: _imported(draw, scene, parquet_case(draw, scene), None)),
+    "torch": (350, lambda draw, scene: _imported(draw, scene, torch_case(draw, scene), None)),
+    "csv": (800, csv_case),
+    "columns": (700, columns_case),
+    "arrays": (600, arrays_case),
+    "names": (350, name_case),
+    "options": (600, option_case),
+    "study": (150, study_case),
+    "outputs": (150, output_case),
+    "collisions": (200, collision_case),
+    "shown": (200, shown_case),
+    "environment": (40, environment_case),
+    "images": (60, image_case),
 }
 """Kind: (cases of a whole sweep, what builds one and returns the command)."""
 
@@ -91,12 +99,18 @@ WORDS = {
     "npy": ".npy: headers, dtypes, values, labels beside them",
     "safetensors": ".safetensors: header, offsets, forged checksums",
     "folder": "feature folders: manifests, paths, links, shards",
-    "labels": "label files: text, width, links",
-    "parquet": ".parquet: columns, types, bombs",
+    "labels": "label files: text, width, gaps, spellings, links",
+    "parquet": ".parquet: damage, bombs",
     "torch": ".pt: tensors, views, pickles",
+    "csv": ".csv: cells, quotes, rows, names, encodings, other labels",
+    "columns": ".parquet: columns of every type, other labels, indices",
+    "arrays": ".npz and .pt: arrays nobody knows, dtypes, sparse, nested",
     "names": "names of sources: devices, pipes, loops, encodings",
     "options": "values of options, every verb",
     "study": "folders of earlier studies: cells, settings, links",
     "outputs": "outputs that are links, pipes, folders, devices",
+    "collisions": "outputs over inputs, folders in use",
+    "shown": "names of classes: escapes, marks of direction, formulas",
+    "environment": "environment variables, in fresh processes",
     "images": "images, backbones and folders of gramlab extract",
 }

@@ -222,20 +222,7 @@ def folder_case(draw: Any, scene: Scene) -> Path:
     manifest = json.loads((folder / "manifest.json").read_text())
     shards = sorted(p.name for p in folder.glob("*.safetensors"))
     how = draw(
-        st.sampled_from(
-            [
-                "tree",
-                "tree",
-                "plan",
-                "traversal",
-                "text",
-                "shard",
-                "links",
-                "absent",
-                "damage",
-                "many",
-            ]
-        )
+        st.sampled_from("tree tree plan traversal text shard links absent damage many".split())
     )
     if how == "tree":
         _write(draw, folder, changed(draw, manifest))
@@ -372,18 +359,7 @@ def _links(draw: Any, scene: Scene, folder: Path, shards: list[str]) -> None:
 
 # ---- Study folders ----------------------------------------------------------------------------
 
-STUDY = [
-    "--recipe",
-    "fig6a",
-    "--rates",
-    "0.5",
-    "--seeds",
-    "0",
-    "--rounds",
-    "1",
-    "--methods",
-    "distill",
-]
+STUDY = "--recipe fig6a --rates 0.5 --seeds 0 --rounds 1 --methods distill".split()
 
 
 @cache

@@ -6,10 +6,12 @@ r"""Ten thousand cases nobody should meet: hostile files, names, options and out
 
 Each case is built by Hypothesis from a fixed seed and met by a command of the command line, or by
 a function of the package, in a worker process that may add 2 GiB of address space to what it has
-when it is ready. After each case the worker asks: was there a traceback; did it end; did anything
-outside the output folder change, appear or go (files beside it, and every path that Python opened
-for writing, renamed, made or removed anywhere); was part of a file left; did resident memory grow
-by more than 1 GiB; was the exit code a documented one, and a refusal one printable line. A worker
+when it is ready; what the environment says is met by fresh processes. After each case the worker
+asks: was there a traceback; did it end; did anything outside the output folder change, appear or
+go (files beside it, and every path that Python opened for writing, renamed, made or removed);
+was part of a file left; did resident memory grow by more than 1 GiB; was the exit code a documented
+one, a refusal one line, all that was shown printable, no cell of a table a formula; does a file
+that was imported hold all that the case put in, and nothing unasked that may be labels. A worker
 that dies or goes silent is a case that failed, and another one takes over.
 
 Needs Linux, and the extras "extract" and "study". The table is reliability.md, with every count in
@@ -40,7 +42,7 @@ from gramlab.files.whole import atomic_write, output_folder
 HERE = Path(__file__).resolve().parent
 SILENCE_SECONDS = 300.0  # a case has 60; beyond this not even its alarm came through
 _AT_ONCE = 2500  # cases of a worker
-_FAULTS = ("traceback", "hang", "outside", "half", "memory", "code", "words", "crash")
+_FAULTS = ("traceback", "hang", "outside", "half", "memory", "code", "words", "crash", "loss")
 
 
 def shares(total: int) -> dict[str, int]:
@@ -152,8 +154,8 @@ def markdown(counts: dict[str, dict[str, Any]]) -> str:
     """The table."""
     lines = [
         "| what was hostile | cases | refused in one line | accepted | traceback | hang | "
-        "written outside | part of a file | memory | most memory added |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "written outside | part of a file | memory | silent loss | most memory added |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     rows = [(WORDS[kind], c) for kind, c in counts.items()]
     total = {
@@ -165,7 +167,7 @@ def markdown(counts: dict[str, dict[str, Any]]) -> str:
     for words, c in [*rows, ("**all**", total)]:
         bad = c["traceback"] + c["crash"] + c["code"] + c["words"]
         cells = [c["cases"], c["refused"], c["accepted"], bad, c["hang"], c["outside"], c["half"]]
-        line = " | ".join(f"{cell:,}" for cell in [*cells, c["memory"]])
+        line = " | ".join(f"{cell:,}" for cell in [*cells, c["memory"], c["loss"]])
         lines.append(f"| {words} | {line} | {c['most_memory_mib']:,} MiB |")
     return "\n".join(lines) + "\n"
 

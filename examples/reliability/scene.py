@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,16 @@ class Scene:
     """The folder of one case.
 
     ``inputs`` holds what was damaged, ``out`` is the only place to write to, ``outside`` holds what
-    links and paths lead to. ``allowed`` are further paths that the command was told to change.
+    links and paths lead to. ``allowed`` are further paths that the command was told to change,
+    ``kept`` folders in ``out`` that are somebody else's, ``locks`` open files that lock them, and
+    ``put`` is what a file to be imported holds, if that is known (``loss.Put``).
     """
 
     root: Path
     allowed: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    locks: list[Any] = field(default_factory=list)
+    put: Any = None
 
     def __post_init__(self) -> None:
         self.inputs, self.out, self.outside = (
@@ -42,7 +48,9 @@ class Scene:
         (self.outside / "kept.txt").write_text("this must stay\n")
         (self.outside / "kept.json").write_text('{"this": "must stay"}\n')
         (self.outside / "deep" / "kept.bin").write_bytes(bytes(range(256)))
-        self.allowed = []
+        for lock in self.locks:
+            lock.close()
+        self.allowed, self.kept, self.locks, self.put = [], [], [], None
         os.chdir(self.out)
 
     def is_allowed(self, path: str) -> bool:

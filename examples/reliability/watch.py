@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -18,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loss import lost
 from scene import Scene, snapshot
 
 __all__ = ["Verdict", "Watch"]
@@ -27,6 +30,8 @@ MEMORY_BYTES = 2 << 30  # address space that a case may add to what the process 
 GROWTH_BYTES = 1 << 30  # resident memory that a case may add
 CODES = (0, 1, 2)
 _LONGEST_LINE = 4000
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_NUMBER = re.compile(r"[+-]?([\d.]+(e[+-]?\d+)?|inf|nan)")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # (event, positions of the paths that it changes)
 _CHANGES = {
@@ -127,7 +132,10 @@ class Watch:
         found.warned = sorted({f"{w.category.__name__}: {w.message}"[:200] for w in warned})
         found.faults += self._outside(before, written)
         found.faults += self._half(out_before)
-        found.faults += self._words(found)
+        found.faults += self._words(found, out.getvalue().decode("utf-8", "replace"))
+        found.faults += self._cells(out_before)
+        if self.scene.put is not None and found.code == 0:
+            found.faults += lost(self.scene.put, self.scene.out / "o.safetensors")
         if found.growth > self._growth:
             found.faults.append(f"memory: {found.growth >> 20} MiB more than before")
         found.said = found.said[:2000]
@@ -136,6 +144,8 @@ class Watch:
     # ---- What is looked at ------------------------------------------------------------------
 
     def _skipped(self, path: str) -> bool:
+        if any(kept in Path(path).parents for kept in self.scene.kept):
+            return False
         return self.scene.is_allowed(os.path.dirname(path)) or Path(path) == self.scene.out
 
     def _outside(self, before: dict[str, Any], written: list[str]) -> Iterator[str]:
@@ -158,9 +168,24 @@ class Watch:
                 if problem and str(self.scene.out) in path:
                     yield f"half: {path} {problem}"
 
-    def _words(self, found: Verdict) -> Iterator[str]:
+    def _cells(self, before: set[str]) -> Iterator[str]:
+        """Cells of tables that a spreadsheet would run, where commas or semicolons part them."""
+        for path in snapshot(self.scene.out, lambda path: False):
+            if not path.endswith(".csv") or path in before or not os.path.isfile(path):
+                continue
+            text = Path(path).read_text(encoding="utf-8")
+            for separator in ",;":
+                for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+                    for cell in line:
+                        shown = "".join(c for c in cell if c.isprintable()).lstrip(' "')
+                        if shown[:1] in _FORMULA and not _NUMBER.fullmatch(shown):
+                            yield f"words: a cell {cell[:50]!r} that begins a formula"
+
+    def _words(self, found: Verdict, shown: str = "") -> Iterator[str]:
         if "Traceback" in found.said:
             yield "traceback: on stderr"
+        if not all(line.isprintable() for line in f"{found.said}\n{shown}".split("\n")):
+            yield "words: control characters for the terminal"
         if found.code is None:
             return
         if found.code not in CODES or (found.code == 1 and "theorems" not in found.argv):
@@ -170,8 +195,6 @@ class Watch:
             yield "words: no error in one line"
         if found.code == 2 and any(len(line) > _LONGEST_LINE for line in lines):
             yield f"words: a line of {max(map(len, lines))} characters"
-        if found.code == 2 and any(not line.isprintable() for line in lines):
-            yield "words: control characters for the terminal"
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note a write to any place of the machine that is not this case's own."""

@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import gc
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,14 @@ def called(argv: Sequence[str]) -> int:
     """The command line; or, for a first word with @, the function of the package of that name."""
     if not argv or not argv[0].startswith("@"):
         return gramlab_main(list(argv))
+    if argv[0] == "@environment":
+        end = list(argv).index("--")
+        values = dict(value.split("=", 1) for value in argv[1:end])
+        program = [sys.executable, "-m", "gramlab", *argv[end + 1 :]]
+        done = subprocess.run(program, env=os.environ | values, capture_output=True, check=False)
+        sys.stdout.write(done.stdout.decode())
+        sys.stderr.write(done.stderr.decode())
+        return done.returncode
     try:
         if argv[0] == "@open":
             gramlab.open_features(argv[1])

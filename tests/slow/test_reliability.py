@@ -21,6 +21,10 @@ CASES = 240
 PLANTED = """
 import json, os, sys, time
 from pathlib import Path
+import numpy as np
+
+import gramlab
+from loss import Column, Put
 from watch import Watch
 
 root = Path(sys.argv[1])
@@ -84,6 +88,40 @@ def colours(argv):
     print("gramlab: error: \\x1b[31mred", file=sys.stderr)
     return 2
 
+def imported(argv, rows=slice(None), merged=False):
+    x, texts = np.arange(12.0).reshape(6, 2), ["01", "1", "\u00e9", "e\u0301", "01", "1"]
+    watch.scene.put = Put([Column("f", x), Column("label", texts=texts)])
+    names = ["1", "\u00e9"] if merged else ["01", "1", "\u00e9"]
+    labels = [max(i - merged, 0) for i in (0, 1, 2, 2, 0, 1)]
+    told = {"spellings": {"\u00e9": ["e\u0301", "\u00e9"]}}
+    features = gramlab.Features(x[rows], labels[rows], class_names=names, provenance=told)
+    gramlab.save_features(features, watch.scene.out / "o.safetensors")
+    return 0
+
+def row(argv):
+    return imported(argv, slice(5))
+
+def classes(argv):
+    return imported(argv, merged=True)
+
+def unasked(argv):
+    code = imported(argv)
+    watch.scene.put.columns[0].other = True
+    return code
+
+def column(argv):
+    code = imported(argv)
+    watch.scene.put.columns.append(Column("g", np.arange(6.0)))
+    return code
+
+def shown(argv):
+    print("class \u202egnp")
+    return 0
+
+def formula(argv):
+    Path("a.csv").write_text("name,a; =1+1")
+    return 0
+
 watch = Watch(root, lambda argv: globals()[argv[0]](argv), seconds=1.0, growth=100 << 20)
 for name in sys.argv[2:]:
     print(watch.run("planted", lambda draw, scene: [name], None).as_json(), flush=True)
@@ -104,6 +142,13 @@ FAULTS = {
     "code": "code: 3",
     "words": "words: no error in one line",
     "colours": "words: control characters",
+    "imported": None,
+    "row": "loss: ",
+    "classes": "loss: ",
+    "column": "loss: ",
+    "unasked": "loss: 'f' may be labels",
+    "shown": "words: control characters",
+    "formula": "words: a cell ' =1+1' that begins a formula",
 }
 
 
