@@ -51,12 +51,7 @@ _shapes = st.one_of(
 )
 _descriptions = st.sampled_from(
     [
-        "<f4",
-        "<f8",
-        ">f8",
-        "<f2",
-        "<f16",
-        "<c8",
+        *"<f4 <f8 >f8 <f2 <f16 <c8".split(),
         "|b1",
         "<i8",
         "<u8",
@@ -67,14 +62,7 @@ _descriptions = st.sampled_from(
         "<U3",
         "<U1000000000",
         "|S5",
-        "<M8[ns]",
-        "<m8",
-        "nonsense",
-        "",
-        "f4,f4",
-        "<i16",
-        "(2,3)<f4",
-        "é",
+        *"<M8[ns]|<m8|nonsense||f4,f4|<i16|(2,3)<f4|é".split("|"),
         "<f4" * 50,
     ]
 )

@@ -373,10 +373,7 @@ def study_template() -> Path:
         "study",
         str(folder / "a.npz"),
         *STUDY,
-        "--weight-decay",
-        "base",
-        "--noise",
-        "symmetric",
+        *"--weight-decay base --noise symmetric".split(),
     ]
     assert main([*argv, "--out", str(folder / "study"), "--quiet"]) == 0
     return folder

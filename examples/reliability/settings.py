@@ -11,50 +11,15 @@ from scene import Scene
 __all__ = ["name_case", "option_case"]
 
 _refused_counts = st.sampled_from(
-    [
-        "-1",
-        "0",
-        "-9999999999999999999999",
-        "1.5",
-        "nan",
-        "",
-        " ",
-        "1e3",
-        "0x10",
-        "é",
-        "--",
-        "9" * 5000,
-        "-",
-    ]
+    [*"-1|0|-9999999999999999999999|1.5|nan|| |1e3|0x10|é|--".split("|"), "9" * 5000, "-"]
 )
 _counts = st.sampled_from(["1", "2", "+1", "01", "1_0", "٢"]) | _refused_counts
 _seeds = _counts | st.sampled_from(["18446744073709551615", "18446744073709551616", "1" * 400])
 _floats = st.one_of(
     st.sampled_from(
         [
-            "nan",
-            "inf",
-            "-inf",
-            "-1",
-            "0",
-            "-0.0",
-            "1",
-            "0.5",
-            "1e-400",
-            "1e400",
-            "1e-320",
-            "1e308",
-            "",
-            "half",
-            "1_0",
-            "0.1.2",
-            "٠.٥",
-            "1e-8",
-            "0.999999999999999999",
-            "1e-100",
-            "1e100",
-            "1e101",
-            "infinity",
+            *"nan|inf|-inf|-1|0|-0.0|1|0.5|1e-400|1e400|1e-320|1e308||half|1_0|0.1.2".split("|"),
+            *"٠.٥ 1e-8 0.999999999999999999 1e-100 1e100 1e101 infinity".split(),
             "9" * 400,
         ]
     ),
@@ -63,20 +28,7 @@ _floats = st.one_of(
 _lists = st.one_of(
     st.sampled_from(
         [
-            "",
-            ",",
-            ",,",
-            "0.5",
-            "nan",
-            "1,1",
-            "0,0,0",
-            "0.5,0.5",
-            "-1",
-            "symmetric",
-            "base",
-            "distill",
-            "tuned",
-            "é",
+            *"|,|,,|0.5|nan|1,1|0,0,0|0.5,0.5|-1|symmetric|base|distill|tuned|é".split("|"),
             "0" * 3000,
             ",".join(["0.1"] * 3000),
             "inf",
@@ -191,35 +143,13 @@ _HERE += ("pipe.pt", "loop.npy", "link.parquet")
 _names = st.one_of(
     st.sampled_from(
         [
-            "",
-            ".",
-            "..",
-            "/",
-            "~",
-            "~nosuchuser/x.npz",
+            *"|.|..|/|~|~nosuchuser/x.npz".split("|"),
             "a" * 300 + ".npz",
             "a/" * 3000,
-            "/dev/zero",
-            "/dev/null",
-            "/proc/self/mem",
-            "caf�.npz",
-            "-x",
-            "--",
-            "digits ",
-            "DIGITS",
-            "x.npz/",
-            "x.npy",
-            "x.parquet",
-            "link.npz",
-            "loop.npz",
-            "pipe.npz",
-            "folder.npz",
-            "link.npy",
+            *"/dev/zero|/dev/null|/proc/self/mem|caf�.npz|-x|--|digits |DIGITS|x.npz/".split("|"),
+            *"x.npy x.parquet link.npz loop.npz pipe.npz folder.npz link.npy".split(),
             "link.safetensors",
-            "pipe.pt",
-            "loop.npy",
-            "block-model",
-            "block-model:",
+            *"pipe.pt loop.npy block-model block-model:".split(),
             "a\nb.npz",
             "\x1b[31m.npz",
             "x" * 100000,
@@ -228,10 +158,7 @@ _names = st.one_of(
             "link.parquet",
             "\x00",
             "a\x00.npz",
-            "https://example.org/x.npz",
-            "file:///etc/passwd",
-            "/etc",
-            "/proc/self/fd/0",
+            *"https://example.org/x.npz file:///etc/passwd /etc /proc/self/fd/0".split(),
         ]
     ),
     st.builds(
