@@ -7,6 +7,7 @@ import io
 import math
 import os
 import shlex
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -275,7 +276,7 @@ def read_names(path: Path, name: str) -> list[str]:
             f"source {path.name!r} must hold {name} as a 1-D text array, got {names.dtype} of "
             f"shape {names.shape}; save np.array(names, dtype=str)"
         )
-    with reading(f"source {path.name!r}"):  # numbers may lie beyond the last Unicode character
+    with reading(f"source {path.name!r}"):  # bytes may be no UTF-8
         return [n.decode() if isinstance(n, bytes) else str(n) for n in names.tolist()]
 
 
@@ -313,4 +314,9 @@ def _read_array(
         )
     check_memory(size, f"reading {path.name!r}", "store float16, or fewer rows")
     with open_stream() as stream:  # of an archive, the CRC is checked where the stream ends
-        return npy_format.read_array(stream, allow_pickle=False)
+        array = npy_format.read_array(stream, allow_pickle=False)
+    if dtype.kind == "U" and size:  # such text breaks Python wherever it is used
+        codes = np.ascontiguousarray(array).reshape(-1).view(f"{dtype.byteorder}u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError(f"{key!r} holds text beyond the last Unicode character")
+    return array

@@ -157,7 +157,7 @@ def _texts(labels: Any) -> list[str]:
             if whole != value:
                 raise ValueError(f"got {value} in row {len(texts)}")
             texts.append(whole.decode() if isinstance(whole, bytes) else str(whole))
-    except (SystemError, ValueError, ArithmeticError) as problem:  # SystemError: beyond Unicode
+    except (ValueError, ArithmeticError) as problem:
         raise InvalidLabels(
             f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
             "rows, or leave them out"

@@ -21,7 +21,6 @@ from gramlab import cli
 from gramlab.cli import text
 from gramlab.errors import (
     GramlabError,
-    InvalidLabels,
     InvalidSetting,
     NotEnoughMemory,
     OutputError,
@@ -104,15 +103,17 @@ def test_a_bzip2_bomb_is_refused_before_a_byte_is_unpacked(tmp_path):
         tracemalloc.stop()
 
 
-def test_text_that_holds_no_characters_is_refused(tmp_path):
-    raw = np.array([[97, 0], [98, 0], [0x110000, 0]], "<u4")
-    names = raw.view("<U2").ravel()
+@pytest.mark.parametrize("second", [0, 0x24000020])  # of two, Python makes a str that breaks
+@pytest.mark.parametrize("order", "<>")
+def test_text_that_holds_no_characters_is_refused(second, order, tmp_path):
+    raw = np.array([[97, 0], [98, 0], [0x110000, second]], f"{order}u4")
+    names = raw.view(f"{order}U2").ravel()
     np.savez(tmp_path / "a.npz", x=X, y=Y, class_names=names)
-    with pytest.raises(UnreadableSource, match="is damaged"):
+    with pytest.raises(UnreadableSource, match="beyond the last Unicode character"):
         gramlab.load_features(tmp_path / "a.npz")
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", names[Y])
-    with pytest.raises(InvalidLabels, match="text that is none"):
+    with pytest.raises(UnreadableSource, match="beyond the last Unicode character"):
         import_features(tmp_path / "x.npy", labels=tmp_path / "y.npy")
 
 
