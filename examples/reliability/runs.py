@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from outputs import _FILES, _WRITERS, source
+from outputs import _FILES, _WRITERS
 from scene import Scene, arrays
 
 import gramlab
@@ -124,7 +124,8 @@ def environment_case(draw: Any, scene: Scene) -> list[str]:
     """A fresh process in an environment with nonsense in one or two variables."""
     names = st.lists(st.sampled_from(_NAMES.split()), min_size=1, max_size=2, unique=True)
     values = [f"{name}={draw(st.sampled_from(_VALUES))}" for name in draw(names)]
-    verb = draw(st.sampled_from(["check", "correlations", "population"]))
-    first = [] if verb == "population" else [str(source(scene))]
+    # Features as large as digits are solved by JAX; the rest is work for NumPy and Matplotlib.
+    verb = draw(st.sampled_from(["check", "check", "correlations", "population"]))
+    first = [] if verb == "population" else ["digits"]
     out = ["--out", str(scene.out / "results")]
     return ["@environment", *values, "--", verb, *first, *_WRITERS[verb], *out]
