@@ -71,9 +71,10 @@ def _started() -> list[Any]:
 def _check_addresses() -> None:
     """Refuse to start JAX, with DeviceError, where ``ulimit -v`` leaves it too few addresses."""
     # Measured with jax 0.10 on Linux, a first fit being compiled: 0.3 GB are needed with one arena
-    # of malloc; with one for each thread, as glibc has it, 1.3 GB on 2 cores and 3.6 GB on 16.
+    # of malloc; with one for each thread, as glibc has it, 1.3 GB on 2 cores and 3.6 GB on 16. What
+    # is loaded after it, figures and a report, maps 0.2 GB more.
     threads = 10 + 5 * hardware.cores() // 2
-    fixed, arena = 200_000_000 + 8_000_000 * threads, 2**26  # with a stack for each thread
+    fixed, arena = 400_000_000 + 8_000_000 * threads, 2**26  # with a stack for each thread
     bounded = "MALLOC_ARENA_MAX" in os.environ
     needed, left = fixed + arena * (1 if bounded else threads), memory.addresses_left()
     if left < needed:
