@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # What Unicode calls default ignorable and Python printable, and the blank of Braille.
-_IGNORED = re.compile(
+NO_FORM = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 def shows(letter: str) -> bool:
     """Whether a letter is printable and has a form of its own (Default_Ignorable has none)."""
-    return letter.isprintable() and not _IGNORED.match(letter)
+    return letter.isprintable() and not NO_FORM.match(letter)
 
 
 def one_line(text: str, longest: int = 2000) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from typer import Context
 
 from gramlab.cli.stopping import Stopped
-from gramlab.errors import OutputError, one_line, printable
+from gramlab.errors import NO_FORM, OutputError, one_line, printable
 
 # What of the layout is not printable; ``render`` has made every name in it so by then.
 _LAYOUT = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
@@ -30,7 +30,8 @@ class _Laid(str):
 def shown(value: object) -> str:
     """A value as printable text (``gramlab.errors.printable``); what is laid out stays."""
     text = str(value)
-    return text if isinstance(value, _Laid) else printable(text)
+    plain = text.isprintable() and not NO_FORM.search(text)
+    return text if plain or isinstance(value, _Laid) else printable(text)
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from gramlab.errors import printable
+from gramlab.errors import NO_FORM, printable
 from gramlab.figures import figure_png
 from gramlab.figures.style import at_most
 
@@ -45,6 +45,8 @@ def render(template: str, **values: Any) -> str:
 def _shown(value: Any) -> Any:
     """A value with its text printable; what is HTML already, and our own spaces, stay."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    if value.replace(SPACE, "").isprintable() and not NO_FORM.search(value):
         return value
     return SPACE.join(map(printable, value.split(SPACE)))
 
