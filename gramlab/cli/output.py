@@ -68,7 +68,8 @@ class Output:
         """
         from gramlab.figures import save_figure
 
-        assert self.folder is not None
+        if self.folder is None:
+            raise OutputError("expected a folder for the figures, got none; give --out FOLDER")
         closes, pngs = self.folder / closing, {}
         with changing(f"replace {str(closes)!r}", "remove it or choose another folder"):
             closes.unlink(missing_ok=True)

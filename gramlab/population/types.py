@@ -176,7 +176,10 @@ class Types:
     @cached_property
     def _sources(self) -> np.ndarray:
         """Where each entry of the mean of a class of the first superclass comes from."""
-        assert self.renamings is not None
+        if self.renamings is None:
+            raise errors.InvalidSetting(
+                "expected types of one class for all, got none; use their means"
+            )
         return np.argsort(self.renamings[self.superclasses == 0], axis=1)
 
     @cached_property
