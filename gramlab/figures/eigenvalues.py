@@ -44,7 +44,7 @@ def eigenvalue_gap(
     with style.drawing(3.6 if mu is None else 6.0, rows=rows) as (figure, top, *below):
         _rank_axis((top, *below)[-1], spectrum)
         _eigenvalues(top, spectrum, n_classes, mu)
-        title, note = _gap_words(spectrum, n_classes)
+        title, note = _format_gap(spectrum, n_classes)
         style.caption(top, title, y="eigenvalue of G = XXᵀ", note=note)
         for axes in below:
             axes.axvline(n_classes + 0.5, color=VERMILLION, linewidth=0.8)
@@ -98,7 +98,7 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
     style.end_labels(axes, (len(values) + 1) * 1.15, 0.2)
 
 
-def _gap_words(spectrum: Spectrum, k: int) -> tuple[str, str]:
+def _format_gap(spectrum: Spectrum, k: int) -> tuple[str, str]:
     """How large the gap after the K-th eigenvalue is, or why there is none, and its certificate."""
     error = 2.0 * spectrum.certificate.eigenvalue_error
     if k >= spectrum.n_samples:

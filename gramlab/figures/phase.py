@@ -71,7 +71,7 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
         handles.append(Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory"))
         place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.15), "borderaxespad": 0.0}
         axes.legend(handles=handles, ncols=2, columnspacing=1.4, **place)
-        title, note = _words(diagram)
+        title, note = _format_title(diagram)
         style.caption(axes, title, _AXES[diagram.x_axis][1], _AXES[diagram.y_axis][1], note=note)
     return figure
 
@@ -107,7 +107,7 @@ def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> Non
     axes.vlines(x[j + 1], y[i], y[i + 1], **look)
 
 
-def _words(diagram: PhaseDiagram) -> tuple[str, str]:
+def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
     """What was found, and the setting it was found in."""
     known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
     title = f"Theory and exact head agree in all {known} cells"
