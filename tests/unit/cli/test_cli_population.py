@@ -55,11 +55,11 @@ def test_reference_numbers(capsys):
 
 
 def test_python_finds_what_the_command_finds(capsys):
-    result = found(capsys, *SMALL, "--phase", "rate-decay")
+    result = found(capsys, *SMALL, "--phase", "rate-round")
     model = ClassBlockModel(4, 500, 0.4, 0.1)
     setting = {"rate": 0.5, "weight_decay": 1e-5, "max_rounds": 8}
     checked = check_population(model, "symmetric", **setting)
-    diagram = plane_diagram(model, "rate-decay", "symmetric", **setting, round=2)
+    diagram = plane_diagram(model, "rate-round", "symmetric", **setting, round=2)
     assert result.pop("settings")["max_rounds"] == 8
     assert json.loads(to_json(checked.as_dict() | {"phase": diagram.as_dict()})) == result
     assert (checked.linearized, checked.exact) == (None, None)  # 12 and 14, as above

@@ -111,13 +111,6 @@ def test_the_table_keeps_to_the_width_it_is_given(registry, capsys, monkeypatch,
     assert lines[2].endswith("…")
 
 
-def test_without_the_registry_replaced_it_walks_all_of_it(capsys):
-    assert cli.main(["theorems", "--instances", "2"]) == 0
-    out = capsys.readouterr().out
-    for name, theorem in catalogue.registry.items():
-        assert re.search(rf"^{name} +{theorem.expected} ", out, re.MULTILINE)
-
-
 # ---- One story --------------------------------------------------------------------------------
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 
@@ -351,31 +350,6 @@ def test_columns_are_those_of_cleanlab(noisy):
         assert ranked["label_quality"][number] == every["label_quality"][row]
         assert ranked["given_label"][number] == noisy.given[row]
     assert [len(v) for v in ranked.values()] == [len(noisy.suspects)] * len(ranked)
-
-
-def test_command_line_trial(capsys, tmp_path):
-    arguments = ["diagnose", "digits", "--rate", "0.3", "--folds", "3", "--max-rounds", "2"]
-    files = [tmp_path / name for name in ("a.json", "b.json")]
-    out = tmp_path / "out"
-    assert cli.main([*arguments, "--json", str(files[0]), "--out", str(out)]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "labels are suspected" in shown
-    assert "Trial: " in shown
-    assert cli.main([*arguments, "--json", str(files[1]), "--quiet"]) == 0
-    assert capsys.readouterr().out == ""
-    assert files[0].read_bytes() == files[1].read_bytes() == (out / "results.json").read_bytes()
-    found = json.loads(files[0].read_text())
-    assert found["advice"]["kind"] in KINDS
-    assert shown.startswith(found["advice"]["sentence"])
-    assert found["trial"]["auc"] > 0.98
-    with open(out / "suspects.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(r["row"]) for r in rows] == [one["row"] for one in found["suspects"]["rows"]]
-    assert [float(r["precision"]) for r in rows] == [
-        one["precision"] for one in found["suspects"]["rows"]
-    ]
-    assert "report.html" in {path.name for path in out.iterdir()}
-    assert not [path for path in out.iterdir() if path.name.startswith(".partial")]
 
 
 def test_command_line_writes_json_alone_to_stdout(capsys):

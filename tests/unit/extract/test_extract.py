@@ -3,8 +3,6 @@
 import dataclasses
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -488,24 +486,6 @@ def test_a_folder_that_is_not_there_is_not_asked_for_on_the_hub(tmp_path, monkey
             Backbone.load(name)
     with pytest.raises(UnreadableSource, match="the hub was asked"):  # a hub name is asked for
         Backbone.load("microsoft/resnet-34")
-
-
-def test_every_fault_leaves_readers_with_all_or_nothing_and_a_rerun_with_the_same_bytes(tmp_path):
-    """Kills in every stage, a full disk, cut shards, flipped bytes, two writers; a part of them."""
-    command = [sys.executable, str(EXAMPLES / "faults.py"), "--every", "6", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    table = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (tmp_path / "faults.md").read_text().splitlines()[2:]
-        if line.startswith("|")
-    ]
-    assert len(table) >= 7  # the full disk needs a machine that lets a process mount one
-    for fault, *numbers in table:
-        done_, refused, whole, half_read, mended = map(int, numbers)
-        assert done_ >= 1, fault
-        assert refused + whole == done_ == mended, fault
-        assert half_read == 0, fault
 
 
 def test_a_checkpoint_without_all_weights_is_refused(tmp_path, backbones):

@@ -285,7 +285,7 @@ def test_partial_labels_verdict_equals_a_student_on_samples(kind, weight_decay):
     from gramlab.heads.closed_form import LinearizedHead
     from gramlab.targets import partial_labels
 
-    model = ClassBlockModel(4, 240, 0.4, 0.1)
+    model = ClassBlockModel(4, 60, 0.4, 0.1)
     found = condition(model, kind, 0.4, weight_decay)
     features, labels = model.sample(
         corruption_matrix(kind, 4, 0.4, np.zeros(4, int)), seed=3, exact_counts=True

@@ -273,29 +273,6 @@ def test_no_file_is_longer_than_400_lines():
     assert {str(path): n for path, n in lengths.items() if n > 400} == {}
 
 
-def test_the_main_job_goes_through_few_rooms(tmp_path):
-    """So that a reader can hold its way in mind."""
-    program = (
-        "import sys, threading, gramlab.cli\n"
-        "files = set()\n"
-        "def entered(frame, event, _):\n"
-        "    if event == 'call' and frame.f_code.co_name != '<module>':\n"
-        "        files.add(frame.f_code.co_filename)\n"
-        f"job = ['check', 'digits', '--rounds', '2', '--out', {str(tmp_path)!r}]\n"
-        "gramlab.cli.main(job)\n"  # what is called while modules are loaded does not count
-        "sys.setprofile(entered), threading.setprofile(entered)\n"
-        "gramlab.cli.main(job)\n"
-        "sys.setprofile(None)\n"
-        "print(*files, sep='\\n')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    package = ROOT / "gramlab"
-    ours = [Path(line) for line in done.stdout.splitlines() if line.startswith(str(package))]
-    entered = {path.relative_to(package).parts[0] for path in ours}
-    assert {"cli", "check", "heads", "figures", "report"} <= entered, done.stderr
-    assert len(entered) <= 15, sorted(entered)
-
-
 # ---- Versions ---------------------------------------------------------------------------------
 
 
