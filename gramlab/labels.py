@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
-from gramlab.validation import as_array, check_entries, check_integer, check_labels, check_rate
+from gramlab.validation import (
+    as_array,
+    check_entries,
+    check_integer,
+    check_labels,
+    check_rate,
+    check_superclasses,
+)
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
 _CORRUPTION_STREAM = int.from_bytes(b"corrupt1", "big")
@@ -68,7 +75,7 @@ def corruption_matrix(
                 "superclasses must be given for superclass noise, got None; pass the superclass "
                 "number of each class"
             )
-        groups = check_labels(superclasses, size, name="superclasses")
+        groups = check_superclasses(superclasses, size)
         same = groups[:, None] == groups
         others = same.sum(axis=1) - 1
         if share > 0.0 and not others.any():

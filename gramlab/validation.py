@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,16 @@ def as_array(value: object, name: str, error: type[GramlabError] = InvalidFeatur
 
 
 def _native_real(array: np.ndarray, name: str, error: type[GramlabError]) -> np.ndarray:
-    """float16/32/64 as they are (native byte order), integers and bool as float64."""
+    """float16/32/64 as they are (native byte order), integers and bool as float64, exactly."""
     kind = array.dtype.kind
     if kind == "f" and array.dtype.itemsize in (2, 4, 8):
         return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if kind in "iu":  # float64 counts to 2**53, beyond which numbers would be rounded
+        message = (
+            f"{name} must hold whole numbers of at most 2**53, which float64 keeps, got {{entry}}; "
+            "convert it with .astype(np.float64) if rounding is meant"
+        )
+        check_entries(array, lambda block: (block >= -(2**53)) & (block <= 2**53), message, error)
     if kind in "iub":
         return array.astype(np.float64)
     raise error(
@@ -172,6 +179,41 @@ def check_labels(
         InvalidLabels,
     )
     return array.astype(np.int64, copy=False)
+
+
+def check_superclasses(superclasses: object, n_classes: int) -> npt.NDArray[np.int64]:
+    """Check the superclass number of each class (K,), and make them int64; or InvalidLabels."""
+    array = check_labels(superclasses, name="superclasses")
+    if len(array) != n_classes:
+        raise InvalidLabels(
+            f"superclasses must have one entry per class: expected {n_classes}, got {len(array)}; "
+            "give the superclass number of each class"
+        )
+    return array
+
+
+def nfc(text: str) -> str:
+    """Text in Unicode's form NFC, in which all spellings of one text are equal."""
+    return unicodedata.normalize("NFC", text)
+
+
+def check_different(
+    names: Iterable[object], name: str, error: type[GramlabError] = InvalidSetting
+) -> None:
+    """Raise ``error`` if two names are equal, texts also if they are so in form NFC."""
+    places: dict[object, tuple[int, object]] = {}
+    for place, one in enumerate(names):
+        earlier, other = places.setdefault(nfc(one) if isinstance(one, str) else one, (place, one))
+        if one != other:
+            raise error(
+                f"{name} must differ, got {other!a} and {one!a}, which are one text in Unicode's "
+                "form NFC; spell them alike, or rename one of them"
+            )
+        if earlier != place:
+            raise error(
+                f"{name} must differ, got {one!r} at positions {earlier} and {place}; "
+                "rename one of them"
+            )
 
 
 def check_targets(

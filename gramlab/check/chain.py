@@ -280,10 +280,7 @@ def run_check(
     truth = given.true_labels
     start_device(features, k)
     tell("preparing features")
-    if settings.center:
-        features = features.centered()
-    if settings.unit_norm:
-        features = features.unit_norm()
+    features = features.prepared(center=settings.center, unit_norm=settings.unit_norm)
     tell("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     targets = Targets(one_hot(given.labels, k) - 1.0 / k)

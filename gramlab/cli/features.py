@@ -108,9 +108,9 @@ def import_(
 ) -> None:
     """Turn features of another tool into gramlab's own file.
 
-    The file is verified whenever it is read. Accepts .npz, .npy, .parquet, .csv, .pt, .pth (tensors
-    only) and feature folders; nothing is ever unpickled. What is neither a feature nor the label is
-    named and decided by you.
+    The file is verified whenever it is read. Accepts .npz, .npy, .parquet, .csv, .pt, .pth and .bin
+    (tensors only), and feature folders; nothing is ever unpickled. What is neither a feature nor
+    the label is named and decided by you.
     """
     from gramlab.features.inspection import describe_features
     from gramlab.files.tensors import save_features

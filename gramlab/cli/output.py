@@ -56,8 +56,7 @@ class Output:
 
         self.progress.stage("loading features")
         features = load_features(self._options["source"])
-        features = features.centered() if center else features
-        return features.unit_norm() if unit_norm else features
+        return features.prepared(center=center, unit_norm=unit_norm)
 
     def draw(
         self, figures: Mapping[str, Figure], closing: str = "results.json"

@@ -280,10 +280,7 @@ def diagnose(
     given = features.labels
     fold = folds(given, asked.folds, asked.seed)
     say("preparing features")
-    if asked.center:
-        features = features.centered()
-    if asked.unit_norm:
-        features = features.unit_norm()
+    features = features.prepared(center=asked.center, unit_norm=asked.unit_norm)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")

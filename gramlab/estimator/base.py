@@ -139,9 +139,19 @@ def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any)
             raise errors.InvalidLabels(
                 f"y contains previously unseen labels: {unseen}; classes names {classes.tolist()}"
             )
+    names = classes.tolist()
+    validation.check_different(names, "names of classes", errors.InvalidLabels)
     where = weights = None
     if sample_weight is not None:
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        try:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        except ValueError as problem:
+            raise errors.InvalidSetting(
+                f"sample_weight must be {len(X)} finite weights of at least 0, one per row of X, "
+                f"not all zero ({problem}); leave it out to weight all rows alike"
+            ) from problem
         kept = weights > 0.0
         if not kept.all():
             X, y, targets, weights = X[kept], y[kept], targets[kept], weights[kept]

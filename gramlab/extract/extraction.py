@@ -68,10 +68,12 @@ def extract_features(
     UnreadableSource
         If an image is broken and ``strict``, or none of the training images can be read.
     InvalidSetting, OutputError
-        If settings are out of range, or the folder is in use, full, or holds something else.
+        If settings are out of range, two class names are one in two spellings of Unicode, or the
+        folder is in use, full, or holds something else.
     """
     batch_size = validation.check_integer("batch_size", batch_size, 1)
     shard_rows = validation.check_integer("shard_rows", shard_rows, 1)
+    validation.check_different(class_names, "class_names")
     if dtype not in ("float16", "float32"):
         raise InvalidSetting(f"dtype must be one of float16, float32, got {dtype!r}")
     stage = on_stage or (lambda name, total: None)

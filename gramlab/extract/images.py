@@ -80,6 +80,10 @@ class Images:
     splits: Mapping[str, ImageSplit]
     class_names: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse class names of which two are spellings of one text (InvalidSetting)."""
+        validation.check_different(self.class_names, f"class names of {self.source!r}")
+
     def split(self, *names: str) -> ImageSplit:
         """The first split of these names that is there."""
         found = [self.splits[name] for name in names if name in self.splits]
@@ -128,6 +132,8 @@ def open_image_folder(path: str | os.PathLike[str]) -> Images:
     ------
     UnreadableSource
         If there is no such folder, no class, no image, or a class folder without images.
+    InvalidSetting
+        If two class folders have one name in two spellings of Unicode.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -184,7 +190,8 @@ def open_dataset(
     UnreadableSource
         If it cannot be loaded.
     InvalidSetting
-        If the columns are not there, hold something else, or cannot be told.
+        If the columns are not there, hold something else, or cannot be told, or two class names
+        are one in two spellings of Unicode.
     InvalidLabels
         If a label of any split is no class.
     """

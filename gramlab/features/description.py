@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.numerics.content import to_json
+from gramlab.validation import check_different
 
 
 def check_class_names(class_names: Sequence[str], n_classes: int | None) -> tuple[str, ...]:
@@ -21,12 +22,7 @@ def check_class_names(class_names: Sequence[str], n_classes: int | None) -> tupl
             "pass a list"
         )
     names = tuple(str(name) for name in class_names)
-    if len(set(names)) < len(names):
-        again, name = next((i, name) for i, name in enumerate(names) if name in names[:i])
-        raise InvalidSetting(
-            f"class_names must differ, got {name!r} at positions {names.index(name)} and {again}; "
-            "rename one of them"
-        )
+    check_different(names, "class_names")
     if n_classes not in (None, len(names)):
         raise InvalidSetting(
             f"n_classes must equal the number of class_names ({len(names)}), got {n_classes}; "

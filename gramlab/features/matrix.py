@@ -15,7 +15,7 @@ from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.description import check_class_names, check_classes, check_provenance
 from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
-from gramlab.validation import check_features, check_integer, check_labels
+from gramlab.validation import check_features, check_integer, check_labels, check_superclasses
 
 _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features
 
@@ -58,7 +58,7 @@ class Features:
     test_x, test_labels : array-like of shape (N_test, d) and (N_test,), optional
         Held-out features and labels, both or neither.
     class_names : sequence of str, optional
-        K different names; by default "0", "1", ….
+        K names, different also in Unicode's form NFC; by default "0", "1", ….
     superclasses : array-like of shape (K,), optional
         Superclass number of each class.
     n_classes : int, optional
@@ -77,7 +77,8 @@ class Features:
     Raises
     ------
     InvalidFeatures
-        If a matrix is not 2-D, not real, not finite, or the two widths differ.
+        If a matrix is not 2-D, not real, not finite or has integers beyond 2**53, which float64
+        rounds, or the two widths differ.
     InvalidLabels
         If labels do not fit the rows or the range, or classes are missing, all but one or some.
     InvalidSetting
@@ -130,7 +131,7 @@ class Features:
             check_memory(64 * size, f"naming {size} classes", "pass a smaller n_classes")
             names = tuple(map(str, range(size)))
         if superclasses is not None:
-            superclasses = _frozen(check_labels(superclasses, size, name="superclasses"))
+            superclasses = _frozen(check_superclasses(superclasses, size))
         self.__dict__.update(
             x=train,
             labels=y,
@@ -284,6 +285,14 @@ class Features:
             return scaled / lengths
 
         return self._transformed("unit_norm", divide, norms, dtype)
+
+    def prepared(self, *, center: bool = False, unit_norm: bool = False) -> Features:
+        """:meth:`centered` if `center`, then :meth:`unit_norm` if `unit_norm`, whose errors it has.
+
+        Without either, these features themselves.
+        """
+        features = self.centered() if center else self
+        return features.unit_norm() if unit_norm else features
 
     def _transformed(
         self,

@@ -6,10 +6,11 @@ import gzip
 import io
 import math
 import os
+import re
 import shlex
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -41,7 +42,7 @@ _EXTRACT = (
     "microsoft/resnet-34 --out {} (in Python, gramlab.extract.extract_features)"
 )
 _IMPORT = (
-    "make it a file of gramlab's own with: gramlab features import {name}{labels} --out "
+    "make it a file of gramlab's own with: gramlab features import {name}{options} --out "
     "{out} (in Python, gramlab.importing.import_features({path!r}{given}))"
 )
 _UNPACK = "unpack it first with: {}; then give what was in it"
@@ -76,7 +77,9 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
         80/20 split), a folder written by ``gramlab extract``, a `.safetensors` file written by
         :func:`gramlab.save_features`, or an `.npz` file. An `.npz` needs `train_features` (or `x`)
         and `train_labels` (or `labels`, `y`), and may have `test_features` and `test_labels`,
-        `class_names`, and `coarse_of_class` (or `superclasses`). Pickled content is never opened.
+        `class_names`, and `coarse_of_class` (or `superclasses`). Other arrays with one entry for
+        each row may be other labels or features: they are named and refused; what cannot be is
+        left, and named as "unused" in the provenance. Pickled content is never opened.
     verify : str
         Of a folder: "full" hashes every shard, "sampled" the first, the last and every eighth,
         "none" only looks at names, headers and sizes. Files are always verified whole.
@@ -106,15 +109,21 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
     try:
         return reader(path)
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
-        name, out = shlex.quote(os.fspath(path)), shlex.quote(f"{path.stem}.safetensors")
-        fix = _IMPORT.format(name=name, labels="", out=out, path=os.fspath(path), given="")
-        raise told_of(path.name, problem, fix) from problem
+        raise told_of(path.name, problem, _to_import(path)) from problem
+
+
+def _to_import(path: Path, dropped: Sequence[str] = ()) -> str:
+    """The command and the call that make a file gramlab's own, without the arrays ``dropped``."""
+    options = "".join(f" {shlex.quote(f'--drop={name}')}" for name in dropped)
+    given = f", drop={[*dropped]}" if dropped else ""
+    name, out = shlex.quote(os.fspath(path)), shlex.quote(f"{path.stem}.safetensors")
+    return _IMPORT.format(name=name, options=options, out=out, path=os.fspath(path), given=given)
 
 
 def told_of(name: str, problem: Exception, fix: str) -> Exception:
     """A fault of what a file holds, with its name; ``fix`` is for labels that number no classes."""
     what, _, advice = str(problem).rpartition("; ")
-    if "n_classes" in advice:  # a parameter that no file and no command can give
+    if re.search(r"n_classes|np\.unique", advice):  # nothing that a file or a command can give
         return type(problem)(f"in {name!r}: {what}; number the classes 0, 1, ... or {fix}")
     return type(problem)(f"in {name!r}: {problem}")
 
@@ -151,7 +160,7 @@ def refusal(given: Any, path: Path, kind: str, forms: str) -> UnreadableSource:
     elif kind == "a file":
         found = f"source {path.name!r} has the suffix {path.suffix!r}"
         labels = suffix == ".npy"  # never has any
-        words |= {"labels": " --labels y.txt" * labels, "given": ", labels='y.txt'" * labels}
+        words |= {"options": " --labels y.txt" * labels, "given": ", labels='y.txt'" * labels}
         fix = _NEXT.get(suffix, forms).format(**words)
         if suffix in IMAGES:
             fix = _EXTRACT.format("one folder of such images", "photos", "photos-features")
@@ -234,15 +243,26 @@ def _load_npz(path: Path) -> Features:
     if missing:
         raise UnreadableSource(
             f"source {path.name!r} lacks {' and '.join(missing)}, it has "
-            f"{', '.join(sorted(present)) or 'no arrays'}; "
-            "save with np.savez(path, train_features=..., train_labels=...)"
+            f"{', '.join(sorted(present)) or 'no arrays'}; {_to_import(path)}"
         )
     arrays: dict[str, Any] = {
         role: read_names(path, name) if role == "class_names" else read_npz(path, name)
         for role, names in found.items()
         for name in names
     }
-    return Features(**arrays, provenance={"source": path.name})
+    unused = sorted({*present}.difference(*found.values()))
+    lengths = {len(arrays[role]) for role in ("x", "test_x") if np.ndim(arrays.get(role, 0))}
+    headers = {name: _npz_header(path, name) for name in unused}
+    # A flag for each row can be no label or feature that anybody would miss.
+    left = [n for n, (shape, kind) in headers.items() if kind != "b" and {*shape[:1]} & lengths]
+    if left:
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        raise UnreadableSource(
+            f"source {path.name!r} holds arrays of no known use, which may be other labels or "
+            f"features: {', '.join(map(repr, left[:5]))}{more}; {_to_import(path, unused)}"
+        )
+    provenance = {"source": path.name} | ({"unused": unused} if unused else {})
+    return Features(**arrays, provenance=provenance)
 
 
 def npz_names(path: Path) -> list[str]:
@@ -268,6 +288,13 @@ def read_npz(path: Path, name: str) -> np.ndarray:
         return _read_array(path, name, member.file_size, partial(archive.open, member))
 
 
+def _npz_header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
+    """Shape and kind of an array, of which no more is read."""
+    with reading(f"source {path.name!r}"), zipfile.ZipFile(path) as archive:
+        shape, dtype, _ = _array_header(partial(archive.open, f"{name}.npy"))
+    return shape, dtype.kind
+
+
 def read_names(path: Path, name: str) -> list[str]:
     """Class names from an .npz file: text, bytes in UTF-8, or numbers."""
     names = read_npz(path, name)
@@ -287,10 +314,8 @@ def read_npy(path: Path) -> np.ndarray:
         return _read_array(path, path.name, path.stat().st_size, partial(open, path, "rb"))
 
 
-def _read_array(
-    path: Path, key: str, stored: int, open_stream: Callable[[], IO[bytes]]
-) -> np.ndarray:
-    """Read an array in .npy form, refused unless `stored` bytes hold just its header and values."""
+def _array_header(open_stream: Callable[[], IO[bytes]]) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape, type and number of header bytes of an array in .npy form."""
     with open_stream() as stream:
         # No honest array header is longer; a lying one must not make the reader ask for gigabytes.
         start = io.BytesIO(stream.read(1 << 16))
@@ -300,13 +325,21 @@ def _read_array(
     if version not in readers:
         raise ValueError(f"array format {version} is not one that features need")
     shape, _, dtype = readers[version](start)
+    return shape, dtype, start.tell()
+
+
+def _read_array(
+    path: Path, key: str, stored: int, open_stream: Callable[[], IO[bytes]]
+) -> np.ndarray:
+    """Read an array in .npy form, refused unless `stored` bytes hold just its header and values."""
+    shape, dtype, begin = _array_header(open_stream)
     if dtype.hasobject:
         raise UnreadableSource(
             f"source {path.name!r} holds pickled Python objects in {key!r}, which are refused "
             "because opening them can run code; save plain arrays instead, for text "
             "np.array(names, dtype=str)"
         )
-    size, stored = math.prod(shape) * dtype.itemsize, stored - start.tell()
+    size, stored = math.prod(shape) * dtype.itemsize, stored - begin
     empty_items = dtype.itemsize == 0 and math.prod(shape) > 0
     if size != stored or min(shape, default=0) < 0 or empty_items:
         raise ValueError(

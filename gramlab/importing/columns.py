@@ -23,11 +23,13 @@ _NO_FEATURE = re.compile(  # what the name of a column of labels, or of row numb
     r"(?is)(.*[^a-z])?(labels?|targets?|class|classes)([^a-z].*)?|y"
     r"|(id|idx|index|row)?|unnamed:.*|__index_level_.*"
 )
-ARRAY, LISTS, NUMBERS, WHOLE = "array", "lists", "numbers", "whole numbers"
+ARRAY, LISTS, NUMBERS = "array", "lists", "numbers"
+WHOLE, BOOLEAN = "whole numbers", "boolean"
 ARROW = {  # what Arrow calls them
     LISTS: "(large_|fixed_size_)?list<",
     NUMBERS: "halffloat|float|double|decimal",
-    WHOLE: "u?int|bool",
+    WHOLE: "u?int",
+    BOOLEAN: "bool",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
@@ -16,14 +15,12 @@ from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, Unrea
 from gramlab.features import Features
 from gramlab.files import sources
 from gramlab.files.whole import reading
-from gramlab.importing.columns import names_of, roles
+from gramlab.importing.columns import USUAL, names_of, roles
 from gramlab.importing.readers import READERS
 from gramlab.machine.memory import check_memory
-from gramlab.validation import check_labels
+from gramlab.validation import check_labels, nfc
 
 __all__ = ["import_features"]
-
-_nfc = partial(unicodedata.normalize, "NFC")
 
 Names = Sequence[str] | str | None
 
@@ -42,10 +39,10 @@ def import_features(
     Parameters
     ----------
     path
-        ``.npy`` with x (N, d); ``.npz``, or ``.pt`` or ``.pth`` (tensors, and nothing else), with
-        arrays under usual names, such as x or embeddings, and labels, in ``.pt`` also x or
-        (x, labels) alone; ``.parquet`` or ``.csv`` (commas, a header row) with a row per sample;
-        ``.safetensors`` or a feature folder of gramlab.
+        ``.npy`` with x (N, d); ``.npz``, or ``.pt``, ``.pth`` or ``.bin`` (tensors, and nothing
+        else), with arrays under usual names, such as x or embeddings, and labels, of these three
+        also x or (x, labels) alone; ``.parquet`` or ``.csv`` (commas, a header row) with a row per
+        sample; ``.safetensors`` or a feature folder of gramlab.
     labels
         A ``.npy`` or text file of labels, one per row, where `path` has none.
     features_column, feature_columns
@@ -82,14 +79,20 @@ def import_features(
                 "the options about columns out"
             )
         return sources.load_features(path)
+    if suffix == ".npy" and (features or label or dropped):
+        raise InvalidSetting(
+            f"{source.name!r} is one array, which has no columns to name; leave the options about "
+            "columns out, and give labels with --labels FILE (.npy, or text with one per line)"
+        )
     choose = partial(roles, source.name, features, label, dropped, labels is not None)
     found = READERS[suffix](source, choose)
     if labels is not None:
         found["labels"] = _read_labels(labels)
     if "labels" not in found:
+        named = "" if suffix == ".npy" else ", or name their column with --label-column"
         raise InvalidSetting(
             f"{source.name!r} holds no labels; give them with --labels FILE (.npy, or text with "
-            "one per line), or name their column with --label-column"
+            f"one per line){named}"
         )
     provenance: dict[str, Any] = {"source": source.name}
     if "class_names" not in found:  # with them, labels are their numbers
@@ -98,14 +101,14 @@ def import_features(
         found["class_names"] = [s[0] if len(s) == 1 else name for name, s in same.items()]
         if spellings := {name: several for name, several in same.items() if len(several) > 1}:
             provenance["spellings"] = spellings
-        if unknown := sorted({*map(_nfc, texts.get("test_labels", ()))} - same.keys()):
+        if unknown := sorted({*map(nfc, texts.get("test_labels", ()))} - same.keys()):
             raise InvalidSetting(
                 f"{source.name!r} has test labels of classes without a training row: "
                 f"{unknown[:5]}; leave those rows out"
             )
         place = {name: number for number, name in enumerate(same)}
         for role, several in texts.items():
-            found[role] = np.array([place[_nfc(text)] for text in several], dtype=np.int64)
+            found[role] = np.array([place[nfc(text)] for text in several], dtype=np.int64)
         if "superclasses" in found and [*same] != [str(k) for k in range(len(same))]:
             raise InvalidSetting(
                 f"superclasses in {source.name!r} are by number of a class, but its labels are "
@@ -139,7 +142,25 @@ def _read_labels(path: str | os.PathLike[str]) -> Any:
             f"label file {file.name!r} must have one label per line, got none in line "
             f"{lines.index('') + 1}; remove the line, or write the label that is missing"
         )
+    # A header would make up for a label that is missing below, and shift those in between.
+    first, *others = lines
+    if first not in others and (
+        first.lower() in USUAL["labels"]
+        or (others and not _is_number(first) and all(map(_is_number, others)))
+    ):
+        raise InvalidLabels(
+            f"label file {file.name!r} must hold only labels, got {first!r} in line 1, which looks "
+            "like a header; remove the line, or give .npy labels if it is a class"
+        )
     return lines
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _texts(labels: Any) -> list[str]:
@@ -169,6 +190,6 @@ def _classes(texts: Sequence[str]) -> dict[str, list[str]]:
     """The spellings of each class, in order, by its name in form NFC."""
     same: dict[str, list[str]] = {}
     for text in sorted(set(texts)):
-        same.setdefault(_nfc(text), []).append(text)
+        same.setdefault(nfc(text), []).append(text)
     whole = all(re.fullmatch("0|-?[1-9][0-9]{0,17}", name) for name in same)
     return {name: same[name] for name in sorted(same, key=int if whole else None)}

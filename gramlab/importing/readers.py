@@ -6,6 +6,7 @@ import csv
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.files import sources
 from gramlab.files.whole import reading
-from gramlab.importing.columns import ARRAY, ARROW, LISTS, NUMBERS, WHOLE
+from gramlab.importing.columns import ARRAY, ARROW, BOOLEAN, LISTS, NUMBERS, WHOLE
 from gramlab.machine.memory import check_memory
 
 _EXTRA = 'reading {} needs the extra "{}"; pip install "gramlab[{}]"'
 
 Choose = Callable[..., dict[str, list[str]]]  # ``columns.roles`` of the columns of a file
+_COUNTED = 2**53  # float64 holds every whole number up to here
 
 
 def _read_npy(path: Path, choose: Choose) -> dict[str, Any]:
@@ -63,6 +65,15 @@ def _read_csv(path: Path, choose: Choose) -> dict[str, Any]:
                 break
         columns.append((name, WHOLE if kind == NUMBERS and _counts(numbers[name]) else kind))
     roles = choose(columns)
+    for name in roles["x"]:
+        for i in np.flatnonzero(np.abs(numbers[name]) >= _COUNTED):
+            cell = rows[i][header.index(name)].strip()
+            if cell.lstrip("+-").isdecimal() and abs(Decimal(cell)) > _COUNTED:
+                raise InvalidFeatures(
+                    f"column {name!r} of {path.name!r} must hold whole numbers of at most 2**53, "
+                    f"which float64 keeps, got {cell} in row {i}; leave it out with --drop, or "
+                    "write it with a decimal point if rounding is meant"
+                )
     found: dict[str, Any] = {"x": np.column_stack([numbers[name] for name in roles["x"]])}
     for name in roles["labels"]:
         found["labels"] = [row[header.index(name)] for row in rows]
@@ -108,14 +119,16 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         table = file.read(columns=[*roles["x"], *roles["labels"]])
     if not table.num_rows:
         raise InvalidFeatures(f"{path.name!r} must hold at least one row, got none; write it again")
-    try:
-        x = {name: _matrix(table[name]) for name in roles["x"]}
-        found: dict[str, Any] = {"x": np.column_stack([*x.values()])}
-    except (pyarrow.ArrowException, TypeError, ValueError) as problem:
-        raise InvalidSetting(
-            f"columns {roles['x'][:5]} of {path.name!r} must hold numbers, or lists of numbers of "
-            f"one length ({problem}); name others with --feature-columns"
-        ) from problem
+    x: dict[str, np.ndarray] = {}
+    for name in roles["x"]:
+        try:
+            x[name] = _matrix(table[name])
+        except (pyarrow.ArrowException, TypeError, ValueError) as problem:
+            raise InvalidSetting(
+                f"column {name!r} of {path.name!r} must hold numbers that float64 keeps, or lists "
+                f"of numbers of one length ({problem}); name others with --feature-columns"
+            ) from problem
+    found: dict[str, Any] = {"x": np.column_stack([*x.values()])}
     numbers = (n for n, kind in columns if kind == NUMBERS and n in x)
     whole = dict.fromkeys((n for n in numbers if _counts(x[n])), WHOLE)
     choose([*({**dict(columns), **whole}).items()], index)  # which leaves them over, unless named
@@ -135,16 +148,23 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
 def _matrix(column: Any) -> np.ndarray:
     """An Arrow column of numbers, or of lists of one length, as (N,) or (N, d)."""
     if not re.match(ARROW[LISTS], str(column.type)):
-        floating = re.match("halffloat|float|double", str(column.type))
-        return (column if floating else column.cast("float64")).to_numpy()
+        return _numbers(column)
     rows = column.combine_chunks()
-    if not re.match(f"{ARROW[NUMBERS]}|{ARROW[WHOLE]}", str(column.type.value_type)):
+    kinds = (ARROW[kind] for kind in (NUMBERS, WHOLE, BOOLEAN))
+    if not re.match("|".join(kinds), str(column.type.value_type)):
         raise TypeError(f"lists of {column.type.value_type}")
     widths = rows.value_lengths().unique().to_pylist()
     if len(widths) != 1 or None in widths:
         raise ValueError(f"lists of one length, got lengths {sorted(n or 0 for n in widths)[:5]}")
-    values = rows.flatten().to_numpy(zero_copy_only=False)
-    return values.astype(np.float64).reshape(len(rows), widths[0])
+    return _numbers(rows.flatten()).astype(np.float64).reshape(len(rows), widths[0])
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """Arrow numbers (N,) as floats; ArrowInvalid for a whole one that float64 would round."""
+    counts = re.match(f"{ARROW[WHOLE]}|{ARROW[BOOLEAN]}", str(column.type))
+    values = (column.cast("float64") if counts else column).to_numpy(zero_copy_only=False)
+    # Decimals come as objects: Arrow's own cast of them misses the last bit.
+    return values.astype(np.float64) if values.dtype == object else values
 
 
 def _read_torch(path: Path, choose: Choose) -> dict[str, Any]:

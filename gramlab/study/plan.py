@@ -98,16 +98,13 @@ def make_plan(
     if recipe.needs_superclasses:
         groups, origin = study_superclasses(features, recipe.name)
         features = features.replaced(superclasses=groups)
-    steps = []
-    if center:
-        features, steps = features.centered(), ["centred"]
-    if unit_norm:
-        features, steps = features.unit_norm(), [*steps, "unit norm"]
+    features = features.prepared(center=center, unit_norm=unit_norm)
     settings: dict[str, Any] = {"tolerance": tolerance, "local_bound": bool(local_bound)}
     cells = tuple(_cells(recipe, features, settings, LINES[line], epochs))
     if "published" in recipe.kinds:
         settings = settings | {"epochs": epochs}
-    preparation = " ".join(steps) or "raw"
+    steps = {"centred": center, "unit norm": unit_norm}
+    preparation = " ".join(step for step in steps if steps[step]) or "raw"
     return Plan(recipe, features, name, preparation, cells, line, origin, settings)
 
 

@@ -410,8 +410,14 @@ def test_faults_are_named(kind):
         kind(classes=["ash", "birch"]).fit(x, y)
     with pytest.raises(InvalidSetting, match="weight_decay"):
         kind(weight_decay=-1.0).fit(x, y)
-    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
-        kind().fit(x, y, sample_weight=-np.ones(90))
+    for weights, said in ((-1, "Negative"), (0, "at least one non-zero"), (np.nan, "NaN")):
+        with pytest.raises(InvalidSetting, match=f"sample_weight must be 90 finite .*{said}"):
+            kind().fit(x, y, sample_weight=np.full(90, weights))
+    two = ["caf\xe9", "cafe\u0301", "bar"]  # one name in two spellings of Unicode
+    with pytest.raises(InvalidLabels, match=r"'cafe\\u0301' and 'caf\\xe9', which are one text"):
+        kind().fit(x, np.array(two)[np.arange(90) % 3])
+    with pytest.raises(InvalidLabels, match=r"'caf\\xe9' and 'cafe\\u0301', which are one text"):
+        kind(classes=two).fit(x, soft)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         kind().fit(x, y[:80])
     with pytest.raises(ValueError, match="expecting 6 features"):

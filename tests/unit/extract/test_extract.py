@@ -559,6 +559,22 @@ def test_folders_that_cannot_be_read_say_why(tmp_path, wrong):
         open_image_folder(tmp_path / "f")
 
 
+def test_class_folders_of_one_name_in_two_spellings_are_refused_before_the_work(tmp_path):
+    two = ("caf\xe9", "cafe\u0301")
+    for part, name in zip(("train", "test"), two, strict=True):
+        for folder in (name, "bar"):
+            (tmp_path / part / folder).mkdir(parents=True)
+            picture(0).save(tmp_path / part / folder / "0.png")
+    said = r"'cafe\\u0301' and 'caf\\xe9', which are one text"
+    with pytest.raises(
+        InvalidSetting, match=f"class names of '{tmp_path.name}' must differ.*{said}"
+    ):
+        open_image_folder(tmp_path)
+    with pytest.raises(InvalidSetting, match="class_names must differ"):
+        extract_features(None, {}, two, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def dataset_folder(tmp_path):
     datasets = pytest.importorskip("datasets")

@@ -165,7 +165,7 @@ def test_number_of_classes_comes_from_names_then_count_then_labels():
         ({"test_labels": np.array([0, 1])}, "test_labels must have one entry per row"),
         ({"test_labels": None}, "no test_labels"),
         ({"test_x": None}, "no test_x"),
-        ({"superclasses": [0, 1]}, "superclasses must have one entry per row: expected 3"),
+        ({"superclasses": [0, 1]}, "superclasses must have one entry per class: expected 3"),
         ({"superclasses": [0, -1, 0]}, "superclasses"),
     ],
 )
@@ -187,6 +187,7 @@ def test_missing_classes_are_accepted_when_announced():
     [
         ({"class_names": "abc"}, "single text"),
         ({"class_names": ["a", "b", "a"]}, "'a' at positions 0 and 2"),
+        ({"class_names": ["caf\xe9", "b", "cafe\u0301"]}, r"got 'caf\xe9' and 'cafe\u0301', which"),
         ({"class_names": []}, "none"),
         ({"n_classes": 3.0}, "n_classes must be an integer"),
         ({"provenance": ["digits"]}, "provenance must be a mapping"),
@@ -324,6 +325,19 @@ def test_steps_make_new_features_and_leave_the_old():
     assert features.provenance["steps"] == []
     with pytest.raises(InvalidSetting, match="float64 or float32"):
         features.centered(dtype=np.float16)
+
+
+def test_prepared_takes_the_steps_that_are_asked_for_in_their_order():
+    features = small()
+    centered = features.centered()
+    assert features.prepared() is features
+    for found, expected in (
+        (features.prepared(center=True), centered),
+        (features.prepared(unit_norm=True), features.unit_norm()),
+        (features.prepared(center=True, unit_norm=True), centered.unit_norm()),
+    ):
+        assert found == expected
+        assert found.provenance == expected.provenance
 
 
 def test_overflow_is_an_error_not_an_inf():

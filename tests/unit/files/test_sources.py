@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pickle
+import re
+import shlex
 import struct
 import tracemalloc
 import zipfile
@@ -18,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from gramlab.cli import main
 from gramlab.errors import (
     GramlabError,
     InvalidFeatures,
@@ -98,7 +101,7 @@ def test_digits_are_scikit_learns_with_a_fixed_split():
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_npz_comes_in_exactly(tmp_path, compressed):
-    path = write_npz(tmp_path / "cache.npz", compressed, other=np.arange(3))
+    path = write_npz(tmp_path / "cache.npz", compressed)
     for source in (path, str(path)):
         features = load_features(source)
         assert features.x.dtype == np.float16
@@ -135,7 +138,46 @@ def test_npz_without_the_needed_arrays_names_missing_and_present(tmp_path):
         load_features(tmp_path / "a.npz")
     message = str(caught.value)
     assert "lacks train_features or x, it has features, train_labels;" in message
-    assert "np.savez" in message
+    assert "gramlab features import " in message
+    assert "np.savez" not in message
+    assert np.array_equal(import_features(tmp_path / "a.npz").x, np.eye(2))
+
+
+@pytest.mark.parametrize("names", [["y"], ["embeddings", "true_labels"], ["a, b", "-n", "lab*"]])
+def test_npz_with_arrays_of_no_known_use_names_them_and_the_command_that_leaves_them_out(
+    tmp_path, names
+):
+    path = write_npz(tmp_path / "a b.npz", **{name: ARRAYS["train_labels"] for name in names})
+    with pytest.raises(UnreadableSource) as caught:
+        load_features(path)
+    message = str(caught.value)
+    assert all(repr(name) in message for name in names)
+    command = re.search("gramlab (features import .*) --out", message)[1]
+    out = tmp_path / "out.safetensors"
+    assert main([*shlex.split(command), "--out", str(out), "--quiet"]) == 0
+    assert load_features(out) == load_features(write_npz(tmp_path / "alone.npz"))
+
+
+def test_npz_with_arrays_that_can_be_no_labels_or_features_names_them_as_unused(tmp_path, capsys):
+    flags, names = np.array([True] * len(ARRAYS["train_labels"])), np.array(["fruit", "milk"])
+    path = write_npz(tmp_path / "more.npz", is_official=flags, coarse_names=names)
+    features = load_features(path)
+    assert features == load_features(write_npz(tmp_path / "alone.npz"))
+    assert features.provenance["unused"] == ["coarse_names", "is_official"]
+    assert main(["features", "info", str(path)]) == 0
+    assert "coarse_names, is_official" in capsys.readouterr().out
+
+
+def test_class_names_as_labels_name_the_command_that_takes_them(tmp_path):
+    labels = np.array(["cat", "dog", "cat", "dog", "cat", "dog"])
+    path = tmp_path / "a.npz"
+    np.savez(path, x=ARRAYS["train_features"], y=labels)
+    with pytest.raises(
+        InvalidLabels, match=r"must hold integers.*gramlab features import"
+    ) as caught:
+        load_features(path)
+    assert "np." not in str(caught.value)
+    assert import_features(path).class_names == ("cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -477,6 +519,7 @@ def test_real_file_survives_the_cache(data_folder, tmp_path):
     if not path.is_file():
         pytest.skip(f"{path.name} is not in {data_folder}")
     features = load_features(path)
+    assert features.provenance["unused"] == ["coarse_names", "train_is_official_val"]
     assert (features.n_samples, features.n_features, features.n_classes) == (2936, 1280, 81)
     assert features.superclasses.max() == 42
     back = load_features(save_features(features, tmp_path / "a.safetensors"))

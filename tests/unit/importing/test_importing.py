@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,10 @@ def test_npy_with_labels_from_text_or_array(tmp_path):
         found = import_features(tmp_path / "x.npy", labels=tmp_path / labels)
         assert np.array_equal(found.x, X)
         assert np.array_equal(found.labels, Y)
-    with pytest.raises(InvalidSetting, match="--labels FILE"):
-        import_features(tmp_path / "x.npy")
+    for options in ({}, {"label_column": "y"}, {"feature_columns": "x", "drop": "y"}):
+        with pytest.raises(InvalidSetting, match="--labels FILE") as caught:
+            import_features(tmp_path / "x.npy", **options)
+        assert "--label-column" not in str(caught.value)  # an array has no column to name
 
 
 def test_label_files_with_a_mark_of_utf_8_or_a_line_without_label(tmp_path):
@@ -123,6 +126,20 @@ def test_labels_as_they_stand_name_the_classes(tmp_path, lines, names, labels):
     assert "spellings" not in found.provenance
 
 
+@pytest.mark.parametrize(
+    "text", ["label\na\nb\n", "Y\n0\n1\n", "species\n0\n1\n1\n", "no. 1\n1.5\n2.5\n"]
+)
+def test_a_header_of_labels_is_refused_also_where_their_number_is_right(tmp_path, text):
+    with pytest.raises(InvalidLabels, match=r"in line 1, which looks like a header; remove"):
+        labelled(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["y\nn\ny\n", "label\nother\nlabel\n", "cat\n0\ncat\n", "a\nb\n"])
+def test_a_class_that_is_called_like_a_header_is_one(tmp_path, text):
+    found = labelled(tmp_path, text)
+    assert [found.class_names[k] for k in found.labels] == text.split()
+
+
 @pytest.mark.parametrize("text", ["a\n\nb\n", "\na\nb\n", "a\nb\n\n", "label\na\nb\n \n"])
 def test_a_blank_line_of_labels_is_named(tmp_path, text):
     with pytest.raises(InvalidLabels, match=r"got none in line \d; remove the line"):
@@ -177,7 +194,6 @@ def test_labels_that_are_none_are_refused(tmp_path, labels, said):
 )
 def test_every_name_comes_back(tmp_path_factory, names):
     import csv
-    import unicodedata
 
     folder = tmp_path_factory.mktemp("names")
     with open(folder / "a.csv", "w", newline="", encoding="utf-8") as file:
@@ -254,11 +270,51 @@ def test_other_numbers_of_parquet_are_never_left_out_silently(tmp_path, values):
     }[values]
     path = table(tmp_path / "a.parquet", {**TABLE, "g": pa.array(third)})
     if values != "decimal":
-        with pytest.raises(InvalidSetting, match=r"1 left over: 'g' \(whole numbers\)"):
+        kind = {"whole": "whole numbers", "yes or no": "boolean"}[values]
+        with pytest.raises(InvalidSetting, match=rf"1 left over: 'g' \({kind}\)"):
             import_features(path)
     found = import_features(path, feature_columns="f0,f1,g")
     assert found.x[:, 2].tolist() == [float(value) for value in third]
     assert import_features(path, features_column="g", drop="f*").x.shape == (3, 1)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "lists", "npz", "pt"])
+@pytest.mark.parametrize("value", [2**53, 2**53 + 1, -(2**53) - 1, 2**60])
+def test_whole_numbers_come_in_exactly_or_are_refused_by_their_place(tmp_path, kind, value):
+    numbers, labels = [1, 2, value], [0, 1, 1]
+    path = tmp_path / f"a.{'parquet' if kind == 'lists' else kind}"
+    if kind in ("csv", "parquet"):
+        table(path, {"g": numbers, "label": labels})
+    elif kind == "lists":
+        table(path, {"g": [[number] for number in numbers], "label": labels})
+    elif kind == "npz":
+        np.savez(path, x=np.array(numbers)[:, None], y=labels)
+    else:
+        torch = pytest.importorskip("torch")
+        torch.save({"x": torch.tensor(numbers)[:, None], "y": torch.tensor(labels)}, path)
+    options = {"feature_columns": "g"} if kind in ("csv", "parquet", "lists") else {}
+    if abs(value) <= 2**53:
+        assert import_features(path, **options).x[:, 0].tolist() == numbers
+        return
+    with pytest.raises(GramlabError, match=str(value)) as caught:
+        import_features(path, **options)
+    assert ("'g'" if options else "row 2, column 0") in str(caught.value)
+
+
+def test_decimals_of_parquet_are_rounded_once(tmp_path):
+    from decimal import Decimal
+
+    numbers = [Decimal(k).scaleb(-k % 9) / 10**9 for k in range(1, 2000, 7)]
+    labels = [k % 2 for k in range(len(numbers))]
+    for column in (numbers, [[number] for number in numbers]):
+        path = table(tmp_path / "a.parquet", {"f": column, "label": labels})
+        assert import_features(path).x[:, 0].tolist() == [float(number) for number in numbers]
+
+
+def test_numbers_written_with_a_point_or_an_exponent_may_be_large(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("f,label\n1e300,a\n9007199254740993.0,b\n2,a\n")
+    assert import_features(path, feature_columns="f").x[:, 0].tolist() == [1e300, 2.0**53, 2.0]
 
 
 @pytest.mark.parametrize(

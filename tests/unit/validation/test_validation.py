@@ -104,6 +104,11 @@ def test_first_bad_entry_is_named_by_row_and_column(data):
     assert str(x[row, column]) in message
 
 
+@pytest.mark.parametrize("number", [2**53, -(2**53)])
+def test_whole_numbers_that_float64_holds_are_features(number):
+    assert check_features([[number, 1]]).tolist() == [[number, 1]]
+
+
 @pytest.mark.parametrize(
     ("x", "said"),
     [
@@ -120,6 +125,9 @@ def test_first_bad_entry_is_named_by_row_and_column(data):
         (sparse.csr_array(np.eye(2)), "toarray"),
         (np.ma.masked_array(np.eye(2), mask=np.eye(2)), "2 masked entries"),
         (None, "shape ()"),
+        ([[0, 1], [2, 2**53 + 1]], "got 9007199254740993 at row 1, column 1;"),
+        (np.array([[-(2**60)]]), "at row 0, column 0;"),
+        (np.array([[2**63]], dtype=np.uint64), "at row 0, column 0;"),
     ],
 )
 def test_unusable_features_are_refused_in_one_line(x, said):
@@ -350,6 +358,7 @@ def test_negative_rounding_is_0_where_signs_are_not_asked_for(deviations):
         ([[0.5, 0.5], [np.nan, 1.0]], "nan at row 1, column 0"),
         ([["a", "b"], ["c", "d"]], "dtype <U1"),
         (np.array([[1e308, 1e308], [0.5, 0.5]]), "sum inf at row 0"),
+        ([[0, 1], [2**60, 1 - 2**60]], "whole numbers of at most 2**53"),
     ],
 )
 def test_unusable_targets_are_refused(targets, said):
