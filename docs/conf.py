@@ -235,6 +235,8 @@ def take_in_generated(app, name, source) -> None:
         return f"*Not in this copy: `docs/generated/{match[1]}` is made by a command of its own.*"
 
     source[0] = re.sub(r"<!-- generated: ([\w.-]+) -->", fragment, source[0])
+    # Pages link to the notebooks where the repository has them, the build where it copied them to.
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
     if name == "reference/command_line":
         text = source[0].replace("<!-- help -->", command_help())
         source[0] = text.replace("<!-- help of every verb -->", every_help())

@@ -361,3 +361,11 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
             f"{repr(value) if number is None else number}; pass a whole number in that range"
         )
     return number
+
+
+def missing_extra(what: str, extra: str, problem: ImportError) -> InvalidSetting:
+    """The error to raise where ``what`` needs an optional group of packages that is not there."""
+    return InvalidSetting(
+        f'{what} needs the extra "{extra}", but: {problem}; run pip install ".[{extra}]" in a copy '
+        "of gramlab's repository"
+    )

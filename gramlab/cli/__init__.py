@@ -30,7 +30,7 @@ from gramlab.cli import (
     transition,
 )
 from gramlab.cli.options import option
-from gramlab.cli.parsing import UsageError, Verb, misuse
+from gramlab.cli.parsing import Group, UsageError, Verb, misuse
 from gramlab.cli.stopping import Stopped, signals_raise
 from gramlab.cli.text import emit, say
 from gramlab.errors import GramlabError, NotConvergedWarning, one_line
@@ -111,6 +111,7 @@ def _gramlab(
 
 app = typer.Typer(
     name="gramlab",
+    cls=Group,
     callback=_gramlab,
     invoke_without_command=True,
     help="Self-distillation on frozen features: the closed-form theory beside the exact softmax "

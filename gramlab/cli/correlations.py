@@ -52,7 +52,8 @@ def correlations(
             features, center=center, method=superclass_method, cut=cut, stage=stage
         )
 
-        found: dict[str, Any] = {"source": Path(source).name} | result.as_dict()
+        found: dict[str, Any] = {"command": "correlations", "source": Path(source).name}
+        found |= result.as_dict()
         names = ""
         if output.folder is not None:
             from gramlab.figures import class_angles, correlation_heatmap, eigenvalue_gap

@@ -59,7 +59,7 @@ def extract(
 
     Compute features of labelled images with a frozen backbone and write them to a folder, shard
     by shard. Stopped at any moment, the same command goes on at the first missing shard and
-    writes what it would have written. Needs the extra: pip install "gramlab[extract]".
+    writes what it would have written. Needs the extra: pip install ".[extract]".
     """
     from gramlab.extract import (
         Backbone,

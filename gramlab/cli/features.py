@@ -10,7 +10,7 @@ import typer
 from gramlab.cli import options, text
 from gramlab.cli.options import listed, option
 from gramlab.cli.output import expanded, given, made_folder, running
-from gramlab.cli.parsing import Verb
+from gramlab.cli.parsing import Group, Verb
 from gramlab.errors import InvalidSetting, UnreadableSource
 
 EXAMPLES = ("gramlab features info photos-features",)
@@ -27,6 +27,7 @@ _OUT = "A path ending in .safetensors."
 
 app = typer.Typer(
     name="features",
+    cls=Group,
     callback=text.show_help,
     help="Look at cached features, check every byte of them, and import those of other tools.",
     short_help="Cached features: info, verify, import.",

@@ -80,7 +80,8 @@ def listed(
     def fits(text: str) -> bool:
         return kind is not None and all(map(_is_number, {*_parts(text)} - {*words}))
 
-    help = f"{help} Several: by commas, blanks or repetition."
+    dashed = "; after =, one may begin with -" if kind is None else ""
+    help = f"{help} Several: by commas, blanks or repetition{dashed}."
     made = option(help, *names, metavar="LIST", check=parse)
     made.callback.fits = fits
     return made

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 from typer import Context
 
 from gramlab.cli.progress import Progress
-from gramlab.cli.text import check_stdout, emit, render
-from gramlab.errors import OutputError
-from gramlab.files.whole import atomic_path, atomic_write, changing, locked, output_folder
+from gramlab.cli.text import check_stdout, emit, render, say
+from gramlab.errors import InvalidSetting, OutputError
+from gramlab.files.whole import (
+    atomic_path,
+    atomic_write,
+    changing,
+    locked,
+    output_folder,
+    read_json,
+)
 from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
@@ -22,9 +29,11 @@ if TYPE_CHECKING:
     from gramlab.figures import Figure
 
 _INPUTS = ("source", "path", "labels", "images", "dataset", "backbone")
+_OUTPUTS = ("out", "cells", "json")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
 # Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
 _OWN = {f"{stem}.json" for stem in "results manifest plan study rows answers".split()}
+_RESULTS, _STUDY = "results.json", "study.json"  # by which a folder of results is known
 
 
 def given(context: Context, call: Callable[..., Any]) -> dict[str, Any]:
@@ -55,12 +64,14 @@ class Output:
         from gramlab.files.sources import load_features
 
         self.progress.stage("loading features")
-        features = load_features(self._options["source"])
+        source = self._options["source"]
+        features = load_features(source)
+        unused = ", ".join(features.provenance.get("unused", ()))
+        if unused and not self._options["quiet"]:
+            say(f"note: {source} also holds what is neither features nor labels: {unused}")
         return features.prepared(center=center, unit_norm=unit_norm)
 
-    def draw(
-        self, figures: Mapping[str, Figure], closing: str = "results.json"
-    ) -> dict[str, bytes]:
+    def draw(self, figures: Mapping[str, Figure], closing: str = _RESULTS) -> dict[str, bytes]:
         """Begin a new set of files with its figures, each whole or not at all; their PNG bytes.
 
         The older file that closes such a set goes first: it belongs to what lay beside it.
@@ -81,7 +92,7 @@ class Output:
         """Write ``--json``; before it results.json, which closes the files that ``names`` tells."""
         self._json = to_json(found)
         if self.folder is not None and names:
-            atomic_write(self.folder / "results.json", self._json)
+            atomic_write(self.folder / _RESULTS, self._json)
             self.written.append(f"{names} to {self.folder}")
         if self.file is not None:
             self.written.append(str(atomic_write(self.file, self._json)))
@@ -98,11 +109,12 @@ class Output:
 def running(context: Context, out: str | None = None, *, unit: str = "steps") -> Iterator[Output]:
     """One run of a verb: in it the work is done, after it ``Output.show`` prints what was found.
 
-    On entering, outputs over inputs are refused, output folders are made and stdout is looked at:
-    what cannot be written is refused before any work. If the run fails, what was made and is empty
-    is taken away again. ``out`` is the folder of results, if one is wanted, which one run at a time
-    may write, and ``unit`` what the progress counts.
+    On entering, outputs over inputs and over results of other verbs are refused, output folders are
+    made and stdout is looked at: what cannot be written is refused before any work. If the run
+    fails, what was made and is empty is taken away again. ``out`` is the folder of results, if one
+    is wanted, which one run at a time may write, and ``unit`` what the progress counts.
     """
+    _check_given(context)
     output = Output(context, out, unit)
     _check_places(context.params, output.file)
     with ExitStack() as stack:
@@ -111,6 +123,7 @@ def running(context: Context, out: str | None = None, *, unit: str = "steps") ->
                 stack.enter_context(made_folder(folder))
         if output.folder is not None:
             stack.enter_context(locked(output.folder))
+            _check_owner(output.folder, context.command.name)
         stack.enter_context(output.progress)
         yield output
 
@@ -133,11 +146,34 @@ def _json_path(name: str) -> Path:
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
+def _check_given(context: Context) -> None:
+    """Refuse paths and names without a letter, which would be taken for the current folder."""
+    for param in context.command.params:
+        if param.name in (*_INPUTS, *_OUTPUTS) and context.params[param.name] == "":
+            name = param.opts[0] if param.param_type_name == "option" else param.metavar
+            raise InvalidSetting(f"{name} must be a path or name, got ''; . is the current folder")
+
+
+def _check_owner(folder: Path, verb: str | None) -> None:
+    """Refuse a folder with the results of another verb: files of both would lie side by side."""
+    owner = verb
+    with suppress(OSError, ValueError):  # not there, or none that a verb has written
+        found = read_json(folder / _RESULTS)
+        owner = found.get("command", verb) if isinstance(found, dict) else verb
+    if (folder / _STUDY).exists():
+        owner = "study"
+    if owner != verb:
+        raise OutputError(
+            f"expected a folder without results of another command for --out, but {str(folder)!r} "
+            f"holds those of gramlab {owner}; choose another folder, or remove that one"
+        )
+
+
 def _check_places(options: Mapping[str, Any], file: Path | None) -> None:
     """Refuse outputs that are an input or lie in one, and to write one file twice."""
     inputs = [str(options[name]) for name in _INPUTS if options.get(name)]
     inputs = [name for name in inputs if name.partition(":")[0] not in _BY_NAME]
-    out, cells = (options.get(n) and expanded(options[n]) for n in ("out", "cells"))
+    out, cells = (options.get(n) and expanded(options[n]) for n in _OUTPUTS[:2])
     places = {"--json": file, "--out": out, "--cells": cells}
     for option, place in places.items():
         for source in map(expanded, inputs):

@@ -1,4 +1,4 @@
-"""How the words of a command are read: lists, options given twice, and what was misspelt."""
+"""How the words of a command are read: help, lists, options given twice, what was misspelt."""
 
 from __future__ import annotations
 
@@ -10,15 +10,38 @@ from difflib import get_close_matches
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from gramlab.cli.text import show_help
 from gramlab.errors import InvalidSetting
 
 # typer does not export the base of its usage errors, and where it lives depends on its version.
 UsageError: Any = typer.BadParameter.__bases__[0]
 
 
-class Verb(TyperCommand):
+def _helps(context: Any, _: Any, asked: bool) -> None:
+    """Print the help and end, as ``--help`` does; a stdout that takes nothing is an error."""
+    if asked and not context.resilient_parsing:
+        show_help(context)
+        context.exit()
+
+
+class _Helpful:
+    """A command whose help goes the way of all that is printed (``text.emit``)."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option that typer makes, with what it does replaced."""
+        usual: Any = super()
+        found = usual.get_help_option(ctx)
+        found.callback = _helps
+        return found
+
+
+class Group(_Helpful, TyperGroup):
+    """Commands under one name, which alone shows their list."""
+
+
+class Verb(_Helpful, TyperCommand):
     """A command whose lists go on up to the next option, and whose other options come once.
 
     SOURCE may stand anywhere: where it is not elsewhere, it is the last word in a list that is

@@ -61,7 +61,8 @@ def population(
         stage = output.progress.stage
         stage("solving exact rounds")
         asked = {"classes": classes, **shape, **setting, "round": round}
-        found: dict[str, Any] = {"settings": asked} | check_population(model, **setting).as_dict()
+        found: dict[str, Any] = {"command": "population", "settings": asked}
+        found |= check_population(model, **setting).as_dict()
         names = "results.json"
         if phase is not None:
             diagram = plane_diagram(model, phase, **given(context, plane_diagram), progress=stage)

@@ -67,6 +67,7 @@ def transition(
         names = features.class_names
         settings = {**asked, "noise": noise if rate else None, "rate": rate}
         found = {
+            "command": "transition",
             "source": Path(source).name,
             "settings": settings | {"center": center, "unit_norm": unit_norm},
             "n_samples": features.n_samples,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab.validation import missing_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -100,10 +101,7 @@ class Backbone:
             import torch
             from transformers import AutoImageProcessor, AutoModel
         except ImportError as problem:
-            raise InvalidSetting(
-                f'extracting features needs the extra "extract" ({problem}); '
-                'pip install "gramlab[extract]"'
-            ) from problem
+            raise missing_extra("extracting features", "extract", problem) from problem
         path, processor = Path(name).expanduser(), None
         if not path.is_dir() and (path.exists() or not re.fullmatch(_HUB_NAME, str(name))):
             raise UnreadableSource(

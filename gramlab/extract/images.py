@@ -198,9 +198,7 @@ def open_dataset(
     try:
         import datasets
     except ImportError as problem:
-        raise InvalidSetting(
-            'reading data sets needs the extra "extract"; pip install "gramlab[extract]"'
-        ) from problem
+        raise validation.missing_extra("reading data sets", "extract", problem) from problem
 
     path = Path(name).expanduser()
     local = path.is_dir()

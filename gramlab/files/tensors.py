@@ -203,7 +203,8 @@ def read_features(path: Path, *, verify: bool = True, mapped: tuple[str, ...] = 
         if header.get("format") != FORMAT_VERSION:
             raise UnreadableSource(
                 f"source {path.name!r} has format {header.get('format')!r}, expected "
-                f"{FORMAT_VERSION!r}; write it again with this version of gramlab"
+                f"{FORMAT_VERSION!r}; read it with the version of gramlab that wrote it, or write "
+                "it again with this one"
             )
         arrays: dict[str, Any] = {name: tensors[name] for name in _AXES if name in tensors}
         for name, array in arrays.items():

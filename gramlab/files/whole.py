@@ -26,6 +26,7 @@ from gramlab.errors import (
     shows,
 )
 from gramlab.machine.memory import check_memory
+from gramlab.validation import missing_extra
 
 Table = Mapping[str, Sequence[Any]]  # columns of one length by name
 
@@ -362,10 +363,7 @@ def write_parquet(
         import pyarrow
         from pyarrow import parquet
     except ImportError as problem:
-        raise InvalidSetting(
-            "Parquet needs pyarrow, which is not installed: run pip install 'gramlab[study]', or "
-            "write .csv or .json"
-        ) from problem
+        raise missing_extra("writing Parquet", "study", problem) from problem
     arrays = {}
     for name, values in columns.items():
         plain = [_utf8(v).decode() if isinstance(v, str) else v for v in values]

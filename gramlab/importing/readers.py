@@ -17,8 +17,7 @@ from gramlab.files import sources
 from gramlab.files.whole import reading
 from gramlab.importing.columns import ARRAY, ARROW, BOOLEAN, LISTS, NUMBERS, WHOLE
 from gramlab.machine.memory import check_memory
-
-_EXTRA = 'reading {} needs the extra "{}"; pip install "gramlab[{}]"'
+from gramlab.validation import missing_extra
 
 Choose = Callable[..., dict[str, list[str]]]  # ``columns.roles`` of the columns of a file
 _COUNTED = 2**53  # float64 holds every whole number up to here
@@ -96,7 +95,7 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as problem:
-        raise InvalidSetting(_EXTRA.format("Parquet", *2 * ["study"])) from problem
+        raise missing_extra("reading Parquet", "study", problem) from problem
     what = {"what": f"source {path.name!r}", "form": "no Parquet file", "fix": "write it again"}
     with reading(**what), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -171,7 +170,7 @@ def _read_torch(path: Path, choose: Choose) -> dict[str, Any]:
     try:
         import torch
     except ImportError as problem:
-        raise InvalidSetting(_EXTRA.format("PyTorch files", *2 * ["extract"])) from problem
+        raise missing_extra("reading PyTorch files", "extract", problem) from problem
     words = {"form": "not of tensors only", "fix": "save a dict of tensors with torch.save"}
     with reading(f"source {path.name!r}", **words):
         if zipfile.is_zipfile(path):

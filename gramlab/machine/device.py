@@ -7,6 +7,9 @@ are set by context. Only the folder of compiled code is the process's (``machine
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
@@ -36,8 +39,9 @@ def _started() -> list[Any]:
     """Devices of this process, JAX being started where it was not: the way to all of them.
 
     Raises DeviceError in a process forked after JAX was started, where it would wait for ever for
-    threads that stayed behind; if ``ulimit -v`` is too low for JAX, which would end the process; or
-    if a platform that was asked for is not there.
+    threads that stayed behind; if ``ulimit -v`` is too low for JAX, or XLA does not take what
+    ``XLA_FLAGS`` holds, which would end the process; or if a platform that was asked for is not
+    there.
     """
     global _process
     # Where somebody else started JAX, its threads tell: they do not come along into a forked child.
@@ -51,6 +55,7 @@ def _started() -> list[Any]:
     if _process is None:
         if not started:
             _check_addresses()
+            _check_flags()
         keep_compiled()
     try:
         devices = jax.local_devices()
@@ -84,6 +89,34 @@ def _check_addresses() -> None:
             f"expected {memory.format_bytes(needed)} of address space for JAX, but ulimit -v "
             f"leaves {memory.format_bytes(left)} to this process; raise it (ulimit -v unlimited)"
             + other
+        )
+
+
+def _check_flags() -> None:
+    """Refuse, with DeviceError, to start JAX with ``XLA_FLAGS`` that XLA does not take.
+
+    XLA ends the process over them, and nothing can catch that. So another one is asked, on its CPU
+    whatever the device, as a second process on an accelerator may find its memory taken.
+    """
+    if not os.environ.get("XLA_FLAGS"):
+        return
+    program = [sys.executable, "-P", "-c", "import jax; jax.devices()"]
+    asked = subprocess.run(
+        program,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    # Severity (error or fatal) and date, time, thread, place in XLA's source, then what is wrong.
+    logged = r"^[EF]\d{4} .*(?:parse_flags_from_env|command_line_flags)\.cc:\d+\] (.+)"
+    reason = re.search(logged, asked.stderr, re.MULTILINE)
+    if asked.returncode and reason:
+        raise errors.DeviceError(
+            f"expected flags in XLA_FLAGS that XLA takes, got {os.environ['XLA_FLAGS']!r}, but: "
+            f"{reason[1]}; correct that variable, or unset it"
         )
 
 

@@ -173,6 +173,9 @@ for call in 2 * (shards, lambda: gramlab.PublishedSgdHead(1e-2)):
         ("JAX_LOG_COMPILES", "2", "'2'"),
         ("JAX_DEFAULT_MATMUL_PRECISION", "exact", '"exact"'),
         ("JAX_NUM_CPU_DEVICES", "many", '"many"'),
+        ("XLA_FLAGS", "--nope", "Unknown flag in XLA_FLAGS: --nope"),
+        ("XLA_FLAGS", "/no/such/file", 'Could not open file "/no/such/file"'),
+        ("XLA_FLAGS", "--xla_fuel=a --xla_gpu_autotune_level=x", "interpret value x for flag"),
     ],
 )
 def test_what_jax_does_not_take_from_the_environment_is_one_line(name, value, told):
@@ -180,7 +183,7 @@ def test_what_jax_does_not_take_from_the_environment_is_one_line(name, value, to
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert told in line
-    assert "JAX_" in line
+    assert name.partition("_")[0] + "_" in line
     first, *others = run(TWICE, **{name: value}).stdout.splitlines()
     assert told in first
     assert all(line.startswith("DeviceError") for line in (first, *others))
@@ -189,6 +192,14 @@ def test_what_jax_does_not_take_from_the_environment_is_one_line(name, value, to
 def test_the_platform_is_looked_at_before_the_work():
     program = f"import gramlab.check.chain as chain\nchain.Spectrum = None\n{CHECK}"
     assert "'bogus'" in run(program, JAX_PLATFORMS="bogus").stderr
+    assert "'--nope'" in run(program, XLA_FLAGS="--nope").stderr
+
+
+def test_flags_that_xla_takes_pass():
+    flags = "--xla_force_host_platform_device_count=3"
+    program = "from gramlab.machine import device\nprint(device.count())"
+    assert run(program, XLA_FLAGS=flags).stdout == "3\n"
+    assert run(program, XLA_FLAGS=flags, JAX_PLATFORMS="bogus").stdout == ""
 
 
 LIMITED = """

@@ -236,6 +236,9 @@ def test_certify_is_passed_on(source, capsys):
     ("arguments", "seen"),
     [
         ("--cite", "stdout"),
+        ("--help", "stdout"),
+        ("check --help", "stdout"),
+        ("features -h", "stdout"),
         ("features info no-such-source", "stdout"),
         ("check no-such-source --out out", "stdout"),
         ("check no-such-source --quiet --json -", "stdout"),
@@ -944,21 +947,23 @@ def test_a_signal_in_whose_place_compiled_code_puts_its_own_error_is_not_lost():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE there")
-def test_a_reader_that_goes_away_is_no_error():
+@pytest.mark.parametrize("asked", ["--cite", "--help"])
+def test_a_reader_that_goes_away_is_no_error(asked):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as closed:
         done = subprocess.run(
-            command("--cite"), stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+            command(asked), stdout=closed, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout_is_an_error_in_one_line():
+@pytest.mark.parametrize("asked", ["--cite", "--help", "check -h", "features info --help"])
+def test_a_full_disk_behind_stdout_is_an_error_in_one_line(asked):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            command("--cite"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            command(*asked.split()), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 2
     assert done.stderr.startswith("gramlab: error: expected to write to stdout, but: ")

@@ -114,7 +114,7 @@ def test_the_numbers_are_those_of_the_library(source, capsys):
 
 def test_python_finds_what_the_command_finds(source, capsys):
     result = found(capsys, source, "--no-center")
-    assert result.pop("source") == "tiny.npz"
+    assert (result.pop("command"), result.pop("source")) == ("correlations", "tiny.npz")
     stages = []
     measured = measure_correlations(load_features(source), center=False, stage=stages.append)
     assert json.loads(to_json(measured.as_dict())) == result

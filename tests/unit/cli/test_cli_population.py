@@ -13,7 +13,7 @@ from gramlab.population.check import check_population, plane_diagram
 
 SMALL = ["--max-rounds", "8"]
 KEYS = {
-    "settings", "eigenvalues", "mu", "factors", "rho", "condition", "minimum_rounds",
+    "command", "settings", "eigenvalues", "mu", "factors", "rho", "condition", "minimum_rounds",
     "first_perfect_round", "undecided", "exact_certificate", "averaging_weights", "held_out",
     "partial_labels",
 }  # fmt: skip
@@ -60,6 +60,7 @@ def test_python_finds_what_the_command_finds(capsys):
     setting = {"rate": 0.5, "weight_decay": 1e-5, "max_rounds": 8}
     checked = check_population(model, "symmetric", **setting)
     diagram = plane_diagram(model, "rate-round", "symmetric", **setting, round=2)
+    assert result.pop("command") == "population"
     assert result.pop("settings")["max_rounds"] == 8
     assert json.loads(to_json(checked.as_dict() | {"phase": diagram.as_dict()})) == result
     assert (checked.linearized, checked.exact) == (None, None)  # 12 and 14, as above

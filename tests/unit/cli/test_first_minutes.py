@@ -141,6 +141,16 @@ def test_a_list_of_names_is_the_same_in_every_form(form, tmp_path, monkeypatch, 
     assert gramlab.load_features("mine.safetensors").x.shape == (8, 2)
 
 
+def test_a_name_that_begins_with_a_dash_goes_after_the_equals_sign(tmp_path, capsys):
+    path, out = tmp_path / "data.csv", tmp_path / "mine.safetensors"
+    path.write_text("-x,-id,label\n" + "".join(f"{n}.5,{n},{n % 2}\n" for n in range(8)))
+    argv = ["features", "import", str(path), "--out", str(out), "--quiet"]
+    assert cli.main([*argv, "--drop=-id", "--feature-columns=-x"]) == 0
+    assert gramlab.load_features(out).x.T.tolist() == [[n + 0.5 for n in range(8)]]
+    assert cli.main([*argv, "--drop", "label", "-id"]) == 2
+    assert "has no option '-id'" in capsys.readouterr().err
+
+
 def test_blanks_part_names_in_python_and_no_more(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text(COLUMNS)
@@ -161,6 +171,8 @@ def test_help_says_how_lists_are_given(capsys):
         shown = " ".join(capsys.readouterr().out.split())
         asked = [one for name, one in lists if name == words]
         assert shown.count("by commas, blanks or repetition") == len(asked)
+        names = [one for one in asked if one.name in ("drop", "feature_columns")]
+        assert shown.count("after =, one may begin with -") == len(names)
     assert all(one.metavar == "LIST" for _, one in lists)
 
 

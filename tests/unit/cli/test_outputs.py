@@ -171,7 +171,36 @@ def test_names_are_no_files_and_a_json_of_ones_own_may_lie_in_out(tmp_path, monk
     assert not list(tmp_path.rglob(".*"))
 
 
-# ---- One run at a time ------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        *((f"{verb} @ --out", "--out") for verb in ("check", "diagnose", "correlations")),
+        *((f"{verb} @ --json", "--json") for verb in ("transition", "features info")),
+        *((f"{verb} ", "SOURCE") for verb in ("check", "transition", "features verify")),
+        ("population --out", "--out"),
+        ("study @ --recipe fig6a --out", "--out"),
+        ("study @ --recipe fig6a --out o --cells", "--cells"),
+        ("study @ --recipe fig6a --dry-run --out", "--out"),
+        ("extract --backbone b --out o --images", "--images"),
+        ("extract --backbone b --images i --out", "--out"),
+        ("extract --images i --out o --backbone", "--backbone"),
+        ("features import --out o.safetensors ", "FILE"),
+        ("features import x.npy --out o.safetensors --labels", "--labels"),
+        ("features import x.npy --labels y.txt --out", "--out"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(argv, name, inputs, capsys, monkeypatch):
+    """The current folder is one of features: without a look at the word, it would be read."""
+    if argv.startswith("extract"):
+        pytest.importorskip("gramlab.extract")
+    monkeypatch.chdir(inputs / "feats")
+    before = state(inputs)
+    words = [str(inputs / "a.npz") if word == "@" else word for word in argv.split()]
+    assert refused(capsys, *words, "").startswith(f"gramlab: error: {name} must be a path or name")
+    assert state(inputs) == before
+
+
+# ---- One verb's results in a folder, one run at a time ----------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["check", "diagnose", "correlations", "transition", "study"])
@@ -193,6 +222,21 @@ def test_a_second_run_into_one_folder_is_refused_at_its_start(verb, inputs, caps
     assert len(said) == 2
     assert all("another process is writing it; wait for it" in line for line in said)
     assert not list(inputs.parent.rglob(".lock"))
+    # Afterwards the folder is this verb's: another one would leave files of both in it.
+    before, other = state(inputs.parent), "check" if verb == "correlations" else "correlations"
+    err = refused(capsys, other, "digits", "--out", inputs.parent / "out")
+    assert f"holds those of gramlab {verb}; choose another folder" in err
+    assert state(inputs.parent) == before
+
+
+def test_the_folder_of_a_model_is_its_own_and_a_foreign_file_is_nobodys(tmp_path, capsys):
+    argv = ["population", "--quiet", "--max-rounds", "2", "--out", str(tmp_path)]
+    (tmp_path / "results.json").write_text('{"of": "another program"}')
+    for _ in range(2):
+        assert cli.main(argv) == 0
+    study = ["study", "digits", "--recipe", "block", "--out", tmp_path]
+    assert "those of gramlab population" in refused(capsys, *study)
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")

@@ -457,7 +457,9 @@ def test_foreign_files_and_versions_are_told_apart_from_damage(tmp_path):
     save_features(small_features(), path)
     rewrite(path, lambda tensors, header: header.update(format="gramlab-features-99"))
     with pytest.raises(
-        UnreadableSource, match=f"'gramlab-features-99', expected '{FORMAT_VERSION}"
+        UnreadableSource,
+        match=f"'gramlab-features-99', expected '{FORMAT_VERSION}'; read it with the version of "
+        "gramlab that wrote it",
     ):
         load_features(path)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import sys
 
 import pytest
 
 from gramlab.errors import InvalidSetting, OutputError
 from gramlab.files.whole import can_write_parquet, csv_text, write_csv, write_parquet
+from gramlab.importing import import_features
 
 COLUMNS = {"row": [3, 1], "share": [0.1, 1e-300], "name": ['a,"b"\n', "é"], "issue": [True, False]}
 
@@ -43,3 +45,14 @@ def test_unequal_columns_and_missing_folders_are_refused(tmp_path):
         csv_text({"a": [1, 2], "b": [1]})
     with pytest.raises(OutputError):
         write_csv(tmp_path / "no" / "t.csv", COLUMNS)
+
+
+def test_what_needs_pyarrow_says_what_brings_it_to_a_copy_of_the_repository(tmp_path, monkeypatch):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = r'Parquet needs the extra "study", .*; run pip install "\.\[study\]" in a copy of'
+    with pytest.raises(InvalidSetting, match=f"writing {said}"):
+        write_parquet(tmp_path / "t.parquet", COLUMNS)
+    with pytest.raises(InvalidSetting, match=f"reading {said}"):
+        import_features(tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").read_bytes() == b"PAR1"

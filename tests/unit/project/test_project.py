@@ -120,6 +120,15 @@ def test_quickstart_runs(capsys):
     assert "certified" in capsys.readouterr().out
 
 
+def test_nothing_tells_to_install_gramlab_from_an_index():
+    """It is on none: what works is an installation from a copy of the repository."""
+    pages = [name for name in tracked_files() if name.endswith((".md", ".ipynb", ".cff"))]
+    pages += [name for name in tracked_files() if name.startswith("gramlab/")]
+    told = {name for name in pages if re.search(r"pip install[^.\n]*\bgramlab\b", read(name))}
+    assert told == set()
+    assert read("docs/features.md").count('pip install ".[extract]"') == 1
+
+
 def test_ci_can_be_executed():
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
@@ -389,6 +398,19 @@ def test_every_page_of_the_docs_can_be_reached():
     assert pages - listed == {Path("index")}
 
 
+def test_links_lead_somewhere_in_the_repository():
+    """As it is read there; the docs build looks at the links between its own pages too."""
+    files = tracked_files()
+    there = {str(path) for name in files for path in (Path(name), *Path(name).parents)}
+    pages = [ROOT / name for name in files if re.fullmatch(r"[^/]+\.md", name)]
+    dead = []
+    for page in [*docs_pages(), *pages]:
+        for target in re.findall(r"\]\(([^()\s:#]+)[^()\s:]*\)", page.read_text(encoding="utf-8")):
+            if os.path.relpath(page.parent / target, ROOT) not in there:
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == []
+
+
 def docs_pages() -> list[Path]:
     """The pages that are written by hand; the paper is none."""
     pages = [name for name in tracked_files() if re.fullmatch(r"docs(/reference)?/\w+\.md", name)]
@@ -433,6 +455,13 @@ def test_picture_of_the_rooms_shows_each():
     there = {name.split(".")[1] for name in rooms()} | {"cli"}
     assert there - shown == set(), "run python docs/rooms.py"
     assert {name for name in shown if name.islower()} - there <= {"matplotlib", "typer", "jinja2"}
+
+
+def test_docs_link_to_the_notebooks_that_the_build_copied():
+    pytest.importorskip("sphinx")
+    source = ["see [it](../notebooks/study.ipynb)"]
+    runpy.run_path(str(ROOT / "docs" / "conf.py"))["take_in_generated"](None, "index", source)
+    assert source == ["see [it](notebooks/study.ipynb)"]
 
 
 def test_docs_refuse_a_figure_that_is_shown_as_text():
