@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_main_job_goes_through_few_rooms(tmp_path):
     """So that a reader can hold its way in mind."""
     program = (
-        "import sys, threading, gramlab.cli\n"
+        "import sys, threading, gramlab.cli, gramlab.cli.progress\n"
+        "gramlab.cli.progress.Progress.interval = 1e9\n"  # a slow machine says where it is
         "files = set()\n"
         "def entered(frame, event, _):\n"
         "    if event == 'call' and frame.f_code.co_name != '<module>':\n"
