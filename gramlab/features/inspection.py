@@ -11,7 +11,7 @@ import numpy as np
 from gramlab.features import Features
 from gramlab.machine import hardware
 
-__all__ = ["describe_features", "describe_run"]
+__all__ = ["describe_features", "describe_run", "format_width"]
 
 
 def describe_features(features: Features) -> dict[str, Any]:
@@ -35,6 +35,15 @@ def describe_features(features: Features) -> dict[str, Any]:
         "fingerprint": features.fingerprint,
         "provenance": features.provenance,
     }
+
+
+def format_width(features: Features) -> str:
+    """What rows hold, in words: "d = 64", or the rank of their kernel and how near to it."""
+    steps = features.provenance["steps"]
+    kernel = next((step for step in steps if step["step"] == "from_gram"), None)
+    if kernel is None:
+        return f"d = {features.n_features}"
+    return f"a kernel of rank {kernel['rank']} (its Gram matrix to {kernel['gram_distance']:.1e})"
 
 
 def describe_run(features: Features, seed: int) -> dict[str, Any]:

@@ -336,8 +336,8 @@ class Features:
         """
         if self.test_x is not None and not (self._gram_facts or {}).get("test_diagonal", True):
             raise InvalidFeatures(
-                "unit_norm of test points needs their own kernel values: make the features with "
-                "test_diagonal beside test_gram, or without test_gram"
+                "unit_norm of test points needs test_diagonal, k(x*, x*) of each: give it beside "
+                "test_gram, or leave test_gram and test_labels out"
             )
         norms = {"min_norm": np.inf, "max_norm": 0.0}
 

@@ -29,8 +29,9 @@ from gramlab.machine.memory import check_memory
 
 _FORMS = (
     "accepted are the name 'digits', a folder written by gramlab extract, a .safetensors file "
-    "written by gramlab.save_features, or an .npz file with train_features and train_labels "
-    "by np.savez; gramlab features import takes .csv, .parquet, .npy and .pt"
+    "written by gramlab.save_features, or an .npz file with train_features (or, of a kernel, "
+    "train_gram) and train_labels by np.savez; gramlab features import takes .csv, .parquet, "
+    ".npy and .pt"
 )
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -64,6 +65,12 @@ _NPZ_NAMES: dict[str, tuple[str, ...]] = {
     "class_names": ("class_names",),
     "superclasses": ("coarse_of_class", "superclasses"),
 }
+# The same of kernel values in place of features: gramlab.Features.from_gram.
+_KERNEL_NAMES = {
+    "gram": ("train_gram",),
+    "test_gram": ("test_gram",),
+    "test_diagonal": ("test_diagonal",),
+} | {role: names for role, names in _NPZ_NAMES.items() if role not in ("x", "test_x")}
 
 
 def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full") -> Features:
@@ -76,7 +83,9 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
         80/20 split), a folder written by ``gramlab extract``, a `.safetensors` file written by
         :func:`gramlab.save_features`, or an `.npz` file. An `.npz` needs `train_features` (or `x`)
         and `train_labels` (or `labels`, `y`), and may have `test_features` and `test_labels`,
-        `class_names`, and `coarse_of_class` (or `superclasses`). Pickled content is never opened.
+        `class_names`, and `coarse_of_class` (or `superclasses`). A kernel
+        (:meth:`Features.from_gram`) has `train_gram`, `test_gram` and `test_diagonal` in place of
+        features, and no other arrays. Pickled content is never opened.
     verify : str
         Of a folder: "full" hashes every shard, "sampled" the first, the last and every eighth,
         "none" only looks at names, headers and sizes. Files are always verified whole.
@@ -229,20 +238,29 @@ def read_folder(path: str | os.PathLike[str], *, verify: str = "full") -> Featur
 
 def _load_npz(path: Path) -> Features:
     present = npz_names(path)
-    found = {role: [n for n in names if n in present][:1] for role, names in _NPZ_NAMES.items()}
-    missing = [" or ".join(_NPZ_NAMES[role]) for role in ("x", "labels") if not found[role]]
+    kernel = any(_KERNEL_NAMES[role][0] in present for role in ("gram", "test_gram"))
+    known, first = (_KERNEL_NAMES, "gram") if kernel else (_NPZ_NAMES, "x")
+    found = {role: [n for n in names if n in present][:1] for role, names in known.items()}
+    missing = [" or ".join(known[role]) for role in (first, "labels") if not found[role]]
     if missing:
         raise UnreadableSource(
             f"source {path.name!r} lacks {' and '.join(missing)}, it has "
             f"{', '.join(sorted(present)) or 'no arrays'}; "
-            "save with np.savez(path, train_features=..., train_labels=...)"
+            f"save with np.savez(path, {known[first][0]}=..., train_labels=...)"
+        )
+    others = sorted({*present} - {name for names in known.values() for name in names})
+    if kernel and others:
+        raise UnreadableSource(
+            f"source {path.name!r} holds a kernel, train_gram, and beside it {', '.join(others)}; "
+            f"save it with nothing but {', '.join(names[0] for names in known.values())}"
         )
     arrays: dict[str, Any] = {
         role: read_names(path, name) if role == "class_names" else read_npz(path, name)
         for role, names in found.items()
         for name in names
     }
-    return Features(**arrays, provenance={"source": path.name})
+    make = Features.from_gram if kernel else Features
+    return make(**arrays, provenance={"source": path.name})
 
 
 def npz_names(path: Path) -> list[str]:

@@ -197,29 +197,6 @@ class Spectrum:
         validation.check_integer("k", k, 1, self.n_samples - 1)
         return self.eigenvalue(k) - self.eigenvalue(k + 1)
 
-    def representer_weights(self, weights: np.ndarray) -> np.ndarray:
-        """A (N, K) with W = Xᵀ A, for weights W (d, K) in the span of the rows, as of a fit.
-
-        Logits x*ᵀW are k(x*, X) A then, with k(x*, X) = x*ᵀXᵀ: the representer weights of a kernel
-        machine. A = Ω Z s⁻¹ VᵀW over the eigenvalues above max(N, d)·ε·s_1, the least
-        Σ_i A_i²/ω_i. Weights outside the span by more than rounding are an InvalidSetting.
-        """
-        shape = self.features.n_features, np.shape(weights)[-1]
-        w = validation.check_weights(weights, shape)
-        eps = float(np.finfo(np.float64).eps)
-        known = self.eigenvalues > max(self.features.x.shape) * eps * self.eigenvalues[0]
-        z, basis = self.coordinates[:, known], self.basis[:, known]
-        a = self.weighted(z @ ((basis.T @ w) / self.eigenvalues[known, None]))
-        back = basis @ (z.T @ a)
-        missed = float(np.linalg.norm(back - w))
-        most = self.n_samples * eps * float(np.sqrt(self.eigenvalues[0]) * np.linalg.norm(a))
-        if missed > most:
-            raise errors.InvalidSetting(
-                "weights must lie in the span of the rows of positive weight, got a part of norm "
-                f"{missed:.3g} outside it: pass the weights of a fit on these features"
-            )
-        return a
-
     def class_angles(self, labels: np.ndarray, k: int) -> np.ndarray:
         """Principal angles (radians, ascending) between two spaces of functions on the rows.
 
