@@ -37,7 +37,7 @@ class Derived:
                     self.made[key] = make(source, *args)
         return self.made[key]
 
-    def keep(self, value: Made, make: Callable[..., Made | None], *args: object) -> None:
+    def keep(self, value: object, make: Callable[..., object], *args: object) -> None:
         """Have ``once`` find ``value``, known already, as what ``make(source, *args)`` returned."""
         self.made[(make, *args)] = value
 

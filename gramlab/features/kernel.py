@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -32,25 +32,32 @@ _EPS = float(np.finfo(np.float64).eps)
 _RANGE = 1e-150, 1e150  # squares of the entries that features may have
 
 
+class Factors(NamedTuple):
+    """The spectrum of rows x (N, d), r = min(N, d), with the arrays of ``gramlab.Spectrum``."""
+
+    eigenvalues: np.ndarray
+    basis: np.ndarray
+    vectors: np.ndarray
+
+
 @dataclass(frozen=True)
 class GramRows:
     """Feature rows made of a Gram matrix.
 
     ``x`` (N, d) and ``test_x`` (N_test, d), d the rank, plus one with ``test_diagonal``;
-    ``eigenvectors`` by what ``known_eigenvectors`` is asked for; ``provenance`` with their step.
+    ``factors`` are what is known of their spectrum, ``provenance`` has their step.
     """
 
     x: np.ndarray
     test_x: np.ndarray | None
-    eigenvectors: dict[bool, np.ndarray]
+    factors: Factors
     provenance: dict[str, Any]
 
 
-def known_eigenvectors(features: Any, of_columns: bool) -> np.ndarray | None:
-    """Eigenvectors of XᵀX (d, d), or of XXᵀ (N, N), d ≥ N, where a Gram matrix brought them.
+def known_factors(features: Any) -> Factors | None:
+    """What the factorization of a Gram matrix told of its rows; None of other rows.
 
-    Of the largest eigenvalue first; else None. To be asked for by ``Features.derived``, where
-    ``Features.from_gram`` puts them.
+    To be asked for by ``Features.derived``, where ``Features.from_gram`` puts it.
     """
     return None
 
@@ -73,7 +80,8 @@ def warn_of_gram(x: np.ndarray, provenance: Any) -> None:
     if np.count_nonzero(x) > np.count_nonzero(x.diagonal()):
         warnings.warn(
             f"x is a symmetric {n} x {n} matrix, which as features has the Gram matrix x @ x.T: "
-            "if it holds kernel values, pass it to gramlab.Features.from_gram",
+            "if it holds kernel values, pass it to gramlab.Features.from_gram, or name it "
+            "train_gram in an .npz file",
             GramAsFeaturesWarning,
             stacklevel=3,  # of who calls Features
         )
@@ -142,14 +150,15 @@ def factorize_gram(
         if more:
             test_x[:, rank] = _outside(test_x[:, :rank], test_diagonal, _NEGATIVE * top)
         facts |= {"test_distance": _distance(found, test_x, x), "test_diagonal": bool(more)}
-    # The columns of x are orthogonal, the longest first.
-    eigenvectors = {True: np.eye(x.shape[1])}
-    if x.shape[1] >= n:
-        eigenvectors[False] = vectors
-    for array in eigenvectors.values():
+    # The columns of x are orthogonal, the longest first, so they are the coordinates themselves.
+    d = x.shape[1]
+    r = min(n, d)
+    basis = np.eye(d, r)
+    factors = Factors(np.append(kept, [0.0] * more)[:r], basis, basis if d < n else vectors)
+    for array in factors:
         array.setflags(write=False)
     history["steps"].append(facts)
-    return GramRows(x, test_x, eigenvectors, history)
+    return GramRows(x, test_x, factors, history)
 
 
 def _largest(values: np.ndarray, name: str, least: float = 0.0) -> float:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gramlab.errors import InvalidFeatures, InvalidLabels, printable
 from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.description import check_class_names, check_classes, check_provenance
-from gramlab.features.kernel import factorize_gram, known_eigenvectors, warn_of_gram
+from gramlab.features.kernel import factorize_gram, known_factors, warn_of_gram
 from gramlab.features.preparation import changed_rows, training_mean, unit_rows
 from gramlab.machine.memory import check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
@@ -204,8 +204,7 @@ class Features:
             n_classes=n_classes,
             provenance=made.provenance,
         )
-        for of_columns, vectors in made.eigenvectors.items():
-            features._derived.keep(vectors, known_eigenvectors, of_columns)
+        features._derived.keep(made.factors, known_factors)
         return features
 
     def __setattr__(self, name: str, value: object = None) -> None:

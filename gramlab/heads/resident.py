@@ -15,7 +15,7 @@ import numpy as np
 
 from gramlab import errors
 from gramlab.features import Features
-from gramlab.features.kernel import known_eigenvectors
+from gramlab.features.kernel import known_factors
 from gramlab.features.sharded import ShardedFeatures, together
 from gramlab.heads.arrays import Array
 from gramlab.heads.carriers import MakeLoss
@@ -232,10 +232,10 @@ def _float32_shards(features: ShardedFeatures) -> jax.Array:
 
 
 def _eigenbasis(features: Features, k: int) -> _Basis:
-    rows, known = features.derived(_float32_rows, k), features.derived(known_eigenvectors, True)
+    rows, known = features.derived(_float32_rows, k), features.derived(known_factors)
     if known is None:
         return _Basis(*_factorized(rows))
-    return _Basis(*_turned(rows, jax.device_put(known)))
+    return _Basis(*_turned(rows, jax.device_put(known.basis)))
 
 
 @jax.jit

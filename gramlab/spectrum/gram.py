@@ -21,7 +21,7 @@ import scipy
 
 from gramlab import errors, validation
 from gramlab.features import Features
-from gramlab.features.kernel import known_eigenvectors
+from gramlab.features.kernel import known_factors
 from gramlab.features.sharded import ShardedFeatures
 from gramlab.machine import memory
 from gramlab.machine.memory import release
@@ -269,6 +269,9 @@ def _decompose(
     eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray],
     weights: bytes | None,
 ) -> Spectrum:
+    known = None if weights is not None else features.derived(known_factors)
+    if known is not None:
+        return Spectrum(known.eigenvalues, known.basis, features, known.vectors)
     row_weights = None if weights is None else np.frombuffer(weights)
     n, d = features.n_samples, features.n_features
     small = min(n, d)
@@ -278,10 +281,7 @@ def _decompose(
         "use fewer rows or fewer features",
     )
     by_rows = d < n  # C = XᵀX (d, d); otherwise C = XXᵀ (N, N), which is no larger than X itself
-    known = None if row_weights is not None else features.derived(known_eigenvectors, by_rows)
-    if known is None:
-        known = eigenvectors(_small_side_blocks(features, by_rows, row_weights), small)
-    vectors = known
+    vectors = eigenvectors(_small_side_blocks(features, by_rows, row_weights), small)
     eigenvalues = np.zeros(small)
     for block in _small_side_blocks(features, by_rows, row_weights):
         # Quotients ‖Xq_j‖² are ≥ 0 by construction: no eigenvalue is ever clipped or jittered.
