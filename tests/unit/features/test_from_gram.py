@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from gramlab.errors import (
 )
 from gramlab.spectrum import representer_weights
 
+ROOT = Path(__file__).resolve().parents[3]
 EPS = float(np.finfo(np.float64).eps)
 K = 3
 
@@ -432,3 +435,17 @@ def test_features_are_looked_at_once():
         warnings.simplefilter("error")
         assert features.replaced(labels=[1, 0, 1, 0]).n_samples == 4
         assert features.replaced().unit_norm().n_samples == 4
+
+
+# The page
+
+
+def test_the_page_on_kernels_runs(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "kernels.md", "exec"), names)
+    features = names["features"]
+    assert features.gram_distance < 1e-10
+    assert gramlab.load_features("kernel.npz") == features
