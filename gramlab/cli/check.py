@@ -54,13 +54,11 @@ def check(
         features, stage = output.load(), output.progress.stage
 
         from gramlab.check import CheckSettings, run_check
-        from gramlab.features.inspection import format_width
 
         settings = CheckSettings(**given(context, CheckSettings))
         result = run_check(features, settings, output.progress)
 
         found, names = result.as_dict(), ""
-        width = format_width(result.features)
         if output.folder is not None:
             from gramlab.figures import check_figures
             from gramlab.report import check_report
@@ -75,7 +73,7 @@ def check(
     shown = summary(found)
     if shown["failures"]:
         text.say(f"warning: {shown['failures']}")
-    output.show("check", "figures and a report", **shown, name=Path(source).name, width=width)
+    output.show("check", "figures and a report", **shown, name=Path(source).name)
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:

@@ -47,14 +47,13 @@ def correlations(
         features, stage = output.load(), output.progress.stage
 
         from gramlab.check.correlations import measure_correlations
-        from gramlab.features.inspection import format_width
 
         result = measure_correlations(
             features, center=center, method=superclass_method, cut=cut, stage=stage
         )
 
         found: dict[str, Any] = {"source": Path(source).name} | result.as_dict()
-        names, width = "", format_width(result.features)
+        names = ""
         if output.folder is not None:
             from gramlab.figures import class_angles, correlation_heatmap, eigenvalue_gap
 
@@ -69,4 +68,10 @@ def correlations(
             names = f"results.json and {len(figures)} figures"
         output.keep(found, names)
     degrees = None if result.angles is None else np.degrees(result.angles)
-    output.show("correlations", "figures and results", found=found, degrees=degrees, width=width)
+    output.show(
+        "correlations",
+        "figures and results",
+        found=found,
+        degrees=degrees,
+        features=result.features,
+    )

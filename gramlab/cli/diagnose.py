@@ -54,14 +54,12 @@ def diagnose(
 
         from gramlab.diagnosis import DiagnosisSettings
         from gramlab.diagnosis import diagnose as run
-        from gramlab.features.inspection import format_width
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(**given(context, DiagnosisSettings))
         result = run(features, settings, stage=stage)
 
         found, names = result.as_dict(), ""
-        width = format_width(result.features)
         if output.folder is not None:
             from gramlab.diagnosis.columns import label_columns, suspect_columns
             from gramlab.figures import diagnosis_figures
@@ -84,5 +82,4 @@ def diagnose(
             names += f".{' and .'.join(writers)} and {len(figures)} figures"
         output.keep(found, names)
     offers = "tables, figures and a report"
-    more = {"name": Path(source).name, "width": width}
-    output.show("diagnose", offers, result=result, found=found, **more)
+    output.show("diagnose", offers, result=result, found=found, name=Path(source).name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -37,12 +38,14 @@ def describe_features(features: Features) -> dict[str, Any]:
     }
 
 
-def format_width(features: Features) -> str:
-    """What rows hold, in words: "d = 64", or the rank of their kernel and how near to it."""
-    steps = features.provenance["steps"]
-    kernel = next((step for step in steps if step["step"] == "from_gram"), None)
+def format_width(provenance: Mapping[str, Any], n_features: int) -> str:
+    """What rows are, in words: "d = 64", or the rank of their kernel and how near they are to it.
+
+    ``provenance`` is that of ``Features``.
+    """
+    kernel = next((step for step in provenance["steps"] if step["step"] == "from_gram"), None)
     if kernel is None:
-        return f"d = {features.n_features}"
+        return f"d = {n_features}"
     return f"a kernel of rank {kernel['rank']} (its Gram matrix to {kernel['gram_distance']:.1e})"
 
 

@@ -47,7 +47,7 @@ def check_report(
         headline=headline(found),
         source=source,
         features=result.features,
-        width=format_width(result.features),
+        width=format_width(found["provenance"]["features"], result.features.n_features),
         command=command("check", source, result.settings, always),
         figures=pictures(figures or check_figures(result), pngs),
         crossing=crossing_round(result.dynamics("exact")),

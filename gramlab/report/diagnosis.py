@@ -42,7 +42,7 @@ def diagnosis_report(
         headline=diagnosis_headline(found),
         names=diagnosis.features.class_names,
         source=source,
-        width=format_width(diagnosis.features),
+        width=format_width(found["provenance"]["features"], found["data"]["n_features"]),
         figures=pictures(figures or diagnosis_figures(diagnosis), pngs),
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
