@@ -71,6 +71,14 @@ def test_a_gram_matrix_under_the_name_of_features_is_told(tmp_path):
         load_features(tmp_path / "k.npz")
 
 
+def test_the_command_line_tells_it_in_one_line(tmp_path, capsys):
+    x, _ = rows()
+    np.savez(tmp_path / "k.npz", train_features=x @ x.T, train_labels=np.arange(N) % K)
+    assert cli.main(["features", "info", str(tmp_path / "k.npz")]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gramlab: warning: x is a symmetric 40 x 40 matrix")
+
+
 @pytest.mark.parametrize("verb", ["check", "correlations"])
 def test_verbs_say_of_a_kernel_what_they_say_of_its_features(tmp_path, capsys, verb):
     x, test = rows()
