@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -150,63 +150,6 @@ class Features:
             _derived=Derived(),
         )
 
-    @classmethod
-    def from_gram(
-        cls,
-        gram: object,
-        labels: object,
-        *,
-        test_gram: object = None,
-        test_labels: object = None,
-        test_diagonal: object = None,
-        class_names: Sequence[str] | None = None,
-        superclasses: object = None,
-        n_classes: int | None = None,
-        provenance: Mapping[str, Any] | None = None,
-    ) -> Features:
-        """Features with a given Gram matrix: a kernel in place of features.
-
-        G = U S Uᵀ is factorized once; x = U√S (N, r), r the number of eigenvalues above N·ε·s_1.
-        Certificates are about x xᵀ, whose distance from `gram` is :attr:`gram_distance`. Test rows
-        are the projections k(x*, X) U S^{−1/2} of test points on the span of the training points.
-
-        Parameters
-        ----------
-        gram : array-like of shape (N, N)
-            Kernel values k(x_i, x_j): symmetric to N·ε·max |G_ij| (its symmetric part is taken),
-            no eigenvalue below −1e-10·s_1 (those below N·ε·s_1 are set to 0).
-        labels, class_names, superclasses, n_classes, provenance
-            As of ``Features``.
-        test_gram, test_labels : array-like of shape (N_test, N) and (N_test,), optional
-            k(x*_i, x_j) of test points, and their labels, both or neither.
-        test_diagonal : array-like of shape (N_test,), optional
-            k(x*_i, x*_i). What it leaves over ‖x*_i‖² is one more coordinate r_i ≥ 0, which is 0
-            in all training rows; :meth:`unit_norm` of test rows needs it.
-
-        Raises
-        ------
-        InvalidFeatures
-            If `gram` is not square, symmetric, positive semidefinite or within range, or a test
-            array has another shape or contradicts it.
-        InvalidLabels, InvalidSetting
-            As ``Features``.
-        NotEnoughMemory
-            If the factorization, 40 N² bytes, would not fit.
-        """
-        made = factorize_gram(gram, labels, test_gram, test_labels, test_diagonal, provenance)
-        features = cls(
-            made.x,
-            labels,
-            test_x=made.test_x,
-            test_labels=test_labels,
-            class_names=class_names,
-            superclasses=superclasses,
-            n_classes=n_classes,
-            provenance=made.provenance,
-        )
-        features._derived.keep(made.factors, known_factors)
-        return features
-
     def __setattr__(self, name: str, value: object = None) -> None:
         raise AttributeError(
             f"Features is immutable, cannot set or delete {name!r}; build a new Features instead"
@@ -300,6 +243,63 @@ class Features:
             check_memory(self.x.size * 8, "x as float64", "iterate over Features.blocks() instead")
         return self.x.astype(np.float64, copy=False)
 
+    @classmethod
+    def from_gram(
+        cls,
+        gram: object,
+        labels: object,
+        *,
+        test_gram: object = None,
+        test_labels: object = None,
+        test_diagonal: object = None,
+        class_names: Sequence[str] | None = None,
+        superclasses: object = None,
+        n_classes: int | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Features:
+        """Features with a given Gram matrix: a kernel in place of features.
+
+        G = U S Uᵀ is factorized once; x = U√S (N, r), r the number of eigenvalues above N·ε·s_1.
+        Certificates are about x xᵀ, whose distance from `gram` is :attr:`gram_distance`. Test rows
+        are the projections k(x*, X) U S^{−1/2} of test points on the span of the training points.
+
+        Parameters
+        ----------
+        gram : array-like of shape (N, N)
+            Kernel values k(x_i, x_j): symmetric to N·ε·max |G_ij| (its symmetric part is taken),
+            no eigenvalue below −1e-10·s_1 (those below N·ε·s_1 are set to 0).
+        labels, class_names, superclasses, n_classes, provenance
+            As of ``Features``.
+        test_gram, test_labels : array-like of shape (N_test, N) and (N_test,), optional
+            k(x*_i, x_j) of test points, and their labels, both or neither.
+        test_diagonal : array-like of shape (N_test,), optional
+            k(x*_i, x*_i). What it leaves over ‖x*_i‖² is one more coordinate r_i ≥ 0, which is 0
+            in all training rows; :meth:`unit_norm` of test rows needs it.
+
+        Raises
+        ------
+        InvalidFeatures
+            If `gram` is not square, symmetric, positive semidefinite or within range, or a test
+            array has another shape or contradicts it.
+        InvalidLabels, InvalidSetting
+            As ``Features``.
+        NotEnoughMemory
+            If the factorization, 40 N² bytes, would not fit.
+        """
+        made = factorize_gram(gram, labels, test_gram, test_labels, test_diagonal, provenance)
+        features = cls(
+            made.x,
+            labels,
+            test_x=made.test_x,
+            test_labels=test_labels,
+            class_names=class_names,
+            superclasses=superclasses,
+            n_classes=n_classes,
+            provenance=made.provenance,
+        )
+        features._derived.keep(made.factors, known_factors)
+        return features
+
     def replaced(self, **changes: object) -> Features:
         """The same features with other ``labels`` (N,) or ``superclasses`` (K,), or both.
 
@@ -339,15 +339,7 @@ class Features:
                 "test_gram, or leave test_gram and test_labels out"
             )
         norms = {"min_norm": np.inf, "max_norm": 0.0}
-
-        def divide(block: np.ndarray, start: int, name: str) -> np.ndarray:
-            rows, lengths = unit_rows(block, start, name)
-            if name == "x":
-                norms["min_norm"] = min(norms["min_norm"], float(lengths.min()))
-                norms["max_norm"] = max(norms["max_norm"], float(lengths.max()))
-            return rows
-
-        return self._transformed("unit_norm", divide, norms, dtype)
+        return self._transformed("unit_norm", partial(unit_rows, norms=norms), norms, dtype)
 
     def _transformed(
         self,

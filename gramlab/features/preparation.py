@@ -58,10 +58,11 @@ def training_mean(
     return mean
 
 
-def unit_rows(block: np.ndarray, start: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, d) divided by their norms, and the norms (n, 1); a zero row is InvalidFeatures.
+def unit_rows(block: np.ndarray, start: int, name: str, norms: dict[str, float]) -> np.ndarray:
+    """Rows (n, d) divided by their norms; a zero row is InvalidFeatures.
 
-    Its place is counted from the row ``start`` of the split ``name``.
+    Its place is counted from the row ``start`` of the split ``name``. ``norms`` keeps the least and
+    the largest norm of the training rows, x.
     """
     # Scaling by the largest entry first keeps tiny and huge rows in the range of float64.
     largest = np.abs(block).max(axis=1, keepdims=True)
@@ -73,4 +74,8 @@ def unit_rows(block: np.ndarray, start: int, name: str) -> tuple[np.ndarray, np.
         )
     scaled = block / largest
     lengths = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
-    return scaled / lengths, largest * lengths
+    if name == "x":
+        found = largest * lengths
+        norms["min_norm"] = min(norms["min_norm"], float(found.min()))
+        norms["max_norm"] = max(norms["max_norm"], float(found.max()))
+    return scaled / lengths

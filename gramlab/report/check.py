@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gramlab.check import CheckResult
-from gramlab.features.inspection import format_width
 from gramlab.figures import check_figures, crossing_round
 from gramlab.report.page import SPACE, command, percent, pictures, render
 
@@ -47,7 +46,6 @@ def check_report(
         headline=headline(found),
         source=source,
         features=result.features,
-        width=format_width(found["provenance"]["features"], result.features.n_features),
         command=command("check", source, result.settings, always),
         figures=pictures(figures or check_figures(result), pngs),
         crossing=crossing_round(result.dynamics("exact")),

@@ -13,7 +13,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from gramlab.diagnosis import Diagnosis
-from gramlab.features.inspection import format_width
 from gramlab.figures import diagnosis_figures
 from gramlab.report.page import command, percent, pictures, render
 
@@ -42,7 +41,6 @@ def diagnosis_report(
         headline=diagnosis_headline(found),
         names=diagnosis.features.class_names,
         source=source,
-        width=format_width(found["provenance"]["features"], found["data"]["n_features"]),
         figures=pictures(figures or diagnosis_figures(diagnosis), pngs),
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
