@@ -89,3 +89,7 @@ class Diverged(GramlabError, ArithmeticError):
 
 class NotConvergedWarning(UserWarning):
     """A solver stopped before its tolerance; the message gives the reason and a remedy."""
+
+
+class GramAsFeaturesWarning(UserWarning):
+    """Features that look like a Gram matrix, whose own Gram matrix is its square."""

@@ -33,7 +33,7 @@ from gramlab.cli.options import option
 from gramlab.cli.parsing import Group, UsageError, Verb, misuse
 from gramlab.cli.stopping import Stopped, signals_raise
 from gramlab.cli.text import emit, say
-from gramlab.errors import GramlabError, NotConvergedWarning, one_line
+from gramlab.errors import GramAsFeaturesWarning, GramlabError, NotConvergedWarning, one_line
 
 __all__ = ["app", "main"]
 
@@ -190,13 +190,15 @@ def _leave(code: int) -> NoReturn:
 
 @contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
-    """Show each NotConvergedWarning as one line; other warnings keep their usual form."""
+    """Show each warning of gramlab's own as one line; others keep their usual form."""
+    own = NotConvergedWarning, GramAsFeaturesWarning
     with warnings.catch_warnings():
-        warnings.simplefilter("always", NotConvergedWarning)
+        for category in own:
+            warnings.simplefilter("always", category)
         usual: Any = warnings.showwarning
 
         def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
-            if issubclass(category, NotConvergedWarning):
+            if issubclass(category, own):
                 say(f"warning: {message}")
             else:
                 usual(one_line(str(message)), category, *place, **more)

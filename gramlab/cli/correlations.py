@@ -69,4 +69,10 @@ def correlations(
             names = f"results.json and {len(figures)} figures"
         output.keep(found, names)
     degrees = None if result.angles is None else np.degrees(result.angles)
-    output.show("correlations", "figures and results", found=found, degrees=degrees)
+    output.show(
+        "correlations",
+        "figures and results",
+        found=found,
+        degrees=degrees,
+        features=result.features,
+    )

@@ -101,8 +101,9 @@ NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]
 """Kinds of label noise that ``gramlab.corruption_matrix`` knows."""
 
 _SOURCE = """Features with their true labels: 'digits' (bundled), a folder written by gramlab
-extract, an .npz file with train_features and train_labels (optionally test_features and
-test_labels), or a .safetensors file written by gramlab."""
+extract, an .npz file with train_features, or with the kernel train_gram, and train_labels
+(optionally test_features or test_gram, and test_labels), or a .safetensors file written by
+gramlab."""
 _RATE = "Share of labels to corrupt, in [0, 1)."
 _TRIAL = "Share of labels to corrupt for a trial; 0 takes them as given."
 _JSON = "Write the results as JSON; - is stdout, which then holds nothing else."

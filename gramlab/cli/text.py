@@ -126,11 +126,14 @@ def render(
 
     In a template, ¶ begins a paragraph, which is wrapped; it ends before the next one and before a
     line that is empty or indented. ``entry`` wraps words beside a label, ``table`` lays out
-    columns, ``value|show(".3g")`` formats a value, ``3|counted("cell")`` is "3 cells", and
-    ``|cut`` ends a line where the terminal does.
+    columns, ``value|show(".3g")`` formats a value, ``3|counted("cell")`` is "3 cells",
+    ``provenance|width(d)`` is "d = 64" or the rank of a kernel, and ``|cut`` ends a line where the
+    terminal does.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from rich.console import Console
+
+    from gramlab.features.inspection import format_width
 
     stdout = Console()
     width = max(least_width, stdout.width)
@@ -162,7 +165,12 @@ def render(
         entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
     )
     environment.filters.update(
-        cut=cut, show=format_value, counted=counted, duration=format_duration, quoted=shlex.quote
+        cut=cut,
+        show=format_value,
+        counted=counted,
+        duration=format_duration,
+        quoted=shlex.quote,
+        width=format_width,
     )
     text = environment.get_template(f"{template}.txt.j2").render(written=written, **values)
     text = _PARAGRAPH.sub(lambda found: entry("", found[1], 2) + "\n", text)

@@ -37,5 +37,9 @@ class Derived:
                     self.made[key] = make(source, *args)
         return self.made[key]
 
+    def keep(self, value: object, make: Callable[..., object], *args: object) -> None:
+        """Have ``once`` find ``value``, known already, as what ``make(source, *args)`` returned."""
+        self.made[(make, *args)] = value
+
     def __reduce__(self) -> tuple[type[Derived], tuple[()]]:
         return type(self), ()  # a copy derives its own

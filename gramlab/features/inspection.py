@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from gramlab.features import Features
 from gramlab.machine import hardware
 
-__all__ = ["describe_features", "describe_run"]
+__all__ = ["describe_features", "describe_run", "format_width"]
 
 
 def describe_features(features: Features) -> dict[str, Any]:
@@ -35,6 +36,17 @@ def describe_features(features: Features) -> dict[str, Any]:
         "fingerprint": features.fingerprint,
         "provenance": features.provenance,
     }
+
+
+def format_width(provenance: Mapping[str, Any], n_features: int) -> str:
+    """What rows are, in words: "d = 64", or the rank of their kernel and how near they are to it.
+
+    ``provenance`` is that of ``Features``.
+    """
+    kernel = next((step for step in provenance["steps"] if step["step"] == "from_gram"), None)
+    if kernel is None:
+        return f"d = {n_features}"
+    return f"a kernel of rank {kernel['rank']} (its Gram matrix to {kernel['gram_distance']:.1e})"
 
 
 def describe_run(features: Features, seed: int) -> dict[str, Any]:

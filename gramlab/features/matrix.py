@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, printable
+from gramlab.errors import InvalidFeatures, InvalidLabels, printable
 from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.description import check_class_names, check_classes, check_provenance
-from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
+from gramlab.features.kernel import factorize_gram, known_factors, warn_of_gram
+from gramlab.features.preparation import changed_rows, training_mean, unit_rows
+from gramlab.machine.memory import check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
 from gramlab.validation import check_features, check_integer, check_labels, check_superclasses
 
@@ -83,6 +85,11 @@ class Features:
         If labels do not fit the rows or the range, or classes are missing, all but one or some.
     InvalidSetting
         If `class_names`, `n_classes` and `provenance` are malformed or contradict each other.
+
+    Warns
+    -----
+    GramAsFeaturesWarning
+        If x looks like a Gram matrix: N ≥ 3, exactly symmetric, a diagonal ≥ 0.
     """
 
     x: np.ndarray
@@ -116,6 +123,7 @@ class Features:
         size = size if names is None else len(names)
         known = size is not None
         train, y = _checked(x, labels, size)
+        warn_of_gram(train, provenance)
         largest, test, y_test = y.max(), None, None
         if test_x is not None:
             test, y_test = _checked(test_x, test_labels, size, "test_")
@@ -171,6 +179,20 @@ class Features:
         return _frozen(np.bincount(self.labels, minlength=self.n_classes).astype(np.int64))
 
     @property
+    def is_gram(self) -> bool:
+        """Whether the rows were made of a Gram matrix, by :meth:`from_gram`."""
+        return self._gram_facts is not None
+
+    @property
+    def gram_distance(self) -> float | None:
+        """Upper bound on ‖G − x xᵀ‖_F, G as given to :meth:`from_gram`, before later steps."""
+        return (self._gram_facts or {}).get("gram_distance")
+
+    @property
+    def _gram_facts(self) -> dict[str, Any] | None:
+        return next((s for s in self._provenance["steps"] if s["step"] == "from_gram"), None)
+
+    @property
     def is_mapped(self) -> bool:
         """Whether x is a read-only memory map of a file, to be read in blocks only."""
         return is_mapped(self.x)
@@ -222,6 +244,63 @@ class Features:
             check_memory(self.x.size * 8, "x as float64", "iterate over Features.blocks() instead")
         return self.x.astype(np.float64, copy=False)
 
+    @classmethod
+    def from_gram(
+        cls,
+        gram: object,
+        labels: object,
+        *,
+        test_gram: object = None,
+        test_labels: object = None,
+        test_diagonal: object = None,
+        class_names: Sequence[str] | None = None,
+        superclasses: object = None,
+        n_classes: int | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Features:
+        """Features with a given Gram matrix: a kernel in place of features.
+
+        G = U S Uᵀ is factorized once; x = U√S (N, r), r the number of eigenvalues above N·ε·s_1.
+        Certificates are about x xᵀ, whose distance from `gram` is :attr:`gram_distance`. Test rows
+        are the projections k(x*, X) U S^{−1/2} of test points on the span of the training points.
+
+        Parameters
+        ----------
+        gram : array-like of shape (N, N)
+            Kernel values k(x_i, x_j): symmetric to N·ε·max |G_ij| (its symmetric part is taken),
+            no eigenvalue below −1e-10·s_1 (those below N·ε·s_1 are set to 0).
+        labels, class_names, superclasses, n_classes, provenance
+            As of ``Features``.
+        test_gram, test_labels : array-like of shape (N_test, N) and (N_test,), optional
+            k(x*_i, x_j) of test points, and their labels, both or neither.
+        test_diagonal : array-like of shape (N_test,), optional
+            k(x*_i, x*_i). What it leaves over ‖x*_i‖² is one more coordinate r_i ≥ 0, which is 0
+            in all training rows; :meth:`unit_norm` of test rows needs it.
+
+        Raises
+        ------
+        InvalidFeatures
+            If `gram` is not square, symmetric, positive semidefinite or within range, or a test
+            array has another shape or contradicts it.
+        InvalidLabels, InvalidSetting
+            As ``Features``.
+        NotEnoughMemory
+            If the factorization, 40 N² bytes, would not fit.
+        """
+        made = factorize_gram(gram, labels, test_gram, test_labels, test_diagonal, provenance)
+        features = cls(
+            made.x,
+            labels,
+            test_x=made.test_x,
+            test_labels=test_labels,
+            class_names=class_names,
+            superclasses=superclasses,
+            n_classes=n_classes,
+            provenance=made.provenance,
+        )
+        features._derived.keep(made.factors, known_factors)
+        return features
+
     def replaced(self, **changes: object) -> Features:
         """The same features with other ``labels`` (N,) or ``superclasses`` (K,), or both.
 
@@ -243,18 +322,7 @@ class Features:
         provenance with the norm of the mean. Raises InvalidFeatures if values are so large that
         they overflow, NotEnoughMemory if the result would not fit.
         """
-        mean: npt.NDArray[np.float64] = np.zeros(self.n_features)
-        with np.errstate(over="ignore", invalid="ignore"):
-            # A second pass removes the rounding of the long sums of the first.
-            for _ in range(2):
-                rest = sum((block - mean).sum(axis=0) for _, block in self.blocks())
-                mean = mean + rest / self.n_samples
-        if not np.isfinite(mean).all():
-            column = int(np.argmin(np.isfinite(mean)))
-            raise InvalidFeatures(
-                f"x must have a finite mean, got {mean[column]} in column {column}; scale the "
-                "features down first"
-            )
+        mean = training_mean(self.blocks, self.x.shape)
         facts = {"mean_norm": float(np.linalg.norm(mean))}
         return self._transformed("centered", lambda block, start, name: block - mean, facts, dtype)
 
@@ -263,28 +331,16 @@ class Features:
 
         Computed in float64 and kept as `dtype`, float64 or float32; the step is appended to the
         provenance with the least and largest norm of the training rows. Raises InvalidFeatures if a
-        row is zero, which is named with its split, NotEnoughMemory if the result would not fit.
+        row is zero, which is named with its split, or if the norms of test rows are not known
+        (:meth:`from_gram`); NotEnoughMemory if the result would not fit.
         """
+        if self.test_x is not None and not (self._gram_facts or {}).get("test_diagonal", True):
+            raise InvalidFeatures(
+                "unit_norm of test points needs test_diagonal, k(x*, x*) of each: give it beside "
+                "test_gram, or leave test_gram and test_labels out"
+            )
         norms = {"min_norm": np.inf, "max_norm": 0.0}
-
-        def divide(block: np.ndarray, start: int, name: str) -> np.ndarray:
-            # Scaling by the largest entry first keeps tiny and huge rows in the range of float64.
-            largest = np.abs(block).max(axis=1, keepdims=True)
-            if not largest.all():
-                raise InvalidFeatures(
-                    f"{name} must have no zero row for unit_norm, got norm 0 at row "
-                    f"{start + int(np.argmin(largest))}; remove that row, or center after "
-                    "unit_norm instead of before"
-                )
-            scaled = block / largest
-            lengths = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
-            if name == "x":
-                found = largest * lengths
-                norms["min_norm"] = min(norms["min_norm"], float(found.min()))
-                norms["max_norm"] = max(norms["max_norm"], float(found.max()))
-            return scaled / lengths
-
-        return self._transformed("unit_norm", divide, norms, dtype)
+        return self._transformed("unit_norm", partial(unit_rows, norms=norms), norms, dtype)
 
     def prepared(self, *, center: bool = False, unit_norm: bool = False) -> Features:
         """:meth:`centered` if `center`, then :meth:`unit_norm` if `unit_norm`, whose errors it has.
@@ -302,24 +358,11 @@ class Features:
         dtype: npt.DTypeLike,
     ) -> Features:
         """Apply `change(float64 block, first row, name)` to all rows; record step and facts."""
-        kept = np.dtype(dtype)
-        if kept not in (np.float32, np.float64):
-            raise InvalidSetting(
-                f"dtype must be float64 or float32, got {kept}; half precision is for storage only"
-            )
         sources = {"x": self.x} if self.test_x is None else {"x": self.x, "test_x": self.test_x}
-        needed = sum(source.size for source in sources.values()) * kept.itemsize
-        advice = "pass dtype=np.float32 or use fewer rows"
-        check_memory(needed, f"{step} features in {kept}", advice)
-        results = {}
-        for name, source in sources.items():
-            results[name] = aligned(source.shape, kept)
-            with np.errstate(over="ignore", invalid="ignore"):
-                for part, block in row_blocks(source, dtype=np.float64):
-                    results[name][part] = change(block, part.start, name)
+        results = changed_rows(sources, step, change, dtype)
         # Read after the loops: unit_norm learns its norms in them.
         history = self.provenance
-        history["steps"].append({"step": step, **facts, "dtype": str(kept)})
+        history["steps"].append({"step": step, **facts, "dtype": str(results["x"].dtype)})
         return self._with(**results, provenance=history)
 
     def _with(self, **changes: Any) -> Features:
@@ -348,8 +391,10 @@ class Features:
     def __repr__(self) -> str:
         test = "no test split" if self.test_x is None else f"{self.test_x.shape[0]} test rows"
         steps = ", ".join(step["step"] for step in self._provenance["steps"]) or "none"
+        rows = f"{self.n_samples} samples x {self.n_features} features"
+        if (facts := self._gram_facts) is not None:
+            rows += f" of a kernel of rank {facts['rank']}, within {facts['gram_distance']:.1e}"
         return printable(
-            f"Features({self._provenance['source']!r}: {self.n_samples} samples x "
-            f"{self.n_features} features, {self.n_classes} classes, {test}, {self.x.dtype}, "
-            f"steps: {steps})"
+            f"Features({self._provenance['source']!r}: {rows}, {self.n_classes} classes, {test}, "
+            f"{self.x.dtype}, steps: {steps})"
         )

@@ -30,8 +30,9 @@ from gramlab.machine.memory import check_memory
 
 _FORMS = (
     "accepted are the name 'digits', a folder written by gramlab extract, a .safetensors file "
-    "written by gramlab.save_features, or an .npz file with train_features and train_labels "
-    "by np.savez; gramlab features import takes .csv, .parquet, .npy and .pt"
+    "written by gramlab.save_features, or an .npz file with train_features (or, of a kernel, "
+    "train_gram) and train_labels by np.savez; gramlab features import takes .csv, .parquet, "
+    ".npy and .pt"
 )
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -65,6 +66,12 @@ _NPZ_NAMES: dict[str, tuple[str, ...]] = {
     "class_names": ("class_names",),
     "superclasses": ("coarse_of_class", "superclasses"),
 }
+# The same of kernel values in place of features: gramlab.Features.from_gram.
+_KERNEL_NAMES = {
+    "gram": ("train_gram",),
+    "test_gram": ("test_gram",),
+    "test_diagonal": ("test_diagonal",),
+} | {role: names for role, names in _NPZ_NAMES.items() if role not in ("x", "test_x")}
 
 
 def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full") -> Features:
@@ -77,9 +84,11 @@ def load_features(path_or_name: str | os.PathLike[str], *, verify: str = "full")
         80/20 split), a folder written by ``gramlab extract``, a `.safetensors` file written by
         :func:`gramlab.save_features`, or an `.npz` file. An `.npz` needs `train_features` (or `x`)
         and `train_labels` (or `labels`, `y`), and may have `test_features` and `test_labels`,
-        `class_names`, and `coarse_of_class` (or `superclasses`). Other arrays with one entry for
-        each row may be other labels or features: they are named and refused; what cannot be is
-        left, and named as "unused" in the provenance. Pickled content is never opened.
+        `class_names`, and `coarse_of_class` (or `superclasses`). A kernel
+        (:meth:`Features.from_gram`) has `train_gram`, `test_gram` and `test_diagonal` in place of
+        features. Other arrays with one entry for each row may be other labels or features: they are
+        named and refused; what cannot be is left, and named as "unused" in the provenance. Pickled
+        content is never opened.
     verify : str
         Of a folder: "full" hashes every shard, "sampled" the first, the last and every eighth,
         "none" only looks at names, headers and sizes. Files are always verified whole.
@@ -238,12 +247,16 @@ def read_folder(path: str | os.PathLike[str], *, verify: str = "full") -> Featur
 
 def _load_npz(path: Path) -> Features:
     present = npz_names(path)
-    found = {role: [n for n in names if n in present][:1] for role, names in _NPZ_NAMES.items()}
-    missing = [" or ".join(_NPZ_NAMES[role]) for role in ("x", "labels") if not found[role]]
+    kernel = any(_KERNEL_NAMES[role][0] in present for role in ("gram", "test_gram"))
+    known, first = (_KERNEL_NAMES, "gram") if kernel else (_NPZ_NAMES, "x")
+    found = {role: [n for n in names if n in present][:1] for role, names in known.items()}
+    missing = [" or ".join(known[role]) for role in (first, "labels") if not found[role]]
+    whole = ", ".join(names[0] for names in _KERNEL_NAMES.values())
     if missing:
+        fix = f"save it with {whole}" if kernel else _to_import(path)
         raise UnreadableSource(
             f"source {path.name!r} lacks {' and '.join(missing)}, it has "
-            f"{', '.join(sorted(present)) or 'no arrays'}; {_to_import(path)}"
+            f"{', '.join(sorted(present)) or 'no arrays'}; {fix}"
         )
     arrays: dict[str, Any] = {
         role: read_names(path, name) if role == "class_names" else read_npz(path, name)
@@ -251,18 +264,21 @@ def _load_npz(path: Path) -> Features:
         for name in names
     }
     unused = sorted({*present}.difference(*found.values()))
-    lengths = {len(arrays[role]) for role in ("x", "test_x") if np.ndim(arrays.get(role, 0))}
+    rows = (arrays.get(role) for role in (first, "labels", "test_labels"))
+    lengths = {len(array) for array in rows if np.ndim(array)}
     headers = {name: _npz_header(path, name) for name in unused}
     # A flag for each row can be no label or feature that anybody would miss.
     left = [n for n, (shape, kind) in headers.items() if kind != "b" and {*shape[:1]} & lengths]
     if left:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        fix = f"save it with nothing but {whole}" if kernel else _to_import(path, unused)
         raise UnreadableSource(
             f"source {path.name!r} holds arrays of no known use, which may be other labels or "
-            f"features: {', '.join(map(repr, left[:5]))}{more}; {_to_import(path, unused)}"
+            f"features: {', '.join(map(repr, left[:5]))}{more}; {fix}"
         )
     provenance = {"source": path.name} | ({"unused": unused} if unused else {})
-    return Features(**arrays, provenance=provenance)
+    make = Features.from_gram if kernel else Features
+    return make(**arrays, provenance=provenance)
 
 
 def npz_names(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gramlab import errors
 from gramlab.features import Features
+from gramlab.features.kernel import known_factors
 from gramlab.features.sharded import ShardedFeatures, together
 from gramlab.heads.arrays import Array
 from gramlab.heads.carriers import MakeLoss
@@ -231,7 +232,10 @@ def _float32_shards(features: ShardedFeatures) -> jax.Array:
 
 
 def _eigenbasis(features: Features, k: int) -> _Basis:
-    return _Basis(*_factorized(features.derived(_float32_rows, k)))
+    rows, known = features.derived(_float32_rows, k), features.derived(known_factors)
+    if known is None:
+        return _Basis(*_factorized(rows))
+    return _Basis(*_turned(rows, jax.device_put(known.basis)))
 
 
 @jax.jit
@@ -240,8 +244,12 @@ def _factorized(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     # Of 100 rows for each feature a Gram matrix is right to 10 % in every direction.
     some = rows[:: max(1, len(rows) // (100 * rows.shape[1]))]
     gram = jnp.matmul(some.T, some, precision="highest")
-    vectors = jnp.linalg.eigh(gram)[1][:, ::-1]
-    z = jnp.matmul(rows, vectors, precision="highest")
+    return _turned(rows, jnp.linalg.eigh(gram)[1][:, ::-1])
+
+
+@jax.jit
+def _turned(rows: jax.Array, vectors: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    z = jnp.matmul(rows, vectors.astype(rows.dtype), precision="highest")
     return vectors.astype(jnp.float64), z, (z * z).sum(axis=0)
 
 

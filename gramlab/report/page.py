@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from gramlab.errors import NO_FORM, printable
+from gramlab.features.inspection import format_width
 from gramlab.figures import figure_png
 from gramlab.figures.style import at_most
 
@@ -37,6 +38,7 @@ def render(template: str, **values: Any) -> str:
         percent=percent,
         number=number,
         words=words,
+        width=format_width,
         at_most=lambda value: "–" if value is None else at_most(float(value)),
     )
     return environment.get_template(template).render(**values)

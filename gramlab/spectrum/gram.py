@@ -21,6 +21,7 @@ import scipy
 
 from gramlab import errors, validation
 from gramlab.features import Features
+from gramlab.features.kernel import known_factors
 from gramlab.features.sharded import ShardedFeatures
 from gramlab.machine import memory
 from gramlab.machine.memory import release
@@ -263,11 +264,20 @@ def _unsquared_vectors(blocks: Iterator[np.ndarray], small: int) -> np.ndarray:
     return scipy.linalg.svd(triangle, overwrite_a=True)[2].T
 
 
+def _of_kernel(features: Features) -> Spectrum | None:
+    """The spectrum that came with a Gram matrix, without squares or with: it was never of rows."""
+    known = features.derived(known_factors)
+    return known and Spectrum(known.eigenvalues, known.basis, features, known.vectors)
+
+
 def _decompose(
     features: Features,
     eigenvectors: Callable[[Iterator[np.ndarray], int], np.ndarray],
     weights: bytes | None,
 ) -> Spectrum:
+    known = None if weights is not None else features.derived(_of_kernel)
+    if known is not None:
+        return known
     row_weights = None if weights is None else np.frombuffer(weights)
     n, d = features.n_samples, features.n_features
     small = min(n, d)
