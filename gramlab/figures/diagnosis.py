@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gramlab.figures import style
-from gramlab.figures.eigenvalues import eigenvalue_gap
+from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.heatmaps import transition_figure
 from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
 
@@ -27,7 +27,11 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
         "settings": settings_figure(diagnosis),
         "suspects": suspects_figure(diagnosis),
         "transition": transition_figure(diagnosis.estimate, features.class_names, truth),
-        "eigenvalue_gap": eigenvalue_gap(diagnosis.spectrum, features.n_classes, **asked),
+        "eigenvalue_gap": EigenvalueDisplay.from_spectrum(
+            diagnosis.spectrum, features.n_classes, **asked
+        )
+        .plot()
+        .figure_,
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from gramlab.figures.eigenvalues import eigenvalue_gap
+from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.study import (
     accuracy_by_rounds,
     coverage_by_rate,
@@ -63,6 +63,10 @@ def study_figures(result: StudyResult) -> dict[str, tuple[Figure, list[str]]]:
         add(f"error-by-logits-{noise}", figure, "approximation", noise=noise)
     if any(row["method"] == "structure" for row in rows):
         features = result.plan.features
-        figure = eigenvalue_gap(Spectrum.of(features), features.n_classes)
+        figure = (
+            EigenvalueDisplay.from_spectrum(Spectrum.of(features), features.n_classes)
+            .plot()
+            .figure_
+        )
         add("eigenvalue-gap", figure, "structure")
     return out
