@@ -7,17 +7,36 @@ into bytes and files that are equal for equal results.
 from __future__ import annotations
 
 from gramlab.figures._matplotlib import Figure
-from gramlab.figures.by_round import (
-    accuracy_by_round,
-    check_figures,
+from gramlab.figures.averaging import (
+    AveragingDisplay,
+    DynamicsDisplay,
+    LabelAveragingDisplay,
     crossing_round,
-    error_by_round,
     label_averaging,
+)
+from gramlab.figures.by_round import (
+    AccuracyDisplay,
+    ErrorDisplay,
+    accuracy_by_round,
+    check_displays,
+    check_figures,
+    error_by_round,
 )
 from gramlab.figures.diagnosis import diagnosis_figures, settings_figure, suspects_figure
 from gramlab.figures.display import Display, figure_png, save_figure
-from gramlab.figures.eigenvalues import EigenvalueDisplay, class_angles, eigenvalue_gap
-from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap, transition_figure
+from gramlab.figures.eigenvalues import (
+    AnglesDisplay,
+    EigenvalueDisplay,
+    class_angles,
+    eigenvalue_gap,
+)
+from gramlab.figures.heatmaps import (
+    CorrelationDisplay,
+    GramDisplay,
+    correlation_heatmap,
+    gram_heatmap,
+    transition_figure,
+)
 from gramlab.figures.phase import phase_figure
 from gramlab.figures.study import (
     accuracy_by_rounds,
@@ -27,11 +46,20 @@ from gramlab.figures.study import (
 )
 
 __all__ = [
+    "AccuracyDisplay",
+    "AnglesDisplay",
+    "AveragingDisplay",
+    "CorrelationDisplay",
     "Display",
+    "DynamicsDisplay",
     "EigenvalueDisplay",
+    "ErrorDisplay",
     "Figure",
+    "GramDisplay",
+    "LabelAveragingDisplay",
     "accuracy_by_round",
     "accuracy_by_rounds",
+    "check_displays",
     "check_figures",
     "class_angles",
     "correlation_heatmap",

@@ -195,10 +195,11 @@ def by_round(
     axes: Axes, theory: Sequence[Any], exact: Sequence[Any], color: str, name: str, label: str = ""
 ) -> None:
     """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
-    rounds = range(1, len(theory) + 1)
-    dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
-    look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
-    axes.plot(rounds, theory, color=color, **look)
+    rounds = range(1, max(len(theory), len(exact)) + 1)
+    if theory:
+        dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
+        look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
+        axes.plot(rounds, theory, color=color, **look)
     if exact:
         look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
         dots(axes, rounds, exact, color, **look)
