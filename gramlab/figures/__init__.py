@@ -16,7 +16,7 @@ from gramlab.figures.by_round import (
 )
 from gramlab.figures.diagnosis import diagnosis_figures, settings_figure, suspects_figure
 from gramlab.figures.eigenvalues import class_angles, eigenvalue_gap
-from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap, transition_figure
+from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap
 from gramlab.figures.phase import phase_figure
 from gramlab.figures.study import (
     accuracy_by_rounds,
@@ -25,6 +25,7 @@ from gramlab.figures.study import (
     gain_over_teacher,
 )
 from gramlab.figures.style import figure_png, save_figure
+from gramlab.figures.transition import transition_figure
 
 __all__ = [
     "Figure",

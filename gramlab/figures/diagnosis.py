@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,12 @@ from matplotlib.figure import Figure
 
 from gramlab.figures import style
 from gramlab.figures.eigenvalues import eigenvalue_gap
-from gramlab.figures.heatmaps import transition_figure
 from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
+from gramlab.figures.transition import transition_figure
 
 if TYPE_CHECKING:
     from gramlab.diagnosis.diagnosis import Diagnosis
+    from gramlab.diagnosis.suspects import Suspects
 
 
 def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
@@ -54,7 +56,8 @@ def settings_figure(diagnosis: Diagnosis) -> Figure:
             )
             gid = f"{rounds} {refine}".strip()
             look = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
-            axes.plot([x for x, _ in theory], [y for _, y in theory], **look)
+            line = [x for x, _ in theory], [y for _, y in theory]
+            axes.plot(*line, **style.as_line(len(theory)) | look)
             x, y = [x for x, _ in exact], [y for _, y in exact]
             style.dots(axes, x, y, color, ms=6.5, gid=f"exact {gid}")
             name = "1 round (teacher)" if rounds == 1 else f"{rounds} rounds"
@@ -67,8 +70,10 @@ def settings_figure(diagnosis: Diagnosis) -> Figure:
         axes.plot([x, x], [y - error, y + error], color=BLACK, linewidth=1.2, zorder=4)
         axes.plot([x], [y], "o", ms=13, mfc="none", mec=BLACK, mew=1.6, zorder=5, gid="advised")
         # All exact heads, and as much of the theory as stays near them.
-        everything = [t.accuracy.value for t in trials]
-        low, high = min(t.accuracy.value for t in trials if t.head == "exact"), max(everything)
+        bar = [y - error, y + error]
+        everything = [t.accuracy.value for t in trials] + bar
+        low = min([t.accuracy.value for t in trials if t.head == "exact"] + bar)
+        high = max(everything)
         low = max(min(everything), low - 0.15 * (high - low))
         pad = max(0.06 * (high - low), 0.004)
         axes.set_ylim(low - pad, high + pad)
@@ -78,7 +83,7 @@ def settings_figure(diagnosis: Diagnosis) -> Figure:
             f"{'Distil' if advice.distils else 'Do not distil'}: {chosen.setting}",
             "weight decay λ (dotted: the one in use)",
             "estimated held-out accuracy",
-            note="line: theory, dot: exact head, ring: advised",
+            note="line: theory, dot: exact head, ring: advised ± 1 s.e.",
         )
         style.legend(figure, marks, loc="outside lower center", ncols=3, columnspacing=1.4)
     return figure
@@ -97,22 +102,40 @@ def suspects_figure(diagnosis: Diagnosis) -> Figure:
             return figure
         k = np.arange(1, len(suspects) + 1)
         low, high = (np.cumsum(p) / k for p in (suspects.precision_low, suspects.precision_high))
-        axes.fill_between(k, low, high, color=BLUE, alpha=0.18, linewidth=0, gid="re-corruptions")
-        axes.plot(k, suspects.precision_at(), color=BLUE, gid="claimed")
-        words, lowest = "line: claimed, band: the two re-corruptions", float(low.min())
+        alone = style.as_line(len(k))
+        wide = 5.0 if alone else 0.0  # a band over one point is seen by its frame
+        look = {"color": BLUE, "alpha": 0.18, "gid": "re-corruptions"}
+        axes.fill_between(k, low, high, linewidth=wide, **look)
+        axes.plot(k, suspects.precision_at(), color=BLUE, gid="claimed", **alone)
+        lowest, blue = float(low.min()), "line"
         if diagnosis.planted is not None:
             truth = np.cumsum(diagnosis.planted.flipped[suspects.rows]) / k
-            axes.plot(k, truth, color=VERMILLION, linewidth=1.3, gid="truth")
-            words = "blue: claimed, band: re-corruptions, red: truth"
-            lowest = min(lowest, float(truth.min()))
+            axes.plot(k, truth, color=VERMILLION, linewidth=1.3, gid="truth", **alone)
+            lowest, blue = min(lowest, float(truth.min())), "blue"
+        words = [f"{blue}: claimed"]
+        if diagnosis.recorruption is not None:
+            words.append("band: the two re-corruptions")
+        if diagnosis.planted is not None:
+            words.append("red: truth")
         bottom = max(0.0, min(0.9, lowest - 0.05))
         axes.set(ylim=(bottom, 1.0 + 0.03 * (1.0 - bottom)), xlim=(0.0, max(k[-1] * 1.02, 1.5)))
         style.percent_axis(axes.yaxis)
         style.caption(
             axes,
-            f"{len(suspects)} suspects, {suspects.precision.sum():.0f} expected to be wrong",
+            _format_suspects(suspects),
             "suspects looked at, most suspicious first",
             "share that is wrong",
-            note=words,
+            note=", ".join(words),
         )
     return figure
+
+
+def _format_suspects(suspects: Suspects) -> str:
+    """How many labels are suspected, and how many of them are claimed to be wrong."""
+    count, claimed = len(suspects), suspects.precision.sum()
+    low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
+    many = f"{count} suspect{'' if count == 1 else 's'}"
+    if low == high:
+        return f"{many}, {claimed:.1f} expected to be wrong"
+    low, high = math.floor(low), math.ceil(high)
+    return f"{many}, {low} to {high} expected to be wrong"

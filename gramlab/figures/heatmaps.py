@@ -1,4 +1,4 @@
-"""Matrices as heat maps: cosines of rows, correlations of classes, and label noise."""
+"""Matrices as heat maps: cosines of rows and correlations of classes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 from gramlab.features import Features
 from gramlab.figures import style
-from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
+from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
 from gramlab.spectrum.superclasses import Superclasses
-from gramlab.transition import TransitionEstimate
 
-_MOST_NAMED = 25  # classes whose names find room on an axis
+MOST_NAMED = 25  # classes whose names find room on an axis
 
 
 def gram_heatmap(
@@ -50,7 +49,7 @@ def gram_heatmap(
     unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
     cosines, drawn = unit @ unit.T, labels[rows]
     starts, stops = runs(drawn)
-    counts, named = stops - starts, len(starts) <= _MOST_NAMED
+    counts, named = stops - starts, len(starts) <= MOST_NAMED
     each = f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")
     every = "all" if len(rows) == len(labels) else f"{len(rows)} of"
     pairs = cosines[~np.eye(len(cosines), dtype=bool)]
@@ -64,7 +63,7 @@ def gram_heatmap(
         colors = ("viridis", low, high)
     with style.drawing(4.4) as (figure, axes):
         place = (1.03, 0.0, 0.05, 1.0)
-        _heatmap(axes, "cosines", cosines, colors, place, "cosine of two rows", extendfrac=0.03)
+        heatmap(axes, "cosines", cosines, colors, place, "cosine of two rows", extendfrac=0.03)
         if named:
             for stop in stops[:-1]:
                 axes.axhline(stop - 0.5, color="white", linewidth=0.7)
@@ -101,7 +100,7 @@ def runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.r_[starts[1:], len(labels)]
 
 
-def _heatmap(
+def heatmap(
     axes: Axes,
     gid: str,
     matrix: np.ndarray,
@@ -224,90 +223,8 @@ def _correlations(axes: Axes, ordered: np.ndarray, size: float) -> None:
     colors, label = ("RdBu_r", -reach, reach), "mean cosine of two classes"
     bar = {"orientation": "horizontal", "ticks": MaxNLocator(5, symmetric=True)}
     look = {"aspect": "auto", "extendfrac": 0.04, **bar}
-    scale = _heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
+    scale = heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
     scale.xaxis.set_ticks_position("top")
     scale.xaxis.set_label_position("top")
     scale.tick_params(labelsize=8, length=2, pad=1)
     scale.xaxis.label.set(fontsize=9, color=style.ink(BLACK))
-
-
-def transition_figure(
-    estimate: TransitionEstimate,
-    class_names: Sequence[str] | None = None,
-    truth: np.ndarray | None = None,
-) -> Figure:
-    """Draw C as a heat map, above the diagonal entries sorted, with their intervals.
-
-    Parameters
-    ----------
-    estimate
-        From :func:`gramlab.transition.estimate.estimate_transition`.
-    class_names
-        K names, written for at most 25 classes; default their numbers.
-    truth
-        C (K, K) if known; its diagonal is marked.
-    """
-    k = len(estimate.matrix)
-    names = range(k) if class_names is None else class_names
-    texts = [style.plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
-    with style.drawing(8.2, rows=(1.55, 1.0), sharex=False) as (figure, top, bottom):
-        _transition(top, estimate, texts)
-        _diagonal(bottom, estimate, texts, truth)
-    return figure
-
-
-def _class_axis(axes: Axes, texts: list[str]) -> None:
-    """Names below the axes where there is room, upright if they are short."""
-    if len(texts) <= _MOST_NAMED:
-        upright = max(map(len, texts)) <= 2
-        axes.set_xticks(range(len(texts)), texts, rotation=0 if upright else 90)
-    else:
-        axes.set_xticks([])
-
-
-def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
-    matrix, k, rate = estimate.matrix, len(estimate.matrix), estimate.noise_rate
-    colors, place = ("Blues", 0.0, 1.0), (1.03, 0.0, 0.04, 1.0)
-    _heatmap(axes, "matrix", matrix, colors, place, "P(given | true)", extend="neither")
-    _class_axis(axes, texts)
-    if k <= _MOST_NAMED:
-        axes.set_yticks(range(k), texts)
-    printed = k <= 12
-    if printed:
-        for (row, column), value in np.ndenumerate(matrix):
-            look = {"color": "white" if value > 0.5 else BLACK, "fontsize": 8}
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
-    interval = f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
-    style.caption(
-        axes,
-        f"{100 * rate.value:.0f} % of the labels are wrong",
-        "given label" + (", entries in %" if printed else ""),
-        "true class",
-        note=f"{100 * estimate.confidence:g} % interval {interval}",
-    )
-
-
-def _diagonal(
-    axes: Axes, estimate: TransitionEstimate, texts: list[str], truth: np.ndarray | None
-) -> None:
-    value = np.diag(estimate.matrix)
-    order = np.argsort(value, kind="stable")
-    x, many = np.arange(len(order)), len(order) > _MOST_NAMED
-    low, high = np.diag(estimate.lower)[order], np.diag(estimate.upper)[order]
-    colours = [PALE if estimate.unsupported[i] else BLUE for i in order]
-    axes.vlines(x, low, high, colors=colours, linewidth=1.4 if many else 4.0, alpha=0.55)
-    axes.scatter(x, value[order], s=8 if many else 30, c=colours, zorder=3, gid="estimate")
-    words = "dot: estimate, bar: interval"
-    if truth is not None:
-        dash = {"s": 14 if many else 60, "marker": "_", "color": VERMILLION, "zorder": 4}
-        axes.scatter(x, np.diag(truth)[order], gid="truth", **dash)
-        words += ", dash: truth"
-    words += ", pale: unsupported" if estimate.unsupported.any() else ""
-    axes.axhline(0.0, color=GREY, linewidth=0.6)
-    axes.set_ylim(0.0, 1.02)
-    style.percent_axis(axes.yaxis)
-    axes.grid(axis="x", visible=False)
-    _class_axis(axes, [texts[int(i)] for i in order])
-    classes = f"{len(order)} true classes" if many else "true class"
-    title = "Share of labels that are right, by class"
-    style.caption(axes, title, f"{classes}, sorted by the estimate", note=words)

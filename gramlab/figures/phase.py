@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gramlab.errors import InvalidSetting
 from gramlab.figures import style
 from gramlab.figures.heatmaps import runs
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION
@@ -41,8 +43,8 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
     ----------
     diagram
         ``gramlab.population.phase.phase_diagram(...)``. The black line bounds the region of the
-        theory; where the exact head was not computed, the cells are dotted, where it is undecided,
-        crossed.
+        theory, t > t*: by the formula of t* between the cells too, else along their edges. Where
+        the exact head was not computed, the cells are dotted, where it is undecided, crossed.
     """
     known, theory = diagram.known, diagram.theory
     exact = known & diagram.exact.astype(bool)
@@ -50,14 +52,18 @@ def phase_figure(diagram: PhaseDiagram) -> Figure:
     state = np.where(known, state, np.where(diagram.undecided, 5, 4))
     x, y = _edges(diagram.x_axis, diagram.x), _edges(diagram.y_axis, diagram.y)
     present = np.unique(state)
-    with style.drawing(4.6 + 0.22 * (len(present) // 2 + 1)) as (figure, axes):
+    with style.drawing(4.8 + 0.22 * (len(present) // 2 + 1)) as (figure, axes):
         axes.grid(False)
         colors = ListedColormap([color for color, *_ in _STATES])
         norm = BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES))
         look = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
         axes.pcolormesh(x, y, state, cmap=colors, norm=norm, **look)
         _hatch(axes, x, y, state)
-        _border(axes, x, y, theory)
+        border = _curve(diagram, {diagram.x_axis: x, diagram.y_axis: y})
+        if border is None:
+            _staircase(axes, x, y, theory)
+        else:
+            axes.plot(*border, color=BLACK, linewidth=1.4, gid="theory border")
         for side, name, edges in (("x", diagram.x_axis, x), ("y", diagram.y_axis, y)):
             scale = "log" if name == "weight_decay" else "linear"
             axes.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
@@ -98,7 +104,7 @@ def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> None:
                 axes.fill_between(x[[start, stop]], y[i], y[i + 1], **look)
 
 
-def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
+def _staircase(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
     """Draw the edges between cells inside and outside the region of the theory."""
     look = {"color": BLACK, "linewidth": 1.4, "capstyle": "projecting", "gid": "theory border"}
     i, j = np.nonzero(inside[1:] != inside[:-1])
@@ -107,17 +113,55 @@ def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> Non
     axes.vlines(x[j + 1], y[i], y[i + 1], **look)
 
 
+def _curve(
+    diagram: PhaseDiagram, edges: Mapping[str, np.ndarray], points: int = 400
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where t = t* on the plane; ``None`` where the condition has no closed form.
+
+    In the planes with rounds it is t* = ln(1 + 1/Δ)/ln ρ over the other quantity. In the third,
+    the rate at which Δ = 1/(ρ^t − 1), over weight decay; Δ falls linearly from 1 at rate 0.
+    """
+    from gramlab.population.phase import condition  # loads JAX, as whoever made the diagram did
+
+    over = next(name for name in ("weight_decay", "rate") if name in edges)
+    low, high = edges[over][[0, -1]]
+    if over == "rate":  # the cells at the ends may reach beyond the rates there are
+        grid = np.linspace(max(low, 0.0), min(high, 1.0 - 1e-9), points)
+    else:
+        grid = np.geomspace(low, high, points)
+    place: dict[str, Any] = {"rate": 0.5, diagram.fixed_axis: diagram.fixed}
+    place.pop("round", None)
+    try:
+        found = [condition(diagram.model, diagram.kind, **place | {over: v}) for v in grid.tolist()]
+    except InvalidSetting:  # noise that is not balanced
+        return None
+    if "round" in edges:
+        # t* may be infinite; beyond the axes is as far.
+        times = np.minimum([one.minimum_rounds for one in found], 2.0 * edges["round"].max())
+        curve = {over: grid, "round": times}
+    else:
+        needed = [1.0 / np.expm1(int(diagram.fixed) * np.log1p(float(c.excess))) for c in found]
+        slope = 2.0 * (1.0 - float(found[0].difference))  # of Δ, which was taken at rate 1/2
+        curve = {over: grid, "rate": np.maximum((1.0 - np.array(needed)) / slope, 0.0)}
+    return curve[diagram.x_axis], curve[diagram.y_axis]
+
+
 def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
-    """What was found, and the setting it was found in."""
-    known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
-    title = f"Theory and exact head agree in all {known} cells"
+    """What was found in the cells that are decided, and the model and setting it was found in."""
+    known, cells, differ = int(diagram.known.sum()), diagram.known.size, int(diagram.disagree.sum())
+    decided = f"{cells} cells" if known == cells else f"{known} decided of {cells} cells"
+    title = f"Theory and exact head differ in {differ} of {decided}"
     if not known:
         title = "100 % accuracy: theory"
-    elif differ:
-        title = f"Theory and exact head differ in {differ} of {known} cells"
+    elif not differ:
+        title = f"Theory and exact head agree in {'all ' * (known == cells)}{decided}"
     model, undecided = diagram.model, int(diagram.undecided.sum())
     note = (
-        f"{diagram.kind} noise, K = {model.n_classes}, n = {model.samples_per_class:,}, "
-        f"{_AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
+        f"K = {model.n_classes}, n = {model.samples_per_class:,}, c = {model.within:g}, "
+        f"d = {model.superclass:g}"
     )
+    if model.superclass_size is not None:
+        note += f", e = {model.between:g}, superclasses of {model.superclass_size}"
+    fixed = f"{_AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
+    note += f"\n{diagram.kind} noise, {fixed}"
     return title, note + (f"; undecided: {undecided} cells" if undecided else "")

@@ -195,7 +195,7 @@ def accuracy_by_rounds(
             means = {t or 0: statistics.fmean(v.values()) for t, v in theory.items() if v}
             if means:
                 look = {"color": color, "lw": 1.4, "gid": f"theory {rate:g}"}
-                axes.plot(list(means), list(means.values()), **look)
+                axes.plot(list(means), list(means.values()), **look, **style.as_line(len(means)))
             for column, place, mark in heads:
                 values = list(group.values(column, rate, measure).values())
                 if values:
@@ -231,7 +231,7 @@ def coverage_by_rate(rows: Sequence[Row]) -> Figure:
     colors = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
     marks: dict[str, dict[str, Any]] = {
         "in the top two": {"marker": "o", "ms": 5},
-        "first (recovered)": {"linestyle": (0, (2, 1.5))},
+        "first (recovered)": {"linestyle": (0, (2, 1.5)), "marker": "s", "ms": 4},
     }
     measures = (("coverage", "top_two_coverage"), ("recovery", "label_recovery"))
     found = [group for group in groups(rows) if _curve(group, "top_two_coverage")]
@@ -264,10 +264,10 @@ def coverage_by_rate(rows: Sequence[Row]) -> Figure:
             axes.set_xticks(rates)
         style.caption(
             axes,
-            "True label among the teacher's two largest",
+            "True label first, and among the two largest",
             "rate of label noise",
             "share of training rows",
-            note=style.plain_text(", ".join(filter(None, shared)), "study", 70),
+            note=style.plain_text(", ".join(["teacher", *filter(None, shared)]), "study", 70),
         )
         style.legend(axes, marks, loc="lower left")
         style.end_labels(axes, rates[-1], 0.13)
@@ -295,11 +295,19 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
         If there is no such row.
     """
     found = [r for r in rows if r.get("method") == "approximation" and r.get("round") == 1]
+    given = len(found)
     found = [r for r in found if r["largest_logit_range"] > 0.0 and r["rms_distance"] > 0.0]
     if not found:
         raise InvalidSetting(
-            "rows must hold round 1 of method approximation, got none: pass the rows of "
-            "gramlab study --recipe approximation"
+            f"rows must hold round 1 of method approximation with an error above 0, got none of "
+            f"{given}: pass the rows of gramlab study --recipe approximation"
+        )
+    settings = dict.fromkeys((r["features"], r["preparation"], r["noise"]) for r in found)
+    if len(settings) > 1:
+        names = "; ".join(", ".join(setting) for setting in [*settings][:4])
+        raise InvalidSetting(
+            f"rows of a figure must be of one setting, got {len(settings)} ({names}): choose rows "
+            "by features, preparation and noise"
         )
     sizes, rates = (sorted({r[key] for r in found}) for key in ("n_samples", "rate"))
     shades = dict(zip(sizes, style.blues(len(sizes)), strict=True))
@@ -313,13 +321,16 @@ def error_by_logits(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axes.plot(x, x**2 / 4.0, color=BLACK, lw=1.2, gid="bound")
         # The bound leaves the figure where nothing is near it.
         axes.set(xscale="log", yscale="log", ylim=(min(errors) / 2.0, 2.5))
-        setting = f"{found[0]['features']}, {found[0]['preparation']}, {found[0]['noise']} noise"
+        ((name, preparation, noise),) = settings
+        setting = f"{name}, {preparation}, {noise} noise; teachers"
+        if len(found) < given:  # zero has no place on a log axis
+            setting += f"; {given - len(found)} without error left out"
         style.caption(
             axes,
             "Error of the linearized softmax against its logits",
             "largest range of a row's logits at the exact teacher",
             "theory − exact, root mean square over rows",
-            note=style.plain_text(f"{setting}; teachers", "study", 76),
+            note=style.plain_text(setting, "study", 76),
         )
         mark = {"linestyle": "none"}
         marks: dict[str, dict[str, Any]] = {"remainder bound": {"lw": 1.2}}

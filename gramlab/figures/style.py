@@ -188,12 +188,16 @@ def by_round(
 ) -> None:
     """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
     rounds = range(1, len(theory) + 1)
-    dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
-    look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
-    axes.plot(rounds, theory, color=color, **look)
+    look = {"gid": f"theory {name}", "label": "" if exact else label}
+    axes.plot(rounds, theory, color=color, **look, **as_line(len(rounds)))
     if exact:
         look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
         dots(axes, rounds, exact, color, **look)
+
+
+def as_line(points: int) -> dict[str, Any]:
+    """The look of a line through so many points: one point is a dash, or it would not be seen."""
+    return {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if points == 1 else {}
 
 
 def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any) -> None:
@@ -206,7 +210,7 @@ def caption(
     axes: Axes, title: str, x: str = "", y: str = "", note: str = "", heads: bool = False
 ) -> None:
     """Write the words around axes, and under the title a note and what marks the two heads."""
-    axes.set_title(title, pad=8 + 14 * bool(note) + 16 * heads)
+    axes.set_title(title, pad=8 + 14 * len(note.splitlines()) + 16 * heads)
     axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
     look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(note, (0, 1), (0, 6 + 16 * heads), va="bottom", fontsize=9, **look)
