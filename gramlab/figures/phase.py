@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,8 +14,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gramlab.errors import InvalidSetting
-from gramlab.figures import style
+from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.heatmaps import runs
+from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION
 
 if TYPE_CHECKING:
@@ -36,50 +37,82 @@ _STATES = (  # of theory and exact head: colour, ink, hatch, words
 )
 
 
-def phase_figure(diagram: PhaseDiagram) -> Figure:
-    """Draw the cells of a phase diagram; cells in which theory and exact head differ are hatched.
+class PhaseDisplay(Display):
+    """The cells of a phase diagram; those in which theory and exact head differ are hatched.
 
-    Parameters
-    ----------
-    diagram
-        ``gramlab.population.phase.phase_diagram(...)``. The black line bounds the region of the
-        theory, t > t*: by the formula of t* between the cells too, else along their edges. Where
-        the exact head was not computed, the cells are dotted, where it is undecided, crossed.
+    The black line bounds the region of the theory, t > t*: by the formula of t* between the cells
+    too, else along their edges. Where the exact head was not computed, the cells are dotted, where
+    it is undecided, crossed.
     """
-    known, theory = diagram.known, diagram.theory
-    exact = known & diagram.exact.astype(bool)
-    state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
-    state = np.where(known, state, np.where(diagram.undecided, 5, 4))
-    x, y = _edges(diagram.x_axis, diagram.x), _edges(diagram.y_axis, diagram.y)
-    present = np.unique(state)
-    with style.drawing(4.8 + 0.22 * (len(present) // 2 + 1)) as (figure, axes):
-        axes.grid(False)
+
+    def __init__(self, diagram: PhaseDiagram) -> None:
+        known, theory = diagram.known, diagram.theory
+        exact = known & diagram.exact.astype(bool)
+        state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
+        self.diagram = diagram
+        self.state = np.where(known, state, np.where(diagram.undecided, 5, 4))
+        self.edges = {
+            name: _edges(name, values)
+            for name, values in ((diagram.x_axis, diagram.x), (diagram.y_axis, diagram.y))
+        }
+        self.border = _border(diagram, self.edges)
+
+    @classmethod
+    def from_diagram(cls, diagram: PhaseDiagram) -> Self:
+        """Take what there is to draw; nothing is drawn yet.
+
+        Parameters
+        ----------
+        diagram
+            From :func:`gramlab.population.phase.phase_diagram`.
+        """
+        return cls(diagram)
+
+    def _panels(self) -> Panels:
+        return Panels(4.8 + 0.22 * (len(np.unique(self.state)) // 2 + 1))
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), diagram = axes, self.diagram
+        x, y = self.edges.values()
+        panel.grid(False)
         colors = ListedColormap([color for color, *_ in _STATES])
         norm = BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES))
-        look = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
-        axes.pcolormesh(x, y, state, cmap=colors, norm=norm, **look)
-        _hatch(axes, x, y, state)
-        border = _curve(diagram, {diagram.x_axis: x, diagram.y_axis: y})
-        if border is None:
-            _staircase(axes, x, y, theory)
+        mesh = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
+        panel.pcolormesh(x, y, self.state, cmap=colors, norm=norm, **mesh)
+        _hatch(panel, x, y, self.state)
+        if self.border is None:
+            _staircase(panel, x, y, diagram.theory)
         else:
-            axes.plot(*border, color=BLACK, linewidth=1.4, gid="theory border")
-        for side, name, edges in (("x", diagram.x_axis, x), ("y", diagram.y_axis, y)):
+            panel.plot(*self.border, color=BLACK, linewidth=1.4, gid="theory border")
+        for side, (name, edges) in zip("xy", self.edges.items(), strict=True):
             scale = "log" if name == "weight_decay" else "linear"
-            axes.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
+            panel.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
             if name == "round":
                 whole = MaxNLocator(integer=True, nbins=8)
-                (axes.xaxis if side == "x" else axes.yaxis).set_major_locator(whole)
-        handles: list[Patch | Line2D] = [
-            Patch(facecolor=color, edgecolor=ink, hatch=hatch, linewidth=0.6, label=words)
-            for color, ink, hatch, words in (_STATES[number] for number in present)
-        ]
-        handles.append(Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory"))
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.15), "borderaxespad": 0.0}
-        axes.legend(handles=handles, ncols=2, columnspacing=1.4, **place)
+                (panel.xaxis if side == "x" else panel.yaxis).set_major_locator(whole)
+        if look.labels != "none":
+            place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.15), "borderaxespad": 0.0}
+            options: dict[str, Any] = {"ncols": 2, "columnspacing": 1.4, **place}
+            panel.legend(handles=self._handles(), **(options if look.house else {}))
         title, note = _format_title(diagram)
-        style.caption(axes, title, _AXES[diagram.x_axis][1], _AXES[diagram.y_axis][1], note=note)
-    return figure
+        look.caption(panel, title, _AXES[diagram.x_axis][1], _AXES[diagram.y_axis][1], note=note)
+
+    def _handles(self) -> list[Patch | Line2D]:
+        """What the legend names: the states that there are, and the border."""
+        states = [_STATES[number] for number in np.unique(self.state)]
+        border = Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory")
+        return [
+            *(
+                Patch(facecolor=color, edgecolor=ink, hatch=hatch, linewidth=0.6, label=words)
+                for color, ink, hatch, words in states
+            ),
+            border,
+        ]
+
+
+def phase_figure(diagram: PhaseDiagram) -> Figure:
+    """Deprecated: ``PhaseDisplay.from_diagram(diagram).plot().figure_``."""
+    return deprecated("phase_figure", PhaseDisplay.from_diagram(diagram))
 
 
 def _edges(axis: str, values: tuple) -> np.ndarray:
@@ -113,7 +146,7 @@ def _staircase(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> 
     axes.vlines(x[j + 1], y[i], y[i + 1], **look)
 
 
-def _curve(
+def _border(
     diagram: PhaseDiagram, edges: Mapping[str, np.ndarray], points: int = 400
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Where t = t* on the plane; ``None`` where the condition has no closed form.

@@ -4,15 +4,74 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gramlab.errors import InvalidSetting
 from gramlab.figures import style
+from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.heatmaps import MOST_NAMED, heatmap
+from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
 from gramlab.transition import TransitionEstimate
+
+
+class TransitionDisplay(Display):
+    """C as a heat map, and its diagonal entries sorted, with their intervals: two panels."""
+
+    def __init__(
+        self, estimate: TransitionEstimate, class_names: list[str], truth: np.ndarray | None
+    ) -> None:
+        self.estimate, self.class_names, self.truth = estimate, class_names, truth
+
+    @classmethod
+    def from_estimate(
+        cls,
+        estimate: TransitionEstimate,
+        class_names: Sequence[str] | None = None,
+        truth: np.ndarray | None = None,
+    ) -> Self:
+        """Take what there is to draw; nothing is drawn yet.
+
+        Parameters
+        ----------
+        estimate
+            From :func:`gramlab.transition.estimate.estimate_transition`.
+        class_names
+            K names, written for at most 25 classes; default their numbers.
+        truth
+            C (K, K) if known; its diagonal is marked.
+
+        Raises
+        ------
+        InvalidSetting
+            If names or truth are of another number of classes.
+        """
+        k = len(estimate.matrix)
+        names = [str(name) for name in (range(k) if class_names is None else class_names)]
+        if len(names) != k:
+            raise InvalidSetting(
+                f"class_names must be the {k} of the estimate, got {len(names)}: give one name for "
+                "each class, or none"
+            )
+        if truth is not None and np.shape(truth) != (k, k):
+            raise InvalidSetting(
+                f"truth must be a matrix of shape ({k}, {k}), got shape {np.shape(truth)}: give "
+                "P(given j | true k) of the classes of the estimate"
+            )
+        return cls(estimate, names, None if truth is None else np.asarray(truth))
+
+    def _panels(self) -> Panels:
+        return Panels(8.2, rows=(1.55, 1.0), sharex=False)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        top, bottom = axes
+        texts = [style.plain_text(n, f"class {i}", 12) for i, n in enumerate(self.class_names)]
+        _matrix(top, self.estimate, texts, look)
+        _diagonal(bottom, self.estimate, texts, self.truth, look)
 
 
 def transition_figure(
@@ -20,24 +79,9 @@ def transition_figure(
     class_names: Sequence[str] | None = None,
     truth: np.ndarray | None = None,
 ) -> Figure:
-    """Draw C as a heat map, above the diagonal entries sorted, with their intervals.
-
-    Parameters
-    ----------
-    estimate
-        From :func:`gramlab.transition.estimate.estimate_transition`.
-    class_names
-        K names, written for at most 25 classes; default their numbers.
-    truth
-        C (K, K) if known; its diagonal is marked.
-    """
-    k = len(estimate.matrix)
-    names = range(k) if class_names is None else class_names
-    texts = [style.plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
-    with style.drawing(8.2, rows=(1.55, 1.0), sharex=False) as (figure, top, bottom):
-        _transition(top, estimate, texts)
-        _diagonal(bottom, estimate, texts, truth)
-    return figure
+    """Deprecated: ``TransitionDisplay.from_estimate(...).plot().figure_``, with its arguments."""
+    display = TransitionDisplay.from_estimate(estimate, class_names, truth)
+    return deprecated("transition_figure", display)
 
 
 def _class_axis(axes: Axes, texts: list[str]) -> None:
@@ -49,7 +93,7 @@ def _class_axis(axes: Axes, texts: list[str]) -> None:
         axes.set_xticks([])
 
 
-def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
+def _matrix(axes: Axes, estimate: TransitionEstimate, texts: list[str], look: Look) -> None:
     matrix, k = estimate.matrix, len(estimate.matrix)
     colors, place = ("Blues", 0.0, 1.0), (1.03, 0.0, 0.04, 1.0)
     heatmap(axes, "matrix", matrix, colors, place, "P(given | true)", extend="neither")
@@ -58,15 +102,13 @@ def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> N
         axes.set_yticks(range(k), texts)
     printed = k <= 12
     if printed:
+        points = 72.0 / axes.figure.dpi * min(axes.bbox.size) / k  # a side of a cell
+        size = min(style.text_size(8 / 9), 0.4 * points)
         for (row, column), value in np.ndenumerate(matrix):
-            look = {"color": "white" if value > 0.5 else BLACK, "fontsize": 8}
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
-    style.caption(
-        axes,
-        _format_rate(estimate),
-        "given label" + (", entries in %" if printed else ""),
-        "true class",
-    )
+            ink = {"color": "white" if value > 0.5 else BLACK, "fontsize": size}
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **ink)
+    given = "given label" + (", entries in %" if printed else "")
+    look.caption(axes, _format_rate(estimate), given, "true class")
 
 
 def _format_rate(estimate: TransitionEstimate) -> str:
@@ -78,7 +120,11 @@ def _format_rate(estimate: TransitionEstimate) -> str:
 
 
 def _diagonal(
-    axes: Axes, estimate: TransitionEstimate, texts: list[str], truth: np.ndarray | None
+    axes: Axes,
+    estimate: TransitionEstimate,
+    texts: list[str],
+    truth: np.ndarray | None,
+    look: Look,
 ) -> None:
     value = np.diag(estimate.matrix)
     order = np.argsort(value, kind="stable")
@@ -100,4 +146,4 @@ def _diagonal(
     _class_axis(axes, [texts[int(i)] for i in order])
     classes = f"{len(order)} true classes" if many else "true class"
     title = "Share of labels that are right, by class"
-    style.caption(axes, title, f"{classes}, sorted by the estimate", note=words)
+    look.caption(axes, title, f"{classes}, sorted by the estimate", note=words)
