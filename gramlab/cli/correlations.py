@@ -55,12 +55,12 @@ def correlations(
         found: dict[str, Any] = {"source": Path(source).name} | result.as_dict()
         names = ""
         if output.folder is not None:
-            from gramlab.figures import class_angles, correlation_heatmap, eigenvalue_gap
+            from gramlab.figures import EigenvalueDisplay, class_angles, correlation_heatmap
 
             stage("figures")
             classes = result.features.class_names
             heatmap = correlation_heatmap(result.plain.matrix, result.superclasses, classes)
-            gap = eigenvalue_gap(result.spectrum, len(classes))
+            gap = EigenvalueDisplay.from_spectrum(result.spectrum, len(classes)).plot().figure_
             figures = {"class_correlations": heatmap, "eigenvalue_gap": gap}
             if result.angles is not None:
                 figures["class_angles"] = class_angles({"": result.angles})

@@ -76,10 +76,11 @@ def transition(
         }
 
         if output.folder is not None:
-            from gramlab.figures import transition_figure
+            from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            output.draw({"transition": transition_figure(estimate, names, truth)})
+            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            output.draw({"transition": display.plot().figure_})
         output.keep(found, "results.json and transition.png")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from gramlab.check import CheckResult, Dynamics
 from gramlab.comparison import RoundComparison
 from gramlab.figures import style
-from gramlab.figures.eigenvalues import eigenvalue_gap
+from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.heatmaps import gram_heatmap
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION
 
@@ -36,7 +36,9 @@ def check_figures(result: CheckResult) -> dict[str, Figure]:
     asked = {"weight_decay": result.settings.weight_decay, "rounds": result.settings.rounds}
     dynamics, weights = map(result.dynamics, ("linearized", "exact")), result.averaging_weights()
     return {
-        "eigenvalue_gap": eigenvalue_gap(result.spectrum, k, **asked),
+        "eigenvalue_gap": EigenvalueDisplay.from_spectrum(result.spectrum, k, **asked)
+        .plot()
+        .figure_,
         "gram_heatmap": gram_heatmap(features, result.given.true_labels),
         "label_averaging": label_averaging(*dynamics, n_classes=k, weights=weights),
         "error_by_round": error_by_round(result.comparison, features.n_samples),

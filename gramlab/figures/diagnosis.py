@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from gramlab.diagnosis.trial import Trial
 
 
-def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Display]:
+def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
     """All figures of ``gramlab diagnose``, by the stem of their file name."""
     features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
     asked = {"weight_decay": chosen.weight_decay, "rounds": chosen.rounds}
     noise = diagnosis.estimate, features.class_names
     truth = None if diagnosis.planted is None else diagnosis.planted.matrix
-    return {
+    displays: dict[str, Display] = {
         "settings": SettingsDisplay.from_diagnosis(diagnosis),
         "suspects": SuspectsDisplay.from_diagnosis(diagnosis),
         "transition": TransitionDisplay.from_estimate(*noise, truth),
@@ -40,6 +40,7 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Display]:
             diagnosis.spectrum, features.n_classes, **asked
         ),
     }
+    return {stem: display.plot().figure_ for stem, display in displays.items()}
 
 
 class SettingsDisplay(Display):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from gramlab import validation
 from gramlab.figures import style
+from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, PURPLE, VERMILLION
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import filter_power, linear_mu
@@ -22,34 +26,71 @@ _SHADES = (  # of one to four rounds, darker with more
 )
 
 
+class EigenvalueDisplay(Display):
+    """Eigenvalues of G against their rank, and below them what rounds leave of each direction.
+
+    Two panels with a weight decay, else one. The gap after the K-th eigenvalue is marked, and told
+    with its certified error; what the certificate cannot tell from 0 is grey.
+    """
+
+    def __init__(self, spectrum: Spectrum, n_classes: int, mu: float | None, rounds: int) -> None:
+        self.spectrum, self.n_classes, self.mu, self.rounds = spectrum, n_classes, mu, rounds
+
+    @classmethod
+    def from_spectrum(
+        cls,
+        spectrum: Spectrum,
+        n_classes: int,
+        *,
+        weight_decay: float | None = None,
+        rounds: int = 1,
+    ) -> Self:
+        """Take what there is to draw; nothing is drawn yet.
+
+        Parameters
+        ----------
+        spectrum
+            Of the N training rows.
+        n_classes
+            K: the gap after the K-th eigenvalue is marked.
+        weight_decay
+            λ; draws μ = K N λ, where h(s) = 1/2, and the panel of the filter. Without it there is
+            neither.
+        rounds
+            The filter is drawn for t = 1 … rounds (at most four of them, evenly chosen).
+
+        Raises
+        ------
+        InvalidSetting
+            If a number is out of range.
+        """
+        k = validation.check_integer("n_classes", n_classes, 1)
+        mu = None if weight_decay is None else linear_mu(k, spectrum.n_samples, weight_decay)
+        return cls(spectrum, k, mu, validation.check_integer("rounds", rounds, 1))
+
+    def _panels(self) -> Panels:
+        return Panels(3.6) if self.mu is None else Panels(6.0, rows=(1.5, 1.0))
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        top, *below = axes
+        spectrum, k = self.spectrum, self.n_classes
+        for panel in axes if not look.house else axes[-1:]:
+            _rank_axis(panel, spectrum)
+        _eigenvalues(top, spectrum, k, self.mu, look)
+        title, note = _format_gap(spectrum, k)
+        look.caption(top, title, y="eigenvalue of G = XXᵀ", note=note)
+        for panel in below:
+            panel.axvline(k + 0.5, color=VERMILLION, linewidth=0.8)
+            _filters(panel, spectrum.eigenvalues, self.mu or 0.0, self.rounds, look)
+
+
 def eigenvalue_gap(
     spectrum: Spectrum, n_classes: int, *, weight_decay: float | None = None, rounds: int = 1
 ) -> Figure:
-    """Draw the eigenvalues of G against their rank, and the filter below them.
-
-    Parameters
-    ----------
-    spectrum
-        Of the N training rows.
-    n_classes
-        K: the gap after the K-th eigenvalue is marked with its certified error.
-    weight_decay
-        λ; draws μ = K N λ, where h(s) = 1/2, and the panel of the filter. Without it there is
-        neither.
-    rounds
-        The filter is drawn for t = 1 … rounds (at most four of them, evenly chosen).
-    """
-    mu = None if weight_decay is None else linear_mu(n_classes, spectrum.n_samples, weight_decay)
-    rows = (1.5,) if mu is None else (1.5, 1.0)
-    with style.drawing(3.6 if mu is None else 6.0, rows=rows) as (figure, top, *below):
-        _rank_axis((top, *below)[-1], spectrum)
-        _eigenvalues(top, spectrum, n_classes, mu)
-        title, note = _format_gap(spectrum, n_classes)
-        style.caption(top, title, y="eigenvalue of G = XXᵀ", note=note)
-        for axes in below:
-            axes.axvline(n_classes + 0.5, color=VERMILLION, linewidth=0.8)
-            _filters(axes, spectrum.eigenvalues, mu or 0.0, rounds)
-    return figure
+    """Deprecated: ``EigenvalueDisplay.from_spectrum(...).plot().figure_``, with its arguments."""
+    settings = {"weight_decay": weight_decay, "rounds": rounds}
+    display = EigenvalueDisplay.from_spectrum(spectrum, n_classes, **settings)
+    return deprecated("eigenvalue_gap", display)
 
 
 def _rank_axis(axes: Axes, spectrum: Spectrum) -> None:
@@ -64,7 +105,7 @@ def _rank_axis(axes: Axes, spectrum: Spectrum) -> None:
     axes.set_xlabel(f"rank of the eigenvalue{zeros}")
 
 
-def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> None:
+def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None, look: Look) -> None:
     values, error = spectrum.eigenvalues, spectrum.certificate.eigenvalue_error
     rank = np.arange(1, len(values) + 1)
     resolved = values > error
@@ -79,8 +120,8 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
     band = "#F2F2F2" if on_axis else "white"
     axes.axhspan(low, max(low, error), color=band, zorder=0)
     if mu is not None:
-        look = {"color": BLACK, "linewidth": 1.0, "linestyle": style.DASHED}
-        axes.axhline(mu, label=f"μ = {mu:.4g}\n(h = ½)", gid="mu", **look)
+        dashed = {"color": BLACK, "linewidth": 1.0, "linestyle": style.DASHED}
+        axes.axhline(mu, label=f"μ = {mu:.4g}\n(h = ½)", gid="mu", **dashed)
     # What is certified about the last is only that they lie below the line, zero included.
     heights = np.where(resolved, values, np.maximum(values, low * 1.6))
     size = 5 if len(values) <= 100 else 3
@@ -91,11 +132,11 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None) -> No
     ):
         axes.plot(rank[part], heights[part], mark, ms=size, mec="none", mfc=color, gid=name)
     if not resolved.all():
-        text = f"{(~resolved).sum()} of {len(values)} cannot be told from 0"
+        text = look.fit(axes, f"{(~resolved).sum()} of {len(values)} cannot be told from 0")
         box = {"facecolor": band, "edgecolor": "none", "pad": 0.5}
-        look = {"transform": axes.transAxes, "fontsize": 9, "color": style.ink(GREY), "bbox": box}
-        axes.text(0.015, 0.02, text, **look)
-    style.end_labels(axes, (len(values) + 1) * 1.15, 0.2)
+        grey = {"fontsize": style.text_size(), "color": style.ink(GREY), "bbox": box}
+        axes.text(0.015, 0.02, text, transform=axes.transAxes, **grey)
+    look.end_labels(axes, (len(values) + 1) * 1.15, 0.2)
 
 
 def _format_gap(spectrum: Spectrum, k: int) -> tuple[str, str]:
@@ -117,17 +158,18 @@ def _format_gap(spectrum: Spectrum, k: int) -> tuple[str, str]:
     return title, f"gap after K = {k}: {gap:.6g}, certified to {style.at_most(error)}"
 
 
-def _filters(axes: Axes, eigenvalues: np.ndarray, mu: float, rounds: int) -> None:
+def _filters(axes: Axes, eigenvalues: np.ndarray, mu: float, rounds: int, look: Look) -> None:
     rank = np.arange(1, len(eigenvalues) + 1)
     axes.axhline(0.5, color=PALE, linewidth=0.8)
     axes.set_ylim(-0.04, 1.04)
-    style.caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
+    look.caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
     chosen = np.unique(np.linspace(1, rounds, min(rounds, 4)).round().astype(int))
+    curves = []
     for t, shade in zip(chosen, _SHADES[len(chosen) - 1], strict=True):
         power = filter_power(eigenvalues, mu, int(t))
-        axes.plot(rank, power, color=shade, lw=1.6, gid=f"filter {t}", label=f"t = {t}")
+        curves += axes.plot(rank, power, color=shade, lw=1.6, gid=f"filter {t}", label=f"t = {t}")
     # Later rounds lie lower, so they come first where the curves end together.
-    style.end_labels(axes, len(rank), 0.15, axes.get_lines()[::-1])
+    look.end_labels(axes, len(rank), 0.15, curves[::-1])
 
 
 def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:

@@ -181,13 +181,13 @@ def _border(
 
 def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
     """What was found in the cells that are decided, and the model and setting it was found in."""
-    known, cells, differ = int(diagram.known.sum()), diagram.known.size, int(diagram.disagree.sum())
-    decided = f"{cells} cells" if known == cells else f"{known} decided of {cells} cells"
-    title = f"Theory and exact head differ in {differ} of {decided}"
+    known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
+    cells = f"{known} cells" if known == diagram.known.size else f"{known} decided cells"
+    title = f"Theory and exact head differ in {differ} of {cells}"
     if not known:
         title = "100 % accuracy: theory"
     elif not differ:
-        title = f"Theory and exact head agree in {'all ' * (known == cells)}{decided}"
+        title = f"Theory and exact head agree in all {cells}"
     model, undecided = diagram.model, int(diagram.undecided.sum())
     note = (
         f"K = {model.n_classes}, n = {model.samples_per_class:,}, c = {model.within:g}, "

@@ -31,10 +31,10 @@ _CURVES: dict[str, tuple[str, str, dict[str, Any]]] = {  # measure, words, look
 
 
 class CoverageDisplay(Display):
-    """Share of training rows whose true label is among the teacher's two largest, or first, by rate.
+    """How often the true label is among the teacher's two largest, and how often first, by rate.
 
-    Means over seeds with their standard deviation; each setting is a colour, and what they share
-    stands in the subtitle.
+    Shares of training rows, means over seeds with their standard deviation; each setting is a
+    colour, and what they share stands in the subtitle.
     """
 
     def __init__(self, found: Sequence[Group]) -> None:

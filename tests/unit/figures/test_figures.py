@@ -105,7 +105,7 @@ def test_eigenvalues_below_the_certified_error_are_greyed_and_never_drawn_as_val
         spectrum.certificate, eigenvalue_error=float(spectrum.eigenvalues[4]) / 100.0
     )
     monkeypatch.setattr(Spectrum, "certificate", property(lambda spectrum: low))
-    found = lines(figures.eigenvalue_gap(spectrum, 3))
+    found = lines(figures.EigenvalueDisplay.from_spectrum(spectrum, 3).plot().figure_)
     assert np.array_equal(found["not resolved"][0], [6])
     assert found["not resolved"][1].max() < low.eigenvalue_error
     assert np.array_equal(found["error"][1], [low.eigenvalue_error] * 2)
@@ -123,7 +123,11 @@ def test_eigenvalues_below_the_certified_error_are_greyed_and_never_drawn_as_val
 def test_where_there_is_no_gap_the_title_says_so(n, d, k, title):
     x = np.random.default_rng(0).standard_normal((n, d))
     data = Features(x, np.arange(n) % min(n, k), n_classes=k)
-    figure = figures.eigenvalue_gap(Spectrum.of(data), k, weight_decay=1e-3, rounds=30)
+    figure = (
+        figures.EigenvalueDisplay.from_spectrum(Spectrum.of(data), k, weight_decay=1e-3, rounds=30)
+        .plot()
+        .figure_
+    )
     assert title in words(figure)
     assert len([name for name in lines(figure) if name.startswith("filter")]) == 4
 
