@@ -124,6 +124,7 @@ def distill(
     mixing: float = 1.0,
     seed: int = 0,
     signed_targets: bool = False,
+    start: np.ndarray | None = None,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
     """Run ``rounds`` rounds of self-distillation.
@@ -155,6 +156,8 @@ def distill(
     signed_targets
         Accept given targets with negative entries, for heads that do: the closed forms, and
         ``SoftmaxHead(..., signed_targets=True)``. What a round makes is for the head to judge.
+    start
+        Weights (d, K) for round 1 to start from, such as a teacher's of another weight decay.
     on_round
         Called with t before round t is fitted.
 
@@ -187,7 +190,6 @@ def distill(
     signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
     history = [Targets(target_deviations(targets, features.n_samples, signed=signed))]
     fits: list[Fit] = []
-    start = None
     for t, head in enumerate(heads, 1):
         if on_round is not None:
             on_round(t)

@@ -68,10 +68,10 @@ def population(
             diagram = plane_diagram(model, phase, **given(context, plane_diagram), progress=stage)
             found["phase"] = diagram.as_dict()
             if output.folder is not None:
-                from gramlab.figures import phase_figure
+                from gramlab.figures import PhaseDisplay
 
                 stage("figure")
-                output.draw({"phase": phase_figure(diagram)})
+                output.draw({"phase": PhaseDisplay.from_diagram(diagram).plot().figure_})
                 atomic_write(output.folder / "phase.csv", diagram.as_csv())
                 names = f"results.json, phase.{output.figure_format} and phase.csv"
         output.keep(found, names)

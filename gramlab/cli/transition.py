@@ -77,10 +77,11 @@ def transition(
         }
 
         if output.folder is not None:
-            from gramlab.figures import transition_figure
+            from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            output.draw({"transition": transition_figure(estimate, names, truth)})
+            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            output.draw({"transition": display})
         output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}

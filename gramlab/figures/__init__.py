@@ -22,7 +22,13 @@ from gramlab.figures.by_round import (
     check_figures,
     error_by_round,
 )
-from gramlab.figures.diagnosis import diagnosis_figures, settings_figure, suspects_figure
+from gramlab.figures.diagnosis import (
+    SettingsDisplay,
+    SuspectsDisplay,
+    diagnosis_figures,
+    settings_figure,
+    suspects_figure,
+)
 from gramlab.figures.display import Display, figure_png, save_figure
 from gramlab.figures.eigenvalues import (
     AnglesDisplay,
@@ -35,21 +41,29 @@ from gramlab.figures.heatmaps import (
     GramDisplay,
     correlation_heatmap,
     gram_heatmap,
-    transition_figure,
 )
-from gramlab.figures.phase import phase_figure
+from gramlab.figures.phase import PhaseDisplay, phase_figure
 from gramlab.figures.study import (
+    GainDisplay,
+    RoundsDisplay,
     accuracy_by_rounds,
-    coverage_by_rate,
-    error_by_logits,
     gain_over_teacher,
 )
+from gramlab.figures.study_teacher import (
+    ApproximationDisplay,
+    CoverageDisplay,
+    coverage_by_rate,
+    error_by_logits,
+)
+from gramlab.figures.transition import TransitionDisplay, transition_figure
 
 __all__ = [
     "AccuracyDisplay",
     "AnglesDisplay",
     "AveragingDisplay",
     "CorrelationDisplay",
+    "ApproximationDisplay",
+    "CoverageDisplay",
     "Display",
     "DynamicsDisplay",
     "EigenvalueDisplay",
@@ -57,6 +71,12 @@ __all__ = [
     "Figure",
     "GramDisplay",
     "LabelAveragingDisplay",
+    "GainDisplay",
+    "PhaseDisplay",
+    "RoundsDisplay",
+    "SettingsDisplay",
+    "SuspectsDisplay",
+    "TransitionDisplay",
     "accuracy_by_round",
     "accuracy_by_rounds",
     "check_displays",

@@ -1,4 +1,4 @@
-"""Matrices as heat maps: cosines of rows, correlations of classes, and label noise."""
+"""Matrices as heat maps: cosines of rows and correlations of classes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from gramlab.features import Features
 from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.look import Look
-from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
+from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations, given_labels
 from gramlab.spectrum.superclasses import Superclasses, find_superclasses
-from gramlab.transition import TransitionEstimate
 
-_MOST_NAMED = 25  # classes whose names find room on an axis
+MOST_NAMED = 25  # classes whose names find room on an axis
 _MOST_ROWS, _ROW = 150, 0.105  # rows of names beside a matrix, and the inches that one needs
 
 
@@ -101,7 +100,7 @@ class GramDisplay(Display):
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
         (panel,), drawn = axes, self.drawn
         starts, stops = runs(drawn)
-        counts, named = stops - starts, len(starts) <= _MOST_NAMED
+        counts, named = stops - starts, len(starts) <= MOST_NAMED
         each = f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")
         every = "all" if len(drawn) == self.n_samples else f"{len(drawn)} of"
         colors = "RdBu_r" if self.diverging else "viridis", *self.limits
@@ -339,85 +338,3 @@ def _correlations(axes: Axes, ordered: np.ndarray, size: float) -> None:
     scale.xaxis.set_label_position("top")
     scale.tick_params(labelsize=style.text_size(8 / 9), length=2, pad=1)
     scale.xaxis.label.set(fontsize=style.text_size(), color=style.ink(BLACK))
-
-
-def transition_figure(
-    estimate: TransitionEstimate,
-    class_names: Sequence[str] | None = None,
-    truth: np.ndarray | None = None,
-) -> Figure:
-    """Draw C as a heat map, above the diagonal entries sorted, with their intervals.
-
-    Parameters
-    ----------
-    estimate
-        From :func:`gramlab.transition.estimate.estimate_transition`.
-    class_names
-        K names, written for at most 25 classes; default their numbers.
-    truth
-        C (K, K) if known; its diagonal is marked.
-    """
-    k = len(estimate.matrix)
-    names = range(k) if class_names is None else class_names
-    texts = [style.plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
-    with style.drawing(8.2, rows=(1.55, 1.0), sharex=False) as (figure, top, bottom):
-        _transition(top, estimate, texts)
-        _diagonal(bottom, estimate, texts, truth)
-    return figure
-
-
-def _class_axis(axes: Axes, texts: list[str]) -> None:
-    """Names below the axes where there is room, upright if they are short."""
-    if len(texts) <= _MOST_NAMED:
-        upright = max(map(len, texts)) <= 2
-        axes.set_xticks(range(len(texts)), texts, rotation=0 if upright else 90)
-    else:
-        axes.set_xticks([])
-
-
-def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
-    matrix, k, rate = estimate.matrix, len(estimate.matrix), estimate.noise_rate
-    colors, place = ("Blues", 0.0, 1.0), (1.03, 0.0, 0.04, 1.0)
-    heatmap(axes, "matrix", matrix, colors, place, "P(given | true)", extend="neither")
-    _class_axis(axes, texts)
-    if k <= _MOST_NAMED:
-        axes.set_yticks(range(k), texts)
-    printed = k <= 12
-    if printed:
-        for (row, column), value in np.ndenumerate(matrix):
-            look = {"color": "white" if value > 0.5 else BLACK, "fontsize": 8}
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
-    interval = f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
-    style.caption(
-        axes,
-        f"{100 * rate.value:.0f} % of the labels are wrong",
-        "given label" + (", entries in %" if printed else ""),
-        "true class",
-        note=f"{100 * estimate.confidence:g} % interval {interval}",
-    )
-
-
-def _diagonal(
-    axes: Axes, estimate: TransitionEstimate, texts: list[str], truth: np.ndarray | None
-) -> None:
-    value = np.diag(estimate.matrix)
-    order = np.argsort(value, kind="stable")
-    x, many = np.arange(len(order)), len(order) > _MOST_NAMED
-    low, high = np.diag(estimate.lower)[order], np.diag(estimate.upper)[order]
-    colours = [PALE if estimate.unsupported[i] else BLUE for i in order]
-    axes.vlines(x, low, high, colors=colours, linewidth=1.4 if many else 4.0, alpha=0.55)
-    axes.scatter(x, value[order], s=8 if many else 30, c=colours, zorder=3, gid="estimate")
-    words = "dot: estimate, bar: interval"
-    if truth is not None:
-        dash = {"s": 14 if many else 60, "marker": "_", "color": VERMILLION, "zorder": 4}
-        axes.scatter(x, np.diag(truth)[order], gid="truth", **dash)
-        words += ", dash: truth"
-    words += ", pale: unsupported" if estimate.unsupported.any() else ""
-    axes.axhline(0.0, color=GREY, linewidth=0.6)
-    axes.set_ylim(0.0, 1.02)
-    style.percent_axis(axes.yaxis)
-    axes.grid(axis="x", visible=False)
-    _class_axis(axes, [texts[int(i)] for i in order])
-    classes = f"{len(order)} true classes" if many else "true class"
-    title = "Share of labels that are right, by class"
-    style.caption(axes, title, f"{classes}, sorted by the estimate", note=words)

@@ -197,12 +197,16 @@ def by_round(
     """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
     rounds = range(1, max(len(theory), len(exact)) + 1)
     if theory:
-        dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
-        look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
-        axes.plot(rounds, theory, color=color, **look)
+        look = {"gid": f"theory {name}", "label": "" if exact else label}
+        axes.plot(rounds, theory, color=color, **look, **as_line(len(rounds)))
     if exact:
         look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
         dots(axes, rounds, exact, color, **look)
+
+
+def as_line(points: int) -> dict[str, Any]:
+    """The look of a line through so many points: one point is a dash, or it would not be seen."""
+    return {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if points == 1 else {}
 
 
 def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any) -> None:

@@ -38,7 +38,9 @@ def check_report(
     """
     found = result.as_dict()
     source = str(found["provenance"]["features"]["source"])
-    always = ("noise", "rate", "weight_decay", "rounds", "seed")
+    always, never = ["weight_decay", "rounds", "seed"], ["noise", "rate"]
+    if result.settings.noise_matrix is None:
+        always, never = [*never, *always], []
     heads = [(f"round {row['round']}", row["exact"]["solver"]) for row in found["rounds"]]
     displays = check_displays(result) if figures is None else figures
     gram = displays["gram_heatmap"]
@@ -49,7 +51,7 @@ def check_report(
         headline=headline(found),
         source=source,
         features=result.features,
-        command=command("check", source, result.settings, always),
+        command=command("check", source, result.settings, always, never),
         figures=pictures(displays, pngs),
         diverging=isinstance(gram, GramDisplay) and gram.diverging,
         leads=when_leading(result.dynamics("exact")),
