@@ -24,6 +24,7 @@ from gramlab.figures.diagnosis import (
 from gramlab.figures.display import Display, figure_png, save_figure
 from gramlab.figures.eigenvalues import EigenvalueDisplay, class_angles, eigenvalue_gap
 from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap
+from gramlab.figures.path import PathDisplay
 from gramlab.figures.phase import PhaseDisplay, phase_figure
 from gramlab.figures.study import (
     GainDisplay,
@@ -46,6 +47,7 @@ __all__ = [
     "EigenvalueDisplay",
     "Figure",
     "GainDisplay",
+    "PathDisplay",
     "PhaseDisplay",
     "RoundsDisplay",
     "SettingsDisplay",

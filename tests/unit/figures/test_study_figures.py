@@ -68,9 +68,7 @@ def test_bars_are_paired_gains_and_dashes_the_theory():
     columns = ["round 2", "round 3", "PLL (CE)", "PLL (GCE)"]
     assert list(bars) == [f"gain {c} {r}" for c in columns for r in (0.5, 0.9)]
     wins = [0.01 * (1 + seed) for seed in range(3)]
-    assert bars["gain round 2 0.5"].get_height() == pytest.approx(
-        statistics.fmean(wins), abs=1e-15
-    )
+    assert bars["gain round 2 0.5"].get_height() == pytest.approx(statistics.fmean(wins), abs=1e-15)
     assert bars["gain PLL (CE) 0.5"].get_height() < 0  # a loss is drawn downwards
     lines = named(figure)
     low, high = lines["seeds round 2 0.5"].get_ydata()
