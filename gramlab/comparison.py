@@ -80,9 +80,10 @@ class RoundComparison:
 
 @dataclass(frozen=True)
 class Comparison(Sequence[RoundComparison]):
-    """``comparison[t - 1]`` compares round t."""
+    """``comparison[t - 1]`` compares round t on ``n_samples`` training rows."""
 
     rounds: tuple[RoundComparison, ...]
+    n_samples: int
 
     def __len__(self) -> int:
         return len(self.rounds)
@@ -221,7 +222,7 @@ def compare(
             )
         )
         previous = error
-    return Comparison(tuple(out))
+    return Comparison(tuple(out), features.n_samples)
 
 
 def _recursion_tolerance(

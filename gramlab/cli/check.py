@@ -42,6 +42,7 @@ def check(
     certified_share: Annotated[float, _SHARE] = 0.99,
     certify: Annotated[Literal["chain", "round"], option(_CERTIFY)] = "chain",
     out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -60,11 +61,11 @@ def check(
 
         found, names = result.as_dict(), ""
         if output.folder is not None:
-            from gramlab.figures import check_figures
+            from gramlab.figures import check_displays
             from gramlab.report import check_report
 
             stage("figures")
-            figures = check_figures(result)
+            figures = check_displays(result)
             pngs = output.draw(figures)
             stage("report")
             atomic_write(output.folder / "report.html", check_report(result, figures, pngs))

@@ -39,6 +39,7 @@ def diagnose(
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:

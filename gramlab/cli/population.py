@@ -19,7 +19,7 @@ EXAMPLES = (
 
 _SIZE = "Classes in each superclass, m; without it all classes are in one."
 _SUPERCLASS = "Correlation d of rows of one superclass."
-_OUT = "Write results.json there, and the phase diagram as phase.png and phase.csv."
+_OUT = "Write results.json there, and the phase diagram as a figure and as phase.csv."
 
 Plane = Literal["rate-round", "rate-decay", "decay-round"]
 
@@ -39,6 +39,7 @@ def population(
     phase: Annotated[Plane | None, option("Plane of a phase diagram.")] = None,
     round: Annotated[int, at_least(1, "Round of the plane rate-decay.")] = 2,
     out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -72,6 +73,6 @@ def population(
                 stage("figure")
                 output.draw({"phase": PhaseDisplay.from_diagram(diagram).plot().figure_})
                 atomic_write(output.folder / "phase.csv", diagram.as_csv())
-                names = "results.json, phase.png and phase.csv"
+                names = f"results.json, phase.{output.figure_format} and phase.csv"
         output.keep(found, names)
     output.show("population", "", **found)

@@ -66,6 +66,7 @@ def study(
     epochs: Annotated[int, options.at_least(1, "Of recipe published.")] = 200,
     cells: Annotated[str | None, option(_CELLS, metavar="DIR")] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -184,7 +185,10 @@ def _write(
     if parts:
         atomic_write(folder / "table.md", "\n".join(parts))
     told = {"command": found["command"]}
-    shows = {name: told | {"cells": keys} for name, (_, keys) in figures.items()}
+    shows = {
+        f"{Path(name).stem}.{output.figure_format}": told | {"cells": keys}
+        for name, (_, keys) in figures.items()
+    }
     cells = [
         {"key": key, "name": cell.name, **cell.content()}
         for key, cell in zip(result.keys, result.plan.cells, strict=True)

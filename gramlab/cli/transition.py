@@ -39,6 +39,7 @@ def transition(
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -80,8 +81,8 @@ def transition(
 
             stage("figure")
             display = TransitionDisplay.from_estimate(estimate, names, truth)
-            output.draw({"transition": display.plot().figure_})
-        output.keep(found, "results.json and transition.png")
+            output.draw({"transition": display})
+        output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
     output.show("transition", "", **shown)

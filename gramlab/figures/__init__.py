@@ -7,12 +7,20 @@ into bytes and files that are equal for equal results.
 from __future__ import annotations
 
 from gramlab.figures._matplotlib import Figure
-from gramlab.figures.by_round import (
-    accuracy_by_round,
-    check_figures,
+from gramlab.figures.averaging import (
+    AveragingDisplay,
+    DynamicsDisplay,
+    LabelAveragingDisplay,
     crossing_round,
-    error_by_round,
     label_averaging,
+)
+from gramlab.figures.by_round import (
+    AccuracyDisplay,
+    ErrorDisplay,
+    accuracy_by_round,
+    check_displays,
+    check_figures,
+    error_by_round,
 )
 from gramlab.figures.diagnosis import (
     SettingsDisplay,
@@ -22,8 +30,18 @@ from gramlab.figures.diagnosis import (
     suspects_figure,
 )
 from gramlab.figures.display import Display, figure_png, save_figure
-from gramlab.figures.eigenvalues import EigenvalueDisplay, class_angles, eigenvalue_gap
-from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap
+from gramlab.figures.eigenvalues import (
+    AnglesDisplay,
+    EigenvalueDisplay,
+    class_angles,
+    eigenvalue_gap,
+)
+from gramlab.figures.heatmaps import (
+    CorrelationDisplay,
+    GramDisplay,
+    correlation_heatmap,
+    gram_heatmap,
+)
 from gramlab.figures.path import PathDisplay
 from gramlab.figures.phase import PhaseDisplay, phase_figure
 from gramlab.figures.study import (
@@ -41,11 +59,19 @@ from gramlab.figures.study_teacher import (
 from gramlab.figures.transition import TransitionDisplay, transition_figure
 
 __all__ = [
+    "AccuracyDisplay",
+    "AnglesDisplay",
+    "AveragingDisplay",
+    "CorrelationDisplay",
     "ApproximationDisplay",
     "CoverageDisplay",
     "Display",
+    "DynamicsDisplay",
     "EigenvalueDisplay",
+    "ErrorDisplay",
     "Figure",
+    "GramDisplay",
+    "LabelAveragingDisplay",
     "GainDisplay",
     "PathDisplay",
     "PhaseDisplay",
@@ -55,6 +81,7 @@ __all__ = [
     "TransitionDisplay",
     "accuracy_by_round",
     "accuracy_by_rounds",
+    "check_displays",
     "check_figures",
     "class_angles",
     "correlation_heatmap",

@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from numpy.typing import ArrayLike
 
 from gramlab import validation
+from gramlab.errors import InvalidSetting
 from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.look import Look
@@ -24,6 +26,7 @@ _SHADES = (  # of one to four rounds, darker with more
     ["#86BEE0", BLUE, "#00446B"],
     ["#86BEE0", "#4C9ED0", BLUE, "#00446B"],
 )
+_SETS = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (PURPLE, "D"))
 
 
 class EigenvalueDisplay(Display):
@@ -164,41 +167,79 @@ def _filters(axes: Axes, eigenvalues: np.ndarray, mu: float, rounds: int, look: 
     axes.set_ylim(-0.04, 1.04)
     look.caption(axes, "What t rounds leave of each direction", y="filter h(s)ᵗ")
     chosen = np.unique(np.linspace(1, rounds, min(rounds, 4)).round().astype(int))
-    curves = []
+    marks = {}
     for t, shade in zip(chosen, _SHADES[len(chosen) - 1], strict=True):
-        power = filter_power(eigenvalues, mu, int(t))
-        curves += axes.plot(rank, power, color=shade, lw=1.6, gid=f"filter {t}", label=f"t = {t}")
-    # Later rounds lie lower, so they come first where the curves end together.
-    look.end_labels(axes, len(rank), 0.15, curves[::-1])
+        marks[f"t = {t}"] = {"color": shade, "lw": 1.6}
+        axes.plot(
+            rank, filter_power(eigenvalues, mu, int(t)), gid=f"filter {t}", **marks[f"t = {t}"]
+        )
+    # Not at their ends, which are one where all are 0 there.
+    look.legend(axes, marks, loc="best")
 
 
-def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:
-    """Draw principal angles between the top-K eigenspace of G and the class indicators.
+class AnglesDisplay(Display):
+    """Principal angles between the top-K eigenspace of G and the class indicators, sorted."""
 
-    Parameters
-    ----------
-    angles
-        Name of a feature set to its angles (K,) in radians, ascending; at most four. One name may
-        be empty.
-    """
-    with style.drawing(3.4) as (figure, axes):
-        axes.axhline(90.0, color=GREY, linewidth=1.0, linestyle=style.DASHED, gid="orthogonal")
-        axes.axhline(0.0, color=BLACK, linewidth=1.0, gid="block model")
-        colours = (BLUE, VERMILLION, GREEN, PURPLE)
-        for (name, values), colour, mark in zip(angles.items(), colours, "os^D", strict=False):
+    def __init__(self, angles: Mapping[str, np.ndarray]) -> None:
+        self.angles = angles
+
+    @classmethod
+    def from_angles(cls, angles: ArrayLike | Mapping[str, ArrayLike]) -> Self:
+        """Take angles, of one feature set or of several.
+
+        Parameters
+        ----------
+        angles
+            In radians (K,), as ``class_subspace_angles`` gives them, or a name to each of at most
+            four such arrays.
+
+        Raises
+        ------
+        InvalidSetting
+            If there are none, more than four, or one is not a vector of finite numbers.
+        """
+        named = angles if isinstance(angles, Mapping) else {"": angles}
+        found = {str(name): np.asarray(values, dtype=np.float64) for name, values in named.items()}
+        if not 1 <= len(found) <= len(_SETS):
+            raise InvalidSetting(
+                f"angles must be of one to {len(_SETS)} feature sets, got {len(found)}: draw the "
+                "others in a figure of their own"
+            )
+        for name, values in found.items():
+            if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+                raise InvalidSetting(
+                    f"angles {name!r} must be K finite numbers in radians, got an array of shape "
+                    f"{values.shape}; take them from class_subspace_angles(features)"
+                )
+        return cls(found)
+
+    def _panels(self) -> Panels:
+        return Panels(3.4)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), marks = axes, {}
+        panel.axhline(90.0, color=GREY, linewidth=1.0, linestyle=style.DASHED, gid="orthogonal")
+        panel.axhline(0.0, color=BLACK, linewidth=1.0, gid="block model")
+        for (name, values), (colour, symbol) in zip(self.angles.items(), _SETS, strict=False):
             k = len(values)
             label = f"{style.plain_text(name, 'features', 30)}, K = {k}" if name else f"K = {k}"
-            look = {"ms": 5 if k <= 30 else 3.5, "mec": "none", "mfc": colour, "zorder": 3}
-            look |= {"gid": f"angles {name}".strip(), "label": label, "clip_on": False}
-            axes.plot(100.0 * (np.arange(k) + 0.5) / k, np.degrees(values), mark, **look)
-        axes.set(xlim=(0.0, 100.0), ylim=(0.0, 94.0))
-        axes.set_yticks(range(0, 91, 15), [f"{degree}°" for degree in range(0, 91, 15)])
-        axes.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.6)
-        style.caption(
-            axes,
+            mark = {"ms": 5 if k <= 30 else 3.5, "mec": "none", "mfc": colour, "marker": symbol}
+            marks[label] = {"color": colour, "linestyle": "none", **mark}
+            more = {"gid": f"angles {name}".strip(), "zorder": 3, "clip_on": False}
+            x = 100.0 * (np.arange(k) + 0.5) / k
+            panel.plot(x, np.degrees(values), linestyle="none", **mark, **more)
+        panel.set(xlim=(0.0, 100.0), ylim=(0.0, 94.0))
+        panel.set_yticks(range(0, 91, 15), [f"{degree}°" for degree in range(0, 91, 15)])
+        look.legend(panel, marks, loc="lower right", handletextpad=0.2, borderaxespad=0.6)
+        look.caption(
+            panel,
             "Classes against the first K eigenvectors",
             "share of the K directions, sorted, %",
             "principal angle",
             note="block model: all at 0°; dashed: orthogonal",
         )
-    return figure
+
+
+def class_angles(angles: Mapping[str, np.ndarray]) -> Figure:
+    """Deprecated: ``AnglesDisplay.from_angles(angles).plot().figure_``."""
+    return deprecated("class_angles", AnglesDisplay.from_angles(angles))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
@@ -61,6 +62,15 @@ class Look:
         if heads:
             self._heads.append(axes)
         style.caption(axes, title, x, y, note, heads and self.labels == "ends")
+
+    def heading(self, axes: Axes, title: str) -> None:
+        """A title over the whole page, of panels too narrow for it; on the caller's, over axes."""
+        title = title if self._title is None else self._title
+        if self.house:
+            bold = {"fontsize": rcParams["axes.titlesize"], "fontweight": "bold"}
+            axes.figure.suptitle(title, x=0.015, ha="left", **bold)
+        else:
+            axes.set_title(title, loc="left")
 
     def end_labels(
         self, axes: Axes, x: float, room: float, lines: Sequence[Line2D] | None = None

@@ -195,9 +195,10 @@ def by_round(
     axes: Axes, theory: Sequence[Any], exact: Sequence[Any], color: str, name: str, label: str = ""
 ) -> None:
     """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
-    rounds = range(1, len(theory) + 1)
-    look = {"gid": f"theory {name}", "label": "" if exact else label}
-    axes.plot(rounds, theory, color=color, **look, **as_line(len(rounds)))
+    rounds = range(1, max(len(theory), len(exact)) + 1)
+    if theory:
+        look = {"gid": f"theory {name}", "label": "" if exact else label}
+        axes.plot(rounds, theory, color=color, **look, **as_line(len(rounds)))
     if exact:
         look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
         dots(axes, rounds, exact, color, **look)
