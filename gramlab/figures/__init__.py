@@ -25,6 +25,7 @@ from gramlab.figures.by_round import (
 from gramlab.figures.diagnosis import (
     SettingsDisplay,
     SuspectsDisplay,
+    diagnosis_displays,
     diagnosis_figures,
     settings_figure,
     suspects_figure,
@@ -87,6 +88,7 @@ __all__ = [
     "correlation_heatmap",
     "coverage_by_rate",
     "crossing_round",
+    "diagnosis_displays",
     "diagnosis_figures",
     "eigenvalue_gap",
     "error_by_logits",

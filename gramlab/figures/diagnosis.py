@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from gramlab.diagnosis.trial import Trial
 
 
-def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
     """All figures of ``gramlab diagnose``, by the stem of their file name."""
     features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
     asked = {"weight_decay": chosen.weight_decay, "rounds": chosen.rounds}
     noise = diagnosis.estimate, features.class_names
     truth = None if diagnosis.planted is None else diagnosis.planted.matrix
-    displays: dict[str, Display] = {
+    return {
         "settings": SettingsDisplay.from_diagnosis(diagnosis),
         "suspects": SuspectsDisplay.from_diagnosis(diagnosis),
         "transition": TransitionDisplay.from_estimate(*noise, truth),
@@ -40,7 +40,12 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
             diagnosis.spectrum, features.n_classes, **asked
         ),
     }
-    return {stem: display.plot().figure_ for stem, display in displays.items()}
+
+
+def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+    """Deprecated: the figures of ``diagnosis_displays``."""
+    displays = diagnosis_displays(diagnosis)
+    return {stem: deprecated("diagnosis_figures", one) for stem, one in displays.items()}
 
 
 class SettingsDisplay(Display):
