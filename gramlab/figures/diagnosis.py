@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gramlab.figures import style
+from gramlab.figures.cells import cell_edges
 from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.look import Look
@@ -74,6 +75,9 @@ class SettingsDisplay(Display):
         shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
         marks = {}
         panel.set_xscale("log")
+        decays = sorted({t.setting.weight_decay for t in self.trials})
+        if len(decays) == 1:  # which has no width of its own
+            panel.set_xlim(cell_edges("weight_decay", decays)[[0, -1]])
         for i, variant in enumerate(variants):
             refine, rounds = variant
             color = PURPLE if refine else shades[i]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -172,4 +173,5 @@ def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
         note += f", e = {model.between:g}, superclasses of {model.superclass_size}"
     fixed = f"{AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
     note += f"\n{diagram.kind} noise, {fixed}"
-    return title, note + (f"; undecided: {undecided} cells" if undecided else "")
+    # The page is as wide as fifty letters of a title.
+    return textwrap.fill(title, 50), note + (f"; undecided: {undecided} cells" if undecided else "")
