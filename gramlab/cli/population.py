@@ -71,7 +71,7 @@ def population(
                 from gramlab.figures import PhaseDisplay
 
                 stage("figure")
-                output.draw({"phase": PhaseDisplay.from_diagram(diagram).plot().figure_})
+                output.draw({"phase": PhaseDisplay.from_diagram(diagram)})
                 atomic_write(output.folder / "phase.csv", diagram.as_csv())
                 names = f"results.json, phase.{output.figure_format} and phase.csv"
         output.keep(found, names)

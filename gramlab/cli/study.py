@@ -159,13 +159,13 @@ def _write(
     Nothing in these files depends on when, in which order or in how many runs the cells were
     computed.
     """
-    from gramlab.figures.study_set import study_figures
+    from gramlab.figures.study_set import study_displays
     from gramlab.study.answers import answers_markdown, study_answers
     from gramlab.study.summary import premise_tables
     from gramlab.study.tables import result_tables, tables_latex, tables_markdown, write_rows
 
-    figures = study_figures(result)
-    output.draw({Path(name).stem: figure for name, (figure, _) in figures.items()}, "manifest.json")
+    figures = study_displays(result)
+    output.draw({stem: display for stem, (display, _) in figures.items()}, "manifest.json")
     count = text.counted(len(figures), "figure")
     output.written.append(f"rows, tables, {count} and manifest.json to {folder}")
     for name in ("rows.csv", "rows.json", "rows.parquet"):
@@ -186,8 +186,8 @@ def _write(
         atomic_write(folder / "table.md", "\n".join(parts))
     told = {"command": found["command"]}
     shows = {
-        f"{Path(name).stem}.{output.figure_format}": told | {"cells": keys}
-        for name, (_, keys) in figures.items()
+        f"{stem}.{output.figure_format}": told | {"cells": keys}
+        for stem, (_, keys) in figures.items()
     }
     cells = [
         {"key": key, "name": cell.name, **cell.content()}

@@ -25,6 +25,7 @@ from gramlab.figures.by_round import (
 from gramlab.figures.diagnosis import (
     SettingsDisplay,
     SuspectsDisplay,
+    diagnosis_displays,
     diagnosis_figures,
     settings_figure,
     suspects_figure,
@@ -42,6 +43,7 @@ from gramlab.figures.heatmaps import (
     correlation_heatmap,
     gram_heatmap,
 )
+from gramlab.figures.path import PathDisplay
 from gramlab.figures.phase import PhaseDisplay, phase_figure
 from gramlab.figures.study import (
     GainDisplay,
@@ -72,6 +74,7 @@ __all__ = [
     "GramDisplay",
     "LabelAveragingDisplay",
     "GainDisplay",
+    "PathDisplay",
     "PhaseDisplay",
     "RoundsDisplay",
     "SettingsDisplay",
@@ -85,6 +88,7 @@ __all__ = [
     "correlation_heatmap",
     "coverage_by_rate",
     "crossing_round",
+    "diagnosis_displays",
     "diagnosis_figures",
     "eigenvalue_gap",
     "error_by_logits",

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gramlab.figures import style
+from gramlab.figures.cells import cell_edges
 from gramlab.figures.display import Display, Panels, deprecated
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.look import Look
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from gramlab.diagnosis.trial import Trial
 
 
-def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
     """All figures of ``gramlab diagnose``, by the stem of their file name."""
     features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
     asked = {"weight_decay": chosen.weight_decay, "rounds": chosen.rounds}
     noise = diagnosis.estimate, features.class_names
     truth = None if diagnosis.planted is None else diagnosis.planted.matrix
-    displays: dict[str, Display] = {
+    return {
         "settings": SettingsDisplay.from_diagnosis(diagnosis),
         "suspects": SuspectsDisplay.from_diagnosis(diagnosis),
         "transition": TransitionDisplay.from_estimate(*noise, truth),
@@ -40,7 +41,12 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
             diagnosis.spectrum, features.n_classes, **asked
         ),
     }
-    return {stem: display.plot().figure_ for stem, display in displays.items()}
+
+
+def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+    """Deprecated: the figures of ``diagnosis_displays``."""
+    displays = diagnosis_displays(diagnosis)
+    return {stem: deprecated("diagnosis_figures", one) for stem, one in displays.items()}
 
 
 class SettingsDisplay(Display):
@@ -69,6 +75,9 @@ class SettingsDisplay(Display):
         shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
         marks = {}
         panel.set_xscale("log")
+        decays = sorted({t.setting.weight_decay for t in self.trials})
+        if len(decays) == 1:  # which has no width of its own
+            panel.set_xlim(cell_edges("weight_decay", decays)[[0, -1]])
         for i, variant in enumerate(variants):
             refine, rounds = variant
             color = PURPLE if refine else shades[i]

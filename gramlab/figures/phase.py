@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,19 +15,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gramlab.errors import InvalidSetting
+from gramlab.figures.cells import AXES, cell_edges, hatch_cells
 from gramlab.figures.display import Display, Panels, deprecated
-from gramlab.figures.heatmaps import runs
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION
 
 if TYPE_CHECKING:
     from gramlab.population.phase import PhaseDiagram
 
-_AXES = {  # symbol and words
-    "rate": ("η", "noise rate η"),
-    "weight_decay": ("λ", "weight decay λ"),
-    "round": ("t", "round t (1 = teacher)"),
-}
 _STATES = (  # of theory and exact head: colour, ink, hatch, words
     ("#F4F4F4", PALE, "", "neither is perfect"),
     ("#A9CDE6", BLUE, "", "both are perfect"),
@@ -52,7 +48,7 @@ class PhaseDisplay(Display):
         self.diagram = diagram
         self.state = np.where(known, state, np.where(diagram.undecided, 5, 4))
         self.edges = {
-            name: _edges(name, values)
+            name: cell_edges(name, values)
             for name, values in ((diagram.x_axis, diagram.x), (diagram.y_axis, diagram.y))
         }
         self.border = _border(diagram, self.edges)
@@ -79,7 +75,9 @@ class PhaseDisplay(Display):
         norm = BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES))
         mesh = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
         panel.pcolormesh(x, y, self.state, cmap=colors, norm=norm, **mesh)
-        _hatch(panel, x, y, self.state)
+        for number, (_, ink, hatch, words) in enumerate(_STATES):
+            if hatch:
+                hatch_cells(panel, x, y, self.state == number, ink, hatch, f"hatched {words}")
         if self.border is None:
             _staircase(panel, x, y, diagram.theory)
         else:
@@ -95,7 +93,7 @@ class PhaseDisplay(Display):
             options: dict[str, Any] = {"ncols": 2, "columnspacing": 1.4, **place}
             panel.legend(handles=self._handles(), **(options if look.house else {}))
         title, note = _format_title(diagram)
-        look.caption(panel, title, _AXES[diagram.x_axis][1], _AXES[diagram.y_axis][1], note=note)
+        look.caption(panel, title, AXES[diagram.x_axis][1], AXES[diagram.y_axis][1], note=note)
 
     def _handles(self) -> list[Patch | Line2D]:
         """What the legend names: the states that there are, and the border."""
@@ -113,28 +111,6 @@ class PhaseDisplay(Display):
 def phase_figure(diagram: PhaseDiagram) -> Figure:
     """Deprecated: ``PhaseDisplay.from_diagram(diagram).plot().figure_``."""
     return deprecated("phase_figure", PhaseDisplay.from_diagram(diagram))
-
-
-def _edges(axis: str, values: tuple) -> np.ndarray:
-    """Edges of cells around the values: halfway, on a log scale for weight decay."""
-    centres = np.array([float(value) for value in values])
-    if axis == "weight_decay":
-        centres = np.log10(centres)
-    steps = np.diff(centres) if len(centres) > 1 else [0.05 if axis == "rate" else 1.0]
-    outer = centres[0] - steps[0], *centres, centres[-1] + steps[-1]
-    edges = (np.array(outer[1:]) + outer[:-1]) / 2.0
-    return 10.0**edges if axis == "weight_decay" else edges
-
-
-def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> None:
-    """Hatch cells by their state, row by row, joining neighbours."""
-    for i, row in enumerate(state):
-        for start, stop in zip(*runs(row), strict=True):
-            _, ink, hatch, words = _STATES[row[start]]
-            if hatch:
-                look = {"edgecolor": ink, "hatch": hatch, "linewidth": 0.0}
-                look |= {"facecolor": "none", "gid": f"hatched {words}"}
-                axes.fill_between(x[[start, stop]], y[i], y[i + 1], **look)
 
 
 def _staircase(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
@@ -195,6 +171,7 @@ def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
     )
     if model.superclass_size is not None:
         note += f", e = {model.between:g}, superclasses of {model.superclass_size}"
-    fixed = f"{_AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
+    fixed = f"{AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
     note += f"\n{diagram.kind} noise, {fixed}"
-    return title, note + (f"; undecided: {undecided} cells" if undecided else "")
+    # The page is as wide as fifty letters of a title.
+    return textwrap.fill(title, 50), note + (f"; undecided: {undecided} cells" if undecided else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from gramlab.figures.display import Display
+from gramlab.figures.display import Display, deprecated
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.study import GainDisplay, RoundsDisplay
 from gramlab.figures.study_teacher import ApproximationDisplay, CoverageDisplay
@@ -17,11 +17,17 @@ from gramlab.study.summary import PREMISES, measure_of
 if TYPE_CHECKING:
     from gramlab.study.engine import StudyResult
 
-__all__ = ["study_figures"]
+__all__ = ["study_displays", "study_figures"]
 
 
 def study_figures(result: StudyResult) -> dict[str, tuple[Figure, list[str]]]:
-    """The figures of ``gramlab study`` by file name, each with the keys of the cells it shows."""
+    """Deprecated: the figures of ``study_displays``, by the names of PNG files."""
+    displays = study_displays(result)
+    return {f"{s}.png": (deprecated("study_figures", d), k) for s, (d, k) in displays.items()}
+
+
+def study_displays(result: StudyResult) -> dict[str, tuple[Display, list[str]]]:
+    """The figures of ``gramlab study`` by the stem of their file, with keys of the cells shown."""
     rows, out = result.rows, {}
     plain = [row for row in rows if row["method"] not in (*PREMISES, "ablation", "published")]
     measure = measure_of(plain)
@@ -30,8 +36,8 @@ def study_figures(result: StudyResult) -> dict[str, tuple[Figure, list[str]]]:
         stem: str, display: Display, *kinds: str, noise: str | None = None, names: tuple = ()
     ) -> None:
         """With cells of these kinds, this noise (None: any) and these weight decays (none: any)."""
-        out[re.sub(r"[^\w.-]+", "-", stem) + ".png"] = (
-            display.plot().figure_,
+        out[re.sub(r"[^\w.-]+", "-", stem)] = (
+            display,
             [
                 key
                 for key, cell in zip(result.keys, result.plan.cells, strict=True)

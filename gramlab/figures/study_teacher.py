@@ -76,7 +76,7 @@ class CoverageDisplay(Display):
                 line = panel.plot(list(curve), means, color=color, gid=gid, **marks)
                 if what == "coverage":
                     line[0].set_label(style.plain_text(name, "setting", 26))
-                    named += line
+                    named += line if name else []
                 for rate, values in curve.items():
                     whisker(panel, rate, values, color=color, lw=1.0)
         rates = sorted(
@@ -94,8 +94,12 @@ class CoverageDisplay(Display):
             "share of training rows",
             note=style.plain_text(", ".join(["teacher", *filter(None, shared)]), "study", 70),
         )
-        look.legend(panel, {words: marks for _, words, marks in _CURVES.values()}, loc="lower left")
-        look.end_labels(panel, rates[-1], 0.13, named)
+        marks = {words: dict(line) for _, words, line in _CURVES.values()}
+        if look.labels == "legend":  # one legend for marks and colours
+            marks |= {str(one.get_label()): {"color": one.get_color()} for one in named}
+        else:
+            look.end_labels(panel, rates[-1], 0.13, named)
+        look.legend(panel, marks, loc="lower left")
 
 
 def _curve(group: Group, measure: str) -> dict[float, list[float]]:

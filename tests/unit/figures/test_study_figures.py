@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
+from pages import column, outside, words
 from study_rows import rounds, row
 
 from gramlab import figures
@@ -55,10 +55,6 @@ def named(figure, kind=None):
                 assert artist.get_gid() not in found
                 found[artist.get_gid()] = artist
     return found
-
-
-def words(figure):
-    return " ".join(t.get_text() for t in figure.findobj(Text) if t.get_visible())
 
 
 def test_bars_are_paired_gains_and_dashes_the_theory():
@@ -134,16 +130,7 @@ def test_equal_rows_give_equal_pictures_with_all_text_inside(draw, shape):
     if len(changed) > 5:
         changed[-3]["test_accuracy"] += 0.05
     assert figures.figure_png(figure) != figures.figure_png(draw(changed))
-    width, height = figure.get_size_inches() * figure.dpi
-    for axes in figure.axes:  # ticks beyond the limits are not drawn, but are there
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            for tick in axis.get_major_ticks():
-                tick.label1.set_visible(low <= tick.get_loc() <= high)
-    for text in figure.findobj(Text):
-        if text.get_text() and text.get_visible():
-            box = text.get_window_extent()
-            assert -1 <= box.x0 <= box.x1 <= width + 1, text.get_text()
-            assert -1 <= box.y0 <= box.y1 <= height + 1, text.get_text()
+    assert not outside(figure)
 
 
 def test_rows_that_make_no_figure_are_refused():
@@ -157,8 +144,10 @@ def test_rows_that_make_no_figure_are_refused():
         gains(study(), rates=[0.3])
     with pytest.raises(InvalidSetting, match="more than one round"):
         gains(rounds({0: [0.5]}))
-    with pytest.raises(InvalidSetting, match="rates that were run"):
-        rounds_of(study(), rates=[0.3])
+    with pytest.raises(InvalidSetting, match=r"rates must be some of 0.1, 0.5, 0.9, got 0.3"):
+        rounds_of(study(), rates=[0.3, 0.5])
+    with pytest.raises(InvalidSetting, match="label_recovery by round, got none"):
+        rounds_of(rounds({0: [0.5]}), measure="label_recovery")
     with pytest.raises(InvalidSetting, match="top_two_coverage of 1 to 5 settings, got 0"):
         coverage(rounds({0: [0.5]}))
 
@@ -179,3 +168,75 @@ def test_errors_stand_at_their_logits_below_the_remainder_bound():
     assert np.array_equal(bound.get_ydata(), bound.get_xdata() ** 2 / 4.0)
     with pytest.raises(InvalidSetting, match="round 1 of method approximation"):
         errors(study())
+
+
+def approximation(**more):
+    return [
+        row("approximation", seed, 0.5, round=1, n_samples=10, **({"rate": rate} | more))
+        | {"largest_logit_range": 0.1 + seed, "rms_distance": 1e-3 * seed}
+        for seed, rate in ((0, 0.0), (1, 0.0), (2, 0.5))
+    ]
+
+
+def test_what_has_no_place_on_a_log_axis_is_counted_and_settings_are_not_mixed():
+    assert "teachers; 1 without error left out" in words(errors(approximation()))
+    assert "left out" not in words(errors(approximation()[1:]))
+    with pytest.raises(
+        InvalidSetting, match=r"one setting, got 2 \(toy, raw, symmetric; toy"
+    ):
+        errors(approximation() + approximation(noise="asymmetric"))
+    with pytest.raises(InvalidSetting, match="error above 0, got none of 1"):
+        errors(approximation()[:1])
+    many = [row_ | {"rate": i / 20} for i, row_ in enumerate(approximation()[1:2] * 11)]
+    with pytest.raises(InvalidSetting, match="at most 10 rates, got 11"):
+        errors(many)
+    symbols = {one.get_marker() for n, one in named(errors(many[:10])).items() if n != "bound"}
+    assert len(symbols) == 10  # no two rates under one mark
+
+
+def test_a_series_of_one_point_is_seen():
+    found = named(coverage(study(rates=(0.5,))))
+    assert all(line.get_marker() in ("o", "s") for line in found.values())
+    one = [r for r in study() if r["method"] == "distill" and r["round"] == 1]
+    assert named(rounds_of(one))["theory 0.5"].get_marker() == "_"
+    assert named(rounds_of(study()))["theory 0.5"].get_marker() == "None"
+
+
+@pytest.mark.parametrize("labels", ["ends", "legend", "none"])
+def test_they_draw_on_a_column_of_a_paper(labels):
+    rows = study() + study(weight_decay_name="large", seeds=(0,))
+    base = [r for r in rows if r["weight_decay_name"] == "base"]
+    for display in (
+        figures.GainDisplay.from_rows(base),
+        figures.RoundsDisplay.from_rows(base),
+        figures.CoverageDisplay.from_rows(rows),
+        figures.ApproximationDisplay.from_rows(approximation()),
+    ):
+        page = set(display.plot().artists_)
+        figure, axes = column(1)
+        display.plot(axes, labels=labels, markersize=3.0, linewidth=0.8)
+        assert set(display.artists_) == page
+        assert display.figure_ is figure
+        if labels != "ends":
+            assert not outside(figure)
+        if labels == "none":
+            assert display.ax_.get_legend() is None
+    found = figures.CoverageDisplay.from_rows(rows).plot(column(1)[1], labels=labels)
+    if labels == "legend":
+        texts = [text.get_text() for text in found.ax_.get_legend().get_texts()]
+        assert texts[:2] == ["in the top two", "first (recovered)"]
+        assert texts[2:] == ["base weight decay", "large weight decay"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("gain_over_teacher", "Gain"),
+        ("accuracy_by_rounds", "Rounds"),
+        ("coverage_by_rate", "Coverage"),
+        ("error_by_logits", "Approximation"),
+    ],
+)
+def test_old_functions_name_the_displays(old, new):
+    with pytest.warns(DeprecationWarning, match=f"use gramlab.figures.{new}Display"):
+        getattr(figures, old)(approximation() if new == "Approximation" else study())

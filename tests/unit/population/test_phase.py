@@ -112,7 +112,7 @@ def test_an_undecided_cell_is_neither_perfect_nor_a_disagreement(monkeypatch):
     (axes,) = PhaseDisplay.from_diagram(diagram).plot().figure_.axes
     cells = next(c for c in axes.collections if c.get_gid() == "cells")
     assert cells.get_array().reshape(3, 2).tolist() == [[1, 1], [5, 5], [4, 4]]
-    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided cells"
+    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided\ncells"
     assert any(text.get_text().endswith("; undecided: 2 cells") for text in axes.texts)
 
 
@@ -266,7 +266,7 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
     assert len(drawn["hatched theory alone"]) == 3  # joined within a row
     assert len(drawn["hatched exact head alone"]) == 1
     assert "theory border" in {line.get_gid() for line in axes.get_lines()}
-    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 decided cells"
+    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 decided\ncells"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise rate η", "round t (1 = teacher)")
     assert figure_png(figure) == figure_png(PhaseDisplay.from_diagram(diagram).plot().figure_)
     single = phase_diagram(
