@@ -121,6 +121,14 @@ def test_two_runs_give_equal_bytes(whole, tmp_path, capsys):
     assert (tmp_path / "found.json").read_bytes() == file.read_bytes()
 
 
+def test_a_report_keeps_its_pictures_beside_vector_figures(whole, tmp_path):
+    _, source, out, _ = whole
+    argv = ["check", source, *WHOLE, "--out", tmp_path, "--figure-format", "pdf", "--quiet"]
+    assert cli.main([str(part) for part in argv]) == 0
+    assert files(tmp_path) == {name.replace(".png", ".pdf") for name in files(out)}
+    assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
+
+
 def test_json_to_stdout_is_all_there_is(whole, capsys):
     _, source, _, file = whole
     assert cli.main(["check", str(source), *WHOLE, "--json", "-"]) == 0
