@@ -181,9 +181,7 @@ def approximation(**more):
 def test_what_has_no_place_on_a_log_axis_is_counted_and_settings_are_not_mixed():
     assert "teachers; 1 without error left out" in words(errors(approximation()))
     assert "left out" not in words(errors(approximation()[1:]))
-    with pytest.raises(
-        InvalidSetting, match=r"one setting, got 2 \(toy, raw, symmetric; toy"
-    ):
+    with pytest.raises(InvalidSetting, match=r"one setting, got 2 \(toy, raw, symmetric; toy"):
         errors(approximation() + approximation(noise="asymmetric"))
     with pytest.raises(InvalidSetting, match="error above 0, got none of 1"):
         errors(approximation()[:1])
