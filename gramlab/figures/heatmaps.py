@@ -269,7 +269,8 @@ class CorrelationDisplay(Display):
         named = k <= _MOST_ROWS and cell >= _ROW
         font = min(style.text_size(), 72.0 * cell * 0.86)
         _tree(left, self.superclasses)
-        _correlations(panel, self.matrix[np.ix_(order, order)], cell * k)
+        size = cell * k if look.house else panel.bbox.width / panel.figure.dpi
+        _correlations(panel, self.matrix[np.ix_(order, order)], size)
         for start, stop in zip(*runs(self.superclasses.labels[order]), strict=True):
             corner, side = (start - 0.5, start - 0.5), float(stop - start)
             frame = Rectangle(corner, side, side, fill=False, edgecolor=BLACK, linewidth=1.1)
@@ -282,7 +283,7 @@ class CorrelationDisplay(Display):
             panel.tick_params(length=0, pad=2)
         else:
             panel.set_xlabel(f"{k} classes in the order of the tree")
-        look.heading(left, _format_cut(self.superclasses))
+        look.heading(left if look.house else panel, _format_cut(self.superclasses), 40)
 
 
 def correlation_heatmap(
@@ -320,7 +321,8 @@ def _tree(axes: Axes, found: Superclasses) -> None:
     axes.set(xlim=(1.04 * highest, 0.0), ylim=(k - 0.5, -0.5), yticks=[])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    wide = axes.bbox.width / axes.figure.dpi
+    axes.xaxis.set_major_locator(MaxNLocator(min(4, math.ceil(3.6 * wide))))
     heights = "1 − mean cosine" if found.method == "condensed" else "distance of rows"
     axes.set_xlabel(heights, loc="right")
 
@@ -331,7 +333,8 @@ def _correlations(axes: Axes, ordered: np.ndarray, size: float) -> None:
     width = min(2.6 / size, 1.0)
     place = (1.0 - width, 1.0 + 0.1 / size, width, 0.11 / size)  # above, where no name is
     colors, label = ("RdBu_r", -reach, reach), "mean cosine of two classes"
-    bar = {"orientation": "horizontal", "ticks": MaxNLocator(5, symmetric=True)}
+    ticks = MaxNLocator(5 if size >= 2.6 else 2, symmetric=True)
+    bar = {"orientation": "horizontal", "ticks": ticks}
     look = {"aspect": "auto", "extendfrac": 0.04, **bar}
     scale = heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
     scale.xaxis.set_ticks_position("top")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from matplotlib import rcParams
 from matplotlib.artist import Artist
@@ -16,6 +17,13 @@ from gramlab.figures import style
 __all__ = ["LABELS", "Look"]
 
 LABELS = ("ends", "legend", "none")
+
+
+class _Caption(NamedTuple):
+    axes: Axes
+    title: str
+    note: str
+    marks: Mapping[str, style.Mark]
 
 
 class Look:
@@ -42,7 +50,8 @@ class Look:
         self.house, self.labels = house, labels
         self._axes, self._lines, self._title, self._note = axes, lines, title, note
         self._named: list[tuple[Axes, float, float | None, Sequence[Line2D] | None]] = []
-        self._heads: list[Axes] = []
+        self._captions: list[_Caption] = []
+        self._marks: dict[Axes, dict[str, style.Mark]] = {}
 
     def caption(
         self,
@@ -53,24 +62,41 @@ class Look:
         note: str = "",
         heads: bool = False,
     ) -> None:
-        """``style.caption`` with the caller's title and note; ours are wrapped on the caller's."""
-        first, bold = axes is self._axes[0], axes.title.get_fontproperties()
-        title, note = (
-            wanted if wanted is not None and (first or not wanted) else self.fit(axes, text, font)
-            for wanted, text, font in ((self._title, title, bold), (self._note, note, None))
-        )
-        if heads:
-            self._heads.append(axes)
-        style.caption(axes, title, x, y, note, heads and self.labels == "ends")
+        """Words around axes as ``style.caption`` writes them, or the caller's instead of ours."""
+        axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
+        marks = style.HEADS if self.house else style.SHORT_HEADS
+        if heads and self.labels == "legend":
+            self._marks.setdefault(axes, {}).update(marks)
+        words = _Caption(axes, title, note, marks if heads and self.labels == "ends" else {})
+        if self.house:
+            self._write(words)
+        else:
+            self._captions.append(words)
 
-    def heading(self, axes: Axes, title: str) -> None:
-        """A title over the whole page, of panels too narrow for it; on the caller's, over axes."""
-        title = title if self._title is None else self._title
+    def _write(self, words: _Caption) -> None:
+        """Write the caller's title and note, or ours as ``fit`` breaks them."""
+        axes, first = words.axes, words.axes is self._axes[0]
+        title, note = self._title, self._note
+        if title is None or (title and not first):
+            title = self.fit(axes, words.title, axes.title.get_fontproperties())
+        if note is None or (note and not first):
+            note = self.fit(axes, words.note)
+        style.caption(axes, title, note, words.marks)
+
+    def heading(self, axes: Axes, title: str, above: float = 0.0) -> None:
+        """A title over the house's whole page; on the caller's, over axes and what is above them.
+
+        That takes so many points where small text has 9.
+        """
+        wanted = self._title
         if self.house:
             bold = {"fontsize": rcParams["axes.titlesize"], "fontweight": "bold"}
+            title = title if wanted is None else wanted
             axes.figure.suptitle(title, x=0.015, ha="left", **bold)
         else:
-            axes.set_title(title, loc="left")
+            font = axes.title.get_fontproperties()
+            title = self.fit(axes, title, font) if wanted is None else wanted
+            axes.set_title(title, pad=rcParams["axes.titlepad"] + above * style.text_size(1 / 9))
 
     def end_labels(
         self, axes: Axes, x: float, room: float, lines: Sequence[Line2D] | None = None
@@ -93,32 +119,41 @@ class Look:
 
         ``outside`` puts it on the house's page instead of into the axes.
         """
-        if self.labels != "none":
-            where = axes.figure if outside and self.house else axes
-            style.legend(where, marks, **(options if self.house else {}))
+        if self.labels == "legend" or not self.house:
+            self._marks.setdefault(axes, {}).update(marks)
+        elif self.labels == "ends":
+            style.legend(axes.figure if outside else axes, marks, **options)
 
     def finish(self, drawn: Iterable[Artist]) -> None:
-        """Give the lines drawn their properties, then write their names."""
+        """Give the lines drawn their properties, then write names that depend on the layout."""
         for line in (one for one in drawn if isinstance(one, Line2D)):
             line.set(**self._lines)
         if not self.house:
+            figure = self._axes[0].figure.figure
+            engine = figure.get_layout_engine()
+            arrange = partial(engine.execute, figure) if engine else lambda: None
+            arrange()  # texts are broken to the sides that panels will have
             for axes in self._axes:
                 for label, upright in ((axes.xaxis.label, False), (axes.yaxis.label, True)):
                     font = label.get_fontproperties()
                     label.set_text(self.fit(axes, label.get_text(), font, upright=upright))
-            figure = self._axes[0].figure.figure
-            if engine := figure.get_layout_engine():
-                engine.execute(figure)  # names stand apart by the height that panels will have
+            arrange()
+            for words in self._captions:
+                self._write(words)
+            arrange()
+            if any(axes.get_aspect() != "auto" for axes in self._axes):
+                arrange()  # the first time it does not know where fixed aspects end
         for axes, x, room, lines in self._named:
             named = style.named_lines(axes) if lines is None else lines
             if self.labels == "ends":
                 style.end_labels(axes, x, room, named)
             elif self.labels == "legend":
-                marks = [Line2D([], [], color=style.BLACK, **m) for m in style.HEADS.values()]
-                marks = marks if axes in self._heads else []
-                names = [*style.HEADS][: len(marks)]
-                names += [" ".join(str(line.get_label()).split()) for line in named]
-                axes.legend([*marks, *named], names)
+                self._marks.setdefault(axes, {}).update({_one_line(line): line for line in named})
+        if self.labels != "none":
+            for axes, marks in self._marks.items():
+                small = FontProperties(size=rcParams["legend.fontsize"])
+                names = [style.wrapped(name, axes, 0.7 * axes.bbox.width, small) for name in marks]
+                style.legend(axes, dict(zip(names, marks.values(), strict=True)))
 
     def fit(
         self,
@@ -135,3 +170,7 @@ class Look:
         side = axes.bbox.height if upright else axes.bbox.width
         font = FontProperties(size=style.text_size()) if font is None else font
         return text if self.house else style.wrapped(text, axes, side, font)
+
+
+def _one_line(line: Line2D) -> str:
+    return " ".join(str(line.get_label()).split())

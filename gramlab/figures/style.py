@@ -30,10 +30,13 @@ BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, PALE, BLACK = "#767676", "#C4C4C4", "#222222"
 DOTTED, DASHED = (0, (1, 2)), (0, (4, 3))
 
+Mark = Mapping[str, Any] | Line2D
 HEADS: dict[str, dict[str, Any]] = {
     "linearized theory": {},
     "exact head": {"linestyle": "none", "marker": "o", "mec": "white", "mew": 0.8},
 }
+SHORT_HEADS = {"theory": HEADS["linearized theory"], "exact head": HEADS["exact head"]}
+
 # Kinds of files of figures, each with what it would otherwise say of its time and maker.
 KINDS: dict[str, dict[str, None]] = {
     "png": {"Software": None},
@@ -215,27 +218,26 @@ def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any)
     axes.plot(x, y, marker, color=color, mec="white", **look)
 
 
-def caption(
-    axes: Axes, title: str, x: str = "", y: str = "", note: str = "", heads: bool = False
-) -> None:
-    """Write the words around axes, and under the title a note and what marks the two heads."""
+def caption(axes: Axes, title: str, note: str, heads: Mapping[str, Mark]) -> None:
+    """Write a title over axes, and under it a note and what marks the two heads."""
     scale, lines = text_size(1 / 9), note.count("\n") + bool(note)
-    room = scale * (14 * lines + 16 * heads)
+    room = scale * (14 * lines + 16 * bool(heads))
     axes.set_title(title, pad=matplotlib.rcParams["axes.titlepad"] + room)
-    axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
     look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    above = scale * (6 + 16 * heads)
+    above = scale * (6 + 16 * bool(heads))
     axes.annotate(note, (0, 1), (0, above), va="bottom", fontsize=text_size(), **look)
     if heads:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.99), "borderaxespad": 0.0}
-        legend(axes, HEADS, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
+        place |= {"fontsize": text_size(), "frameon": False}
+        legend(axes, heads, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
 
 
-def legend(
-    where: Axes | FigureBase, marks: Mapping[str, Mapping[str, Any]], **options: Any
-) -> None:
-    """Name marks, each a line style that is black unless it says otherwise."""
-    handles = [Line2D([], [], **{"color": BLACK, **mark}) for mark in marks.values()]
+def legend(where: Axes | FigureBase, marks: Mapping[str, Mark], **options: Any) -> None:
+    """Name marks, each a line or the style of one that is black unless it says otherwise."""
+    handles = [
+        mark if isinstance(mark, Line2D) else Line2D([], [], **{"color": BLACK, **mark})
+        for mark in marks.values()
+    ]
     where.legend(handles, list(marks), **options)
 
 

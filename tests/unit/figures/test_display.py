@@ -13,8 +13,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from gramlab import Features, Spectrum, figures
+from gramlab.check import CheckSettings, run_check
 from gramlab.errors import InvalidSetting
 
 
@@ -81,29 +83,93 @@ def test_titles_notes_and_names_of_lines_are_as_asked(display):
     top, below = display.axes_
     assert top.get_title(loc="left") == "Mine"
     assert below.get_title(loc="left") == "What t rounds leave of each direction"
-    assert [text.get_text() for text in below.get_legend().get_texts()] == [
-        "t = 3",
-        "t = 2",
-        "t = 1",
-    ]
+    names = [text.get_text() for text in top.get_legend().get_texts()]
+    assert [name.partition(" ")[0] for name in names] == ["certified", "μ"]
     assert "of mine" in {text.get_text() for text in top.texts}
     display.plot(title="", note="", labels="none")
     assert [one.get_title(loc="left") for one in display.axes_] == ["", ""]
     assert not any(one.get_legend() for one in display.axes_)
-    assert not any("t = 1" in text.get_text() for text in display.axes_[1].texts)
+    assert not any("certified" in text.get_text() for text in display.ax_.texts)
     display.plot()
-    assert any("t = 1" in text.get_text() for text in display.axes_[1].texts)
+    assert any("certified" in text.get_text() for text in display.ax_.texts)
+    assert display.ax_.get_legend() is None
 
 
-def test_names_at_the_ends_keep_their_distance_on_low_axes(display):
-    figure, axes = own(size=(3.3, 5.0))
-    display.plot(axes)
+def test_names_at_the_ends_keep_their_distance_on_low_axes():
+    figure, axes = own(1, size=(3.3, 2.2))
+    weights = [{"own": 0.0, "same_class": 1e-3, "others": 2e-3}] * 3
+    figures.AveragingDisplay(weights).plot(axes)
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in axes[1].texts if text.get_text()[:1] == "t"]
+    boxes = [text.get_window_extent() for text in axes[0].texts if text.get_text()]
     boxes.sort(key=lambda box: box.y0)
     assert len(boxes) == 3
     for low, high in itertools.pairwise(boxes):
         assert low.y1 <= high.y0 + 1
+
+
+def test_a_legend_holds_marks_and_lines_together(result):
+    given = result.given
+    rounds = (result.exact, given.labels, given.true_labels)
+    display = figures.DynamicsDisplay.from_rounds(*rounds, theory=result.linearized)
+    _, (panel,) = own(1)
+    display.plot(panel, labels="legend")
+    names = [" ".join(text.get_text().split()) for text in panel.get_legend().get_texts()]
+    assert names == [
+        "theory",
+        "exact head",
+        "clean rows: p(true label)",
+        "mislabelled: p(true label)",
+        "mislabelled: p(given label)",
+        "uniform: 1/3",
+    ]
+
+
+COLUMN = {  # inches high at 3.3 inches wide
+    "eigenvalue_gap": 5.0,
+    "gram_heatmap": 3.0,
+    "label_averaging": 6.0,
+    "error_by_round": 5.0,
+    "accuracy_by_round": 3.0,
+    "class_correlations": 4.0,
+    "class_angles": 3.0,
+}
+
+
+@pytest.fixture(scope="module")
+def result():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    x = rng.standard_normal((3, 8))[labels] + 0.6 * rng.standard_normal((60, 8))
+    data = Features(x, labels, test_x=x[:20], test_labels=labels[:20])
+    return run_check(data, CheckSettings(weight_decay=1e-2, rounds=3, rate=0.4))
+
+
+@pytest.mark.parametrize("stem", COLUMN)
+def test_no_text_leaves_the_figure_at_the_width_of_a_column(result, stem):
+    correlations = figures.CorrelationDisplay.from_correlations(result.correlations)
+    angles = figures.AnglesDisplay.from_angles(np.linspace(0, 1.5, 12))
+    more = {"class_correlations": correlations, "class_angles": angles}
+    display = (figures.check_displays(result) | more)[stem].plot()
+    grid = display.ax_.get_subplotspec().get_gridspec()
+    figure = Figure(figsize=(3.3, COLUMN[stem]), layout="constrained")
+    ratios = {"width_ratios": grid.get_width_ratios()}
+    axes = figure.subplots(grid.nrows, grid.ncols, squeeze=False, gridspec_kw=ratios)
+    display.plot(axes, labels="legend")
+    figure.draw_without_rendering()
+    ticks = tick_labels(figure)
+    for text in figure.findobj(Text):
+        if text.get_text() and text.get_visible() and text not in ticks:
+            box, page = text.get_window_extent(), figure.bbox
+            assert box.x0 >= -1, text.get_text()
+            assert box.y0 >= -1, text.get_text()
+            assert box.x1 <= page.x1 + 1, text.get_text()
+            assert box.y1 <= page.y1 + 1, text.get_text()
+
+
+def tick_labels(figure: Figure) -> set[Text]:
+    """Labels of ticks, of which those beyond the limits are not drawn."""
+    every = (axis for axes in figure.findobj(Axes) for axis in (axes.xaxis, axes.yaxis))
+    return {label for axis in every for label in axis.get_ticklabels(which="both")}
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_crossing_is_marked_where_the_exact_head_crosses():
     exact = crossing([0.1, 0.3, 0.6], [0.8, 0.4, 0.3])
     figure = dynamics_figure(theory, exact, 4)
     assert np.array_equal(lines(figure)["crossing"][0], [3, 3])
-    assert "true label leads from t = 3 (theory: t = 2)" in words(figure)
+    assert "true label leads from t = 3 (theory: from t = 2)" in words(figure)
     assert figures.crossing_round(exact) == 3
     # Swapping the heads must move the mark.
     assert np.array_equal(lines(dynamics_figure(exact, theory, 4))["crossing"][0], [2, 2])
