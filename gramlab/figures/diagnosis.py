@@ -77,7 +77,7 @@ class SettingsDisplay(Display):
         panel.set_xscale("log")
         decays = sorted({t.setting.weight_decay for t in self.trials})
         if len(decays) == 1:  # which has no width of its own
-            panel.set_xlim(cell_edges("weight_decay", decays)[[0, -1]])
+            panel.set_xlim(*cell_edges("weight_decay", decays)[[0, -1]])
         for i, variant in enumerate(variants):
             refine, rounds = variant
             color = PURPLE if refine else shades[i]
@@ -140,7 +140,7 @@ class SuspectsDisplay(Display):
         return cls(diagnosis.suspects, flipped, resamples is not None)
 
     def _panels(self) -> Panels:
-        return Panels(3.9)
+        return Panels(4.1)
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
         (panel,), suspects = axes, self.suspects
@@ -187,7 +187,5 @@ def _format_suspects(suspects: Suspects) -> str:
     count, claimed = len(suspects), suspects.precision.sum()
     low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
     many = f"{count} suspect{'' if count == 1 else 's'}"
-    if low == high:
-        return f"{many}, {claimed:.1f} expected to be wrong"
-    low, high = math.floor(low), math.ceil(high)
-    return f"{many}, {low} to {high} expected to be wrong"
+    share = f"{claimed:.1f}" if low == high else f"{math.floor(low)} to {math.ceil(high)}"
+    return f"{many}, of which {share}\nare expected to be wrong"

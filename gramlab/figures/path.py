@@ -78,7 +78,7 @@ class PathDisplay(Display):
         # Shares are rounded: equal counts of rows must not count as more.
         uncertain = self._grid("undecided") + agreement > 1.0 + 4.0 * np.finfo(float).eps
         hatch_cells(axes, x, y, uncertain, BLACK, "////", "not certified")
-        axes.set_ylim(y[[0, -1]])
+        axes.set_ylim(*y[[0, -1]])
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         scale = axes.figure.colorbar(cells, cax=axes.inset_axes((1.03, 0.0, 0.04, 1.0)))
         scale.outline.set_visible(False)  # pyright: ignore[reportCallIssue]

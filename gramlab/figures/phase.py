@@ -172,6 +172,7 @@ def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
     if model.superclass_size is not None:
         note += f", e = {model.between:g}, superclasses of {model.superclass_size}"
     fixed = f"{AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
-    note += f"\n{diagram.kind} noise, {fixed}"
+    noise = "noise by a given matrix" if diagram.kind == "matrix" else f"{diagram.kind} noise"
+    note += f"\n{noise}, {fixed}"
     # The page is as wide as fifty letters of a title.
     return textwrap.fill(title, 50), note + (f"; undecided: {undecided} cells" if undecided else "")

@@ -69,7 +69,7 @@ def test_suspects_are_the_claims_and_the_truth(found):
     assert np.array_equal(line(display, "truth")[1], truth)
     low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
     assert low < suspects.precision.sum() < high
-    said = f"{len(suspects)} suspects, {np.floor(low):.0f} to {np.ceil(high):.0f} expected to be"
+    said = f"{len(suspects)} suspects, of which {np.floor(low):.0f} to {np.ceil(high):.0f} are"
     assert said in words(display.figure_)
     assert "band: the two re-corruptions, red: truth" in words(display.figure_)
 
@@ -87,12 +87,12 @@ def few(found, count, *, flat=False):
 
 def test_what_is_said_of_suspects_holds_for_few_of_them(found):
     one = SuspectsDisplay.from_diagnosis(few(found, 1)).plot()
-    assert "1 suspect, 0 to 1 expected to be wrong" in words(one.figure_)
+    assert "1 suspect, of which 0 to 1 are expected to be wrong" in words(one.figure_)
     assert named(one.figure_)["claimed"][0].get_marker() == "_"
     assert named(one.figure_)["re-corruptions"][0].get_linewidth()[0] > 0
     flat = SuspectsDisplay.from_diagnosis(few(found, 3, flat=True)).plot()
     claimed = found.suspects.precision[:3].sum()
-    assert f"3 suspects, {claimed:.1f} expected to be wrong" in words(flat.figure_)
+    assert f"3 suspects, of which {claimed:.1f} are expected" in words(flat.figure_)
     assert "re-corruptions" not in words(flat.figure_)
     assert "re-corruptions" not in flat.artists_
     none = SuspectsDisplay.from_diagnosis(few(found, 0)).plot(column(1)[1])
@@ -122,6 +122,15 @@ def test_the_matrix_and_its_diagonal_are_those_of_the_estimate(found):
         TransitionDisplay.from_estimate(found.estimate, ["a", "b"])
     with pytest.raises(InvalidSetting, match=r"shape \(10, 10\), got shape \(10,\)"):
         TransitionDisplay.from_estimate(found.estimate, None, np.diag(truth))
+
+
+def test_the_title_of_many_suspects_stays_on_the_page(found):
+    s, count = found.suspects, 90_000
+    fields = ("rows", "given", "proposed", "precision", "precision_low", "precision_high")
+    many = replace(s, **{name: np.resize(getattr(s, name), count) for name in fields})
+    display = SuspectsDisplay.from_diagnosis(replace(found, suspects=many))
+    assert "90000 suspects, of which " in words(display.plot().figure_)
+    assert not outside(display.figure_)
 
 
 def test_many_classes_are_drawn(found):

@@ -93,6 +93,18 @@ def test_the_words_tell_the_model_and_hold_for_every_cell():
     assert "e =" not in words(PhaseDisplay.from_diagram(plane("rate", "round")).plot().figure_)
 
 
+def test_a_corruption_matrix_of_ones_own_is_named_and_its_border_goes_along_the_cells():
+    share = np.full((4, 4), 0.1) + 0.6 * np.eye(4)
+    values = {"weight_decay": VALUES["weight_decay"], "round": VALUES["round"]}
+    diagram = phase_diagram(
+        MODEL, "matrix", "weight_decay", "round", noise_matrix=share, **values, max_rounds=0
+    )
+    display = PhaseDisplay.from_diagram(diagram).plot()
+    assert "noise by a given matrix, η = 0.3" in words(display.figure_)
+    assert display.border is None
+    assert "theory border" in display.artists_
+
+
 def test_it_fits_its_page_and_a_column_of_a_paper():
     display = PhaseDisplay.from_diagram(plane("rate", "round", GROUPS, "superclass", max_rounds=2))
     assert not outside(display.plot().figure_)

@@ -112,7 +112,7 @@ def test_an_undecided_cell_is_neither_perfect_nor_a_disagreement(monkeypatch):
     (axes,) = PhaseDisplay.from_diagram(diagram).plot().figure_.axes
     cells = next(c for c in axes.collections if c.get_gid() == "cells")
     assert cells.get_array().reshape(3, 2).tolist() == [[1, 1], [5, 5], [4, 4]]
-    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided\ncells"
+    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided cells"
     assert any(text.get_text().endswith("; undecided: 2 cells") for text in axes.texts)
 
 
