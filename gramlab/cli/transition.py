@@ -39,6 +39,7 @@ def transition(
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -76,11 +77,12 @@ def transition(
         }
 
         if output.folder is not None:
-            from gramlab.figures import transition_figure
+            from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            output.draw({"transition": transition_figure(estimate, names, truth)})
-        output.keep(found, "results.json and transition.png")
+            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            output.draw({"transition": display})
+        output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
     output.show("transition", "", **shown)
