@@ -17,7 +17,7 @@ from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.figures import style
 from gramlab.figures.averaging import LabelAveragingDisplay
-from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.display import Display, Panels, deprecated, deprecated_set
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.heatmaps import GramDisplay
 from gramlab.figures.look import Look
@@ -48,7 +48,7 @@ def check_displays(result: CheckResult) -> dict[str, Display]:
 
 def check_figures(result: CheckResult) -> dict[str, Figure]:
     """Deprecated: the figures of ``check_displays``."""
-    return {stem: deprecated("check_figures", one) for stem, one in check_displays(result).items()}
+    return deprecated_set("check_figures", "check_displays", check_displays(result))
 
 
 class ErrorDisplay(Display):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gramlab.figures import style
 from gramlab.figures.cells import cell_edges
-from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.display import Display, Panels, deprecated, deprecated_set
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
@@ -46,7 +46,7 @@ def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
 def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
     """Deprecated: the figures of ``diagnosis_displays``."""
     displays = diagnosis_displays(diagnosis)
-    return {stem: deprecated("diagnosis_figures", one) for stem, one in displays.items()}
+    return deprecated_set("diagnosis_figures", "diagnosis_displays", displays)
 
 
 class SettingsDisplay(Display):

@@ -21,7 +21,7 @@ from gramlab.figures.look import LABELS, Look
 from gramlab.figures.style import KINDS, drawing, figure_bytes
 from gramlab.files.whole import atomic_write
 
-__all__ = ["Display", "Panels", "deprecated", "figure_png", "save_figure"]
+__all__ = ["Display", "Panels", "deprecated", "deprecated_set", "figure_png", "save_figure"]
 
 _WORDS = ("title", "labels", "note")
 # Properties of lines that a style may set: all but those that say what is drawn, and where.
@@ -191,10 +191,16 @@ def save_figure(figure: Figure | Display, path: str | os.PathLike[str]) -> Path:
 
 def deprecated(old: str, display: Display) -> Figure:
     """The figure of a display, for the function ``old`` that it takes the place of."""
-    new = type(display).__name__
-    warnings.warn(
-        f"gramlab.figures.{old} leaves with the next version but one; use gramlab.figures.{new}",
-        DeprecationWarning,
-        stacklevel=3,
-    )
+    _warn(old, type(display).__name__)
     return display.plot().figure_
+
+
+def deprecated_set(old: str, new: str, displays: Mapping[str, Display]) -> dict[str, Figure]:
+    """The figures of displays by their names, for ``old`` that the function ``new`` replaces."""
+    _warn(old, new)
+    return {name: display.plot().figure_ for name, display in displays.items()}
+
+
+def _warn(old: str, new: str) -> None:
+    words = f"gramlab.figures.{old} leaves with version 0.3.0; use gramlab.figures.{new}"
+    warnings.warn(words, DeprecationWarning, stacklevel=4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from gramlab.figures.display import Display, deprecated
+from gramlab.figures.display import Display, deprecated_set
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.study import GainDisplay, RoundsDisplay
 from gramlab.figures.study_teacher import ApproximationDisplay, CoverageDisplay
@@ -22,8 +22,10 @@ __all__ = ["study_displays", "study_figures"]
 
 def study_figures(result: StudyResult) -> dict[str, tuple[Figure, list[str]]]:
     """Deprecated: the figures of ``study_displays``, by the names of PNG files."""
-    displays = study_displays(result)
-    return {f"{s}.png": (deprecated("study_figures", d), k) for s, (d, k) in displays.items()}
+    found = study_displays(result)
+    displays = {stem: display for stem, (display, _) in found.items()}
+    drawn = deprecated_set("study_set.study_figures", "study_set.study_displays", displays)
+    return {f"{stem}.png": (figure, found[stem][1]) for stem, figure in drawn.items()}
 
 
 def study_displays(result: StudyResult) -> dict[str, tuple[Display, list[str]]]:

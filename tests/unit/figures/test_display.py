@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from gramlab import Features, Spectrum, figures
 from gramlab.check import CheckSettings, run_check
 from gramlab.errors import InvalidSetting
+from gramlab.spectrum.superclasses import find_superclasses
 
 
 @pytest.fixture
@@ -245,7 +246,40 @@ def test_files_of_other_kinds_are_refused(display, tmp_path):
         assert not (tmp_path / name).exists()
 
 
-def test_old_functions_name_the_display(display):
-    with pytest.warns(DeprecationWarning, match="use gramlab.figures.EigenvalueDisplay"):
-        figure = figures.eigenvalue_gap(display.spectrum, 3, weight_decay=1e-2, rounds=3)
-    assert figures.figure_png(figure) == display._repr_png_()
+OLD = {  # old functions, and what they are told to be now
+    "eigenvalue_gap": ("EigenvalueDisplay", lambda r: (r.spectrum, 3)),
+    "gram_heatmap": ("GramDisplay", lambda r: (r.features,)),
+    "class_angles": ("AnglesDisplay", lambda r: ({"": np.array([0.1, 0.2])},)),
+    "error_by_round": ("ErrorDisplay", lambda r: (r.comparison, 60)),
+    "accuracy_by_round": ("AccuracyDisplay", lambda r: (r,)),
+    "correlation_heatmap": (
+        "CorrelationDisplay",
+        lambda r: (r.correlations.matrix, find_superclasses(r.correlations.matrix)),
+    ),
+}
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_old_functions_name_the_display_and_draw_the_same(result, old):
+    new, arguments = OLD[old]
+    with pytest.warns(DeprecationWarning, match=rf"{old} leaves .* use gramlab\.figures\.{new}$"):
+        figure = getattr(figures, old)(*arguments(result))
+    same = {
+        **figures.check_displays(result),
+        "eigenvalue_gap": figures.EigenvalueDisplay.from_spectrum(result.spectrum, 3),
+        "correlation_heatmap": figures.CorrelationDisplay.from_correlations(result.correlations),
+        "class_angles": figures.AnglesDisplay.from_angles([0.1, 0.2]),
+    }[old]
+    assert figures.figure_png(figure) == figures.figure_png(same)
+
+
+def test_old_sets_of_figures_name_the_new_ones_and_warn_where_they_are_called(result):
+    with pytest.warns(DeprecationWarning, match=r"use gramlab\.figures\.check_displays$") as found:
+        drawn = figures.check_figures(result)
+    assert [one.filename for one in found] == [__file__]
+    for stem, display in figures.check_displays(result).items():
+        assert figures.figure_png(drawn[stem]) == figures.figure_png(display)
+    heads = map(result.dynamics, ("linearized", "exact"))
+    with pytest.warns(DeprecationWarning, match=r"use gramlab\.figures\.LabelAveragingDisplay$"):
+        old = figures.label_averaging(*heads, n_classes=3, weights=result.averaging_weights())
+    assert figures.figure_png(old) == figures.figure_png(drawn["label_averaging"])
