@@ -152,12 +152,16 @@ def _own_axes(given: Any, count: int, name: str) -> tuple[Axes, ...]:
     several = getattr(given, "flat", given if isinstance(given, Sequence) else [given])
     axes = tuple(one for one in several if isinstance(one, Axes))
     wrong = [type(one).__name__ for one in several if not isinstance(one, Axes)]
+    panels = "one Axes" if count == 1 else f"a sequence of {count} Axes, one a panel"
     if wrong or len(axes) != count:
-        panels = "one Axes" if count == 1 else f"a sequence of {count} Axes, one a panel"
         came = f"an object of type {wrong[0]}" if wrong else f"{len(axes)}"
         raise InvalidSetting(
             f"{name} draws on {panels}, got {came}; give ax=plt.subplots({count})[1], or leave it "
             "out for a new figure"
+        )
+    if len({one.figure.figure for one in axes}) > 1:
+        raise InvalidSetting(
+            f"{name} draws on axes of one figure, got axes of several; give {panels} of one"
         )
     return axes
 

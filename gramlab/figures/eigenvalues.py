@@ -79,8 +79,11 @@ class EigenvalueDisplay(Display):
         spectrum, k = self.spectrum, self.n_classes
         for panel in axes if not look.house else axes[-1:]:
             _rank_axis(panel, spectrum)
-        _eigenvalues(top, spectrum, k, self.mu, look)
+        unresolved = _format_unresolved(spectrum)
+        _eigenvalues(top, spectrum, k, self.mu, look, unresolved if look.house else "")
         title, note = _format_gap(spectrum, k)
+        if not look.house:  # the caller's panel may be too narrow to hold it
+            note = "; ".join(filter(None, (note, unresolved)))
         look.caption(top, title, y="eigenvalue of G = XXᵀ", note=note)
         for panel in below:
             panel.axvline(k + 0.5, color=VERMILLION, linewidth=0.8)
@@ -108,7 +111,15 @@ def _rank_axis(axes: Axes, spectrum: Spectrum) -> None:
     axes.set_xlabel(f"rank of the eigenvalue{zeros}")
 
 
-def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None, look: Look) -> None:
+def _format_unresolved(spectrum: Spectrum) -> str:
+    values, error = spectrum.eigenvalues, spectrum.certificate.eigenvalue_error
+    count = int((values <= error).sum())
+    return f"{count} of {len(values)} cannot be told from 0" if count else ""
+
+
+def _eigenvalues(
+    axes: Axes, spectrum: Spectrum, k: int, mu: float | None, look: Look, unresolved: str
+) -> None:
     values, error = spectrum.eigenvalues, spectrum.certificate.eigenvalue_error
     rank = np.arange(1, len(values) + 1)
     resolved = values > error
@@ -134,11 +145,10 @@ def _eigenvalues(axes: Axes, spectrum: Spectrum, k: int, mu: float | None, look:
         (~resolved, "v", GREY, "not resolved"),
     ):
         axes.plot(rank[part], heights[part], mark, ms=size, mec="none", mfc=color, gid=name)
-    if not resolved.all():
-        text = look.fit(axes, f"{(~resolved).sum()} of {len(values)} cannot be told from 0")
+    if unresolved:
         box = {"facecolor": band, "edgecolor": "none", "pad": 0.5}
         grey = {"fontsize": style.text_size(), "color": style.ink(GREY), "bbox": box}
-        axes.text(0.015, 0.02, text, transform=axes.transAxes, **grey)
+        axes.text(0.015, 0.02, unresolved, transform=axes.transAxes, **grey)
     look.end_labels(axes, (len(values) + 1) * 1.15, 0.2)
 
 

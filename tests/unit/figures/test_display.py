@@ -189,6 +189,16 @@ def test_other_axes_are_refused(display, ax, got):
         display.plot(ax())
 
 
+def test_axes_of_two_figures_are_refused_and_those_of_a_subfigure_drawn_on(display):
+    with pytest.raises(InvalidSetting, match="axes of one figure, got axes of several"):
+        display.plot([own(1)[1][0], own(1)[1][0]])
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    left, _ = figure.subfigures(1, 2)
+    display.plot(left.subplots(2, 1))
+    assert display.figure_ is figure
+    assert display._repr_png_().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
     ("style", "words"),
     [
