@@ -14,21 +14,14 @@ from typer import Context
 from gramlab.cli.progress import Progress
 from gramlab.cli.text import check_stdout, emit, render, say
 from gramlab.errors import InvalidSetting, OutputError
-from gramlab.files.whole import (
-    atomic_path,
-    atomic_write,
-    changing,
-    locked,
-    output_folder,
-    read_json,
-)
+from gramlab.files.whole import atomic_write, changing, locked, output_folder, read_json
 from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.features import Features
-    from gramlab.figures import Figure
+    from gramlab.figures import Display, Figure
 
-_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone")
+_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone", "noise_matrix")
 _OUTPUTS = ("out", "cells", "json")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
 # Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
@@ -56,6 +49,7 @@ class Output:
         self.progress = Progress(
             quiet=options["quiet"], tolerance=options.get("tolerance", 1.0), unit=unit
         )
+        self.figure_format: str = options.get("figure_format", "png")
         self.written: list[str] = []
         self._json = ""
 
@@ -71,10 +65,13 @@ class Output:
             say(f"note: {source} also holds what is neither features nor labels: {unused}")
         return features.prepared(center=center, unit_norm=unit_norm)
 
-    def draw(self, figures: Mapping[str, Figure], closing: str = _RESULTS) -> dict[str, bytes]:
-        """Begin a new set of files with its figures, each whole or not at all; their PNG bytes.
+    def draw(
+        self, figures: Mapping[str, Figure | Display], closing: str = _RESULTS
+    ) -> dict[str, bytes]:
+        """Begin a new set of files with its figures, each whole or not at all.
 
-        The older file that closes such a set goes first: it belongs to what lay beside it.
+        The older file that closes such a set goes first: it belongs to what lay beside it. It
+        returns the bytes of figures that were written as PNG, for pages that show them.
         """
         from gramlab.figures import save_figure
 
@@ -84,8 +81,9 @@ class Output:
         with changing(f"replace {str(closes)!r}", "remove it or choose another folder"):
             closes.unlink(missing_ok=True)
         for stem, figure in figures.items():
-            with atomic_path(self.folder / f"{stem}.png") as temporary:
-                pngs[stem] = save_figure(figure, temporary).read_bytes()
+            path = save_figure(figure, self.folder / f"{stem}.{self.figure_format}")
+            if self.figure_format == "png":
+                pngs[stem] = path.read_bytes()
         return pngs
 
     def keep(self, found: Any, names: str = "") -> None:

@@ -13,7 +13,7 @@ import jinja2
 
 from gramlab.errors import NO_FORM, printable
 from gramlab.features.inspection import format_width
-from gramlab.figures import figure_png
+from gramlab.figures import Display, figure_png
 from gramlab.figures.style import at_most
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ def _shown(value: Any) -> Any:
 
 
 def pictures(
-    figures: Mapping[str, Figure], pngs: Mapping[str, bytes] | None
+    figures: Mapping[str, Figure | Display], pngs: Mapping[str, bytes] | None
 ) -> dict[str, dict[str, Any]]:
     """Figures as the templates want them, by stem: inline PNG and size in pixels."""
     shown = {}
     for stem, figure in figures.items():
         png = (pngs or {}).get(stem) or figure_png(figure)
         source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        drawn = figure.figure_ if isinstance(figure, Display) else figure
+        width, height = (round(96 * inches) for inches in drawn.get_size_inches())
         shown[stem] = {"source": source, "width": width, "height": height}
     return shown
 
@@ -79,7 +80,9 @@ def command(
         value, name = getattr(settings, field.name), field.name.replace("_", "-")
         if field.name in never or (value == field.default and field.name not in always):
             continue
-        if isinstance(value, bool):
+        if isinstance(value, tuple):  # what was in a file, whose name no result knows
+            parts += [f"--{name}", "FILE"]
+        elif isinstance(value, bool):
             parts.append(f"--{name}" if value else f"--no-{name}")
         else:
             parts += [f"--{name}", str(value)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gramlab.errors import InvalidSetting
-from gramlab.figures import figure_png, phase_figure
+from gramlab.figures import PhaseDisplay, figure_png
 from gramlab.labels import corruption_matrix
 from gramlab.population import ClassBlockModel, Population, phase
 from gramlab.population.phase import Condition, condition, exact_number, phase_diagram
@@ -109,10 +109,10 @@ def test_an_undecided_cell_is_neither_perfect_nor_a_disagreement(monkeypatch):
     assert not diagram.disagree.any()
     assert diagram.as_dict()["undecided"] == diagram.undecided.tolist()
     assert [line[-1] for line in diagram.as_csv().splitlines()[1:]] == list("001100")
-    (axes,) = phase_figure(diagram).axes
+    (axes,) = PhaseDisplay.from_diagram(diagram).plot().figure_.axes
     cells = next(c for c in axes.collections if c.get_gid() == "cells")
     assert cells.get_array().reshape(3, 2).tolist() == [[1, 1], [5, 5], [4, 4]]
-    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 cells"
+    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided cells"
     assert any(text.get_text().endswith("; undecided: 2 cells") for text in axes.texts)
 
 
@@ -254,7 +254,7 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
         REFERENCE, "symmetric", "rate", "round", rate=[0.1, 0.3, 0.5], round=range(1, 17),
         weight_decay=1e-5, max_rounds=15,
     )  # fmt: skip
-    figure = phase_figure(diagram)
+    figure = PhaseDisplay.from_diagram(diagram).plot().figure_
     (axes,) = figure.axes
     drawn = {}
     for artist in axes.collections:
@@ -265,15 +265,15 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
     assert np.array_equal(state == 4, ~diagram.known)
     assert len(drawn["hatched theory alone"]) == 3  # joined within a row
     assert len(drawn["hatched exact head alone"]) == 1
-    assert "theory border" in drawn
-    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 cells"
+    assert "theory border" in {line.get_gid() for line in axes.get_lines()}
+    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 decided\ncells"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise rate η", "round t (1 = teacher)")
-    assert figure_png(figure) == figure_png(phase_figure(diagram))
+    assert figure_png(figure) == figure_png(PhaseDisplay.from_diagram(diagram).plot().figure_)
     single = phase_diagram(
         REFERENCE, "symmetric", "weight_decay", "rate", rate=[0.5], round=3, weight_decay=[1e-4],
         max_rounds=0,
     )  # fmt: skip
-    (axes,) = phase_figure(single).axes
+    (axes,) = PhaseDisplay.from_diagram(single).plot().figure_.axes
     assert axes.get_xscale() == "log"
     assert axes.get_title(loc="left") == "100 % accuracy: theory"
 
