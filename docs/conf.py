@@ -259,7 +259,7 @@ def refuse_pictures_as_text(app, doctree, name) -> None:
         if "<Figure size" in block.astext():
             raise ExtensionError(
                 f"{name}: a cell shows {block.astext()[:60]!r} instead of a picture; "
-                "end it with the figure itself, or with IPython.display.Image(figure_png(figure))"
+                "end it with a Display, or with IPython.display.Image(figure_png(figure))"
             )
 
 

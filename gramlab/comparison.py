@@ -27,6 +27,7 @@ from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.certificate import Certificate
 from gramlab.numerics.rounding import gamma
+from gramlab.numerics.text import html_table, short_repr
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, linear_mu
 from gramlab.targets import equal_weights
@@ -78,12 +79,35 @@ class RoundComparison:
     recursion_tolerance: float
 
 
+_COLUMNS = (  # of a table: heading, field, format
+    ("round", "round", ""),
+    ("largest |difference|", "max_abs", ".3g"),
+    ("same class", "argmax_agreement", "%"),
+    ("certified right", "right", "%"),
+    ("certified wrong", "wrong", "%"),
+    ("undecided", "undecided", "%"),
+)
+
+
 @dataclass(frozen=True)
 class Comparison(Sequence[RoundComparison]):
     """``comparison[t - 1]`` compares round t on ``n_samples`` training rows."""
 
     rounds: tuple[RoundComparison, ...]
     n_samples: int
+
+    def __repr__(self) -> str:
+        """What the first and the last round show."""
+        rows = [vars(one) | vars(one.certified) for one in self.rounds]
+        shown: dict[str, Any] = {"rounds": len(rows)}
+        for name in ("max_abs", "argmax_agreement", "right", "wrong", "undecided"):
+            ends = tuple(row[name] for row in (rows[:1] + rows[1:][-1:]) if row[name] is not None)
+            shown[name] = ends or None
+        return short_repr(self, **shown)
+
+    def _repr_html_(self) -> str:
+        rows = [vars(one) | vars(one.certified) for one in self.rounds]
+        return html_table(rows, _COLUMNS, repr(self))
 
     def __len__(self) -> int:
         return len(self.rounds)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
+from gramlab.numerics.text import short_repr
 from gramlab.validation import as_array, check_entries, check_integer, check_labels, check_rate
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
@@ -110,6 +111,8 @@ class CorruptedLabels:
     realized_rate: float
     true_labels: npt.NDArray[np.int64]
     exact_counts: bool = False
+
+    __repr__ = short_repr
 
     @property
     def flipped(self) -> npt.NDArray[np.bool_]:

@@ -24,9 +24,24 @@ from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.machine import memory
+from gramlab.numerics.text import html_table
 from gramlab.targets import OneHotRows, Targets
 
 __all__ = ["DistillationPath", "distillation_path"]
+
+
+_COLUMNS = (  # of a table: heading, key of the cells, format
+    ("weight decay", "weight_decay", "g"),
+    ("round", "round", ""),
+    ("theory: recovery", "linearized_recovery", "%"),
+    ("test", "linearized_test", "%"),
+    ("exact: recovery", "exact_recovery", "%"),
+    ("test", "exact_test", "%"),
+    ("largest |difference|", "max_abs", ".3g"),
+    ("certified same class", "certified_agreement", "%"),
+    ("another", "certified_disagreement", "%"),
+    ("undecided", "undecided", "%"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +94,9 @@ class DistillationPath:
             "n_classes": self.exact[0].targets[0].shape[1],
             "cells": [dict(cell) for cell in self.cells],
         }
+
+    def _repr_html_(self) -> str:
+        return html_table(self.cells, _COLUMNS, repr(self))
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the path by ``gramlab.figures.PathDisplay``, which is returned."""

@@ -37,6 +37,7 @@ from gramlab.labels import (
     flipped_share,
 )
 from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.text import html_table, short_repr
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
 from gramlab.targets import Targets, one_hot, partial_labels
@@ -89,6 +90,8 @@ class CheckSettings:
     certify: str = "chain"
     noise_matrix: Any = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         """Check the matrix, and tell its rate."""
         if self.noise_matrix is None:
@@ -117,6 +120,19 @@ class CheckSettings:
         return told
 
 
+_COLUMNS = (  # of a table: heading, key, format
+    ("round", "round", ""),
+    ("theory: recovery", "theory", "%"),
+    ("test", "theory_test", "%"),
+    ("exact: recovery", "exact", "%"),
+    ("test", "exact_test", "%"),
+    ("largest |difference|", "largest", ".3g"),
+    ("certified right", "right", "%"),
+    ("wrong", "wrong", "%"),
+    ("undecided", "undecided", "%"),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class CheckResult:
     """Everything ``gramlab check`` found.
@@ -140,6 +156,23 @@ class CheckResult:
     partial_rounds: Rounds = field(repr=False)
     partial_certified: Certified
     top_two_coverage: dict[str, float]
+
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"round": one.round, "largest": one.max_abs, "theory": a["label_recovery"]}
+            | {"exact": b["label_recovery"], "theory_test": a["test_accuracy"]}
+            | {"exact_test": b["test_accuracy"], "right": one.certified.right}
+            | {"wrong": one.certified.wrong, "undecided": one.certified.undecided}
+            for one, a, b in zip(
+                self.comparison,
+                map(self.scores, self.linearized),
+                map(self.scores, self.exact),
+                strict=True,
+            )
+        ]
+        return html_table(rows, _COLUMNS, repr(self))
 
     def dynamics(self, head: str) -> tuple[Dynamics, ...]:
         """Dynamics by round of ``"linearized"`` or ``"exact"``."""

@@ -83,7 +83,8 @@ def check(
             settled.pop("noise", None)
             settled.pop("rate", None)
     decays: list[float] = np.atleast_1d(asked["weight_decay"]).tolist()
-    settings = CheckSettings(**asked | {"weight_decay": decays[0]})
+    asked["weight_decay"] = decays[0]
+    settings = CheckSettings(**asked)
     with running(context, out) as output:
         features = output.load()
         if len(decays) > 1:

@@ -23,6 +23,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.numerics.text import short_repr
 from gramlab.population.block_model import ClassBlockModel
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_products, given_labels
@@ -47,6 +48,8 @@ class BlockFit:
     superclass: float
     between: float
     means: tuple[float, float, float]
+
+    __repr__ = short_repr
 
     def model(self) -> ClassBlockModel:
         """The block model with these correlations, of rows of unit norm: B/a, with n = N/K rows.

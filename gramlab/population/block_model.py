@@ -22,6 +22,7 @@ from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.labels import CorruptedLabels, corrupt_labels
 from gramlab.numerics.streams import stream, uniforms
+from gramlab.numerics.text import short_repr
 from gramlab.population.exact_numbers import exact_corruption, exact_number, hardest_pair
 from gramlab.population.rounds import BITS, ExactRounds, closed_form
 from gramlab.population.types import TypePredictions, Types, types_of
@@ -265,6 +266,8 @@ class Population:
     weight_decay: float
     _rounds: list[ExactRounds] = field(default_factory=list, repr=False)
     _decided: dict[int, TypePredictions] = field(default_factory=dict, repr=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         """Check λ."""

@@ -6,12 +6,14 @@ beside the exact head's rounds, as plain data, and phase diagrams over the usual
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gramlab.errors import InvalidSetting
 from gramlab.labels import check_corruption_matrix, corruption_matrix
+from gramlab.numerics.text import short_repr
 from gramlab.population.block_model import ClassBlockModel, Population
 from gramlab.population.phase import (
     Condition,
@@ -49,6 +51,8 @@ class PopulationCheck:
     linearized: int | None
     exact: int | None
     named: bool = True
+
+    __repr__ = short_repr
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result."""
@@ -117,21 +121,19 @@ def check_population(
     ``noise_matrix`` (K, K) is given; ``weight_decay`` is λ > 0, and bad settings raise
     InvalidSetting.
     """
-    if noise_matrix is not None:
-        if noise is not None or rate is not None:
-            raise InvalidSetting(
-                f"noise and rate must be None beside noise_matrix, got {noise!r} and {rate!r}"
-            )
+    kind, share = noise or "", math.nan if rate is None else rate  # what is missing is refused
+    if noise_matrix is None:
+        matrix = corruption_matrix(kind, model.n_classes, share, model.superclasses)
+    elif noise is None and rate is None:
         matrix = check_corruption_matrix(noise_matrix, model.n_classes, "noise_matrix")
     else:
-        matrix = corruption_matrix(noise or "", model.n_classes, rate, model.superclasses)
+        raise InvalidSetting(
+            f"noise and rate must be None beside noise_matrix, got {noise!r} and {rate!r}"
+        )
     whole = model.population(matrix, weight_decay)
-    theorem, unbalanced = None, ""
+    theorem, unbalanced, named = None, "", noise_matrix is None
     try:
-        if noise_matrix is not None:
-            theorem = matrix_condition(whole)
-        else:
-            theorem = condition(model, noise, rate, weight_decay)
+        theorem = condition(model, kind, share, weight_decay) if named else matrix_condition(whole)
     except InvalidSetting as problem:  # the settings are checked: the noise is not balanced
         unbalanced = str(problem)
     if theorem is None:
@@ -139,7 +141,6 @@ def check_population(
     else:
         linear = next((t for t in range(1, max_rounds + 1) if theorem.perfect(t)), None)
     exact = whole.first_perfect_round("exact", max_rounds)
-    named = noise_matrix is None
     return PopulationCheck(model, whole, theorem, unbalanced, max_rounds, linear, exact, named)
 
 

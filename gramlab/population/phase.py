@@ -26,6 +26,7 @@ from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.files.whole import csv_text
 from gramlab.labels import check_corruption_matrix, corruption_matrix, flipped_share
+from gramlab.numerics.text import short_repr
 from gramlab.population.block_model import ClassBlockModel, Population, least_rounds
 from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.population.rounds import BITS
@@ -200,6 +201,8 @@ class PhaseDiagram:
     exact: np.ndarray
     undecided: np.ndarray
     decided_by: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def fixed_axis(self) -> str:

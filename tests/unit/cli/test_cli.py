@@ -121,6 +121,14 @@ def test_two_runs_give_equal_bytes(whole, tmp_path, capsys):
     assert (tmp_path / "found.json").read_bytes() == file.read_bytes()
 
 
+def test_a_report_keeps_its_pictures_beside_vector_figures(whole, tmp_path):
+    _, source, out, _ = whole
+    argv = ["check", source, *WHOLE, "--out", tmp_path, "--figure-format", "pdf", "--quiet"]
+    assert cli.main([str(part) for part in argv]) == 0
+    assert files(tmp_path) == {name.replace(".png", ".pdf") for name in files(out)}
+    assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
+
+
 def test_json_to_stdout_is_all_there_is(whole, capsys):
     _, source, _, file = whole
     assert cli.main(["check", str(source), *WHOLE, "--json", "-"]) == 0
@@ -543,18 +551,19 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
     from gramlab.transition import estimate_transition
 
     images = {"images", "dataset", "recipe", "test_share", "seed"}
+    planted = {"noise", "rate", "noise_matrix"}
     model = (gramlab.ClassBlockModel, check_population, plane_diagram)
     extraction = (Backbone.load, extract_features, open_dataset)
     for verb, calls, passed_on in (
         (check_verb.check, (CheckSettings,), set()),
         (diagnose.diagnose, (DiagnosisSettings,), set()),
-        (transition.transition, (estimate_transition,), {"noise", "rate", "center", "unit_norm"}),
+        (transition.transition, (estimate_transition,), planted | {"center", "unit_norm"}),
         (population.population, model, {"classes", "phase"}),
         (study.study, (Recipe.narrowed, make_plan), {"cells", "dry_run"}),
         (extract.extract, extraction, images),
     ):
         known = {name for call in calls for name in inspect.signature(call).parameters}
-        known |= passed_on | {"context", "source", "out", "json", "quiet"}
+        known |= passed_on | {"context", "source", "out", "figure_format", "json", "quiet"}
         assert set(inspect.signature(verb).parameters) <= known, verb
 
 

@@ -152,6 +152,22 @@ def test_json_is_flat_and_the_same_twice(source, tmp_path, capsys):
     assert not any(isinstance(value, dict) for value in result.values())
 
 
+@pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF-"), ("svg", b"<?xml")])
+def test_figures_are_of_the_kind_asked_for(source, tmp_path, capsys, kind, start):
+    command = ["correlations", source, "--figure-format", kind, "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    stems = ("class_angles", "class_correlations", "eigenvalue_gap")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.json",
+        *(f"{stem}.{kind}" for stem in stems),
+    }
+    for stem in stems:
+        assert (tmp_path / f"{stem}.{kind}").read_bytes().startswith(start)
+    assert cli.main([*command, "--figure-format", "jpg"]) == 2
+    assert "--figure-format" in capsys.readouterr().err
+
+
 def test_the_table_holds_what_the_json_holds(source, capsys):
     result = found(capsys, source, "--cut", "0.6")
     assert cli.main(["correlations", source, "--cut", "0.6"]) == 0

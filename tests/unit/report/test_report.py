@@ -265,6 +265,24 @@ def test_headline_claims_only_what_is_certified(last, said, never):
     assert text.startswith("At 50\N{NO-BREAK SPACE}% symmetric noise (51.2\N{NO-BREAK SPACE}%")
 
 
+def test_headline_names_the_most_where_it_is_at_neither_end():
+    middle = (0.9, 0.9, 0.0)
+    text = " ".join(headline(rounds((0.82, 0.82, 0.0), middle, (0.8, 0.8, 0.0))))
+    assert "Between, it is 90.0\N{NO-BREAK SPACE}% at round 2, the most." in text
+    for ends in ((0.9, 0.9, 0.0), (0.95, 0.95, 0.0)):
+        assert "the most" not in " ".join(headline(rounds(ends, middle, (0.8, 0.8, 0.0))))
+
+
+def test_captions_name_the_colours_that_the_heat_map_has(result, drawn):
+    gram = drawn["gram_heatmap"]
+    for diverging, said, never in ((True, "Red blocks", "Bright"), (False, "Bright blocks", "Red")):
+        changed = copy.copy(gram)
+        changed.diverging = diverging
+        text = Page(check_report(result, drawn | {"gram_heatmap": changed})).text
+        assert said in text
+        assert never not in text
+
+
 def test_headline_of_equal_rounds_and_of_one_round():
     text = " ".join(headline(rounds((0.82, 0.82, 0.0), (0.82, 0.82, 0.0))))
     assert "is the same, 820 of 1000 rows (certified)" in text
