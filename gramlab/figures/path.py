@@ -103,10 +103,10 @@ class PathDisplay(Display):
 
 
 def _format_agreement(agreement: np.ndarray) -> str:
-    """On how many rows both predict one class, in the least cell and in the most."""
-    least, most = 100.0 * agreement.min(), 100.0 * agreement.max()
-    if least == 100.0:
+    """On how many rows both predict one class, in the least cell and the most, rounded outwards."""
+    if agreement.min() == 1.0:
         return "Theory and exact head agree on every row"
-    share = f"{math.floor(10.0 * least) / 10.0:.1f} to {math.ceil(10.0 * most) / 10.0:.1f} %"
-    share = f"{least:.1f} %" if least == most else share
+    low = math.floor(1000.0 * agreement.min()) / 10.0
+    high = math.ceil(1000.0 * agreement.max()) / 10.0
+    share = f"{low:.1f} %" if low == high else f"{low:.1f} to {high:.1f} %"
     return f"Theory and exact head agree on\n{share} of the training rows"
