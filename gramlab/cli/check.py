@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "gramlab check digits --out digits-report",
+    "gramlab check digits --weight-decay 1e-5,1e-4,1e-3 --out digits-map",
     "gramlab check features.npz --noise asymmetric --rate 0.3 --json -",
 )
 
