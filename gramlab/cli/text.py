@@ -174,7 +174,8 @@ def render(
     )
     environment.globals.update(
         prepared=format_preparation,
-        entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
+        entry=entry,
+        table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal),
     )
     environment.filters.update(
         cut=cut, show=format_value, counted=counted, duration=format_duration, quoted=shlex.quote
