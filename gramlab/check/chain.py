@@ -35,6 +35,9 @@ __all__ = ["CheckResult", "CheckSettings", "ProgressReport", "run_check"]
 class CheckSettings:
     """What ``gramlab check`` was asked to do.
 
+    The defaults are those of the command line too, save for its source ``digits``, which is a
+    demonstration with settings of its own.
+
     Attributes
     ----------
     noise, rate

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import problem
 
 import gramlab
 from gramlab import cli
-from gramlab.check import CheckSettings
+from gramlab.check import CheckSettings, run_check
 from gramlab.cli.check import DEMONSTRATION
 from gramlab.dynamics import dynamics
 from gramlab.errors import GramlabError
@@ -60,16 +62,20 @@ def test_other_sources_keep_the_defaults_of_python(asked, tmp_path, monkeypatch)
         assert asked(name) == CheckSettings()
 
 
-def test_the_first_line_says_preparation_and_what_was_chosen(capsys):
-    argv = ["check", "digits", "--rounds", "1", "--rate", "0.3", "--weight-decay", "10"]
-    assert cli.main(argv) == 0
-    first = " ".join(capsys.readouterr().out.partition("Gram spectrum")[0].split())
-    assert first.startswith("digits (centred, unit norm): N = 1437")
-    assert first.endswith("Set for this demonstration, as not given: --center --unit-norm.")
-    assert cli.main([*argv, "--no-center", "--no-unit-norm"]) == 0
-    first = " ".join(capsys.readouterr().out.partition("Gram spectrum")[0].split())
-    assert first.startswith("digits (raw): N = 1437")
-    assert "demonstration" not in first
+def test_the_first_line_says_preparation_and_what_was_chosen(monkeypatch, capsys):
+    few, _ = problem(30, 4, 3, seed=0)  # in place of the digits
+    monkeypatch.setattr("gramlab.check.run_check", lambda _, *how: run_check(few, *how))
+
+    def first(*options: str) -> str:
+        assert cli.main(["check", "digits", "--rounds", "1", "--rate", "0.3", *options]) == 0
+        return " ".join(capsys.readouterr().out.partition("Gram spectrum")[0].split())
+
+    chosen = "Set for this demonstration, as not given: --center --unit-norm --weight-decay 0.0003."
+    assert first().startswith("digits (centred, unit norm): N = 30")
+    assert first().endswith(f"weight decay 0.0003. {chosen}")
+    own = first("--no-center", "--no-unit-norm", "--weight-decay", "1e-2")
+    assert own.startswith("digits (raw): N = 30")
+    assert own.endswith("weight decay 0.01.")
 
 
 def test_help_and_pages_name_the_settings(capsys):
@@ -113,3 +119,19 @@ def test_what_the_pages_say_of_the_picture_holds_for_all_of_its_curves(curves):
     assert (round(apart[0], 3), round(apart[-1], 3)) == (0.053, 0.015)
     # Planted: exchanged, the two heads do not pass.
     assert not np.all(theory[:, :2] > exact[:, :2] + 0.01)
+
+
+def test_correlations_look_at_what_check_sees_when_both_prepare_alike(capsys):
+    """The command that the help names: same rows, so the same cosines and gap to rounding."""
+    assert cli.main(["correlations", "digits", "--json", "-", "--quiet"]) == 0
+    theirs = json.loads(capsys.readouterr().out)
+    features = gramlab.load_features("digits").centered().unit_norm()
+    spectrum = gramlab.Spectrum.of(features)
+    known = 2 * spectrum.certificate.eigenvalue_error
+    assert abs(theirs["gap_after_k"] - spectrum.gap(10)) <= known + theirs["gap_error_at_most"]
+    for argv, words in (
+        (["correlations", "digits"], "digits (centred, unit norm)"),
+        (["correlations", "digits", "--no-center"], "digits (unit norm)"),
+    ):
+        assert cli.main(argv) == 0
+        assert capsys.readouterr().out.startswith(words)
