@@ -13,7 +13,6 @@ import gramlab
 from gramlab import cli
 from gramlab.check import CheckSettings, run_check
 from gramlab.cli.check import DEMONSTRATION
-from gramlab.dynamics import dynamics
 from gramlab.errors import GramlabError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,40 +84,6 @@ def test_help_and_pages_name_the_settings(capsys):
     for page in ("docs/quickstart.md", "CONTRIBUTING.md"):
         text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
         assert words.replace("0.0003", "3e-4") in text, page
-
-
-@pytest.fixture(scope="module")
-def curves():
-    """What the picture draws, of the theory and of the exact heads: (rounds, three curves)."""
-    features = gramlab.load_features("digits").centered().unit_norm()
-    k, decay, rounds = features.n_classes, DEMONSTRATION["weight_decay"], DEMONSTRATION["rounds"]
-    noise = gramlab.corruption_matrix("symmetric", k, DEMONSTRATION["rate"])
-    given = gramlab.corrupt_labels(features.labels, noise, seed=0).labels
-    targets = gramlab.one_hot(given, k)
-
-    def of(head):
-        found = dynamics(
-            gramlab.distill(head(decay), features, targets, rounds), given, features.labels
-        )
-        return np.array([(one.clean_true, one.flipped_true, one.flipped_given) for one in found])
-
-    return of(gramlab.LinearizedHead), of(gramlab.SoftmaxHead)
-
-
-def test_what_the_pages_say_of_the_picture_holds_for_all_of_its_curves(curves):
-    """README, index and quickstart, beside what the heads are from their optima: 1e-4 or less."""
-    theory, exact = curves
-    for clean, flipped, given in (theory.T, exact.T):
-        apart = clean - flipped
-        assert np.all(apart > 0)
-        assert np.all(np.diff(apart) < 0), "clean and mislabelled rows come together"
-        assert np.all(flipped > 2 * given), "more than twice, from the teacher on"
-    assert np.all(exact[:, :2] > theory[:, :2] + 0.01), "true labels get more than in theory"
-    assert np.all(exact[:, 2] < theory[:, 2] - 1e-3), "wrong ones less"
-    apart = exact[:, 0] - exact[:, 1]
-    assert (round(apart[0], 3), round(apart[-1], 3)) == (0.053, 0.015)
-    # Planted: exchanged, the two heads do not pass.
-    assert not np.all(theory[:, :2] > exact[:, :2] + 0.01)
 
 
 def test_correlations_look_at_what_check_sees_when_both_prepare_alike(capsys):
