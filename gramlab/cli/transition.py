@@ -83,4 +83,5 @@ def transition(
         output.keep(found, "results.json and transition.png")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
+    shown["settings"] = found["settings"]
     output.show("transition", "", **shown)

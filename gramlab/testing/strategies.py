@@ -147,16 +147,19 @@ def features(
 ) -> Features:
     """``Features`` X (N, d) of K classes, with equal rows, zero rows and unequal classes.
 
+    Shrink to zeros (with a ``spectrum`` to a diagonal X), and to labels 0 past one row a class.
+
     Parameters
     ----------
-    n_samples, n_features, n_classes
-        N ≥ 2, d, K. By default N has up to 8 rows and d up to 4 columns more than are needed. With
-        N ≥ K every class has a row.
+    n_samples
+        N ≥ 2; by default up to 8 rows more than are needed. With N ≥ K every class has a row.
+    n_features
+        d; by default up to 4 columns more than are needed.
+    n_classes
+        K ≥ 2; by default up to 4.
     spectrum
         Eigenvalues (r,) of X Xᵀ, r ≤ min(N, d), which then holds to rounding. Without one, entries
         are eighths up to 4, see ``matrices``.
-
-    Shrink to zeros (with a ``spectrum`` to a diagonal X), and to labels 0 past one row a class.
 
     Raises
     ------
