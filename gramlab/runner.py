@@ -37,7 +37,7 @@ _FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
 
 
 def folds(
-    labels: npt.NDArray[np.int64], k: int, seed: int = 0, groups: Sequence | None = None
+    labels: npt.NDArray[np.int64], k: int, seed: int = 0, groups: Sequence[Any] | None = None
 ) -> npt.NDArray[np.int64]:
     """Deal rows out to k folds: at random, and evenly within each label.
 
@@ -168,10 +168,10 @@ class Run:
             "ask for fewer folds or use fewer rows",
         )
         self.n_classes = n_classes
-        self.held = [np.flatnonzero(fold == number) for number in numbers]
-        self.train = [np.flatnonzero(fold != number) for number in numbers]
-        self.tests = [x[rows] for rows in self.held]
-        self.parts = []
+        self.held: list[np.ndarray] = [np.flatnonzero(fold == number) for number in numbers]
+        self.train: list[np.ndarray] = [np.flatnonzero(fold != number) for number in numbers]
+        self.tests: list[np.ndarray] = [x[rows] for rows in self.held]
+        self.parts: list[Features] = []
         for rows in self.train:
             own = np.arange(len(rows)) % n_classes if labels is None else labels[rows]
             self.parts.append(Features(x[rows], own, n_classes=n_classes))

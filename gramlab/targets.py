@@ -52,8 +52,8 @@ class OneHotRows:
 
     def __init__(self, labels: object, n_classes: int) -> None:
         size = check_integer("n_classes", n_classes, 2)
-        self.labels = check_labels(labels, n_classes=size)
-        self.shape = (len(self.labels), size)
+        self.labels: npt.NDArray[np.int64] = check_labels(labels, n_classes=size)
+        self.shape: tuple[int, int] = (len(self.labels), size)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -155,7 +155,7 @@ class Targets:
 
     __repr__ = short_repr
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """T = 1/K + deviations."""
         values = self.deviations + 1.0 / self.deviations.shape[1]
         values[(values < 0.0) & (values >= -4.0 * UNIT_ROUNDOFF)] = 0.0

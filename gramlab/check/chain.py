@@ -52,6 +52,9 @@ _KIND, _RATE = "symmetric", 0.5  # of label noise, where nothing else is asked f
 class CheckSettings:
     """What ``gramlab check`` was asked to do.
 
+    The defaults are those of the command line too, save for its source ``digits``, which is a
+    demonstration with settings of its own.
+
     Attributes
     ----------
     noise, rate

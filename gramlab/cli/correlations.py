@@ -42,7 +42,9 @@ def correlations(
 
     How block-like the features of SOURCE are: correlations inside classes, inside superclasses
     and between them, the superclasses found from them, the closest pairs of classes, and the
-    distance of the Gram matrix from a block model. Rows are divided by their norms.
+    distance of the Gram matrix from a block model. All of these are about cosines, so rows are
+    divided by their norms, and centred before, unless --no-center is given. gramlab check prepares
+    rows only where asked: --center --unit-norm there is what is looked at here.
     """
     with running(context, out) as output:
         features, stage = output.load(), output.progress.stage

@@ -98,4 +98,5 @@ def transition(
         output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
+    shown["settings"] = found["settings"]
     output.show("transition", "", **shown)

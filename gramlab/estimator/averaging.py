@@ -9,6 +9,7 @@ import numpy as np
 from gramlab import validation
 from gramlab.estimator.base import FittedRound, HeadClassifier, TrainingData, read_logits
 from gramlab.heads.closed_form import LinearizedHead
+from gramlab.numerics.certificate import Certificate
 
 __all__ = ["LabelAveragingClassifier", "simplex_projection"]
 
@@ -74,8 +75,10 @@ class LabelAveragingClassifier(HeadClassifier):
         rounds = validation.check_integer("rounds", self.rounds, 1)
         head = LinearizedHead(self.weight_decay, sample_weight=data.weights)
         found = head.rounds_at_once(data.features, data.targets, rounds)
-        self.classes_ = data.classes
-        self.coef_, self.certificate_, _ = FittedRound.of(found)
+        kept = FittedRound.of(found)
+        self.classes_: np.ndarray = data.classes
+        self.coef_: np.ndarray = kept.coef
+        self.certificate_: Certificate = kept.certificate
         return self
 
     def _scores(self, X: Any) -> np.ndarray:

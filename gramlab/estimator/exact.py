@@ -26,6 +26,7 @@ from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.numerics.certificate import Certificate
 
 __all__ = ["SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 
@@ -106,9 +107,10 @@ class SoftLabelLogisticRegression(HeadClassifier):
         )
         fits = distill(head, data.features, data.targets, rounds, mixing=mixing, **how)
         kept = tuple(FittedRound.of(fit) for fit in fits)
-        self.classes_ = data.classes
-        self.coef_, self.certificate_, _ = kept[-1]
-        self.n_iter_ = sum(fitted.n_iter for fitted in kept)
+        self.classes_: np.ndarray = data.classes
+        self.coef_: np.ndarray = kept[-1].coef
+        self.certificate_: Certificate = kept[-1].certificate
+        self.n_iter_: int = sum(fitted.n_iter for fitted in kept)
         return kept
 
     @property

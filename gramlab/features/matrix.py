@@ -151,12 +151,13 @@ class Features:
             _derived=Derived(),
         )
 
-    def __setattr__(self, name: str, value: object = None) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"Features is immutable, cannot set or delete {name!r}; build a new Features instead"
         )
 
-    __delattr__ = __setattr__
+    def __delattr__(self, name: str) -> None:
+        setattr(self, name, None)
 
     @property
     def n_samples(self) -> int:

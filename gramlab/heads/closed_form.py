@@ -50,7 +50,7 @@ class _ClosedFormHead:
     _softmax: ClassVar[bool]
 
     def __init__(self, weight_decay: float, *, sample_weight: object = None) -> None:
-        self.weight_decay = validation.check_weight_decay(weight_decay)
+        self.weight_decay: float = validation.check_weight_decay(weight_decay)
         self.sample_weight = sample_weight
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from gramlab.errors import InvalidSetting
 
 # What features and labels are usually called, the first one preferred.
-USUAL = {
+USUAL: dict[str, tuple[str, ...]] = {
     "labels": ("train_labels", "labels", "label", "y", "targets", "target", "class"),
     "x": ("train_features", "features", "x", "X", "embeddings", "embedding"),
     "test_x": ("test_features", "test_x"),

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from conftest import examples, problem
 from hypothesis import given
-from hypothesis import strategies as st
 
 from gramlab import comparison as comparison_room
 from gramlab import testing
@@ -33,12 +32,12 @@ def both_heads(made, weight_decay: float, rounds: int, **options):
 
 
 @examples(15)
-@given(made=testing.problems(24, 6, 3), log_decay=st.floats(-3, 1))
-def test_linearized_rounds_are_powers_of_the_filter(made, log_decay):
+@given(made=testing.problems(24, 6, 3), weight_decay=testing.weight_decays(1e-3, 10.0))
+def test_linearized_rounds_are_powers_of_the_filter(made, weight_decay):
     features, targets = made
-    rounds = distill(LinearizedHead(10**log_decay), features, targets, 4)
+    rounds = distill(LinearizedHead(weight_decay), features, targets, 4)
     for t, found in enumerate(rounds, 1):
-        expected = testing.dense_closed_form(features.x @ features.x.T, targets, 10**log_decay, t)
+        expected = testing.dense_closed_form(features.x @ features.x.T, targets, weight_decay, t)
         assert np.abs(found.probabilities - expected).max() < 1e-9
 
 
@@ -101,9 +100,9 @@ def test_refinements():
 # Where the optimum is 0 but for rounding no gap relative to it is reached; the identity holds.
 @pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")
 @examples(10)
-@given(made=testing.problems(24, 6, 3), log_decay=st.floats(-3, 2))
-def test_error_recursion_holds_on_the_run(made, log_decay):
-    _, _, linear, exact = both_heads(made, 10**log_decay, 3)
+@given(made=testing.problems(24, 6, 3), weight_decay=testing.weight_decays(1e-3, 100.0))
+def test_error_recursion_holds_on_the_run(made, weight_decay):
+    _, _, linear, exact = both_heads(made, weight_decay, 3)
     for found in compare(linear, exact):
         assert found.recursion_error <= found.recursion_tolerance
 

@@ -28,10 +28,10 @@ seeds = st.integers(0, 10**6)
 
 
 @examples(15)
-@given(seed=seeds, log_decay=st.floats(-3, 1), t=st.integers(1, 5))
-def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_decay, t):
+@given(seed=seeds, weight_decay=testing.weight_decays(1e-3, 10.0), t=st.integers(1, 5))
+def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, weight_decay, t):
     features, targets = problem(20, 5, 3, seed=seed)
-    lam = 10**log_decay
+    lam = weight_decay
     current = targets - 1 / 3
     for _ in range(t):
         model = Ridge(alpha=20 * lam, fit_intercept=False, solver="svd").fit(features.x, current)

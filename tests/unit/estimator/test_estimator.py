@@ -44,7 +44,7 @@ from gramlab.numerics.rounding import UNIT_ROUNDOFF
 
 few = examples(10)
 seeds = st.integers(0, 10**6)
-decays = st.floats(-4, 1).map(lambda e: 10.0**e)
+decays = testing.weight_decays(1e-4, 10.0)
 KINDS = [SoftLabelLogisticRegression, SelfDistillationClassifier, LabelAveragingClassifier]
 
 

@@ -47,25 +47,29 @@ def test_closed_form_equals_the_dense_twin(n, d, k, weight_decay, t):
 
 
 @examples(30)
-@given(made=testing.problems(17, 5, 3), log_decay=st.floats(-5, 2), t=st.integers(1, 6))
-def test_rounds_one_by_one_are_the_power_of_the_filter(made, log_decay, t):
+@given(
+    made=testing.problems(17, 5, 3),
+    weight_decay=testing.weight_decays(1e-5, 100.0),
+    t=st.integers(1, 6),
+)
+def test_rounds_one_by_one_are_the_power_of_the_filter(made, weight_decay, t):
     features, targets = made
-    head = LinearizedHead(10**log_decay)
+    head = LinearizedHead(weight_decay)
     current = targets
     for _ in range(t):
         fit = head.fit(features, current)
         current = fit.as_targets()
     at_once = head.rounds_at_once(features, targets, t)
     assert np.abs(fit.deviations - at_once.deviations).max() <= tolerance(
-        features, 3, 10**log_decay, t
+        features, 3, weight_decay, t
     )
 
 
 @examples(30)
-@given(made=testing.problems(12, 4, 3), log_decay=st.floats(-4, 3))
-def test_closed_form_is_the_first_newton_step_from_zero(made, log_decay):
+@given(made=testing.problems(12, 4, 3), weight_decay=testing.weight_decays(1e-4, 1e3))
+def test_closed_form_is_the_first_newton_step_from_zero(made, weight_decay):
     features, targets = made
-    lam = 10**log_decay
+    lam = weight_decay
     fit = LinearizedHead(lam).fit(features, targets)
     zero = np.zeros((4, 3))
     g = testing.dense_gradient(features.x, targets, lam, zero)

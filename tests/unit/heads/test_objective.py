@@ -71,12 +71,12 @@ def test_remainder_bound_cannot_be_much_better():
 @examples(25)
 @given(
     testing.problems(11, 4, 3),
-    st.floats(-4, 1),
+    testing.weight_decays(1e-4, 10.0),
     testing.matrices(4, 3, largest=10.0),
     testing.matrices(4, 3),
 )
-def test_value_gradient_and_hessian_equal_their_twins(made, log_decay, w, d):
-    lam = 10**log_decay
+def test_value_gradient_and_hessian_equal_their_twins(made, weight_decay, w, d):
+    lam = weight_decay
     objective, x, targets = objective_on(made, lam)
     scale = 1 + np.abs(x).max() ** 2 * (1 + np.abs(w).max())
     close = 1000 * UNIT_ROUNDOFF * scale
@@ -88,10 +88,15 @@ def test_value_gradient_and_hessian_equal_their_twins(made, log_decay, w, d):
 
 
 @examples(25)
-@given(testing.problems(13, 4, 3), st.floats(-3, 1), testing.matrices(4, 3), testing.targets(13, 3))
-def test_gap_is_the_squared_gradient_and_duality_is_weak(made, log_decay, w, soft):
+@given(
+    testing.problems(13, 4, 3),
+    testing.weight_decays(1e-3, 10.0),
+    testing.matrices(4, 3),
+    testing.targets(13, 3),
+)
+def test_gap_is_the_squared_gradient_and_duality_is_weak(made, weight_decay, w, soft):
     """gap = ‖g‖²/(2λ) for every W; dual(Q) ≤ L(W) for every Q and W."""
-    objective, x, _ = objective_on(made, 10**log_decay)
+    objective, x, _ = objective_on(made, weight_decay)
     value = objective.value(w)
     gap = value - objective.dual(softmax(x @ w))
     found = objective.certificate(w).duality_gap

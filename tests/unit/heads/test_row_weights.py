@@ -108,9 +108,9 @@ def pair(seed, n=24, d=6, k=3, weight_decay=1e-2):
 
 
 @examples(15)
-@given(seed=seeds, log_decay=st.floats(-4, 1))
-def test_an_objective_with_whole_weights_is_that_of_repeated_rows(seed, log_decay):
-    own, repeated, times = pair(seed, weight_decay=10**log_decay)
+@given(seed=seeds, weight_decay=testing.weight_decays(1e-4, 10.0))
+def test_an_objective_with_whole_weights_is_that_of_repeated_rows(seed, weight_decay):
+    own, repeated, times = pair(seed, weight_decay=weight_decay)
     plain = replace(own, row_weights=None)
     rng = np.random.default_rng(seed)
     w, direction = rng.standard_normal((2, 6, 3))
@@ -125,7 +125,7 @@ def test_an_objective_with_whole_weights_is_that_of_repeated_rows(seed, log_deca
     ):
         found = getattr(own, name)(*arguments)
         expected = getattr(repeated, name)(*others)
-        size = np.abs(expected).max() + 10**log_decay
+        size = np.abs(expected).max() + weight_decay
         assert np.abs(found - expected).max() <= 1e-12 * size, name
         # Planted: without weights.
         assert np.abs(getattr(plain, name)(*arguments) - expected).max() > 1e-9 * size, name
@@ -227,7 +227,7 @@ def slow_gradient(x, targets, share, weight_decay, weights):
 
 
 @examples(15)
-@given(seed=seeds, weight_decay=st.floats(-4, 1).map(lambda e: 10.0**e))
+@given(seed=seeds, weight_decay=testing.weight_decays(1e-4, 10.0))
 def test_gradient_and_its_rounding_bound_against_the_definition(seed, weight_decay):
     objective, share, weights = weighted(seed, weight_decay=weight_decay)
     x, targets = objective.features.x, objective.targets
@@ -242,7 +242,7 @@ def test_gradient_and_its_rounding_bound_against_the_definition(seed, weight_dec
 
 
 @examples(15)
-@given(seed=seeds, weight_decay=st.floats(-4, 1).map(lambda e: 10.0**e))
+@given(seed=seeds, weight_decay=testing.weight_decays(1e-4, 10.0))
 def test_duality_gap_is_an_identity(seed, weight_decay):
     """L(W) − dual(P) = ‖g‖²/(2λ), the weighted form of docs/objective.md."""
     objective, _, weights = weighted(seed, weight_decay=weight_decay)
@@ -381,11 +381,14 @@ def test_the_spectrum_with_weights_is_that_of_scaled_rows(n, d):
 
 @examples(15)
 @given(
-    seed=seeds, log_decay=st.floats(-4, 1), rounds=st.integers(1, 3), kind=st.sampled_from(HEADS)
+    seed=seeds,
+    weight_decay=testing.weight_decays(1e-4, 10.0),
+    rounds=st.integers(1, 3),
+    kind=st.sampled_from(HEADS),
 )
-def test_whole_weights_repeat_rows_of_a_closed_form(seed, log_decay, rounds, kind):
+def test_whole_weights_repeat_rows_of_a_closed_form(seed, weight_decay, rounds, kind):
     own, repeated, times = pair(seed)
-    k, lam = 3, 10**log_decay
+    k, lam = 3, weight_decay
     given = Targets(own.target_deviations)
     found = kind(lam, sample_weight=times).rounds_at_once(own.features, given, rounds)
     often = Targets(repeated.target_deviations)

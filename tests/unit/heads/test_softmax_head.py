@@ -20,7 +20,7 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.targets import Targets, one_hot
 
 seeds = st.integers(0, 10**6)
-decays = st.floats(-4, 1).map(lambda e: 10.0**e)
+decays = testing.weight_decays(1e-4, 10.0)
 few = examples(12)
 # Where the optimum is 0 but for rounding, no gap relative to that is reached.
 solvable = testing.problems(24, 6, 3).filter(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gramlab import labels as module
 from gramlab import targets as targets_room
+from gramlab import testing
 from gramlab.errors import InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.numerics import streams
@@ -193,13 +194,18 @@ def slow_draw(labels, matrix, seed):
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(KINDS),
-    st.floats(0.0, 0.99),
+    st.builds(
+        corruption_matrix,
+        st.sampled_from(KINDS),
+        st.just(4),
+        st.floats(0.0, 0.99),
+        st.just([0, 0, 1, 1]),
+    )
+    | testing.corruption_matrices(4),
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.integers(0, 2**64 - 1),
 )
-def test_draws_equal_the_slow_twin(kind, rate, labels, seed):
-    matrix = corruption_matrix(kind, 4, rate, [0, 0, 1, 1])
+def test_draws_equal_the_slow_twin(matrix, labels, seed):
     drawn = corrupt_labels(labels, matrix, seed=seed)
     assert drawn.labels.tolist() == slow_draw(labels, matrix, seed)
     assert drawn.true_labels.tolist() == labels
@@ -449,6 +455,12 @@ def test_partial_labels_equal_the_slow_twin(data):
     assert np.array_equal(targets, slow_partial(p, k, seed, 64 * EPS))
     assert ((targets > 0).sum(axis=1) == k).all()
     assert np.abs(targets.sum(axis=1) - 1.0).max() <= k * EPS
+
+
+@settings(deadline=None)
+@given(testing.near_ties(n_classes=st.integers(2, 4)), st.integers(0, 2**64 - 1))
+def test_near_ties_are_decided_by_entries_beyond_the_tolerance_alone(p, seed):
+    assert np.array_equal(partial_labels(p, 1, seed=seed), slow_partial(p, 1, seed, 64 * EPS))
 
 
 def test_clear_winners_are_always_in_and_clear_losers_out():

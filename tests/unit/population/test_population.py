@@ -30,19 +30,8 @@ LARGEST_DIFFERENCE = {1e-6: 0.0053, 1e-5: 0.0064, 3e-5: 0.0319, 1e-4: 0.0522, 3e
 LARGEST_DIFFERENCE |= {1e-3: 0.0195, 1e-2: 0.0215, 1e-1: 0.0053, 1.0: 0.0001}
 
 
-def models():
-    return st.sampled_from(
-        [
-            ClassBlockModel(3, 4, 0.5),
-            ClassBlockModel(4, 3, 0.6, 0.2),
-            ClassBlockModel(6, 2, 0.5, 0.3, 0.1, 3),
-            ClassBlockModel(6, 2, 0.7, 0.3, 0.3, 2),
-            ClassBlockModel(4, 1, 0.4, 0.2, 0.0, 1),
-        ]
-    )
-
-
-@given(models())
+@examples(50)
+@given(testing.block_models())
 def test_eigenvalues_are_those_of_the_dense_gram(model):
     dense = np.sort(np.linalg.eigvalsh(model.gram()))
     found = model.eigenvalues()

@@ -307,6 +307,7 @@ def test_wheel_holds_the_package_alone(tmp_path):
     assert {name.split("/")[0] for name in names} == {"gramlab", wheel.name[:13] + ".dist-info"}
     tracked = {name for name in tracked_files() if name.startswith("gramlab/")}
     assert {name for name in names if name.startswith("gramlab/")} == tracked
+    assert "gramlab/py.typed" in names, "so that type checkers read the annotations"
 
 
 # ---- Docs -------------------------------------------------------------------------------------
@@ -376,6 +377,7 @@ def test_reference_shows_each_public_name_once():
         "extract",
         "figures",
         "report",
+        "testing",
         "theorems",
     ):
         public += [f"gramlab.{room}.{name}" for name in public_names(f"gramlab.{room}")]

@@ -10,8 +10,10 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import orthonormal, problem, with_spectrum
+from conftest import examples, orthonormal, problem, with_spectrum
+from hypothesis import given
 
+from gramlab import testing
 from gramlab.errors import InvalidSetting, NotEnoughMemory
 from gramlab.features import Features
 from gramlab.numerics.rounding import UNIT_ROUNDOFF
@@ -40,6 +42,18 @@ def test_prescribed_spectrum_is_found_within_the_certificate(n, d, decades):
     assert found.certificate.eigenvalue_error <= 1e-10 * sigma[0] ** 2
     v = found.basis
     assert np.linalg.norm(v.T @ v - np.eye(v.shape[1])) <= 10 * (n + d) ** 1.5 * UNIT_ROUNDOFF
+
+
+@examples(50)
+@given(testing.near_floor())
+def test_eigenvalues_at_the_rounding_floor_are_within_the_certificate(features):
+    """Singular values from LAPACK are known to γ_d s_1 (d ≤ 5), so their squares are for this."""
+    found = Spectrum.of(features)
+    singular = np.linalg.svd(features.x, compute_uv=False)
+    known = 64 * UNIT_ROUNDOFF * singular[0] * (singular + 64 * UNIT_ROUNDOFF * singular[0])
+    off = np.abs(found.eigenvalues - singular**2)
+    assert np.all(off <= found.certificate.eigenvalue_error + known)
+    assert found.certificate.eigenvalue_error < 1e-12  # of use: s_1 is 1
 
 
 def test_a_wrong_answer_is_caught_by_the_certificate():
