@@ -5,6 +5,7 @@ import numpy as np
 from gramlab.theorems._block import Block, block, two_hot
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
+from gramlab.theorems.steps import holds, refutation
 
 _CASES = {
     "pair flip, K = 3, η = 3/10, ρ = 2": (((7, 3, 0), (0, 7, 3), (3, 0, 7)), 3, 2),
@@ -31,22 +32,19 @@ def _student(b: Block) -> tuple[np.ndarray, bool]:
 
 
 def _prove() -> Proof:
-    lines, refuted = [], 0
+    found = []
     for name, (counts, m, rho) in _CASES.items():
         b = block(counts, m, c=8, d=2, mu=1)
         b = b.with_ratio(rho) or b
-        found, clear = _student(b)
-        lines.append(
+        margins, clear = _student(b)
+        line = (
             f"{name}, n = {b.n}, c = 2/5, d = 1/10, e = 0, μ = {b.mu}: true label in every "
-            f"top two, no tie there: {clear}; student's margins from {min(found)} to {max(found)}"
+            f"top two, no tie there, and the student ties: {{}}; its margins go from {min(margins)} "
+            f"to {max(margins)}"
         )
-        refuted += clear and min(found) == 0
-    return Proof(
-        verdict="counterexample" if refuted == len(lines) else "unknown",
-        method="exact rational solves with the dense Gram matrix",
-        scope=f"{refuted} of {len(lines)} fixed cases refute the statement; one is enough",
-        evidence=tuple(lines),
-    )
+        found.append(holds(line, clear and min(margins) == 0))
+    scope = f"{len(found)} fixed cases, each of which refutes the statement"
+    return refutation("exact rational solves with the dense Gram matrix", scope, *found)
 
 
 def _check(instance: Instance, variant: str = "") -> Check:
