@@ -35,7 +35,7 @@ __all__ = [
 _modules = (
     import_module(f"{package.__name__}.{module.name}")
     for module in pkgutil.iter_modules(package.__path__)
-    if module.name != "catalogue" and not module.name.startswith("_")
+    if module.name not in {"catalogue", "checking"} and not module.name.startswith("_")
 )
 registry: dict[str, Theorem] = {
     module.THEOREM.name: module.THEOREM for module in _modules if hasattr(module, "THEOREM")

@@ -3,8 +3,10 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._arguments import FEATURES, array, real, rows
 from gramlab.theorems._heads import draw_rows
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._hypotheses import above, equals
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import proof, zero
 
 
@@ -64,6 +66,34 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(
+    features: object,
+    labels: object,
+    penalty: object,
+    theta: object,
+    root: object = None,
+    power: object = 1.0,
+) -> Instance:
+    x = rows(features)
+    d = x.shape[1]
+    return {
+        "x": x,
+        "theta": array("theta", theta, d),
+        "root": np.eye(d) if root is None else array("root", root, d, None),
+        "y": array("labels", labels, len(x)),
+        "penalty": real("penalty", penalty),
+        "power": real("power", power),
+    }
+
+
+def _moves(instance: Instance) -> Held:
+    x, lam = instance["x"], instance["penalty"]
+    system = x.T @ x + lam * np.eye(x.shape[1])
+    moved = np.linalg.solve(system, np.linalg.solve(system, x.T @ instance["y"]))
+    size = float(np.linalg.norm(instance["root"].T @ moved))
+    return Held(size > 0, f"‖∂w‖_Σ = {size:.6g}")
+
+
 def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
     x, y, lam = instance["x"], instance["y"], instance["penalty"]
 
@@ -105,13 +135,19 @@ THEOREM = Theorem(
             "quadratic risk",
             r"R(w) = (w-\theta)^\top \Sigma (w-\theta),\ \Sigma \succeq 0,\ "
             r"\Sigma\, \partial_\lambda w_\lambda \ne 0",
+            test=_moves,
         ),
-        Hypothesis("penalty", r"\lambda > 0,\ w_\lambda = (X^\top X + \lambda)^{-1} X^\top y"),
+        Hypothesis(
+            "penalty",
+            r"\lambda > 0,\ w_\lambda = (X^\top X + \lambda)^{-1} X^\top y",
+            test=above("penalty", "λ"),
+        ),
         # A student given the square of the teacher's predictions does not move along ∂w/∂λ.
         Hypothesis(
             "student's target",
             r"\xi\, X w_\lambda + (1-\xi)\, y,\ \xi \in R",
             lambda rng: {**_draw(rng), "power": 2.0},
+            equals("power", "power of the predictions", lambda i: 1.0),
         ),
     ),
     statement=r"\xi^* = -\frac{R'(\lambda)}{2\lambda \lVert \partial_\lambda w_\lambda "
@@ -125,4 +161,13 @@ THEOREM = Theorem(
         "the sign of +R'": lambda x: _check(x, sign=1.0),
         "twice the gain": lambda x: _check(x, gain=0.5),
     },
+    arguments={
+        "features": FEATURES,
+        "labels": "(N,), real numbers",
+        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
+        "theta": "(d,), where the risk is least",
+        "root": "(d, k), Σ = root rootᵀ of the risk; the identity unless told",
+        "power": "of the teacher's predictions in the student's target; 1 unless told",
+    },
+    instance=_instance,
 )

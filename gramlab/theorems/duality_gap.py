@@ -4,6 +4,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
@@ -60,4 +61,7 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={"a lost factor 2": lambda i: _check(i, 1.0)},
+    arguments=PROBLEM | {"weights": WEIGHTS},
+    instance=solved,
+    runs=("gramlab.heads.referee.SoftmaxObjective.dual",),
 )

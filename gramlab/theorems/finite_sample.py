@@ -18,8 +18,11 @@ from scipy.special import betaincinv
 from scipy.stats import binom
 
 from gramlab.population import ClassBlockModel
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
+from gramlab.theorems._hypotheses import above
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
+from gramlab.validation import check_integer
 
 
 def _margin_residuals(size: int, m: int) -> list[Any]:
@@ -169,6 +172,26 @@ def _instance(
     return {**asked, "copies": False, "seed": 0, **more}
 
 
+def _own(
+    model: object,
+    corruption: object,
+    rounds: int = 1,
+    mu: object = None,
+    weight_decay: object = None,
+    copies: bool = False,
+    seed: int = 0,
+) -> Instance:
+    found = block_model(model)
+    return {
+        "model": found,
+        "corruption": corruption_of(found, corruption),
+        "mu": float(exact_mu(found.n_classes * found.n_samples, mu, weight_decay)),
+        "rounds": check_integer("rounds", rounds, 1),
+        "copies": bool(copies),
+        "seed": seed,
+    }
+
+
 def _draw(rng: np.random.Generator) -> Instance:
     kind = int(rng.integers(4))
     if kind == 0:  # near coin flips: the exponent is sharp; own label and marginals weigh little
@@ -217,9 +240,13 @@ THEOREM = Theorem(
         Hypothesis(
             "block model",
             r"K \text{ classes of } n,\ K/m \text{ superclasses},\ 0 \le e \le d < c < 1",
+            test=above("mu", "μ"),
         ),
         Hypothesis(
-            "independent labels", r"y_i \sim C_{k(i)} \text{ independently}", _copied_labels
+            "independent labels",
+            r"y_i \sim C_{k(i)} \text{ independently}",
+            _copied_labels,
+            lambda i: Held(not i["copies"], f"one label for a whole class: {i['copies']}"),
         ),
     ),
     statement=r"P(\text{some sample is wrong after } t \text{ rounds}) \le \sum_{k \ne l} "
@@ -238,4 +265,14 @@ THEOREM = Theorem(
     # Where the bound says anything, the union and the polynomial factor of the tail remain: a
     # factor of about 3 to 10 at these sizes. Only bounds below 1 are counted.
     tight_within=0.85,
+    arguments={
+        "model": MODEL,
+        "corruption": "(K, K), rows on the simplex: how labels are drawn",
+        "rounds": ROUNDS,
+        **SCALE,
+        "copies": "True gives a whole class one label",
+        "seed": "of the labels that are drawn where K > 2; for K = 2 all are enumerated",
+    },
+    instance=_own,
+    runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),
 )

@@ -43,7 +43,7 @@ _ACCENTS = {"bar": "̄", "overline": "̅", "tilde": "̃", "widetilde": "̃", "ha
 
 
 def as_unicode(latex: str) -> str:
-    """A statement in LaTeX as one line of text: ``\\lambda > 0`` becomes ``λ > 0``.
+    r"""A statement in LaTeX as one line of text: ``\lambda > 0`` becomes ``λ > 0``.
 
     A command that it does not know stays as it is written.
     """

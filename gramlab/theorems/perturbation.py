@@ -4,8 +4,13 @@ import numpy as np
 import sympy as sp
 import z3
 
+from gramlab.errors import InvalidSetting
+from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, exact_mu
+from gramlab.theorems._arguments import gram as symmetric
+from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.validation import check_integer
 
 
 def _constant(rounds: int) -> float:
@@ -74,7 +79,26 @@ def _draw(rng: np.random.Generator) -> Instance:
         x = np.linalg.cholesky(first + 1e-9 * mu * np.eye(n))
         x = x + 10 ** rng.uniform(-4, -1) * np.sqrt(mu) * rng.standard_normal((n, n))
         other = x @ x.T
-    return {"g": first, "other": other, "mu": mu, "rounds": rounds}
+    return {"gram": first, "other": other, "mu": mu, "rounds": rounds}
+
+
+def _instance(
+    gram: object,
+    other: object,
+    mu: object = None,
+    rounds: int = 1,
+    weight_decay: object = None,
+    n_classes: int | None = None,
+) -> Instance:
+    one, two = symmetric("gram", gram), symmetric("other", other)
+    if one.shape != two.shape:
+        raise InvalidSetting(
+            f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
+            "matrices of the same rows"
+        )
+    size = 1 if weight_decay is None else check_integer("n_classes", n_classes, 2) * len(one)
+    scale = float(exact_mu(size, mu, weight_decay))
+    return {"gram": one, "other": two, "mu": scale, "rounds": check_integer("rounds", rounds, 1)}
 
 
 def _without_psd(rng: np.random.Generator) -> Instance:
@@ -82,7 +106,7 @@ def _without_psd(rng: np.random.Generator) -> Instance:
     n, mu = int(rng.integers(2, 6)), float(10 ** rng.uniform(-1, 1))
     first, a = -0.9 * mu * np.eye(n), rng.standard_normal((n, n))
     other = first + 0.05 * mu * (a + a.T) / np.linalg.norm(a + a.T, 2)
-    return {"g": first, "other": other, "mu": mu, "rounds": 1}
+    return {"gram": first, "other": other, "mu": mu, "rounds": 1}
 
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
@@ -104,8 +128,13 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("positive semidefinite", r"G \succeq 0,\ G' \succeq 0", _without_psd),
-        Hypothesis("weight decay", r"\mu > 0"),
+        Hypothesis(
+            "positive semidefinite",
+            r"G \succeq 0,\ G' \succeq 0",
+            _without_psd,
+            semidefinite("gram", "other"),
+        ),
+        Hypothesis("weight decay", r"\mu > 0", test=above("mu", "μ")),
     ),
     statement=r"\lVert h(G)^t - h(G')^t \rVert_2 \le \min\Bigl(1,\ c_t "
     r"\frac{\lVert G - G' \rVert_2}{\mu}\Bigr), \quad c_t = \sum_{i=0}^{t-1} a_i a_{t-1-i} \le t, "
@@ -119,4 +148,13 @@ THEOREM = Theorem(
         "never more than 1/2": lambda x: _compare(x, cap=0.5),
     },
     tight_within=0.01,
+    arguments={
+        "gram": GRAM,
+        "other": GRAM.replace("(N, N)", "(N, N) of the same rows"),
+        "rounds": ROUNDS,
+        "mu": SCALE["mu"],
+        "weight_decay": f"{SCALE['weight_decay']}, for which n_classes is needed",
+        "n_classes": "K",
+    },
+    instance=_instance,
 )

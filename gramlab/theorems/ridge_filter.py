@@ -3,9 +3,11 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
+from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
@@ -50,6 +52,17 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(features: object, labels: object, weight_decay: object, rounds: int = 1) -> Instance:
+    x = arguments.rows(features)
+    columns = np.shape(labels)[1:] and (None,)  # type: ignore[arg-type]
+    return {
+        "x": x,
+        "y": arguments.array("labels", labels, len(x), *columns),
+        "weight_decay": arguments.real("weight_decay", weight_decay),
+        "rounds": check_integer("rounds", rounds, 1),
+    }
+
+
 def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
     x, y, rounds = instance["x"], instance["y"], instance["rounds"]
     nu = len(x) * instance["weight_decay"]
@@ -87,4 +100,7 @@ THEOREM = Theorem(
         "a round more": lambda x: _check(x, 1.0, 1),
         "t rounds as t times the decay": lambda x: _check(x, x["rounds"], 1 - x["rounds"]),
     },
+    arguments=arguments.RIDGE
+    | {"labels": "(N,) or (N, k), real numbers", "rounds": arguments.ROUNDS},
+    instance=_instance,
 )
