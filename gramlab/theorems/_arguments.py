@@ -192,7 +192,7 @@ def block(
     c, d, e = (
         rational(exact_number("correlation", x)) for x in (found.within, found.superclass, between)
     )
-    return {"block": Block(counts, found.superclass_size or k, c, d, e, rational(scale))}
+    return {"block": Block(counts.tolist(), found.superclass_size or k, c, d, e, rational(scale))}
 
 
 def block_round(

@@ -163,9 +163,13 @@ def _imported(name: str) -> ModuleType:
         return module
     except Exception as problem:  # whatever the code of somebody else raises
         raise InvalidSetting(
-            f"module {name!r} cannot be imported: {type(problem).__name__}: {one_line(problem)}; "
-            "give the name of a module, or the path of a .py file, that imports by itself"
+            f"module {name!r} cannot be imported: {_told(problem)}; give the name of a module, or "
+            "the path of a .py file, that imports by itself"
         ) from problem
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {one_line(str(problem))}"
 
 
 def _theorems_of(module: object, where: str) -> list[Theorem]:
@@ -192,8 +196,8 @@ def _installed() -> tuple[Theorem, ...]:
             offered = point.load()
         except Exception as problem:  # whatever the code of somebody else raises
             raise InvalidSetting(
-                f"{where} cannot be loaded: {type(problem).__name__}: {one_line(problem)}; mend or "
-                "uninstall the package that offers it"
+                f"{where} cannot be loaded: {_told(problem)}; mend or uninstall the package that "
+                "offers it"
             ) from problem
         found += _theorems_of(offered, where)
     return tuple(found)

@@ -52,12 +52,13 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _instance(features: object, theta: object, penalty: object, noise: object) -> Instance:
     x = rows(features)
-    shape = (len(x), len(x)) if np.ndim(noise) else ()  # type: ignore[call-overload]
-    made = array("noise", noise, *shape)
+    n = len(x)
+    scalar = not np.ndim(noise)  # type: ignore[arg-type]
+    made = real("noise", noise) * np.eye(n) if scalar else array("noise", noise, n, n)
     return {
         "x": x,
         "theta": array("theta", theta, x.shape[1]),
-        "noise": made if made.ndim else made * np.eye(len(x)),
+        "noise": made,
         "penalty": real("penalty", penalty),
     }
 

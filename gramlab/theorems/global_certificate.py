@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, solved
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, real, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems._softmax import variance_by_pairs
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
@@ -63,8 +63,9 @@ def _instance(
     made = solved(features, targets, weight_decay, weights)
     if penalty is None:
         return {**made, "penalty": made["weight_decay"]}
-    shape = (made["x"].shape[1],) if np.ndim(penalty) else ()  # type: ignore[call-overload]
-    return {**made, "penalty": array("penalty", penalty, *shape)}
+    if not np.ndim(penalty):  # type: ignore[arg-type]
+        return {**made, "penalty": real("penalty", penalty)}
+    return {**made, "penalty": array("penalty", penalty, made["x"].shape[1])}
 
 
 def _penalized(instance: Instance) -> Held:

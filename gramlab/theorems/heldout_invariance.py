@@ -109,5 +109,5 @@ THEOREM = Theorem(
     },
     arguments=arguments.BLOCK_ROUND,
     instance=arguments.block_round,
-    runs=("gramlab.Population.held_out",),
+    runs=("gramlab.population.Population.held_out",),
 )

@@ -94,5 +94,8 @@ THEOREM = Theorem(
     arguments=arguments.BLOCK_ROUND,
     instance=arguments.block_round,
     paper=("eq. (7)",),
-    runs=("gramlab.Population.linearized", "gramlab.Population.averaging_weights"),
+    runs=(
+        "gramlab.population.Population.linearized",
+        "gramlab.population.Population.averaging_weights",
+    ),
 )

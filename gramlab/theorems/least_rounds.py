@@ -100,30 +100,36 @@ def _draw(rng: np.random.Generator) -> Instance:
             return {"block": found}
 
 
-def _first(b: Block) -> int | None:
-    """First perfect round by dense exact solves; it must stay perfect in the next one."""
+def _first(b: Block, most: int) -> int | None:
+    """First perfect round up to ``most`` by dense exact solves; the next must be perfect too."""
     predictions = None
-    for t in range(1, 14):
+    for t in range(1, most + 1):
         predictions = b.iterate(1, predictions)
         if min(b.margins(predictions)) > 0:
             return t if min(b.margins(b.iterate(1, predictions))) > 0 else None
     return None
 
 
+def _floor(ratio: fmpq, delta: fmpq) -> int:
+    """⌊t*⌋, in rationals."""
+    return next(t for t in count() if ratio ** (t + 1) > 1 + 1 / delta)
+
+
 def _compare(instance: Instance, variant: str = "") -> Check:
     b = instance["block"]
-    found = _first(b)
     p_a, p_b, _, _ = b.filters()
     delta = smallest_difference(b.class_means())
     if delta is None or delta <= 0 or p_a >= p_b:
         return Check(False, float("nan"))  # t* is not a positive number
+    ratio = p_b / p_a
+    floor = _floor(ratio, delta)
+    # One round more than claimed: a statement of a round too few is refuted as one too many.
+    found, doubled = (_first(one, floor + 2) for one in (b, replace(b, mu=2 * b.mu)))
     if variant == "1 + Δ":
         delta = 1 / delta
-    ratio, power = p_b / p_a, 1 + 1 / delta
-    floor = next(t for t in count() if ratio ** (t + 1) > power)
-    integer = ratio**floor == power
+        floor = _floor(ratio, delta)
+    integer = ratio**floor == 1 + 1 / delta
     first = {"late": floor + 2, "from 0": floor, "ceiling": floor + (not integer)}
-    doubled = _first(replace(b, mu=2 * b.mu))
     monotone = found is not None and doubled is not None and doubled <= found
     slack = 0.0 if integer else float(_ball(ratio, delta)) - floor
     good = found == first.get(variant, floor + 1) and monotone
@@ -187,7 +193,7 @@ THEOREM = Theorem(
     instance=arguments.block,
     paper=("Theorem 4.1",),
     runs=(
-        "gramlab.Population.first_perfect_round",
-        "gramlab.Population.minimum_rounds",
+        "gramlab.population.Population.first_perfect_round",
+        "gramlab.population.Population.minimum_rounds",
     ),
 )

@@ -92,5 +92,5 @@ THEOREM = Theorem(
     },
     arguments=arguments.BLOCK,
     instance=arguments.block,
-    runs=("gramlab.Population.linearized",),
+    runs=("gramlab.population.Population.linearized",),
 )

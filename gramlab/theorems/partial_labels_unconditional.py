@@ -91,5 +91,5 @@ THEOREM = Theorem(
     arguments=arguments.BLOCK,
     instance=arguments.block,
     paper=("section 5",),
-    runs=("gramlab.Population.linearized",),
+    runs=("gramlab.population.Population.linearized",),
 )

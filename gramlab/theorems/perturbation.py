@@ -5,6 +5,7 @@ import sympy as sp
 import z3
 
 from gramlab.errors import InvalidSetting
+from gramlab.spectrum.filters import filter_power
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
@@ -96,7 +97,11 @@ def _instance(
             f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
             "matrices of the same rows"
         )
-    size = 1 if weight_decay is None else check_integer("n_classes", n_classes, 2) * len(one)
+    if (weight_decay is None) != (n_classes is None):
+        raise InvalidSetting(
+            "weight_decay and n_classes go together, got only one; pass both, or mu = K N λ alone"
+        )
+    size = len(one) if n_classes is None else check_integer("n_classes", n_classes, 2) * len(one)
     scale = float(exact_mu(size, mu, weight_decay))
     return {"gram": one, "other": two, "mu": scale, "rounds": check_integer("rounds", rounds, 1)}
 
@@ -110,7 +115,7 @@ def _without_psd(rng: np.random.Generator) -> Instance:
 
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
-    """Both sides from dense solves and repeated products."""
+    """Both sides from dense solves and repeated products; the package's filter beside them."""
     *grams, mu, rounds = instance.values()
     filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
     one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
@@ -119,7 +124,17 @@ def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: in
     # A dense solve loses a factor of the condition number (‖G‖ + μ)/μ.
     size = max(float(np.linalg.norm(g, 2)) for g in grams)
     tolerance = min(1e-14 * len(one) * rounds * (1 + size / mu), 1e-8)
-    return bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
+    found = bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
+    return found.also(_agrees(grams[0], mu, rounds, one, tolerance))
+
+
+def _agrees(g: np.ndarray, mu: float, rounds: int, power: np.ndarray, tolerance: float) -> bool:
+    """Whether the package's filter on the eigenvalues of G makes the same matrix."""
+    values, vectors = np.linalg.eigh(g)
+    if values[0] < -tolerance * mu:  # no filter of a Gram matrix
+        return True
+    filtered = (vectors * filter_power(values.clip(min=0), mu, rounds)) @ vectors.T
+    return bool(np.abs(filtered - power).max() <= tolerance)
 
 
 THEOREM = Theorem(
@@ -157,4 +172,5 @@ THEOREM = Theorem(
         "n_classes": "K",
     },
     instance=_instance,
+    runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -144,5 +144,5 @@ THEOREM = Theorem(
     arguments=arguments.BLOCK_ROUND,
     instance=arguments.block_round,
     paper=("Theorem 4.1", "eq. (10)"),
-    runs=("gramlab.Population.linearized", "gramlab.population.phase.Condition.decide"),
+    runs=("gramlab.population.Population.linearized", "gramlab.population.phase.Condition.decide"),
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
@@ -71,7 +72,7 @@ def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
         found = x @ ridge(x, found, nu)
     values, vectors = np.linalg.eigh(x @ x.T)
     values = values.clip(min=0)
-    power = (values / (values + scale * nu)) ** (rounds + more)
+    power = filter_power(values, scale * nu, rounds + more)
     filtered = vectors @ (power[:, None] * (vectors.T @ y))
     size = float(np.linalg.norm(x, 2)) ** 2
     tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
@@ -103,4 +104,5 @@ THEOREM = Theorem(
     arguments=arguments.RIDGE
     | {"labels": "(N,) or (N, k), real numbers", "rounds": arguments.ROUNDS},
     instance=_instance,
+    runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -127,5 +127,5 @@ THEOREM = Theorem(
     },
     arguments=arguments.BLOCK,
     instance=arguments.block,
-    runs=("gramlab.Population.linearized",),
+    runs=("gramlab.population.Population.linearized",),
 )

@@ -88,8 +88,8 @@ def _instance(
     matrix = array("corruption", corruption, None, None)
     k = len(matrix)
     matrix = check_targets(matrix, k, k, name="corruption")
-    names = check_labels(sigma, k, name="sigma")
-    true = check_labels(labels, k, name="labels")
+    names = check_labels(sigma, k, k, name="sigma")
+    true = check_labels(labels, None, k)
     concluded = array("rule", rule, len(true), k).astype(int)
     draws = np.random.default_rng(seed).uniform(size=len(true)) if uniform is None else uniform
     return {

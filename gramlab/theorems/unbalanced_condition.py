@@ -103,5 +103,5 @@ THEOREM = Theorem(
     },
     arguments=arguments.BLOCK_ROUND,
     instance=arguments.block_round,
-    runs=("gramlab.Population.linearized",),
+    runs=("gramlab.population.Population.linearized",),
 )
