@@ -179,7 +179,7 @@ BLOCK = {"model": MODEL, "corruption": NOISE}
     ],
 )
 def test_what_has_no_meaning_is_refused_in_one_line(name, arguments, sign):
-    with pytest.raises(GramlabError, match=".") as refused:
+    with pytest.raises(GramlabError) as refused:
         check(name, **arguments)
     assert sign in str(refused.value)
     assert "\n" not in str(refused.value)
