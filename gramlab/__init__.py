@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gramlab.dynamics import Dynamics, dynamics, label_averaging
 from gramlab.errors import GramlabError, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.files.sources import load_features
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
     from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
-    from gramlab.heads.closed_form import LinearizedHead
+    from gramlab.heads.closed_form import LinearizedHead, RidgeHead
     from gramlab.heads.fit import Fit
     from gramlab.heads.generalized import GeneralizedCrossEntropyHead, LocalFit
     from gramlab.heads.sgd import PublishedSgdHead, SgdFit
@@ -39,7 +40,7 @@ _LAZY = {
     "distillation": ("Rounds", "distill"),
     "estimator.averaging": ("LabelAveragingClassifier",),
     "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
-    "heads.closed_form": ("LinearizedHead",),
+    "heads.closed_form": ("LinearizedHead", "RidgeHead"),
     "heads.fit": ("Fit",),
     "heads.generalized": ("GeneralizedCrossEntropyHead", "LocalFit"),
     "heads.sgd": ("PublishedSgdHead", "SgdFit"),
@@ -53,9 +54,11 @@ __all__ += ["load_features", "open_features", "save_features"]
 __all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
 __all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix"]
 __all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
-__all__ += ["LinearizedHead", "SoftmaxHead", "GeneralizedCrossEntropyHead", "PublishedSgdHead"]
+__all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
+__all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
+__all__ += ["Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramlabError", "NotConvergedWarning"]
 

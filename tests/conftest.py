@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from gramlab.features import Features
 
@@ -59,28 +57,6 @@ def problem(
     x = scale * (rng.standard_normal((k, d))[labels] + 0.7 * rng.standard_normal((n, d)))
     targets = rng.dirichlet(np.full(k, 0.5), n) if soft else np.eye(k)[labels]
     return Features(x, labels, n_classes=k), targets
-
-
-def matrices(n: int, d: int, largest: float = 4.0) -> st.SearchStrategy[np.ndarray]:
-    """Matrices (n, d) of forty steps each way; they shrink to zeros and few small entries."""
-    steps = arrays(np.int64, (n, d), elements=st.integers(-40, 40))
-    return steps.map(lambda found: found * (largest / 40.0))
-
-
-def distributions(n: int, k: int) -> st.SearchStrategy[np.ndarray]:
-    """Rows on the simplex (n, k): one-hot, uniform, with and without zeros."""
-
-    def of(shares: np.ndarray) -> np.ndarray:
-        shares = np.where(shares.any(axis=1, keepdims=True), shares, 1)
-        return shares / shares.sum(axis=1, keepdims=True)
-
-    return arrays(np.int64, (n, k), elements=st.integers(0, 8)).map(of)
-
-
-def problems(n: int, d: int, k: int) -> st.SearchStrategy[tuple[Features, np.ndarray]]:
-    """Features and soft targets of any kind: rows of zeros, repeated, one-hot, uniform."""
-    features = matrices(n, d).map(lambda x: Features(x, np.arange(n) % k, n_classes=k))
-    return st.tuples(features, distributions(n, k))
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ The whole chain is ``run_check``; ``gramlab.check.correlations`` measures how bl
 matrix is.
 """
 
-from gramlab.check.chain import CheckResult, CheckSettings, Dynamics, ProgressReport, run_check
+from gramlab.check.chain import CheckResult, CheckSettings, ProgressReport, run_check
 from gramlab.check.polishing import polish_rounds
+from gramlab.dynamics import Dynamics
 
 __all__ = [
     "CheckResult",

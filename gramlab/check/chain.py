@@ -15,6 +15,7 @@ from gramlab import errors, validation
 from gramlab.check.polishing import polish_rounds
 from gramlab.comparison import Certified, Comparison, certify_predictions, compare
 from gramlab.distillation import Rounds, distill
+from gramlab.dynamics import Dynamics, dynamics, label_averaging
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
 from gramlab.heads.carriers import start_device
@@ -25,10 +26,9 @@ from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
-from gramlab.spectrum.filters import class_averaging_weights, linear_mu
 from gramlab.targets import Targets, one_hot, partial_labels
 
-__all__ = ["CheckResult", "CheckSettings", "Dynamics", "ProgressReport", "run_check"]
+__all__ = ["CheckResult", "CheckSettings", "ProgressReport", "run_check"]
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,6 @@ class CheckSettings:
     certify: str = "chain"
 
 
-@dataclass(frozen=True)
-class Dynamics:
-    """Class-averaged predictions of one round: what label averaging does to clean and wrong labels.
-
-    Means over the clean rows of p(true label), over the mislabelled rows of p(true label) and
-    p(given label), first within each class and then over classes. ``None`` where there are no
-    such rows.
-    """
-
-    clean_true: float | None
-    flipped_true: float | None
-    flipped_given: float | None
-
-
 @dataclass(frozen=True, eq=False)
 class CheckResult:
     """Everything ``gramlab check`` found.
@@ -105,38 +91,14 @@ class CheckResult:
 
     def dynamics(self, head: str) -> tuple[Dynamics, ...]:
         """Dynamics by round of ``"linearized"`` or ``"exact"``."""
-        rows = np.arange(self.features.n_samples)
-        truth, wrong = self.given.true_labels, self.given.flipped
-
-        def mean(p: np.ndarray, labels: np.ndarray, where: np.ndarray) -> float | None:
-            counts = np.bincount(truth[where])
-            sums = np.bincount(truth[where], weights=p[rows, labels][where])
-            return float((sums[counts > 0] / counts[counts > 0]).mean()) if where.any() else None
-
-        return tuple(
-            Dynamics(
-                clean_true=mean(fit.probabilities, truth, ~wrong),
-                flipped_true=mean(fit.probabilities, truth, wrong),
-                flipped_given=mean(fit.probabilities, self.given.labels, wrong),
-            )
-            for fit in (self.linearized if head == "linearized" else self.exact)
-        )
+        rounds = self.linearized if head == "linearized" else self.exact
+        return dynamics(rounds, self.given.labels, self.given.true_labels)
 
     def averaging_weights(self) -> tuple[dict[str, float], ...]:
-        """Label-averaging weights by round, averaged over all rows of h(G)^t.
-
-        On a row's own given label, on the other rows of its true class, on all other rows.
-        """
-        labels, n = self.given.true_labels, self.features.n_samples
-        mu = linear_mu(self.features.n_classes, n, self.settings.weight_decay)
-        out = []
-        for t in range(1, self.settings.rounds + 1):
-            own, by_class = class_averaging_weights(self.spectrum, labels, mu, t)
-            in_class = by_class[np.arange(n), labels]
-            parts = (own, in_class - own, by_class.sum(axis=1) - in_class)
-            names = ("own", "same_class", "others")
-            out.append({name: float(w.mean()) for name, w in zip(names, parts, strict=True)})
-        return tuple(out)
+        """Label-averaging weights by round, as ``gramlab.label_averaging`` gives them."""
+        asked, k = self.settings, self.features.n_classes
+        truth = self.given.true_labels
+        return label_averaging(self.spectrum, truth, asked.weight_decay, asked.rounds, n_classes=k)
 
     def scores(self, fit: Fit) -> dict[str, float | None]:
         """Accuracy against given labels, true labels, and the test split."""

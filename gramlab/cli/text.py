@@ -102,6 +102,20 @@ def format_percent(share: float) -> str:
     return "<0.01" if share > 0.0 and shown == "0.00" else shown
 
 
+def format_options(settings: Mapping[str, Any]) -> str:
+    """Settings as the options to type: "--center --weight-decay 0.0003"."""
+    words = (
+        f"--{name.replace('_', '-')}{'' if value is True else f' {value:g}'}"
+        for name, value in settings.items()
+    )
+    return " ".join(words)
+
+
+def format_preparation(center: bool, unit_norm: bool) -> str:
+    """What was done to the rows: "raw", or "centred, unit norm"."""
+    return ", ".join(["centred"] * center + ["unit norm"] * unit_norm) or "raw"
+
+
 def format_value(value: Any, spec: str = "") -> str:
     """A value by a format of Python's, or as ``"percent"``; a dash where nothing is known."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -159,7 +173,9 @@ def render(
         finalize=shown,
     )
     environment.globals.update(
-        entry=entry, table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal)
+        prepared=format_preparation,
+        entry=entry,
+        table=lambda *asked: _table(*asked, width=width, bold=stdout.is_terminal),
     )
     environment.filters.update(
         cut=cut, show=format_value, counted=counted, duration=format_duration, quoted=shlex.quote

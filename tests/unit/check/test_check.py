@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import twins
 
+from gramlab import testing
 from gramlab.check import CheckSettings, run_check
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
@@ -46,8 +46,8 @@ def test_numbers_equal_a_run_by_hand(features, result):
     for t in range(1, 4):
         line = found["rounds"][t - 1]
         assert line["round"] == t
-        linear = twins.linear_probabilities(ready.x, targets, 1e-2, t)
-        weights = twins.exact_head(ready.x, current, 1e-2)
+        linear = testing.dense_closed_form(ready.x @ ready.x.T, targets, 1e-2, t)
+        weights = testing.dense_newton_head(ready.x, current, 1e-2)
         exact = np.exp(ready.x @ weights)
         exact /= exact.sum(axis=1, keepdims=True)
         for name, p in (("linearized", linear), ("exact", exact)):
@@ -65,7 +65,7 @@ def test_numbers_equal_a_run_by_hand(features, result):
         mean = np.mean([p[:, k].mean() for k, p in enumerate(by_class)])
         averaged = found["label_averaging"][t - 1]["exact"]["flipped_true"]
         assert averaged == pytest.approx(mean, abs=1e-3)
-        dense = twins.gram_filter(ready.x, 4 * 80 * 1e-2, t)
+        dense = testing.dense_filter(ready.x @ ready.x.T, 4 * 80 * 1e-2, t)
         weights_of = found["label_averaging"][t - 1]["weights"]
         assert weights_of["own"] == pytest.approx(np.diag(dense).mean(), abs=1e-12)
         assert sum(weights_of.values()) == pytest.approx(dense.sum(axis=1).mean(), abs=1e-12)

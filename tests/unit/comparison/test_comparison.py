@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import twins
 from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gramlab import testing
 from gramlab.comparison import certify_predictions, compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
@@ -44,7 +44,7 @@ def moved(size: float) -> tuple[Features, Fit, np.ndarray]:
     """Two rows; weights off the optimum by ``size`` times what carries row 0 to the other class."""
     features = Features(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0, 1]))
     targets = np.array([[0.7, 0.3], [0.2, 0.8]])
-    best = twins.exact_head(features.x, targets, DECAY)
+    best = testing.dense_newton_head(features.x, targets, DECAY)
     margin = best[0, 0] - best[0, 1]
     shift = np.array([[-0.5, 0.5], [0.0, 0.0]]) * size * margin
     return features, fit_at(features, targets, DECAY, best + shift), features.x @ best

@@ -6,12 +6,12 @@ import pickle
 
 import numpy as np
 import pytest
-import twins
-from conftest import examples, problem, problems
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gramlab import comparison as comparison_room
+from gramlab import testing
 from gramlab.comparison import certify_predictions, compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting, InvalidTargets
@@ -33,12 +33,12 @@ def both_heads(made, weight_decay: float, rounds: int, **options):
 
 
 @examples(15)
-@given(made=problems(24, 6, 3), log_decay=st.floats(-3, 1))
+@given(made=testing.problems(24, 6, 3), log_decay=st.floats(-3, 1))
 def test_linearized_rounds_are_powers_of_the_filter(made, log_decay):
     features, targets = made
     rounds = distill(LinearizedHead(10**log_decay), features, targets, 4)
     for t, found in enumerate(rounds, 1):
-        expected = twins.linear_probabilities(features.x, targets, 10**log_decay, t)
+        expected = testing.dense_closed_form(features.x @ features.x.T, targets, 10**log_decay, t)
         assert np.abs(found.probabilities - expected).max() < 1e-9
 
 
@@ -57,7 +57,7 @@ def test_each_round_learns_the_previous_predictions():
     assert np.array_equal(np.asarray(exact.targets[0]), targets - 1 / 3 + 1 / 3)
     current = targets
     for found in exact:
-        best = twins.exact_head(features.x, current, 1e-2)
+        best = testing.dense_newton_head(features.x, current, 1e-2)
         assert np.linalg.norm(found.weights - best) <= found.certificate.weights_bound + 1e-12
         current = found.probabilities
     # Planted: round 2 against the given labels (no distillation) is another optimum.
@@ -89,7 +89,7 @@ def test_refinements():
 # Where the optimum is 0 but for rounding no gap relative to it is reached; the identity holds.
 @pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")
 @examples(10)
-@given(made=problems(24, 6, 3), log_decay=st.floats(-3, 2))
+@given(made=testing.problems(24, 6, 3), log_decay=st.floats(-3, 2))
 def test_error_recursion_holds_on_the_run(made, log_decay):
     _, _, linear, exact = both_heads(made, 10**log_decay, 3)
     for found in compare(linear, exact):
@@ -122,7 +122,7 @@ def test_comparison_numbers_equal_their_definitions():
         assert found.max_abs == pytest.approx(np.abs(p - q).max(), rel=1e-12)
         assert found.frobenius == pytest.approx(np.linalg.norm(p - q), rel=1e-12)
         assert found.argmax_agreement == (p.argmax(1) == q.argmax(1)).mean()
-        best = twins.exact_head(features.x, np.asarray(exact.targets[t]), 1e-2)
+        best = testing.dense_newton_head(features.x, np.asarray(exact.targets[t]), 1e-2)
         right = ((features.x @ best).argmax(axis=1) == truth).mean()
         total = found.certified.right + found.certified.wrong + found.certified.undecided
         assert total == pytest.approx(1.0, abs=1e-15)
@@ -136,7 +136,7 @@ def test_comparison_numbers_equal_their_definitions():
 
 def test_certified_rows_never_change_class_even_from_a_rough_fit():
     features, targets = problem(24, 6, 3, seed=9, scale=3)
-    best = twins.exact_head(features.x, targets, 1e-2)
+    best = testing.dense_newton_head(features.x, targets, 1e-2)
     decided_any = False
     for tolerance in (1e-2, 1e-4, 1e-6):
         rough = SoftmaxHead(1e-2, tolerance=tolerance).fit(features, targets)

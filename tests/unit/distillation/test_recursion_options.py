@@ -5,13 +5,13 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-import twins
-from conftest import examples, problem, problems
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 import gramlab
+from gramlab import testing
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
@@ -43,17 +43,13 @@ def test_ridge_rounds_are_scikit_learn_ridge_on_its_own_predictions(seed, log_de
     off = found.weights + 1e-6
     assert found.certify(off).global_bound >= np.linalg.norm(off - model.coef_.T) * (1 - 1e-6)
     # Planted: the constant of the softmax theory (with K) is another filter.
-    assert (
-        np.abs(
-            found.deviations - twins.gram_filter(features.x, 60 * lam, t) @ (targets - 1 / 3)
-        ).max()
-        > 1e-6
-    )
+    filtered = testing.dense_filter(features.x @ features.x.T, 60 * lam, t) @ (targets - 1 / 3)
+    assert np.abs(found.deviations - filtered).max() > 1e-6
 
 
 @examples(10)
 @pytest.mark.filterwarnings("ignore::gramlab.NotConvergedWarning")  # at an optimum of 0
-@given(made=problems(20, 5, 3), tau=st.floats(0.5, 4))
+@given(made=testing.problems(20, 5, 3), tau=st.floats(0.5, 4))
 def test_temperature_reads_softened_predictions(made, tau):
     features, targets = made
     exact = distill(SoftmaxHead(0.05, tolerance=1e-14), features, targets, 2, temperature=tau)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import twins
-from conftest import examples, matrices, problem
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import config_context
@@ -28,6 +27,7 @@ from gramlab import (
     LinearizedHead,
     SelfDistillationClassifier,
     SoftLabelLogisticRegression,
+    testing,
 )
 from gramlab.errors import (
     GramlabError,
@@ -106,7 +106,7 @@ def test_same_optimum_as_logistic_regression(monkeypatch, weighted, work, names)
 def test_soft_labels_against_the_dense_twin(seed, weight_decay):
     features, targets = problem(30, 5, 3, seed=seed)
     model = SoftLabelLogisticRegression(weight_decay).fit(features.x, targets)
-    best = twins.exact_head(features.x, targets, weight_decay)
+    best = testing.dense_newton_head(features.x, targets, weight_decay)
     distance = np.linalg.norm(model.coef_.T - best)
     assert distance <= model.certificate_.weights_bound + 1e-12 * (1 + np.linalg.norm(best))
     again = certificate_of(features.x, targets, weight_decay, model.coef_.T)
@@ -168,7 +168,7 @@ def test_metamorphic(seed, weight_decay, scale):
 def test_certified_predictions_are_those_of_the_optimum():
     x, y = data(n=60)
     targets = (y[:, None] == np.unique(y)).astype(float)
-    best = twins.exact_head(x, targets, 1e-2)
+    best = testing.dense_newton_head(x, targets, 1e-2)
     model = SoftLabelLogisticRegression(1e-2).fit(x, y)
     points = np.random.default_rng(0).standard_normal((400, 6))
     assert model.certified(points).mean() > 0.99
@@ -275,7 +275,7 @@ def test_label_averaging_is_the_closed_form(rounds):
     x, y = data(n=40)
     model = LabelAveragingClassifier(rounds, 1e-2).fit(x, y)
     targets = (y[:, None] == model.classes_).astype(float)
-    expected = twins.linear_probabilities(x, targets, 1e-2, rounds)
+    expected = testing.dense_closed_form(x @ x.T, targets, 1e-2, rounds)
     raw = model.decision_function(x) + 1 / 3
     condition = 1 + np.linalg.norm(x, 2) ** 2 / (3 * 40 * 1e-2)
     bound = 20 * rounds * 46 * UNIT_ROUNDOFF * condition
@@ -285,8 +285,8 @@ def test_label_averaging_is_the_closed_form(rounds):
     assert own.gradient_norm == pytest.approx(theirs.gradient_norm, rel=1e-9)
     assert own.local_bound == pytest.approx(theirs.local_bound, rel=1e-6)
     # The distance to the exact head on the same targets is within it.
-    before = twins.linear_probabilities(x, targets, 1e-2, rounds - 1) if rounds > 1 else targets
-    distance = np.linalg.norm(model.coef_.T - twins.exact_head(x, before, 1e-2))
+    before = testing.dense_closed_form(x @ x.T, targets, 1e-2, rounds - 1)
+    distance = np.linalg.norm(model.coef_.T - testing.dense_newton_head(x, before, 1e-2))
     assert distance <= own.weights_bound
     # Planted: one round more is another prediction.
     other = LabelAveragingClassifier(rounds + 1, 1e-2).fit(x, y).decision_function(x) + 1 / 3
@@ -306,7 +306,7 @@ def test_label_averaging_leaves_the_simplex_and_is_projected_by_name():
 
 
 @few
-@given(st.integers(2, 6).flatmap(lambda k: matrices(20, k)), st.floats(-2, 2))
+@given(st.integers(2, 6).flatmap(lambda k: testing.matrices(20, k)), st.floats(-2, 2))
 def test_projection_is_the_nearest_point(v, size):
     """p is nearest iff ⟨v − p, q − p⟩ ≤ 0 for every corner q of the simplex."""
     k = v.shape[1]

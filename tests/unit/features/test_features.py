@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from conftest import matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gramlab import testing
 from gramlab.errors import (
     InvalidFeatures,
     InvalidLabels,
@@ -247,7 +247,7 @@ def test_as_float64_copies_only_when_needed(monkeypatch):
 
 
 @settings(deadline=None)
-@given(matrices(50, 4), matrices(7, 4), st.floats(-1e6, 1e6))
+@given(testing.matrices(50, 4), testing.matrices(7, 4), st.floats(-1e6, 1e6))
 def test_centering_subtracts_the_training_mean(x, test, shift):
     x = x + shift
     y, test_y = np.arange(50) % 2, np.arange(7) % 2
@@ -284,7 +284,7 @@ def test_centering_uses_the_training_mean_for_the_test_rows():
 
 
 @settings(deadline=None)
-@given(matrices(6, 5).filter(lambda x: x.any(axis=1).all()), st.integers(-300, 300))
+@given(testing.matrices(6, 5).filter(lambda x: x.any(axis=1).all()), st.integers(-300, 300))
 def test_rows_get_unit_norm_at_any_scale(x, exponent):
     features = Features(x * 10.0**exponent, np.arange(6) % 2).unit_norm()
     expected = x / np.linalg.norm(x, axis=1, keepdims=True)

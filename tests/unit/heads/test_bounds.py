@@ -10,13 +10,13 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
-import twins
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
 
 import gramlab
-from gramlab import errors
+from gramlab import errors, testing
 from gramlab.comparison import certify_predictions
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead, RidgeObjective
@@ -133,7 +133,7 @@ def test_the_gradient_is_bounded_where_logits_cancel(scale, kind):
         rest = gamma(60) * (10 * objective.max_row_norm + norm_bound(weights))
         assert found.gradient_rounding <= 2 * objective.max_row_norm + rest
         # Planted: the curvature at the computed logits bounds nothing.
-        p = twins.scipy_softmax(x @ weights, axis=1)
+        p = softmax(x @ weights, axis=1)
         moved = gamma(2) * np.linalg.norm(x, axis=1) ** 2 * np.linalg.norm(weights)
         naive = float(np.mean(moved * 2.02 * (p * (1 - p)).max(axis=1))) + rest
         caught += error > naive
@@ -315,7 +315,7 @@ def test_rows_whose_squares_underflow_are_certified_like_their_multiples(scale):
     assert 0 < decided[90:].sum() < 60
     # Planted: with norms of 0 all of them would be decided.
     assert not np.linalg.norm(x[90:], axis=1).any()
-    best = twins.exact_head(x, targets, 1e-2)
+    best = testing.dense_newton_head(x, targets, 1e-2)
     assert np.array_equal((x @ best).argmax(axis=1)[decided], fit.labels[decided])
 
 
@@ -394,7 +394,7 @@ def test_fits_at_the_ends_of_the_scale_are_those_in_the_middle(scale, relative):
     assert certificate.relative_gap <= 1e-8
     assert 0 < certificate.weights_bound < np.inf
     if 1e-3 < relative < 1e3:
-        best = twins.exact_head(x, targets, relative)
+        best = testing.dense_newton_head(x, targets, relative)
         off = np.linalg.norm(scale * found.weights - best)
         assert off <= scale * certificate.weights_bound * (1 + 1e-9) + 1e-13
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import twins
 from conftest import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
+from gramlab import testing
 from gramlab.errors import NotConvergedWarning
 from gramlab.heads import carriers
 from gramlab.heads.closed_form import RidgeHead
@@ -200,7 +200,7 @@ def test_the_optimum_is_the_dense_newton_twins(solve, weighted, n, d, decay):
     assert fit.stats.converged
     assert fit.certificate.relative_gap <= 1e-8
     x, targets = (np.repeat(a, times, axis=0) for a in (problem.x, problem.targets))
-    best = twins.exact_head(x, targets, decay)
+    best = testing.dense_newton_head(x, targets, decay)
     distance = np.linalg.norm(fit.weights - best)
     assert distance <= fit.certificate.weights_bound + 1e-12
     assert fit.certificate.weights_bound <= 50 * distance + 1e-9

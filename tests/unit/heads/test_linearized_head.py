@@ -7,11 +7,11 @@ from dataclasses import replace
 import mpmath as mp
 import numpy as np
 import pytest
-import twins
-from conftest import examples, problem, problems
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gramlab import testing
 from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead, RidgeObjective, closed_form_error
@@ -33,21 +33,21 @@ def tolerance(features: Features, k: int, weight_decay: float, t: int = 1) -> fl
 def test_closed_form_equals_the_dense_twin(n, d, k, weight_decay, t):
     features, targets = problem(n, d, k, seed=n + t)
     fit = LinearizedHead(weight_decay).rounds_at_once(features, targets, t)
-    expected = twins.linear_probabilities(features.x, targets, weight_decay, t)
+    expected = testing.dense_closed_form(features.x @ features.x.T, targets, weight_decay, t)
     bound = tolerance(features, k, weight_decay, t)
     assert np.abs(fit.probabilities - expected).max() <= bound
     assert np.abs(fit.probabilities.sum(axis=1) - 1).max() <= bound
-    dense = twins.linear_weights(features.x, targets, weight_decay, t)
+    dense = k * np.linalg.pinv(features.x) @ (expected - 1 / k)
     smallest = np.linalg.svd(features.x, compute_uv=False).min()
     assert np.abs(fit.weights - dense).max() <= k * bound / smallest
     assert np.abs(fit.predict_proba(features.x) - fit.probabilities).max() <= k * bound
     # Planted: the constant of another convention (N λ without K) is far off.
-    wrong = twins.linear_probabilities(features.x, targets, weight_decay / k, t)
+    wrong = testing.dense_closed_form(features.x @ features.x.T, targets, weight_decay / k, t)
     assert np.abs(fit.probabilities - wrong).max() > 100 * bound
 
 
 @examples(30)
-@given(made=problems(17, 5, 3), log_decay=st.floats(-5, 2), t=st.integers(1, 6))
+@given(made=testing.problems(17, 5, 3), log_decay=st.floats(-5, 2), t=st.integers(1, 6))
 def test_rounds_one_by_one_are_the_power_of_the_filter(made, log_decay, t):
     features, targets = made
     head = LinearizedHead(10**log_decay)
@@ -62,14 +62,14 @@ def test_rounds_one_by_one_are_the_power_of_the_filter(made, log_decay, t):
 
 
 @examples(30)
-@given(made=problems(12, 4, 3), log_decay=st.floats(-4, 3))
+@given(made=testing.problems(12, 4, 3), log_decay=st.floats(-4, 3))
 def test_closed_form_is_the_first_newton_step_from_zero(made, log_decay):
     features, targets = made
     lam = 10**log_decay
     fit = LinearizedHead(lam).fit(features, targets)
     zero = np.zeros((4, 3))
-    g = twins.gradient(features.x, targets, lam, zero)
-    h = twins.hessian(features.x, lam, zero)
+    g = testing.dense_gradient(features.x, targets, lam, zero)
+    h = testing.dense_hessian(features.x, lam, zero)
     newton = -np.linalg.solve(h, g.ravel()).reshape(zero.shape)
     # Of the solve, and of a gradient whose terms cancel.
     terms = np.abs(features.x).sum(axis=0).max() / 12 / np.linalg.eigvalsh(h).min()
@@ -94,7 +94,7 @@ def test_the_certificate_of_the_closed_form_holds():
     features, targets = problem(25, 4, 3, seed=8, scale=0.3)
     for lam in (1e-2, 1e-1, 1.0):
         fit = LinearizedHead(lam).fit(features, targets)
-        distance = np.linalg.norm(fit.weights - twins.exact_head(features.x, targets, lam))
+        distance = np.linalg.norm(fit.weights - testing.dense_newton_head(features.x, targets, lam))
         assert distance <= fit.certificate.weights_bound
         assert fit.certificate.weights_bound <= 3 * distance + 1e-12
     two = LinearizedHead(0.1).rounds_at_once(features, targets, 2)
@@ -187,7 +187,7 @@ def test_a_closed_form_that_is_none_is_told_how_far_it_is(off):
     fit = RidgeHead(lam).fit(features, targets)
     ridge = RidgeObjective(features, targets - 1 / 3, lam)
     rng = np.random.default_rng(0)
-    exact = twins.gram_filter(features.x, 12 * lam) @ ridge.target_deviations
+    exact = testing.dense_filter(features.x @ features.x.T, 12 * lam) @ ridge.target_deviations
 
     def told(spectrum, weights, found):
         return closed_form_error(ridge, spectrum, weights, found)[0]

@@ -7,12 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import twins
-from conftest import distributions, examples, matrices, problem, problems
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from gramlab import testing
 from gramlab.heads.referee import (
     SoftmaxObjective,
     softmax,
@@ -69,21 +69,26 @@ def test_remainder_bound_cannot_be_much_better():
 
 
 @examples(25)
-@given(problems(11, 4, 3), st.floats(-4, 1), matrices(4, 3, 10.0), matrices(4, 3))
+@given(
+    testing.problems(11, 4, 3),
+    st.floats(-4, 1),
+    testing.matrices(4, 3, largest=10.0),
+    testing.matrices(4, 3),
+)
 def test_value_gradient_and_hessian_equal_their_twins(made, log_decay, w, d):
     lam = 10**log_decay
     objective, x, targets = objective_on(made, lam)
     scale = 1 + np.abs(x).max() ** 2 * (1 + np.abs(w).max())
     close = 1000 * UNIT_ROUNDOFF * scale
-    assert abs(objective.value(w) - twins.objective(x, targets, lam, w)) <= close
-    assert np.abs(objective.gradient(w) - twins.gradient(x, targets, lam, w)).max() <= close
+    assert abs(objective.value(w) - testing.dense_objective(x, targets, lam, w)) <= close
+    assert np.abs(objective.gradient(w) - testing.dense_gradient(x, targets, lam, w)).max() <= close
     product = objective.hessian_product(softmax(x @ w), d)
-    dense = (twins.hessian(x, lam, w) @ d.ravel()).reshape(d.shape)
+    dense = (testing.dense_hessian(x, lam, w) @ d.ravel()).reshape(d.shape)
     assert np.abs(product - dense).max() <= close * 10
 
 
 @examples(25)
-@given(problems(13, 4, 3), st.floats(-3, 1), matrices(4, 3), distributions(13, 3))
+@given(testing.problems(13, 4, 3), st.floats(-3, 1), testing.matrices(4, 3), testing.targets(13, 3))
 def test_gap_is_the_squared_gradient_and_duality_is_weak(made, log_decay, w, soft):
     """gap = ‖g‖²/(2λ) for every W; dual(Q) ≤ L(W) for every Q and W."""
     objective, x, _ = objective_on(made, 10**log_decay)
@@ -102,7 +107,7 @@ def test_gap_is_the_squared_gradient_and_duality_is_weak(made, log_decay, w, sof
 @pytest.mark.parametrize("distance", [1e-1, 1e-3, 1e-6])
 def test_bounds_hold_and_the_local_one_is_near_tight(weight_decay, distance):
     objective, x, targets = objective_of(30, 4, 3, 7, weight_decay)
-    best = twins.exact_head(x, targets, weight_decay)
+    best = testing.dense_newton_head(x, targets, weight_decay)
     rng = np.random.default_rng(0)
     for _ in range(5):
         step = rng.standard_normal(best.shape)
@@ -113,7 +118,7 @@ def test_bounds_hold_and_the_local_one_is_near_tight(weight_decay, distance):
         assert distance <= found.local_bound * (1 + 1e-9)
         moved = np.abs(np.ptp(x @ (w - best), axis=1))
         assert np.all(moved <= found.logit_bound(x))
-        hessian = twins.hessian(x, weight_decay, w)
+        hessian = testing.dense_hessian(x, weight_decay, w)
         g = objective.gradient(w).ravel()
         decrement = np.sqrt(g @ np.linalg.solve(hessian, g))
         assert decrement <= found.newton_decrement * (1 + 1e-9)
@@ -127,7 +132,9 @@ def test_bounds_hold_and_the_local_one_is_near_tight(weight_decay, distance):
             h_norm = np.sqrt((w - best).ravel() @ hessian @ (w - best).ravel())
             assert found.local_bound * np.sqrt(weight_decay) <= 1.25 * h_norm
     # Planted: half of each bound is violated somewhere (they are not vacuous).
-    direction = np.linalg.eigh(twins.hessian(x, weight_decay, best))[1][:, 0].reshape(best.shape)
+    direction = np.linalg.eigh(testing.dense_hessian(x, weight_decay, best))[1][:, 0].reshape(
+        best.shape
+    )
     found = objective.certificate(best + 1e-4 * direction)
     assert found.global_bound / 2 < 1e-4
     assert found.local_bound / 2 < 1e-4

@@ -11,12 +11,12 @@ from dataclasses import replace
 import mpmath as mp
 import numpy as np
 import pytest
-import twins
 from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gramlab
+from gramlab import testing
 from gramlab.comparison import compare
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
@@ -553,7 +553,7 @@ def test_a_chain_with_weights_is_about_the_iterates_of_repeated_rows(which):
     assert rounds.chain_ends == ""
     x, given = repeated.features.x, repeated.targets
     for t, fit in enumerate(rounds):
-        best = twins.exact_head(x, given, 0.1)
+        best = testing.dense_newton_head(x, given, 0.1)
         given = softmax_deviations(x @ best) + 1 / 3
         distance = np.linalg.norm(fit.weights - best)
         assert distance <= rounds.chain[t].weights_bound + 1e-12

@@ -7,11 +7,12 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import examples, matrices, problem, problems
+from conftest import examples, problem
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from gramlab import testing
 from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
@@ -22,7 +23,7 @@ seeds = st.integers(0, 10**6)
 decays = st.floats(-4, 1).map(lambda e: 10.0**e)
 few = examples(12)
 # Where the optimum is 0 but for rounding, no gap relative to that is reached.
-solvable = problems(24, 6, 3).filter(
+solvable = testing.problems(24, 6, 3).filter(
     lambda made: np.abs(made[0].x.T @ (made[1] - 1 / 3)).max() > 1e-9
 )
 
@@ -87,7 +88,7 @@ def test_splitting_a_soft_row_into_weighted_hard_rows_scikit_learn(seed, weight_
 
 
 @few
-@given(made=solvable, weight_decay=decays, start=matrices(6, 3, 10.0))
+@given(made=solvable, weight_decay=decays, start=testing.matrices(6, 3, largest=10.0))
 def test_the_optimum_does_not_depend_on_the_start(made, weight_decay, start):
     features, targets = made
     head = SoftmaxHead(weight_decay, tolerance=1e-14)

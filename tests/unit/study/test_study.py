@@ -8,11 +8,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-import twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 import gramlab
+from gramlab import testing
 from gramlab.comparison import certify_predictions
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
@@ -120,9 +121,9 @@ def test_what_rows_certify_is_true_of_the_dense_optimum():
     teacher, student = rows_of(plan)
     draw = Draw(features, plan.cells[0])
     x = features.as_float64()
-    best = twins.exact_head(x, np.asarray(draw.targets), 0.01)
-    two = gramlab.partial_labels(twins.scipy_softmax(x @ best, axis=1), 2, seed=1)
-    for row, weights in ((teacher, best), (student, twins.exact_head(x, two, 0.01))):
+    best = testing.dense_newton_head(x, np.asarray(draw.targets), 0.01)
+    two = gramlab.partial_labels(softmax(x @ best, axis=1), 2, seed=1)
+    for row, weights in ((teacher, best), (student, testing.dense_newton_head(x, two, 0.01))):
         recovery = np.mean((x @ weights).argmax(axis=1) == features.labels)
         assert row["certified_right"] <= recovery <= 1.0 - row["certified_wrong"]
         shares = [row[f"certified_{name}"] for name in ("right", "wrong", "undecided")]
@@ -144,11 +145,10 @@ def test_the_local_bound_only_sharpens():
 def test_theory_columns_are_the_closed_form():
     plan = planned(methods=["distill"], rounds=3)
     features = plan.features
+    gram = features.as_float64() @ features.as_float64().T
     targets = np.asarray(Draw(features, plan.cells[0]).targets)
     for t, row in enumerate(rows_of(plan), 1):
-        dense = twins.linear_probabilities(
-            features.as_float64(), targets, plan.cells[0].weight_decay, t
-        )
+        dense = testing.dense_closed_form(gram, targets, plan.cells[0].weight_decay, t)
         assert row["linearized_label_recovery"] == np.mean(dense.argmax(axis=1) == features.labels)
         assert row["recursion_error"] <= row["recursion_tolerance"]
 
@@ -383,11 +383,11 @@ def test_signed_targets_are_solved_within_their_certificates():
     with pytest.raises(gramlab.GramlabError, match="nonnegative"):
         gramlab.SoftmaxHead(0.05).fit(x, targets)
     fit = gramlab.SoftmaxHead(0.05, tolerance=1e-12, signed_targets=True).fit(x, targets)
-    best = twins.exact_head(x, targets, 0.05)
-    left = np.linalg.norm(twins.gradient(x, targets, 0.05, best)) / 0.05
+    best = testing.dense_newton_head(x, targets, 0.05)
+    left = np.linalg.norm(testing.dense_gradient(x, targets, 0.05, best)) / 0.05
     assert np.linalg.norm(fit.weights - best) <= fit.certificate.weights_bound + left
     assert fit.certificate.relative_gap <= 1e-12
-    off = np.linalg.norm(fit.weights - twins.exact_head(x, np.abs(targets), 0.05))
+    off = np.linalg.norm(fit.weights - testing.dense_newton_head(x, np.abs(targets), 0.05))
     assert off > fit.certificate.weights_bound + left  # clipped targets are another problem
 
 
