@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gramlab.errors import InvalidSetting
@@ -153,3 +156,23 @@ def test_nothing_of_the_registry_is_only_asserted(name):
     by_hand = "by hand" in f"{found.method} {found.scope}".lower()
     assert found.level in {"core", "decided"}
     assert not (by_hand and found.level == "decided")
+
+
+def test_the_example_of_the_guide_is_a_theorem(own):
+    """As the tests of the registry hold its theorems to the form."""
+    guide = Path(__file__).parents[3] / "docs" / "own_theorems.md"
+    text = re.search(r"my_theorems\.py -->\n```python\n(.*?)```", guide.read_text(), re.DOTALL)[1]
+    (theorem,) = catalogue.from_module(str(own(text)))
+    report = catalogue.run(theorem, 60)
+    assert report.ok
+    assert report.proof.level == "core"
+    assert report.tightest_slack <= theorem.tight_within
+    assert None not in catalogue.refuted(theorem, 60, 0).values()
+    assert None not in catalogue.dropped(theorem, 60, 0).values()
+    rng = np.random.default_rng(0)
+    for hypothesis in theorem.hypotheses:
+        assert hypothesis.test(theorem.draw(rng)).holds
+        assert hypothesis.without is None or not hypothesis.test(hypothesis.without(rng)).holds
+    found = check(theorem, gram=np.diag([2.0, 1.0, 0.0]), mu=0.5, rounds=3)
+    assert found.applies
+    assert found.holds
