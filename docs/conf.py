@@ -101,8 +101,8 @@ def write_theorems() -> None:
     target.mkdir()
     (target / ".gitignore").write_text("*\n", encoding="utf-8")
     rows = [
-        "| theorem | paper | kind | source | verdict | level | failures | tightest slack | runs |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| theorem | paper | kind | source | verdict, level | failures | tightest slack | runs |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     failing = []
     for name, theorem in sorted(registry.items()):
@@ -114,11 +114,11 @@ def write_theorems() -> None:
             plain(", ".join(theorem.paper)),
             theorem.kind,
             plain(theorem.source),
-            format_verdict(report),
-            report.proof.level,
+            f"{format_verdict(report)}; {report.proof.level}",
             f"{report.failures} of {INSTANCES}",
             format_value(report.tightest_slack, ".1e"),
-            ", ".join(f"`{path.rsplit('.', 1)[-1]}`" for path in theorem.runs) or "dense code only",
+            ", ".join(f"`{'.'.join(path.split('.')[-2:])}`" for path in theorem.runs)
+            or "dense code only",
         ]
         rows.append(f"| {' | '.join(cells)} |")
         (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")

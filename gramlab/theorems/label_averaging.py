@@ -6,6 +6,8 @@ import numpy as np
 import z3
 from flint import fmpq
 
+from gramlab.features import Features
+from gramlab.population.block_fit import fit_block_model
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, split
 from gramlab.theorems._block_algebra import algebra
@@ -55,7 +57,7 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     found = b.iterate(t)
     worst = abs(found - predicted).max()
     convex = all(w >= 0 for w in weights) and sum(weights) == 1
-    good = worst == 0 and convex and _agrees(b, t, weights)
+    good = worst == 0 and convex and _agrees(b, t, weights) and _refits(b, t, found)
     return Check(bool(good), float(worst)).also(b.agrees(t, found))
 
 
@@ -67,6 +69,20 @@ def _agrees(b: Block, t: int, weights: tuple) -> bool:
     # A power p^t carries t roundings of p, the weights differences of two of them.
     rounding = 8 * t * np.finfo(float).eps
     return bool(np.abs(told - np.array(weights, dtype=float)).max() <= rounding)
+
+
+def _refits(b: Block, t: int, found: np.ndarray) -> bool:
+    """Whether the block model fitted to features of this one has the same predictions."""
+    if b.population is None:
+        return True
+    model, n = b.population.model, len(b.true)
+    groups = model.superclasses
+    features = Features(model.sample_features(), b.true, n_classes=len(groups), superclasses=groups)
+    deviations = b.one_hot.astype(float) - 1 / b.n_classes
+    told = fit_block_model(features).apply_filter(deviations, float(b.mu), t) + 1 / b.n_classes
+    # Entries of G, at most 1, are known to a few roundings, and the filter rises by 1/μ at most.
+    rounding = 64 * t * n * np.finfo(float).eps * (1 + 1 / float(b.mu))
+    return bool(np.abs(told - found.astype(float)).max() <= rounding)
 
 
 THEOREM = Theorem(
@@ -97,5 +113,6 @@ THEOREM = Theorem(
     runs=(
         "gramlab.population.Population.linearized",
         "gramlab.population.Population.averaging_weights",
+        "gramlab.population.block_fit.BlockFit.apply_filter",
     ),
 )

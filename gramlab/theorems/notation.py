@@ -10,7 +10,7 @@ __all__ = ["as_unicode"]
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\s+|.", re.DOTALL)
 
 _WIDE = "\N{EM SPACE}"
-_SYMBOLS = {
+_SYMBOLS: dict[str, str] = {
     **dict(zip("alpha beta gamma delta".split(), "αβγδ", strict=True)),
     **dict(zip("varepsilon epsilon eta theta".split(), "εϵηθ", strict=True)),
     **dict(zip("kappa lambda mu nu xi pi rho".split(), "κλμνξπρ", strict=True)),

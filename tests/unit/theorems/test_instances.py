@@ -18,6 +18,7 @@ from gramlab import ClassBlockModel, Features, corruption_matrix
 from gramlab.errors import GramlabError, InvalidSetting
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.population import Population
+from gramlab.population.block_fit import BlockFit
 from gramlab.population.phase import Condition
 from gramlab.spectrum import filters
 from gramlab.theorems import check, registry
@@ -238,6 +239,7 @@ BLOCKS = [
 WRONG = [
     *((name, Population, "linearized", one_round_more) for name in BLOCKS),
     ("label-averaging", Population, "averaging_weights", lambda self, t: dict.fromkeys("abcde", 0)),
+    ("label-averaging", BlockFit, "apply_filter", lambda self, values, mu, t: values),
     ("heldout-invariance", Population, "held_out", lambda self, k, t: np.eye(len(self.matrix))[k]),
     ("least-rounds", Population, "first_perfect_round", lambda self, kind, most: 1),
     ("least-rounds", Population, "minimum_rounds", lambda self: 0.5),
