@@ -10,6 +10,7 @@ import typer
 
 from gramlab.cli import options, text
 from gramlab.cli.output import running
+from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ def theorems(
     from gramlab.theorems import catalogue  # imports the algebra systems
     from gramlab.theorems.notation import as_unicode
 
+    if name is not None and paper is not None:
+        raise InvalidSetting(
+            f"NAME and --paper each choose theorems, got {name!r} and {paper!r}; leave one out"
+        )
     own = [] if module is None else catalogue.from_module(module)
     known = catalogue.everything(own)
     chosen = list(known.values()) if module is None else own

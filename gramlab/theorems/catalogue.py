@@ -127,9 +127,8 @@ def from_paper(place: str, known: Iterable[Theorem]) -> list[Theorem]:
     found = [t for t in theorems if _plain(place) in map(_plain, t.paper)]
     if not found:
         places = sorted({place for t in theorems for place in t.paper})
-        raise InvalidSetting(
-            f"no theorem is known to be the paper's {place!r}; known are {', '.join(places)}"
-        )
+        told = f"known are {', '.join(places)}" if places else "none of these is of the paper"
+        raise InvalidSetting(f"no theorem is known to be the paper's {place!r}; {told}")
     return found
 
 

@@ -38,8 +38,15 @@ _RAISED = {**dict(zip("0123456789+−=()⊤*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺�
 _LOWERED = {**dict(zip("0123456789+−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎", strict=True)), "'": "'"} | dict(
     zip("aehijklmnoprstuvx", "ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True)
 )
+_SCRIPTS = re.escape("".join({*_RAISED.values(), *_LOWERED.values()}))
 _BLACKBOARD = dict(zip("CENPQRZ", "ℂ𝔼ℕℙℚℝℤ", strict=True))
-_ACCENTS = {"bar": "̄", "overline": "̅", "tilde": "̃", "widetilde": "̃", "hat": "̂"}
+_ACCENTS = {
+    "bar": "\N{COMBINING MACRON}",
+    "overline": "\N{COMBINING OVERLINE}",
+    "tilde": "\N{COMBINING TILDE}",
+    "widetilde": "\N{COMBINING TILDE}",
+    "hat": "\N{COMBINING CIRCUMFLEX ACCENT}",
+}
 
 
 def as_unicode(latex: str) -> str:
@@ -64,7 +71,7 @@ def _script(content: str, letters: dict[str, str], mark: str) -> str:
 def _over(top: str, bottom: str) -> str:
     """A fraction in one line, with brackets around what a slash would part."""
     plain = re.fullmatch(r"‖[^‖]*‖\S*|[^\s+−=/<>]+(\([^()]*\)\S*)?", top)
-    single = re.fullmatch(r"(\d+|[^\W\d_])((?!\w|[+−=/<>(\s]).|_\w|[₀-₉ₐ-ₜᵢ-ᵥ⁰-⁹ᵃ-ᵛ])*", bottom)
+    single = re.fullmatch(rf"(\d+|[^\W\d_])(_\w|[{_SCRIPTS}])*", bottom)
     return f"{top if plain else f'({top})'}/{bottom if single else f'({bottom})'}"
 
 
@@ -110,7 +117,7 @@ class _Reader:
             return _OPENING[name]
         if name in _CLOSING:
             return _NO_BLANK + _CLOSING[name]
-        return _SYMBOLS.get(name, token)
+        return _SYMBOLS[name] if name in _SYMBOLS else token
 
     def _argument(self) -> str:
         """What a command or a script is about: one group or one symbol."""

@@ -353,6 +353,7 @@ def test_an_unknown_name_lists_the_names(registry, capsys):
         (["--seed", "-1"], "--seed"),
         (["--json", "."], "--json"),
         (["--instances", "many"], "--instances"),
+        (["squares", "--paper", "Lemma 7"], "leave one out"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(registry, capsys, arguments, sign):
