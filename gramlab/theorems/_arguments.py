@@ -7,6 +7,7 @@ tests of its hypotheses.
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
 from gramlab.population.exact_numbers import exact_corruption, exact_number, rational
 from gramlab.theorems._block import Block
@@ -177,6 +179,10 @@ def block(
     """The dense block of a model and a corruption matrix, in the rationals that they stand for."""
     found = block_model(model)
     k, n = found.n_classes, found.samples_per_class
+    # The Gram matrix, its shift and its factors: each entry a reference to a rational.
+    needed = 3 * found.n_samples**2 * (8 + sys.getsizeof(rational(Fraction(1, 3))))
+    what = f"dense rational matrices of {found.n_samples} samples"
+    check_memory(needed, what, "choose a smaller samples_per_class")
     shares = exact_corruption(corruption_of(found, corruption))
     counts = np.rint((n * shares).astype(float)).astype(int)
     missed = np.abs((n * shares).astype(float) - counts)
@@ -185,7 +191,7 @@ def block(
         i, j = np.unravel_index(missed.argmax(), missed.shape)
         raise InvalidSetting(
             f"n C[k, j] must be whole numbers, got {float(n * shares[i, j]):.6g} at k = {i}, j = "
-            f"{j} for n = {n}; choose a samples_per_class that all shares divide"
+            f"{j} for n = {n}; choose a samples_per_class that makes them so"
         )
     scale = exact_mu(k * found.n_samples, mu, weight_decay)
     between = found.superclass if found.superclass_size is None else found.between

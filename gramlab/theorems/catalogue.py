@@ -91,6 +91,8 @@ def find(name: str, more: Iterable[Theorem] = ()) -> Theorem:
     InvalidSetting
         If there is none; the names are listed.
     """
+    if name in registry:  # whatever else is installed
+        return registry[name]
     known = everything(more)
     if name not in known:
         raise InvalidSetting(f"unknown theorem {name!r}; known are {', '.join(sorted(known))}")
@@ -156,8 +158,10 @@ def _imported(name: str) -> ModuleType:
             if "" not in sys.path:  # as ``python -m`` does: modules of the folder one works in
                 sys.path.insert(0, "")
             return import_module(name)
-        spec = util.spec_from_file_location(path.stem, path)
+        own = f"theorems_of_{path.stem}"  # a name that hides no module
+        spec = util.spec_from_file_location(own, path)
         module = util.module_from_spec(spec)  # type: ignore[arg-type]  (a .py file has a spec)
+        sys.modules[own] = module  # where dataclasses look for it
         spec.loader.exec_module(module)  # type: ignore[union-attr]
         return module
     except Exception as problem:  # whatever the code of somebody else raises

@@ -17,12 +17,15 @@ import z3
 from scipy.special import betaincinv
 from scipy.stats import binom
 
+from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
 from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 from gramlab.validation import check_integer
+
+_RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
 
 
 def _margin_residuals(size: int, m: int) -> list[Any]:
@@ -151,7 +154,7 @@ def _failure(instance: Instance) -> float:
         trials = 1 if copies else n
         chances = [binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption]
         return float((chances[0][first] * chances[1][second])[margins.min(axis=1) <= 0].sum())
-    rng, runs = np.random.default_rng(instance["seed"]), 150
+    rng, runs = np.random.default_rng(instance["seed"]), _RUNS
     uniform = rng.random((runs, size * n))
     labels = (uniform[:, :, None] > np.cumsum(corruption, axis=1)[truth, :-1]).sum(axis=2)
     deviations = np.eye(size)[labels] - 1 / size  # (runs, N, K)
@@ -182,6 +185,11 @@ def _own(
     seed: int = 0,
 ) -> Instance:
     found = block_model(model)
+    n, size = found.samples_per_class, found.n_classes
+    # Signs and margins of all label counts of two classes, or deviations of all draws.
+    rows = 2 * (n + 1) ** 2 if size == 2 else 2 * _RUNS * size
+    what = f"label counts of {n} samples a class"
+    check_memory(8 * rows * found.n_samples, what, "choose a smaller samples_per_class")
     return {
         "model": found,
         "corruption": corruption_of(found, corruption),

@@ -177,6 +177,16 @@ BLOCK = {"model": MODEL, "corruption": NOISE}
             "weights must be real numbers of shape (2, 2)",
         ),
         ("softmax-remainder", {"logits": [0.0, np.inf]}, "logits must be finite"),
+        (
+            "block-spectrum",
+            {"model": ClassBlockModel(4, 10**6, 0.4, 0.1)},
+            "dense rational matrices of 4000000 samples",
+        ),
+        (
+            "finite-sample",
+            {"model": ClassBlockModel(2, 10**6, 0.4), "corruption": np.eye(2), "mu": 1},
+            "choose a smaller samples_per_class",
+        ),
     ],
 )
 def test_what_has_no_meaning_is_refused_in_one_line(name, arguments, sign):

@@ -16,7 +16,17 @@ from gramlab.theorems.form import Proof
 from gramlab.theorems.steps import Step, holds, proof, refutation
 
 OWN = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 from gramlab.theorems.form import Check, Held, Hypothesis, Proof, Theorem
+
+
+@dataclass
+class Unused:
+    x: complex
+
 
 THEOREM = Theorem(
     name="squares",
@@ -117,6 +127,7 @@ def test_an_installed_package_adds_its_theorems(own, monkeypatch):
 def test_an_installed_package_that_is_broken_is_named(own, monkeypatch, value, sign):
     point = EntryPoint("broken", value, catalogue.GROUP)
     monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
+    assert find("perturbation") is registry["perturbation"]
     with pytest.raises(InvalidSetting, match="entry point 'broken'") as refused:
         catalogue.everything()
     assert sign in str(refused.value)
