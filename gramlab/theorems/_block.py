@@ -305,7 +305,8 @@ def _equal_sizes(instance: Instance) -> Held:
 
 def columns_sum_to_one(instance: Instance) -> Held:
     """Whether every label is given as often as any other."""
-    sums = instance["block"].class_means().sum(axis=0)
+    # Of the shares that the statement is about, where sampled labels differ from them.
+    sums = instance.get("corruption", instance["block"].class_means()).sum(axis=0)
     found = f"column sums of C from {float(min(sums)):.6g} to {float(max(sums)):.6g}"
     return Held(bool((sums == 1).all()), found)
 

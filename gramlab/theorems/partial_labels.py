@@ -153,7 +153,8 @@ def _clear(instance: Instance) -> Held:
     return Held(clear, "no tie" if clear else "a tie between second and third")
 
 
-_lopsided = block(((5, 4, 1), (3, 6, 1), (1, 2, 7)), m=3, c=4, d=2, mu=fmpq(15, 4))
+_counts = ((7, 1, 0, 0), (0, 6, 0, 2), (1, 0, 7, 0), (0, 1, 2, 5))
+_lopsided = block(_counts, m=4, c=14, d=9, mu=fmpq(1721, 100))
 _leaning = ((6, 1, 3, 0), (3, 4, 2, 1), (1, 1, 5, 3), (0, 4, 0, 6))
 
 THEOREM = Theorem(
