@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gramlab import ClassBlockModel, Features, corruption_matrix
 from gramlab.errors import GramlabError, InvalidSetting
-from gramlab.heads.closed_form import LinearizedHead
+from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.population import Population
 from gramlab.population.block_fit import BlockFit
 from gramlab.population.phase import Condition
@@ -281,6 +281,14 @@ def test_a_check_fails_where_the_public_code_is_wrong(name, owner, attribute, wr
         vars(instance["block"]).pop("population", None)
     after = [theorem.check(instance).holds for instance in instances]
     assert sum(after) < sum(before)
+
+
+def test_a_wrong_ridge_head_is_found(monkeypatch):
+    theorem, rng = registry["ridge-filter"], np.random.default_rng(7)
+    instances = [theorem.draw(rng) for _ in range(5)]
+    assert all(theorem.check(instance).holds for instance in instances)
+    monkeypatch.setattr(RidgeHead, "_softmax", True)  # K for 1 in its constant
+    assert not any(theorem.check(instance).holds for instance in instances)
 
 
 def test_a_wrong_filter_is_found_by_the_theorems_on_it(monkeypatch):
