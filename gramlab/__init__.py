@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gramlab.heads.generalized import GeneralizedCrossEntropyHead, LocalFit
     from gramlab.heads.sgd import PublishedSgdHead, SgdFit
     from gramlab.heads.softmax import SoftmaxHead
+    from gramlab.path import DistillationPath, distillation_path
     from gramlab.population import ClassBlockModel
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _LAZY = {
     "heads.generalized": ("GeneralizedCrossEntropyHead", "LocalFit"),
     "heads.sgd": ("PublishedSgdHead", "SgdFit"),
     "heads.softmax": ("SoftmaxHead",),
+    "path": ("DistillationPath", "distillation_path"),
     "population": ("ClassBlockModel",),
     "features.sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
@@ -58,7 +60,7 @@ __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
-__all__ += ["Dynamics", "dynamics", "label_averaging"]
+__all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramlabError", "NotConvergedWarning"]
 

@@ -12,8 +12,9 @@ With weights on rows H = X(XᵀΩX + μ)⁻¹XᵀΩ stands for h(G), and I − H
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,16 @@ from gramlab.distillation import Rounds, largest_classes
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
+from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.certificate import Certificate
 from gramlab.numerics.rounding import gamma
+from gramlab.numerics.text import html_table, short_repr
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, linear_mu
 from gramlab.targets import equal_weights
 
 __all__ = ["Certified", "Comparison", "RoundComparison", "certify_predictions", "compare"]
+__all__ += ["accuracy_on_test_rows", "polish_rounds"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ class RoundComparison:
         Distances of the two prediction matrices.
     argmax_agreement
         Share of rows on which both predict the same class.
-    certified, certified_disagreement
-        Of the weights that ``compare`` was told to certify, and the share of rows whose linearized
-        class is certified to differ from theirs.
+    certified, certified_agreement, certified_disagreement
+        Of the weights that ``compare`` was told to certify, and the shares of rows whose linearized
+        class is certified to be theirs, and certified to differ from it.
     recursion_error, recursion_tolerance
         Largest deviation from the error recursion of the module's docstring, and the rounding
         bound it must stay under.
@@ -69,9 +73,20 @@ class RoundComparison:
     frobenius: float
     argmax_agreement: float
     certified: Certified
+    certified_agreement: float
     certified_disagreement: float
     recursion_error: float
     recursion_tolerance: float
+
+
+_COLUMNS = (  # of a table: heading, field, format
+    ("round", "round", ""),
+    ("largest |difference|", "max_abs", ".3g"),
+    ("same class", "argmax_agreement", "%"),
+    ("certified right", "right", "%"),
+    ("certified wrong", "wrong", "%"),
+    ("undecided", "undecided", "%"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,19 @@ class Comparison(Sequence[RoundComparison]):
     """``comparison[t - 1]`` compares round t."""
 
     rounds: tuple[RoundComparison, ...]
+
+    def __repr__(self) -> str:
+        """What the first and the last round show."""
+        rows = [vars(one) | vars(one.certified) for one in self.rounds]
+        shown: dict[str, Any] = {"rounds": len(rows)}
+        for name in ("max_abs", "argmax_agreement", "right", "wrong", "undecided"):
+            ends = tuple(row[name] for row in (rows[:1] + rows[1:][-1:]) if row[name] is not None)
+            shown[name] = ends or None
+        return short_repr(self, **shown)
+
+    def _repr_html_(self) -> str:
+        rows = [vars(one) | vars(one.certified) for one in self.rounds]
+        return html_table(rows, _COLUMNS, repr(self))
 
     def __len__(self) -> int:
         return len(self.rounds)
@@ -117,6 +145,13 @@ def certify_predictions(
         return Certified(None, None, undecided), decided
     right = decided & (classes[:, 0] == truth)
     return Certified(float(right.mean()), float((decided & ~right).mean()), undecided), decided
+
+
+def accuracy_on_test_rows(fit: Fit, features: Features) -> float | None:
+    """Share of the test rows whose label a fit predicts; None without labelled test rows."""
+    if features.test_x is None or features.test_labels is None:
+        return None
+    return float((fit.predict(features.test_x) == features.test_labels).mean())
 
 
 def compare(
@@ -203,6 +238,7 @@ def compare(
                 frobenius=float(np.linalg.norm(error)),
                 argmax_agreement=float(same.mean()),
                 certified=certified,
+                certified_agreement=float((decided & same).mean()),
                 certified_disagreement=float((decided & ~same).mean()),
                 recursion_error=float(np.abs(error - predicted).max()),
                 recursion_tolerance=_recursion_tolerance(objective, exact, filtered, spectrum, mu),
@@ -242,3 +278,62 @@ def _recursion_tolerance(
         heard = float(np.sqrt(max(float(np.vdot(values, given)), 0.0)))
         tolerance += error * reach * heard / (2.0 * np.sqrt(mu))
     return tolerance
+
+
+def polish_rounds(
+    rounds: Rounds,
+    share: float,
+    tell: Callable[[str], None],
+    solving: Callable[[float, float], None] | None = None,
+) -> Rounds:
+    """Rounds solved until ``share`` of the rows is certified through them, as far as float64 goes.
+
+    What a round is certified through is the sum of its own gradient and those of the rounds before
+    it, so all are solved again, each from where it ended, to a tenth of the largest gradient. If
+    that does not halve what the last round is certified to, float64 gives no more. Rounds that
+    missed their tolerance stay as they are. The rounds are of the exact head, plainly distilled;
+    ``tell`` is told the name of each stage, ``solving`` how far a head is, as by ``SoftmaxHead``.
+    """
+    if not all(fit.stats.converged for fit in rounds):
+        return rounds
+    word, stats = "share reached", [fit.stats for fit in rounds]
+    while _certified_share(rounds) < share:
+        worst = max(fit.certificate.relative_gap for fit in rounds)
+        if worst == 0.0:
+            word = "float64 floor"
+            break
+        fits, targets = [], [rounds.targets[0]]
+        for t, fit in enumerate(rounds, 1):
+            tell(f"exact head again, round {t} of {len(rounds)}")
+            head = SoftmaxHead(fit.weight_decay, tolerance=worst / 100.0, progress=solving)
+            with warnings.catch_warnings():  # the tolerance asked for is met already
+                warnings.simplefilter("ignore", errors.NotConvergedWarning)
+                fits.append(head.fit(rounds.features, targets[-1], fit.weights))
+            targets.append(fits[-1].as_targets())
+        again = replace(rounds, fits=tuple(fits), targets=tuple(targets[:-1]))
+        ends = (rounds.chain[-1], again.chain[-1])
+        before, after = (np.inf if end is None else end.weights_bound for end in ends)
+        if not after < before / 2.0:
+            limited = any(fit.stats.result == "pass limit" for fit in again)
+            word = "pass limit" if limited else "float64 floor"
+            break
+        # The work of both solves; whether the tolerance was met is the first one's to say.
+        stats = [
+            replace(
+                one,
+                passes=one.passes + fit.stats.passes,
+                iterations=one.iterations + fit.stats.iterations,
+            )
+            for one, fit in zip(stats, again, strict=True)
+        ]
+        rounds = again
+    return rounds.reported([replace(one, polish=word) for one in stats])
+
+
+def _certified_share(rounds: Rounds) -> float:
+    """Smallest share of rows, over rounds, whose class is certified through the rounds."""
+    pairs = zip(rounds, rounds.chain, strict=True)
+    return min(
+        float(certify_predictions(fit, rounds.features, None, certificate)[1].mean())
+        for fit, certificate in pairs
+    )

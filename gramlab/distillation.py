@@ -31,6 +31,7 @@ from gramlab.heads.problem import as_features
 from gramlab.heads.referee import softmax_deviations
 from gramlab.numerics.certificate import Certificate
 from gramlab.numerics.rounding import gamma
+from gramlab.numerics.text import html_table, short_repr
 from gramlab.targets import OneHotRows, Targets, equal_weights, partial_labels, target_deviations
 
 __all__ = ["Head", "Rounds", "distill"]
@@ -67,6 +68,23 @@ class Rounds(Sequence[Fit]):
     refine: Refine = None
     temperature: float = 1.0
     mixing: float = 1.0
+
+    def __repr__(self) -> str:
+        """Head, weight decays and rows; of the rest what was chosen."""
+        decays = tuple(sorted({fit.weight_decay for fit in self.fits}))
+        shown = {"fits": self.fits, "weight_decay": decays[0] if len(decays) == 1 else decays}
+        chosen = {"temperature": self.temperature, "mixing": self.mixing}
+        shown |= {"features": self.features, "refine": self.refine}
+        return short_repr(self, **shown | {name: x for name, x in chosen.items() if x != 1.0})
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"round": t, "weight_decay": fit.weight_decay, **vars(fit.stats)}
+            for t, fit in enumerate(self.fits, 1)
+        ]
+        words = (("method", "method", ""), ("result", "result", ""))
+        numbers = (("weight decay", "weight_decay", "g"), ("passes", "passes", ".0f"))
+        return html_table(rows, (("round", "round", ""), *numbers, *words), repr(self))
 
     @property
     def chain(self) -> tuple[Certificate | None, ...]:
@@ -124,6 +142,7 @@ def distill(
     mixing: float = 1.0,
     seed: int = 0,
     signed_targets: bool = False,
+    start: np.ndarray | None = None,
     on_round: Callable[[int], None] | None = None,
 ) -> Rounds:
     """Run ``rounds`` rounds of self-distillation.
@@ -155,6 +174,8 @@ def distill(
     signed_targets
         Accept given targets with negative entries, for heads that do: the closed forms, and
         ``SoftmaxHead(..., signed_targets=True)``. What a round makes is for the head to judge.
+    start
+        Weights (d, K) for round 1 to start from, such as a teacher's of another weight decay.
     on_round
         Called with t before round t is fitted.
 
@@ -187,7 +208,6 @@ def distill(
     signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
     history = [Targets(target_deviations(targets, features.n_samples, signed=signed))]
     fits: list[Fit] = []
-    start = None
     for t, head in enumerate(heads, 1):
         if on_round is not None:
             on_round(t)

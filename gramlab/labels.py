@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
+from gramlab.numerics.text import short_repr
 from gramlab.validation import as_array, check_entries, check_integer, check_labels, check_rate
 
 # Second half of the Philox key: one stream per purpose, so that one seed can serve several.
@@ -83,6 +84,11 @@ def corruption_matrix(
     return matrix
 
 
+def flipped_share(matrix: npt.NDArray[np.float64]) -> float:
+    """Share of labels that a corruption matrix (K, K) changes where all classes are as frequent."""
+    return float(1.0 - np.diag(matrix).mean())
+
+
 @dataclass(frozen=True, eq=False)
 class CorruptedLabels:
     """Noisy labels together with what made them.
@@ -106,6 +112,8 @@ class CorruptedLabels:
     true_labels: npt.NDArray[np.int64]
     exact_counts: bool = False
 
+    __repr__ = short_repr
+
     @property
     def flipped(self) -> npt.NDArray[np.bool_]:
         """Rows whose given label is wrong, shape (N,)."""
@@ -119,23 +127,36 @@ class CorruptedLabels:
         return counts
 
 
-def _check_matrix(matrix: object) -> npt.NDArray[np.float64]:
-    """A corruption matrix as float64."""
-    array = as_array(matrix, "matrix", InvalidSetting)
+def check_corruption_matrix(
+    matrix: object, n_classes: int | None = None, name: str = "matrix"
+) -> npt.NDArray[np.float64]:
+    """Check a corruption matrix (K, K), for K = `n_classes` if given, and make it float64.
+
+    Raises
+    ------
+    InvalidSetting
+        If it is not square, of another size, not finite, negative, or a row does not sum to 1.
+    """
+    array = as_array(matrix, name, InvalidSetting)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 1:
         raise InvalidSetting(
-            f"matrix must be square (classes x classes), got shape {array.shape}; "
+            f"{name} must be square (classes x classes), got shape {array.shape}; "
             "build it with corruption_matrix"
+        )
+    if n_classes not in (None, len(array)):
+        raise InvalidSetting(
+            f"{name} must have one row and column for each of {n_classes} classes, got shape "
+            f"{array.shape}; rows are true labels, columns given labels"
         )
     if array.dtype.kind not in "fiub":
         raise InvalidSetting(
-            f"matrix must hold real numbers, got dtype {array.dtype}; convert it to float64"
+            f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float64"
         )
     result = array.astype(np.float64)
     check_entries(
         result,
         lambda block: np.isfinite(block) & (block >= 0.0),
-        "matrix must be finite and nonnegative, got {entry}; build it with corruption_matrix",
+        f"{name} must be finite and nonnegative, got {{entry}}; build it with corruption_matrix",
         InvalidSetting,
     )
     # Entries near 1/K carry relative rounding eps each, and so does each of K additions.
@@ -143,8 +164,8 @@ def _check_matrix(matrix: object) -> npt.NDArray[np.float64]:
     check_entries(
         result.sum(axis=1),
         lambda sums: np.abs(sums - 1.0) <= slack,
-        "matrix must have rows that sum to 1, got sum {entry}; rows are true labels, columns given "
-        "labels: divide each row by its sum, in float64",
+        f"{name} must have rows that sum to 1, got sum {{entry}}; rows are true labels, columns "
+        "given labels: divide each row by its sum, in float64",
         InvalidSetting,
     )
     return result
@@ -203,7 +224,7 @@ def corrupt_labels(
         If the matrix is not square, finite, nonnegative with rows summing to one (the row and
         its sum are named), or the seed is out of range.
     """
-    checked = _check_matrix(matrix)
+    checked = check_corruption_matrix(matrix)
     key = check_integer("seed", seed, 0, MAX_SEED)
     # A copy, because the result outlives the caller's array.
     true = check_labels(labels, n_classes=len(checked)).copy()

@@ -16,6 +16,7 @@ from gramlab.errors import InvalidSetting, InvalidTargets
 from gramlab.machine.memory import aligned, row_blocks
 from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.numerics.streams import MAX_SEED, stream
+from gramlab.numerics.text import short_repr
 from gramlab.validation import (
     as_array,
     check_entries,
@@ -151,6 +152,8 @@ class Targets:
     """
 
     deviations: np.ndarray
+
+    __repr__ = short_repr
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         """T = 1/K + deviations."""

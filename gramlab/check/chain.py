@@ -6,14 +6,21 @@ drawing, writing and printing are other rooms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.check.polishing import polish_rounds
-from gramlab.comparison import Certified, Comparison, certify_predictions, compare
+from gramlab.comparison import (
+    Certified,
+    Comparison,
+    accuracy_on_test_rows,
+    certify_predictions,
+    compare,
+    polish_rounds,
+)
 from gramlab.distillation import Rounds, distill
 from gramlab.dynamics import Dynamics, dynamics, label_averaging
 from gramlab.features import Features
@@ -22,13 +29,23 @@ from gramlab.heads.carriers import start_device
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.labels import (
+    CorruptedLabels,
+    check_corruption_matrix,
+    corrupt_labels,
+    corruption_matrix,
+    flipped_share,
+)
 from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.text import html_table, short_repr
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
 from gramlab.targets import Targets, one_hot, partial_labels
 
 __all__ = ["CheckResult", "CheckSettings", "ProgressReport", "run_check"]
+
+
+_KIND, _RATE = "symmetric", 0.5  # of label noise, where nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -50,10 +67,18 @@ class CheckSettings:
     certify
         What "certified" is about: ``"chain"``, the true iterate of a round, for which all earlier
         rounds are exact too, or ``"round"``, the optimum for the targets that it was given.
+    noise_matrix
+        A corruption matrix C (K, K) of one's own, kept as tuples. Then ``noise`` is ``"matrix"``
+        and ``rate`` the share of labels that it changes where all classes are as frequent.
+
+    Raises
+    ------
+    InvalidSetting
+        If ``noise_matrix`` is no corruption matrix, or ``noise`` or ``rate`` is given beside it.
     """
 
-    noise: str = "symmetric"
-    rate: float = 0.5
+    noise: str = _KIND
+    rate: float = _RATE
     weight_decay: float = 5e-4
     rounds: int = 5
     seed: int = 0
@@ -63,6 +88,49 @@ class CheckSettings:
     tolerance: float = 1e-8
     certified_share: float = 0.99
     certify: str = "chain"
+    noise_matrix: Any = None
+
+    __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        """Check the matrix, and tell its rate."""
+        if self.noise_matrix is None:
+            return
+        matrix = check_corruption_matrix(self.noise_matrix, name="noise_matrix")
+        rows, rate = tuple(map(tuple, matrix.tolist())), flipped_share(matrix)
+        if self.noise != "matrix" and (self.noise, self.rate) != (_KIND, _RATE):
+            raise errors.InvalidSetting(
+                "noise_matrix must stand without noise and rate, got all of them; leave these out"
+            )
+        for name, value in (("noise", "matrix"), ("rate", rate), ("noise_matrix", rows)):
+            object.__setattr__(self, name, value)
+
+    def matrix(self, features: Features) -> np.ndarray:
+        """The corruption matrix C (K, K) for the classes of ``features``."""
+        k = features.n_classes
+        if self.noise_matrix is not None:
+            return check_corruption_matrix(self.noise_matrix, k, name="noise_matrix")
+        return corruption_matrix(self.noise, k, self.rate, features.superclasses)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data; ``noise_matrix`` is there where one was given."""
+        told = asdict(self)
+        if self.noise_matrix is None:
+            del told["noise_matrix"]
+        return told
+
+
+_COLUMNS = (  # of a table: heading, key, format
+    ("round", "round", ""),
+    ("theory: recovery", "theory", "%"),
+    ("test", "theory_test", "%"),
+    ("exact: recovery", "exact", "%"),
+    ("test", "exact_test", "%"),
+    ("largest |difference|", "largest", ".3g"),
+    ("certified right", "right", "%"),
+    ("wrong", "wrong", "%"),
+    ("undecided", "undecided", "%"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +157,23 @@ class CheckResult:
     partial_certified: Certified
     top_two_coverage: dict[str, float]
 
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"round": one.round, "largest": one.max_abs, "theory": a["label_recovery"]}
+            | {"exact": b["label_recovery"], "theory_test": a["test_accuracy"]}
+            | {"exact_test": b["test_accuracy"], "right": one.certified.right}
+            | {"wrong": one.certified.wrong, "undecided": one.certified.undecided}
+            for one, a, b in zip(
+                self.comparison,
+                map(self.scores, self.linearized),
+                map(self.scores, self.exact),
+                strict=True,
+            )
+        ]
+        return html_table(rows, _COLUMNS, repr(self))
+
     def dynamics(self, head: str) -> tuple[Dynamics, ...]:
         """Dynamics by round of ``"linearized"`` or ``"exact"``."""
         rounds = self.linearized if head == "linearized" else self.exact
@@ -102,13 +187,10 @@ class CheckResult:
 
     def scores(self, fit: Fit) -> dict[str, float | None]:
         """Accuracy against given labels, true labels, and the test split."""
-        test = None
-        if self.features.test_x is not None and self.features.test_labels is not None:
-            test = float((fit.predict(self.features.test_x) == self.features.test_labels).mean())
         return {
             "train_accuracy": float((fit.labels == self.given.labels).mean()),
             "label_recovery": float((fit.labels == self.given.true_labels).mean()),
-            "test_accuracy": test,
+            "test_accuracy": accuracy_on_test_rows(fit, self.features),
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -119,14 +201,8 @@ class CheckResult:
         by_round = (self.dynamics("linearized"), self.dynamics("exact"), self.averaging_weights())
         return {
             "command": "check",
-            "settings": asdict(self.settings),
-            "data": {
-                "n_samples": features.n_samples,
-                "n_features": features.n_features,
-                "n_classes": features.n_classes,
-                "n_test": None if features.test_x is None else len(features.test_x),
-                "realized_rate": self.given.realized_rate,
-            },
+            "settings": self.settings.as_dict(),
+            "data": describe_data(features, self.given),
             "rounds": [self._round(t) for t in range(len(self.exact))],
             "partial_label_student": self._partial(),
             "spectrum": {
@@ -192,6 +268,17 @@ class CheckResult:
         return {**self.scores(fit), "certificate": fit.certificate.as_dict(), "solver": solver}
 
 
+def describe_data(features: Features, given: CorruptedLabels) -> dict[str, Any]:
+    """Sizes of the features, and the share of labels that are wrong."""
+    return {
+        "n_samples": features.n_samples,
+        "n_features": features.n_features,
+        "n_classes": features.n_classes,
+        "n_test": None if features.test_x is None else len(features.test_x),
+        "realized_rate": given.realized_rate,
+    }
+
+
 def _certified(
     certificate: Certificate | None, found: Certified | None, reason: str = ""
 ) -> dict[str, Any]:
@@ -212,6 +299,20 @@ class ProgressReport(Protocol):
     def solving(self, passes: float, ratio: float) -> None:
         """Tell how far the current head is: passes, ‖g‖/‖g(0)‖."""
         ...
+
+
+def prepare(
+    features: Features, settings: CheckSettings, tell: Callable[[str], None]
+) -> tuple[Features, CorruptedLabels]:
+    """Prepared features and noisy labels, as the settings ask for them."""
+    matrix = settings.matrix(features)
+    counts = settings.exact_counts
+    given = corrupt_labels(features.labels, matrix, seed=settings.seed, exact_counts=counts)
+    start_device(features, features.n_classes)
+    tell("preparing features")
+    if settings.center:
+        features = features.centered()
+    return features.unit_norm() if settings.unit_norm else features, given
 
 
 def run_check(
@@ -237,15 +338,8 @@ def run_check(
         progress=solving,
     )
     k, seed = features.n_classes, settings.seed
-    matrix = corruption_matrix(settings.noise, k, settings.rate, features.superclasses)
-    given = corrupt_labels(features.labels, matrix, seed=seed, exact_counts=settings.exact_counts)
+    features, given = prepare(features, settings, tell)
     truth = given.true_labels
-    start_device(features, k)
-    tell("preparing features")
-    if settings.center:
-        features = features.centered()
-    if settings.unit_norm:
-        features = features.unit_norm()
     tell("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     targets = Targets(one_hot(given.labels, k) - 1.0 / k)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from typer import Context
 
+from gramlab import validation
 from gramlab.cli import options, text
 from gramlab.cli.options import option
-from gramlab.cli.output import given, running
-from gramlab.files.whole import atomic_write
+from gramlab.cli.output import Output, given, running
+from gramlab.files.whole import atomic_write, write_csv
+
+if TYPE_CHECKING:
+    from gramlab.check import CheckSettings
+    from gramlab.features import Features
 
 EXAMPLES = (
     "gramlab check digits --out digits-report",
@@ -34,6 +39,12 @@ _SHARE = options.positive(
 )
 _CERTIFY = """What certified right / wrong / undecided is about: the iterate that exact rounds from
 the given labels reach (chain), or the optimum for the targets that each round was given (round)."""
+_DECAYS = options.listed(
+    """Weight decay of the objective, above 0. With several, all rounds of both heads are run at
+    each: results.json, cells.csv and the figure regime_map; a report is of one weight decay.""",
+    float,
+    check=validation.check_positive,
+)
 _OUT = "Write results.json, report.html and the figures there."
 
 
@@ -42,7 +53,8 @@ def check(
     source: options.Source,
     noise: options.Noise = "symmetric",
     rate: options.Rate = 0.5,
-    weight_decay: options.WeightDecay = 5e-4,
+    noise_matrix: options.NoiseMatrix = None,
+    weight_decay: Annotated[list[str], _DECAYS] = ("5e-4",),  # pyright: ignore
     rounds: options.Rounds = 5,
     seed: options.Seed = 0,
     center: options.Center = False,
@@ -60,32 +72,71 @@ def check(
     Corrupt the labels of SOURCE, run self-distillation through the closed form and through
     exact softmax heads, and compare the two round by round, with certificates.
     """
+    from gramlab.check import CheckSettings
+
+    asked: dict[str, Any] = given(context, CheckSettings) | {"weight_decay": weight_decay}
+    shown_off = demonstrated(context) if source == "digits" else {}
+    asked |= shown_off | {"noise_matrix": options.own_matrix(context)}
+    if asked["noise_matrix"] is not None:  # which says itself what these do
+        for settled in (asked, shown_off):
+            settled.pop("noise", None)
+            settled.pop("rate", None)
+    decays: list[float] = np.atleast_1d(asked["weight_decay"]).tolist()
+    asked["weight_decay"] = decays[0]
+    settings = CheckSettings(**asked)
     with running(context, out) as output:
-        features, stage = output.load(), output.progress.stage
-
-        from gramlab.check import CheckSettings, run_check
-
-        asked = given(context, CheckSettings)
-        shown_off = demonstrated(context) if source == "digits" else {}
-        settings = CheckSettings(**asked | shown_off)
-        result = run_check(features, settings, output.progress)
-
-        found, names = result.as_dict(), ""
-        if output.folder is not None:
-            from gramlab.figures import check_figures
-            from gramlab.report import check_report
-
-            stage("figures")
-            figures = check_figures(result)
-            pngs = output.draw(figures)
-            stage("report")
-            atomic_write(output.folder / "report.html", check_report(result, figures, pngs))
-            names = f"results.json, report.html and {len(figures)} figures"
-        output.keep(found, names)
-    shown = summary(found, shown_off)
+        features = output.load()
+        if len(decays) > 1:
+            how = "check_path", "a table and a figure"
+            shown = _over_decays(features, settings, decays, output)
+        else:
+            how = "check", "figures and a report"
+            shown = _at_one(features, settings, output)
+    shown["demonstrated"] = text.format_options(shown_off)
     if shown["failures"]:
         text.say(f"warning: {shown['failures']}")
-    output.show("check", "figures and a report", **shown, name=Path(source).name)
+    output.show(*how, **shown, name=Path(source).name)
+
+
+def _at_one(features: Features, settings: CheckSettings, output: Output) -> dict[str, Any]:
+    """The whole chain at one weight decay."""
+    from gramlab.check import run_check
+
+    result = run_check(features, settings, output.progress)
+    found, names = result.as_dict(), ""
+    if output.folder is not None:
+        from gramlab.figures import check_figures
+        from gramlab.report import check_report
+
+        output.progress.stage("figures")
+        figures = check_figures(result)
+        pngs = output.draw(figures)
+        output.progress.stage("report")
+        atomic_write(output.folder / "report.html", check_report(result, figures, pngs))
+        names = f"results.json, report.html and {len(figures)} figures"
+    output.keep(found, names)
+    return summary(found)
+
+
+def _over_decays(
+    features: Features, settings: CheckSettings, decays: list[float], output: Output
+) -> dict[str, Any]:
+    """The heads at several weight decays."""
+    from gramlab.check import run_path_check
+
+    result = run_path_check(features, settings, decays, output.progress)
+    found, names = result.as_dict(), ""
+    if output.folder is not None:
+        from gramlab.figures import PathDisplay
+
+        output.progress.stage("figure")
+        output.draw({"regime_map": PathDisplay.from_path(result.path)})
+        write_csv(output.folder / "cells.csv", result.path.columns())
+        names = "results.json, cells.csv and the figure regime_map"
+    output.keep(found, names)
+    lost = [cell for cell in found["cells"] if not cell["recursion_holds"]]
+    where = ", ".join(f"round {c['round']} at {c['weight_decay']:g}" for c in lost)
+    return found | {"failures": where and _broken(where)}
 
 
 def demonstrated(context: Context) -> dict[str, Any]:
@@ -95,11 +146,8 @@ def demonstrated(context: Context) -> dict[str, Any]:
     return {name: DEMONSTRATION[name] for name in left_out}
 
 
-def summary(found: dict[str, Any], shown_off: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the summary shows beside the numbers of ``CheckResult.as_dict()``.
-
-    ``shown_off`` are settings that ``demonstrated`` chose.
-    """
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """What the summary shows beside the numbers of ``CheckResult.as_dict()``."""
     heads = [*found["rounds"], found["partial_label_student"] | {"round": "PLL"}]
     share, n = found["settings"]["certified_share"], found["data"]["n_samples"]
     unpolished: dict[str, list[dict[str, Any]]] = {}  # by what stopped them
@@ -116,9 +164,16 @@ def summary(found: dict[str, Any], shown_off: Mapping[str, Any] | None = None) -
         for row in found["rounds"]
         if not row["error_recursion"]["holds"]
     )
-    failures = failed and (
-        f"the error recursion did NOT hold in {failed}: do not rely on these rounds, "
+    return found | {
+        "heads": heads,
+        "unpolished": unpolished,
+        "failures": failed and _broken(failed),
+        "demonstrated": "",
+    }
+
+
+def _broken(where: str) -> str:
+    return (
+        f"the error recursion did NOT hold in {where}: do not rely on these rounds, "
         "and please report this as a fault of gramlab"
     )
-    found = found | {"demonstrated": text.format_options(shown_off or {})}
-    return found | {"heads": heads, "unpolished": unpolished, "failures": failures}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.streams import MAX_SEED
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _FITS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
 
@@ -52,13 +56,17 @@ def positive(help: str, fits: str = "", hint: str = "") -> Any:
 
 
 def listed(
-    help: str, kind: Callable[[str], Any] | None = str, words: Sequence[str] = (), *names: str
+    help: str,
+    kind: Callable[[str], Any] | None = str,
+    words: Sequence[str] = (),
+    *names: str,
+    check: Callable[[str, Any], Any] | None = None,
 ) -> Any:
     """An option that is a list of a ``kind``; one of texts holds some ``words``, or numbers.
 
-    Commas, blanks and repetition all part the values. Without a kind they are names of any form,
-    and whoever gets them parts what was given as one word. ``parsing.Verb`` asks ``fits`` of a word
-    whether it is surely a value.
+    Commas, blanks and repetition all part the values, and each is what ``check(its name, value)``
+    makes of it. Without a kind they are names of any form, and whoever gets them parts what was
+    given as one word. ``parsing.Verb`` asks ``fits`` of a word whether it is surely a value.
     """
 
     def parse(name: str, texts: Sequence[str]) -> Sequence[Any]:
@@ -75,7 +83,7 @@ def listed(
                 ) from None
         if not values:
             raise InvalidSetting(f"{name} must hold at least one value, got none; leave it out")
-        return values
+        return values if check is None else [check(name, value) for value in values]
 
     def fits(text: str) -> bool:
         return kind is not None and all(map(_is_number, {*_parts(text)} - {*words}))
@@ -96,6 +104,24 @@ def _is_number(text: str) -> bool:
     return False
 
 
+def own_matrix(context: typer.Context) -> np.ndarray | None:
+    """The corruption matrix (K, K) of --noise-matrix; it says itself what --noise and --rate do."""
+    path = context.params["noise_matrix"]
+    if path is None:
+        return None
+    for name in ("noise", "rate"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InvalidSetting(
+                f"--noise-matrix must stand without --noise and --rate, got --{name} beside it; "
+                "leave one of them out"
+            )
+    from gramlab.files.matrices import read_matrix
+    from gramlab.labels import check_corruption_matrix
+
+    return check_corruption_matrix(read_matrix(path), name=f"--noise-matrix {Path(path).name}")
+
+
 NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]
 """Kinds of label noise that ``gramlab.corruption_matrix`` knows."""
 
@@ -105,10 +131,13 @@ test_labels), or a .safetensors file written by gramlab."""
 _RATE = "Share of labels to corrupt, in [0, 1)."
 _TRIAL = "Share of labels to corrupt for a trial; 0 takes them as given."
 _JSON = "Write the results as JSON; - is stdout, which then holds nothing else."
+_MATRIX = """Corruption matrix of your own in place of --noise and --rate: a .csv or .npy file of
+(K, K) shares, a row for each true class that sums to 1, a column for each given label."""
 _QUIET = "No progress and no table; only files, warnings and errors."
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_SOURCE.split()))]
 Noise = Annotated[NoiseKind, option("Kind of label noise.")]
+NoiseMatrix = Annotated[str | None, option(_MATRIX, metavar="FILE")]
 Rate = Annotated[float, option(_RATE, check=validation.check_rate)]
 TrialRate = Annotated[float, option(_TRIAL, check=validation.check_rate)]
 WeightDecay = Annotated[float, positive("Weight decay of the objective, above 0.")]

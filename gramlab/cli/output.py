@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Figure
 
-_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone")
+_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone", "noise_matrix")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
 # Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
 _OWN = {f"{stem}.json" for stem in "results manifest plan study rows answers".split()}

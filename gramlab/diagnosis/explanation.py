@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gramlab.numerics.text import short_repr
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import label_averaging_weights, linear_mu
 
@@ -37,6 +38,8 @@ class Explanation:
     weights: np.ndarray
     labels: np.ndarray
     by_class: np.ndarray
+
+    __repr__ = short_repr
 
     def as_dict(self) -> dict[str, object]:
         """Plain values; weights by class only where they are largest."""

@@ -17,6 +17,7 @@ from scipy.special import softmax
 
 from gramlab.features import Features
 from gramlab.machine.memory import check_memory
+from gramlab.numerics.text import short_repr
 from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer
@@ -43,6 +44,8 @@ class LabelPosterior:
     vote_weight: float
     sharpness: float
     log_likelihood: float
+
+    __repr__ = short_repr
 
     @property
     def labels(self) -> Labels:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy
 
 from gramlab.diagnosis.posterior import LabelPosterior
+from gramlab.numerics.text import short_repr
 
 __all__ = ["Suspects", "find_suspects", "ranking_auc"]
 
@@ -38,6 +39,8 @@ class Suspects:
     precision: Array
     precision_low: Array
     precision_high: Array
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         """Number of suspects."""

@@ -9,4 +9,6 @@
     Folders of feature shards: written by one, resumed, verified, quarantined.
 ``sources``
     Features by name, file or folder.
+``matrices``
+    Small matrices of numbers, such as of label noise.
 """

@@ -144,7 +144,7 @@ class RidgeHead(_ClosedFormHead):
     _softmax = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RidgeObjective(Problem):
     """(1/2N) Σ_i ω_i ‖D_i − Wᵀx_i‖² + (λ/2) ‖W‖_F² on one feature matrix (see ``Problem``)."""
 

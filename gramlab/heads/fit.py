@@ -16,6 +16,7 @@ from gramlab.heads.problem import Problem
 from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
 from gramlab.machine import memory
 from gramlab.numerics.certificate import Certificate
+from gramlab.numerics.text import short_repr
 from gramlab.targets import Targets
 
 __all__ = ["ClosedFormFit", "Fit", "MeasuredFit", "SolveStats", "check_rows"]
@@ -136,6 +137,8 @@ class Fit:
     training_logits: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     loss: SoftmaxObjective | None = field(default=None, repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def at(cls, problem: Any, weights: np.ndarray, stats: SolveStats, /, **more: Any) -> Self:
@@ -283,7 +286,7 @@ for _name in ("deviations", "probabilities"):
     setattr(Fit, _name, _MadeOnce(_name))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MeasuredFit(Fit):
     """A fit that is no optimum of a convex objective: what there is to say is measured at W.
 
@@ -318,7 +321,7 @@ class MeasuredFit(Fit):
         return self.problem.value(self.weights)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClosedFormFit(Fit):
     """A fit by a filter on the spectrum, which is exact but for rounding.
 

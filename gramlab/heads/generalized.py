@@ -53,7 +53,7 @@ def check_exponent(q: object) -> float:
     return number
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeneralizedCrossEntropy(Problem):
     """L_q(·; T) on one feature matrix (see ``Problem``).
 
@@ -97,7 +97,7 @@ class GeneralizedCrossEntropy(Problem):
             yield block, residual, loss.values(0.0 * logits, 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LocalFit(MeasuredFit):
     """A fit to a non-convex objective: a stationary point that belongs to its start.
 

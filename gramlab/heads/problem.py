@@ -12,6 +12,7 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.numerics.rounding import row_norm_bounds
+from gramlab.numerics.text import short_repr
 from gramlab.spectrum import check_scale
 from gramlab.targets import OneHotRows, Targets, relative_weights, target_rows
 
@@ -41,6 +42,8 @@ class Problem:
     target_deviations: np.ndarray | OneHotRows
     weight_decay: float
     row_weights: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

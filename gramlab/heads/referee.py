@@ -90,7 +90,7 @@ def softmax_remainder(logits: np.ndarray) -> np.ndarray:
     return softmax_deviations(logits) - (logits - logits.mean(axis=1, keepdims=True)) / k
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxObjective(Problem):
     """L(·; T) on one feature matrix, with the quantities its certificates need; see ``Problem``."""
 

@@ -38,7 +38,7 @@ _BATCH_STREAM = int.from_bytes(b"batches1", "big")
 _START_STREAM = int.from_bytes(b"linear_1", "big")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SgdFit(MeasuredFit):
     """Where stochastic gradient descent stood after an epoch.
 

@@ -36,7 +36,7 @@ from gramlab.targets import (
 __all__ = ["ShardedObjective"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ShardedObjective(SoftmaxObjective):
     """L(·; T) on ``ShardedFeatures``; every method is a collective call.
 

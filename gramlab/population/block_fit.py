@@ -13,6 +13,7 @@ beside what is *promised*. Nothing here forms an N×N array.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,10 @@ import scipy
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from gramlab import validation
+from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.numerics.text import short_repr
+from gramlab.population.block_model import ClassBlockModel
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_products, given_labels
 from gramlab.spectrum.filters import apply_filter
@@ -34,6 +38,7 @@ class BlockFit:
 
     ``diagonal``, ``within``, ``superclass`` and ``between`` are a, c, d, e; c, d and e are 0 where
     the means are negative, so that B is a Gram matrix, and d equals e without superclasses.
+    ``means`` are those of c, d and e as measured, NaN where there are no such pairs of rows.
     """
 
     features: Features
@@ -42,6 +47,56 @@ class BlockFit:
     within: float
     superclass: float
     between: float
+    means: tuple[float, float, float]
+
+    __repr__ = short_repr
+
+    def model(self) -> ClassBlockModel:
+        """The block model with these correlations, of rows of unit norm: B/a, with n = N/K rows.
+
+        Its filter at μ is that of B at aμ. Values that no block model has are brought to the
+        nearest that one has; ``clipped`` says which. Classes are in the order of superclasses.
+
+        Raises
+        ------
+        InvalidSetting
+            If rows of one class are no more alike than at random (c ≤ 0), or superclasses have
+            different numbers of classes.
+        """
+        a, groups = self.diagonal, self.features.superclasses
+        if not self.within > 0.0:
+            raise InvalidSetting(
+                f"a block model needs a positive mean product of rows of one class, got "
+                f"{self.means[0]:.3g}: these classes are no blocks"
+            )
+        within = min(self.within / a, math.nextafter(1.0, 0.0))
+        superclass = min(self.superclass / a, math.nextafter(within, 0.0))
+        n = max(1, round(self.features.n_samples / self.features.n_classes))
+        shape = self.features.n_classes, n, within, superclass
+        if groups is None:
+            return ClassBlockModel(*shape)
+        sizes = np.unique(groups, return_counts=True)[1]
+        if len(set(sizes.tolist())) > 1:
+            raise InvalidSetting(
+                f"a block model needs superclasses of equal size, got {sizes.tolist()} classes: "
+                "leave superclasses out of the features, or merge some"
+            )
+        return ClassBlockModel(*shape, min(self.between / a, superclass), int(sizes[0]))
+
+    @property
+    def clipped(self) -> dict[str, tuple[float, float]]:
+        """What ``model()`` changes: measured and used, by parameter; correlations are over a."""
+        model = self.model()
+        names = ("within", "superclass", "between")[: 2 if model.superclass_size is None else 3]
+        rows = self.features.n_samples / model.n_classes
+        pairs = {"samples_per_class": (rows, float(model.samples_per_class))}
+        for name, mean in zip(names, self.means, strict=False):
+            pairs[name] = (mean / self.diagonal, getattr(model, name))
+        return {
+            name: pair
+            for name, pair in pairs.items()
+            if pair[0] != pair[1] and not math.isnan(pair[0])
+        }
 
     @property
     def factor(self) -> np.ndarray:
@@ -120,10 +175,12 @@ def fit_block_model(features: Features, labels: np.ndarray | None = None) -> Blo
 
     def mean(where: np.ndarray) -> float:
         count = pairs[where].sum()
-        return float(products[where].sum() / count) if count else 0.0
+        return float(products[where].sum() / count) if count else math.nan
 
-    within = max(mean(same), 0.0)
-    between = min(max(mean(~near), 0.0), within)
-    superclass = between if groups is None else min(max(mean(near & ~same), between), within)
+    means = mean(same), mean(~near if groups is None else near & ~same), mean(~near)
+    c, d, e = np.nan_to_num(means).tolist()  # where there are no such pairs, nothing correlates
+    within = max(c, 0.0)
+    between = min(max(e, 0.0), within)
+    superclass = between if groups is None else min(max(d, between), within)
     diagonal = float(own.sum()) / features.n_samples
-    return BlockFit(features, labels, diagonal, within, superclass, between)
+    return BlockFit(features, labels, diagonal, within, superclass, between, means)

@@ -22,7 +22,8 @@ from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.labels import CorruptedLabels, corrupt_labels
 from gramlab.numerics.streams import stream, uniforms
-from gramlab.population.exact_numbers import exact_corruption, exact_number
+from gramlab.numerics.text import short_repr
+from gramlab.population.exact_numbers import exact_corruption, exact_number, hardest_pair
 from gramlab.population.rounds import BITS, ExactRounds, closed_form
 from gramlab.population.types import TypePredictions, Types, types_of
 from gramlab.spectrum.filters import filter_power
@@ -266,6 +267,8 @@ class Population:
     _rounds: list[ExactRounds] = field(default_factory=list, repr=False)
     _decided: dict[int, TypePredictions] = field(default_factory=dict, repr=False)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         """Check λ."""
         validation.check_weight_decay(self.weight_decay)
@@ -353,6 +356,14 @@ class Population:
         last = self.first_perfect_round(kind, max_rounds) or max_rounds
         return tuple(t for t in range(1, last + 1) if self.at(kind, t).verdict is None)
 
+    @cached_property
+    def hardest_pair(self) -> tuple[Fraction, Fraction]:
+        """C_kk and C_kl of the classes that differ least (``exact_numbers.hardest_pair``)."""
+        group, spectrum = self.model.superclasses, self.model.spectrum
+        if spectrum[1] == spectrum[2] or self.model.superclass_size == 1:  # any two are alike
+            group = np.zeros_like(group)
+        return hardest_pair(self.matrix, self.corruption, group)
+
     def minimum_rounds(self) -> float:
         """t* = ln(1 + 1/Δ)/ln ρ, Δ the least C_kk − C_kl over l with C_kl > 0 (paper).
 
@@ -361,28 +372,11 @@ class Population:
         Raises
         ------
         InvalidSetting
-            If the corruption is not balanced, for which the condition has other terms: columns of
-            C must have equal sums inside each superclass, and labels must stay inside their
-            superclass (or classes of different superclasses correlate like any two classes).
+            If the corruption is not balanced (``hardest_pair``).
         """
-        group = self.model.superclasses
-        b, c = self.model.spectrum[1:3]
-        if b == c or self.model.superclass_size == 1:  # any two classes correlate alike
-            group = np.zeros_like(group)
-        for s in np.unique(group):
-            columns = self.matrix[:, group == s].sum(axis=0)
-            leaving = self.matrix[group == s][:, group != s]
-            if np.ptp(columns) > 1e-12 or leaving.sum() > 1e-12:
-                raise errors.InvalidSetting(
-                    f"minimum_rounds needs balanced corruption, got label masses {columns} in "
-                    f"superclass {s} and {leaving.sum():.3g} leaving it: use first_perfect_round, "
-                    "which holds for any corruption"
-                )
-        off = ~np.eye(len(self.matrix), dtype=bool) & (self.matrix > 0.0)
-        if not off.any():
-            return 0.0
-        difference = float((np.diag(self.matrix)[:, None] - self.matrix)[off].min())
-        return least_rounds(difference, self.model.filter_excess(self._exact_mu))
+        own, other = self.hardest_pair
+        excess = self.model.filter_excess(self._exact_mu)
+        return 0.0 if other == 0 else least_rounds(own - other, excess)
 
     def held_out(self, true: int, round: int = 1) -> np.ndarray:
         """Linear prediction p (K,) for a new point of class ``true`` at round t.

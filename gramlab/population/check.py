@@ -6,14 +6,22 @@ beside the exact head's rounds, as plain data, and phase diagrams over the usual
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gramlab.errors import InvalidSetting
-from gramlab.labels import corruption_matrix
+from gramlab.labels import check_corruption_matrix, corruption_matrix
+from gramlab.numerics.text import short_repr
 from gramlab.population.block_model import ClassBlockModel, Population
-from gramlab.population.phase import Condition, PhaseDiagram, condition, phase_diagram
+from gramlab.population.phase import (
+    Condition,
+    PhaseDiagram,
+    condition,
+    matrix_condition,
+    phase_diagram,
+)
 
 __all__ = ["PLANES", "PopulationCheck", "check_population", "plane_diagram"]
 
@@ -31,7 +39,8 @@ class PopulationCheck:
 
     The accuracy ``condition`` (paper, Theorem 4.2) is None for noise that is not balanced, and
     ``unbalanced`` says why. ``linearized`` and ``exact`` are the first perfect rounds of either
-    head; None within ``max_rounds``.
+    head; None within ``max_rounds``. Of partial labels something is stated for ``named`` kinds of
+    noise.
     """
 
     model: ClassBlockModel
@@ -41,6 +50,9 @@ class PopulationCheck:
     max_rounds: int
     linearized: int | None
     exact: int | None
+    named: bool = True
+
+    __repr__ = short_repr
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result."""
@@ -80,8 +92,9 @@ class PopulationCheck:
                 for t in sorted(t for t in shown if t is not None and t <= most)
             ],
             "held_out": theorem and _sign(theorem.difference, "right", "wrong"),
-            "partial_labels": theorem
-            and {
+            "partial_labels": None
+            if theorem is None or not self.named
+            else {
                 "row_maximum": _sign(theorem.difference, "holds", "fails"),
                 "side_condition": _sign(1 - theorem.own - theorem.other, "holds", "fails"),
                 "student": theorem.partial_labels,
@@ -94,18 +107,33 @@ def _sign(value: Any, positive: str, negative: str) -> str:
 
 
 def check_population(
-    model: ClassBlockModel, noise: str, rate: float, weight_decay: float, max_rounds: int = 100
+    model: ClassBlockModel,
+    noise: str | None,
+    rate: float | None,
+    weight_decay: float,
+    max_rounds: int = 100,
+    *,
+    noise_matrix: object = None,
 ) -> PopulationCheck:
     """Look for the first perfect rounds of a block model's linear and exact head.
 
-    ``noise`` and ``rate`` are a corruption matrix's kind and its η in [0, 1), ``weight_decay`` is
-    λ > 0, and bad settings raise InvalidSetting.
+    ``noise`` and ``rate`` are a corruption matrix's kind and its η in [0, 1), both None where
+    ``noise_matrix`` (K, K) is given; ``weight_decay`` is λ > 0, and bad settings raise
+    InvalidSetting.
     """
-    matrix = corruption_matrix(noise, model.n_classes, rate, model.superclasses)
+    kind, share = noise or "", math.nan if rate is None else rate  # what is missing is refused
+    if noise_matrix is None:
+        matrix = corruption_matrix(kind, model.n_classes, share, model.superclasses)
+    elif noise is None and rate is None:
+        matrix = check_corruption_matrix(noise_matrix, model.n_classes, "noise_matrix")
+    else:
+        raise InvalidSetting(
+            f"noise and rate must be None beside noise_matrix, got {noise!r} and {rate!r}"
+        )
     whole = model.population(matrix, weight_decay)
-    theorem, unbalanced = None, ""
+    theorem, unbalanced, named = None, "", noise_matrix is None
     try:
-        theorem = condition(model, noise, rate, weight_decay)
+        theorem = condition(model, kind, share, weight_decay) if named else matrix_condition(whole)
     except InvalidSetting as problem:  # the settings are checked: the noise is not balanced
         unbalanced = str(problem)
     if theorem is None:
@@ -113,7 +141,7 @@ def check_population(
     else:
         linear = next((t for t in range(1, max_rounds + 1) if theorem.perfect(t)), None)
     exact = whole.first_perfect_round("exact", max_rounds)
-    return PopulationCheck(model, whole, theorem, unbalanced, max_rounds, linear, exact)
+    return PopulationCheck(model, whole, theorem, unbalanced, max_rounds, linear, exact, named)
 
 
 def plane_diagram(
@@ -121,22 +149,36 @@ def plane_diagram(
     plane: str,
     noise: str,
     *,
-    rate: float,
     weight_decay: float,
     round: int,
+    rate: float | None = None,
     max_rounds: int = 100,
+    noise_matrix: object = None,
+    rates: Sequence[float] | None = None,
+    weight_decays: Sequence[float] | None = None,
+    rounds: Sequence[int] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PhaseDiagram:
     """A phase diagram over the usual axes: rates by 1/40, decays 1e-7 to 1e-2, rounds 1 to 30.
 
     It is the ``plane`` of ``PLANES`` that lies at ``rate``, ``weight_decay`` and ``round``, of
-    which those that are its axes are not looked at; the rest is as in ``phase_diagram``.
+    which those that are its axes are not looked at. ``rates``, ``weight_decays`` and ``rounds``
+    are increasing values for the axes in place of the usual ones; the rest is as in
+    ``phase_diagram``, and bad settings raise InvalidSetting.
     """
-    values: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "rate": [f"{i}/40" for i in range(40)],
         "weight_decay": [float(f"{10 ** (-7 + i / 4):.3g}") for i in range(21)],
         "round": range(1, min(max_rounds, 30) + 1),
     }
     axes, fixed = PLANES[plane], {"rate": rate, "weight_decay": weight_decay, "round": round}
-    given = {name: values[name] if name in axes else fixed[name] for name in values}
-    return phase_diagram(model, noise, *axes, **given, max_rounds=max_rounds, progress=progress)
+    grids = {"rate": rates, "weight_decay": weight_decays, "round": rounds}
+    for name, grid in grids.items():
+        if grid is not None and name not in axes:
+            raise InvalidSetting(
+                f"{name}s must be left out for the plane {plane}, whose axes are "
+                f"{' and '.join(axes)}, got {len(grid)} of them"
+            )
+        usual[name] = fixed[name] if name not in axes else usual[name] if grid is None else grid
+    more: dict[str, Any] = {"noise_matrix": noise_matrix, "max_rounds": max_rounds}
+    return phase_diagram(model, noise, *axes, **usual, **more, progress=progress)

@@ -16,7 +16,7 @@ from flint import fmpq, fmpq_mat
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 
-__all__ = ["exact_corruption", "exact_number", "rational"]
+__all__ = ["exact_corruption", "exact_number", "hardest_pair", "rational"]
 
 
 def exact_number(name: str, value: object) -> Fraction:
@@ -58,6 +58,38 @@ def exact_corruption(matrix: np.ndarray) -> np.ndarray:
     # With many classes mending the columns would take long.
     balanced = len(c) <= 64 and np.abs(missed.astype(float)).max() <= 1e-12
     return _balanced(c, missed) if balanced and missed.any() else c
+
+
+def hardest_pair(
+    matrix: np.ndarray, exact: np.ndarray, group: np.ndarray
+) -> tuple[Fraction, Fraction]:
+    """C_kk and C_kl of the classes k, l with C_kl > 0 that differ least; 1 and 0 without noise.
+
+    ``matrix`` is C (K, K) in floats, ``exact`` the rationals it stands for, and ``group`` (K,) the
+    superclass of each class.
+
+    Raises
+    ------
+    InvalidSetting
+        If the corruption is not balanced, for which the accuracy condition has other terms:
+        columns of C must have equal sums inside each superclass, and labels must stay inside it.
+    """
+    for s in np.unique(group):
+        columns = matrix[:, group == s].sum(axis=0)
+        leaving = matrix[group == s][:, group != s]
+        if np.ptp(columns) > 1e-12 or leaving.sum() > 1e-12:
+            raise InvalidSetting(
+                "the accuracy condition needs balanced corruption, got label masses "
+                f"{columns.round(6).tolist()} in superclass {s} and {leaving.sum():.3g} leaving "
+                "it: use first_perfect_round, which holds for any corruption"
+            )
+    off = ~np.eye(len(matrix), dtype=bool) & (matrix > 0.0)
+    pairs = [(exact[k, k] - exact[k, j], k, j) for k, j in np.argwhere(off).tolist()]
+    if not pairs:
+        return Fraction(1), Fraction(0)
+    _, k, j = min(pairs)
+    own, other = exact[k, k], exact[k, j]
+    return Fraction(int(own.p), int(own.q)), Fraction(int(other.p), int(other.q))
 
 
 def _balanced(c: np.ndarray, missed: np.ndarray) -> np.ndarray:

@@ -25,12 +25,14 @@ from flint import arb, ctx
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.files.whole import csv_text
-from gramlab.labels import corruption_matrix
-from gramlab.population.block_model import ClassBlockModel, least_rounds
+from gramlab.labels import check_corruption_matrix, corruption_matrix, flipped_share
+from gramlab.numerics.text import short_repr
+from gramlab.population.block_model import ClassBlockModel, Population, least_rounds
 from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.population.rounds import BITS
 
-__all__ = ["Condition", "PhaseDiagram", "condition", "exact_number", "phase_diagram"]
+__all__ = ["Condition", "PhaseDiagram", "condition", "exact_number", "matrix_condition"]
+__all__ += ["phase_diagram"]
 
 AXES = ("rate", "weight_decay", "round")
 _FLOAT_MARGIN = 32.0 * 2.0**-52  # several times the rounding errors of the float64 formula
@@ -142,6 +144,17 @@ def condition(model: ClassBlockModel, kind: str, rate: Number, weight_decay: Num
     return Condition(1 - r, other, model.filter_excess(k * model.n_samples * decay), second)
 
 
+def matrix_condition(population: Population) -> Condition:
+    """The accuracy condition for the corruption matrix of a population, if it is balanced.
+
+    ``own`` and ``other`` are those of the two classes that differ least; for partial labels nothing
+    is stated. InvalidSetting if the corruption is not balanced.
+    """
+    decay = exact_number("weight_decay", population.weight_decay)
+    mu = population.model.n_classes * population.model.n_samples * decay
+    return Condition(*population.hardest_pair, population.model.filter_excess(mu))
+
+
 def _exact(name: str, value: object) -> Fraction:
     """A rate, a weight decay or a round as the number it stands for, checked."""
     if name == "round":
@@ -188,6 +201,8 @@ class PhaseDiagram:
     exact: np.ndarray
     undecided: np.ndarray
     decided_by: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def fixed_axis(self) -> str:
@@ -249,9 +264,10 @@ def phase_diagram(
     x_axis: str,
     y_axis: str,
     *,
-    rate: Number | Sequence[Number] | np.ndarray,
+    rate: Number | Sequence[Number] | np.ndarray | None = None,
     weight_decay: Number | Sequence[Number] | np.ndarray,
     round: int | Sequence[int] | range | np.ndarray,
+    noise_matrix: object = None,
     max_rounds: int = 40,
     progress: Callable[[str], None] | None = None,
 ) -> PhaseDiagram:
@@ -261,11 +277,13 @@ def phase_diagram(
     ----------
     kind
         "symmetric", "superclass", or, where all classes are in one superclass, "asymmetric" or
-        "pair-flip": the condition is for balanced noise.
+        "pair-flip": the condition is for balanced noise. "matrix" for a ``noise_matrix``.
     x_axis, y_axis
         Two of "rate", "weight_decay", "round".
     rate, weight_decay, round
         Increasing values on the axes, one number for the third quantity.
+    noise_matrix : (K, K), optional
+        A balanced corruption matrix of one's own; then no ``rate`` is given, and it is no axis.
     max_rounds
         The exact head is solved up to this round; 0 leaves it out.
     progress
@@ -281,6 +299,15 @@ def phase_diagram(
             f"x_axis and y_axis must be two of {', '.join(AXES)}, got {x_axis!r} and {y_axis!r}"
         )
     validation.check_integer("max_rounds", max_rounds, 0)
+    own = None
+    if noise_matrix is not None or kind == "matrix":
+        if rate is not None or kind != "matrix" or "rate" in (x_axis, y_axis):
+            raise InvalidSetting(
+                'noise_matrix goes with kind "matrix" and without rate, over weight_decay and '
+                f"round; got kind {kind!r} over {x_axis} and {y_axis}: choose the plane decay-round"
+            )
+        own = check_corruption_matrix(noise_matrix, model.n_classes, "noise_matrix")
+        rate = flipped_share(own)
     given = {"rate": rate, "weight_decay": weight_decay, "round": round}
     values = {name: _values(name, given[name], name in (x_axis, y_axis)) for name in AXES}
     shape = tuple(len(values[name]) for name in AXES)
@@ -289,9 +316,12 @@ def phase_diagram(
     for (i, r), (j, w) in product(enumerate(values["rate"]), enumerate(values["weight_decay"])):
         if progress is not None:
             progress(f"phase diagram: rate {float(r):.4g}, weight decay {float(w):.3g}")
-        theorem = condition(model, kind, r, w)
-        matrix = corruption_matrix(kind, model.n_classes, float(r), model.superclasses)
+        theorem = condition(model, kind, r, w) if own is None else None
+        matrix = own
+        if matrix is None:
+            matrix = corruption_matrix(kind, model.n_classes, float(r), model.superclasses)
         population = model.population(matrix, float(w))  # one for all rounds, which it keeps
+        theorem = theorem or matrix_condition(population)
         for h, t in enumerate(values["round"]):
             theory[i, j, h], decided_by[i, j, h] = theorem.decide(int(t))
             if t <= max_rounds:

@@ -21,6 +21,7 @@ import numpy as np
 from flint import fmpq
 
 from gramlab import errors
+from gramlab.numerics.text import short_repr
 
 __all__ = ["TypePredictions", "Types", "types_of"]
 
@@ -59,6 +60,8 @@ class TypePredictions:
     sign: np.ndarray
     logits: np.ndarray | None = None
     renamings: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -128,6 +131,8 @@ class Types:
     targets: np.ndarray
     renamings: np.ndarray | None = None
     alike: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     def using(self, number: Callable[[fmpq], Any], dtype: type) -> Types:
         """The same types in another kind of numbers, float or balls."""

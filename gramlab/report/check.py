@@ -37,7 +37,9 @@ def check_report(
     """
     found = result.as_dict()
     source = str(found["provenance"]["features"]["source"])
-    always = ("noise", "rate", "weight_decay", "rounds", "seed")
+    always, never = ["weight_decay", "rounds", "seed"], ["noise", "rate"]
+    if result.settings.noise_matrix is None:
+        always, never = [*never, *always], []
     heads = [(f"round {row['round']}", row["exact"]["solver"]) for row in found["rounds"]]
     heads.append(("partial-label student", found["partial_label_student"]["exact"]["solver"]))
     return render(
@@ -46,7 +48,7 @@ def check_report(
         headline=headline(found),
         source=source,
         features=result.features,
-        command=command("check", source, result.settings, always),
+        command=command("check", source, result.settings, always, never),
         figures=pictures(figures or check_figures(result), pngs),
         crossing=crossing_round(result.dynamics("exact")),
         heads=heads,

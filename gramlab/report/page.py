@@ -77,7 +77,9 @@ def command(
         value, name = getattr(settings, field.name), field.name.replace("_", "-")
         if field.name in never or (value == field.default and field.name not in always):
             continue
-        if isinstance(value, bool):
+        if isinstance(value, tuple):  # what was in a file, whose name no result knows
+            parts += [f"--{name}", "FILE"]
+        elif isinstance(value, bool):
             parts.append(f"--{name}" if value else f"--no-{name}")
         else:
             parts += [f"--{name}", str(value)]

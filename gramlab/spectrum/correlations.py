@@ -13,6 +13,7 @@ from gramlab.errors import InvalidFeatures, InvalidLabels
 from gramlab.features import Features
 from gramlab.machine import memory
 from gramlab.numerics.rounding import row_norms
+from gramlab.numerics.text import short_repr
 from gramlab.spectrum import Spectrum
 
 __all__ = [
@@ -42,6 +43,8 @@ class ClassCorrelations:
     within: tuple[float, float]
     superclass: tuple[float, float] | None
     between: tuple[float, float]
+
+    __repr__ = short_repr
 
 
 def class_correlations(features: Features, labels: np.ndarray | None = None) -> ClassCorrelations:

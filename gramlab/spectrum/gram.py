@@ -25,6 +25,7 @@ from gramlab.features.sharded import ShardedFeatures
 from gramlab.machine import memory
 from gramlab.machine.memory import release
 from gramlab.numerics.rounding import gamma
+from gramlab.numerics.text import short_repr
 
 # By bytes of an entry, how large the largest one has to be, and may be. Of float64, so that squares
 # of Gram matrix entries, fourth powers of features, are in the normal range of 1e-308 to 1e308. Of
@@ -132,6 +133,8 @@ class Spectrum:
     features: Features
     vectors: np.ndarray = field(repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

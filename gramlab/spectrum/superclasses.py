@@ -19,6 +19,7 @@ from scipy.spatial import distance
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.rounding import UNIT_ROUNDOFF
+from gramlab.numerics.text import short_repr
 
 __all__ = ["METHODS", "Superclasses", "adjusted_rand_index", "closest_pairs", "find_superclasses"]
 
@@ -47,6 +48,8 @@ class Superclasses:
     order: npt.NDArray[np.int64]
     threshold: float
     method: str
+
+    __repr__ = short_repr
 
     @property
     def count(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gramlab.errors import InvalidSetting
+from gramlab.numerics.text import html_table
 from gramlab.theorems.catalogue import find
 from gramlab.theorems.form import Held, Theorem
 
@@ -53,6 +54,14 @@ class CheckReport:
         kept = f"all {len(self.hypotheses)} hypotheses hold"
         supposed = f"does not apply, for want of {'; '.join(failing)}" if failing else kept
         return f"<{self.theorem}: {found}{slack}; {supposed}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"name": name, "holds": "yes" if held.holds else "NO", "why": held.why}
+            for name, held in self.hypotheses.items()
+        ]
+        columns = (("hypothesis", "name", ""), ("holds", "holds", ""), ("shown by", "why", ""))
+        return html_table(rows, columns, repr(self))
 
 
 def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.features import Features
+from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
@@ -76,6 +77,8 @@ class TransitionEstimate:
     rounds: int
     log_likelihood: float
     probabilities: Array
+
+    __repr__ = short_repr
 
     @property
     def tied(self) -> list[tuple[int, int]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from gramlab import ClassBlockModel, cli
@@ -12,6 +14,11 @@ from gramlab.numerics.content import to_json
 from gramlab.population.check import check_population, plane_diagram
 
 SMALL = ["--max-rounds", "8"]
+GRIDS = {
+    "rate": ["--rates", "0,0.1,0.25,0.5,0.8"],
+    "weight_decay": ["--weight-decays", "1e-6", "1e-5", "1e-4", "1e-3"],
+    "round": ["--rounds", "1,2,5,8"],
+}
 KEYS = {
     "settings", "eigenvalues", "mu", "factors", "rho", "condition", "minimum_rounds",
     "first_perfect_round", "undecided", "exact_certificate", "averaging_weights", "held_out",
@@ -55,11 +62,13 @@ def test_reference_numbers(capsys):
 
 
 def test_python_finds_what_the_command_finds(capsys):
-    result = found(capsys, *SMALL, "--phase", "rate-decay")
+    grid = ["--rates", "0,0.1,0.3", "--weight-decays", "1e-5,1e-3"]
+    result = found(capsys, *SMALL, "--phase", "rate-decay", *grid)
     model = ClassBlockModel(4, 500, 0.4, 0.1)
     setting = {"rate": 0.5, "weight_decay": 1e-5, "max_rounds": 8}
     checked = check_population(model, "symmetric", **setting)
-    diagram = plane_diagram(model, "rate-decay", "symmetric", **setting, round=2)
+    grids = {"rates": [0, 0.1, 0.3], "weight_decays": [1e-5, 1e-3]}
+    diagram = plane_diagram(model, "rate-decay", "symmetric", **setting, round=2, **grids)
     assert result.pop("settings")["max_rounds"] == 8
     assert json.loads(to_json(checked.as_dict() | {"phase": diagram.as_dict()})) == result
     assert (checked.linearized, checked.exact) == (None, None)  # 12 and 14, as above
@@ -113,11 +122,22 @@ def test_no_cell_of_late_rounds_differs_by_rounding(capsys):
     """Rounds at which the signal is below what float64 carries beside it."""
     arguments = "--classes 10 --samples-per-class 5000 --within 0.6 --superclass 0.5 --rate 0.4"
     arguments += " --noise asymmetric --weight-decay 0.01 --max-rounds 24 --phase rate-round"
+    arguments += " --rates 0,0.05,0.2,0.4,0.6,0.7,0.8,0.9 --rounds 1,2,4,8,16,23,24"
     phase = found(capsys, *arguments.split())["phase"]
-    assert (len(phase["theory"]), len(phase["theory"][0])) == (24, 40)
+    assert (len(phase["theory"]), len(phase["theory"][0])) == (7, 8)
     assert not any(map(any, phase["disagree"]))
     assert not any(map(any, phase["undecided"]))
-    assert 0 < sum(map(sum, phase["theory"])) < 960
+    assert 0 < sum(map(sum, phase["theory"])) < 56
+
+
+def test_the_usual_axes_of_a_plane():
+    model = ClassBlockModel(2, 5, 0.4)
+    values = {"rate": 0.2, "weight_decay": 1e-3, "round": 1, "max_rounds": 0}
+    plane = plane_diagram(model, "rate-decay", "symmetric", **values)
+    assert plane.x == tuple(Fraction(i, 40) for i in range(40))
+    assert (len(plane.y), float(plane.y[0]), float(plane.y[-1])) == (21, 1e-7, 1e-2)
+    rounds = plane_diagram(model, "decay-round", "symmetric", **values | {"max_rounds": 3}).y
+    assert rounds == (1, 2, 3)
 
 
 def test_undecided_rounds_are_told(capsys, monkeypatch):
@@ -148,6 +168,34 @@ def test_noise_that_is_not_balanced_still_has_its_rounds(capsys):
     assert "not balanced" in capsys.readouterr().out
 
 
+def test_an_own_matrix_takes_the_place_of_noise_and_rate(tmp_path, capsys):
+    """A matrix that a kind of noise makes is found to be that noise, but for partial labels."""
+    file, matrix = tmp_path / "c.csv", (0.1 + 0.6 * np.eye(4)).round(1)
+    np.savetxt(file, matrix, delimiter=",")
+    plane = ["--phase", "decay-round", *GRIDS["weight_decay"], *GRIDS["round"], *SMALL]
+    own = found(capsys, "--noise-matrix", str(file), *plane)
+    named = found(capsys, "--rate", "0.3", *plane)
+    settings = own["settings"]
+    assert (settings["noise"], settings["noise_matrix"]) == ("matrix", matrix.tolist())
+    assert settings["rate"] == pytest.approx(0.3, rel=1e-15)
+    assert own["partial_labels"] is None
+    for name in ("condition", "minimum_rounds", "first_perfect_round", "undecided", "held_out"):
+        assert own[name] == named[name], name
+    for name in ("x", "y", "theory", "exact", "undecided", "decided_by"):
+        assert own["phase"][name] == named["phase"][name], name
+    np.save(tmp_path / "c.npy", [[0.7, 0.3, 0, 0], [0, 0.7, 0.3, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    tilted = found(capsys, "--noise-matrix", str(tmp_path / "c.npy"), "--max-rounds", "9")
+    assert tilted["condition"]["balanced"] is False
+    assert "label masses [0.7, 1.0, 1.3, 1.0]" in tilted["condition"]["reason"]
+    for arguments, words in (
+        (["--rate", "0.2"], "--noise-matrix must stand without --noise and --rate, got --rate"),
+        (["--classes", "5"], "one row and column for each of 5 classes, got shape (4, 4)"),
+        (["--phase", "rate-round", "--json", "-"], "choose the plane decay-round"),
+    ):
+        assert cli.main(["population", "--noise-matrix", str(file), *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_superclasses_of_one_class_use_their_own_eigenvalue(capsys):
     """Class differences then lie between superclasses, where the eigenvalue is another."""
     arguments = ["--superclass-size", "1", "--superclass", "0.39", "--between", "0.05"]
@@ -168,6 +216,8 @@ def test_phase_diagrams_are_written_whole_and_alike(plane, axes, tmp_path, capsy
     first, second = tmp_path / "deep" / "a", tmp_path / "b"
     for folder in (first, second):
         arguments = ["--phase", plane, *SMALL, "--weight-decay", "1e-4", "--round", "1"]
+        for axis in axes:
+            arguments += GRIDS[axis]
         arguments += ["--out", str(folder), "--json", str(folder / "again.json")]
         assert cli.main(["population", *arguments]) == 0
         assert f"Wrote results.json, phase.png and phase.csv to {folder}" in capsys.readouterr().out
@@ -212,6 +262,14 @@ def test_quiet_writes_files_and_no_words(tmp_path, capsys):
         (["--noise", "random"], "'random' is not one of"),
         (["--phase", "round-rate", "--out", "x"], "'round-rate' is not one of"),
         (["--phase", "rate-round"], "--out DIR or --json"),
+        (["--rates", "0.1"], "--rates must go with --phase, got none"),
+        (["--phase", "rate-round", "--rates", "0.3,0.1", "--out", "x"], "rate must be increasing"),
+        (["--phase", "rate-round", "--rounds", "1.5", "--out", "x"], "must hold whole numbers"),
+        (
+            ["--phase", "rate-round", "--weight-decays", "1e-3", "--out", "x"],
+            "weight_decays must be left out for the plane rate-round",
+        ),
+        (["--noise-matrix", "no.csv"], "matrix 'no.csv' is not there"),
         (["--noise", "superclass", "--superclass-size", "1"], "only single classes"),
     ],
 )

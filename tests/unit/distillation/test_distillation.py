@@ -66,6 +66,18 @@ def test_each_round_learns_the_previous_predictions():
     )
 
 
+def test_a_start_is_that_of_round_1_alone():
+    features, targets = problem(40, 5, 3, 7)
+    head = SoftmaxHead(1e-2, tolerance=1e-18)
+    cold = distill(head, features, targets, 2)
+    warm = distill(head, features, targets, 2, start=cold[0].weights)
+    assert warm[0].stats.iterations < cold[0].stats.iterations
+    bounds = cold[0].certificate.weights_bound + warm[0].certificate.weights_bound
+    assert np.linalg.norm(warm[0].weights - cold[0].weights) <= bounds
+    with pytest.raises(InvalidSetting, match="start must"):
+        distill(head, features, targets, 2, start=cold[0].weights.T)
+
+
 def test_refinements():
     features, targets, _, exact = both(2, 1e-2, 1)
     head = SoftmaxHead(1e-2)

@@ -221,7 +221,7 @@ def test_broken_recursion_is_said(result):
 
 
 def test_errors_of_exactly_zero_have_a_figure():
-    none = RoundComparison(1, 0.0, 0.0, 1.0, Certified(1.0, 0.0, 0.0), 0.0, 0.0, 0.0)
+    none = RoundComparison(1, 0.0, 0.0, 1.0, Certified(1.0, 0.0, 0.0), 1.0, 0.0, 0.0, 0.0)
     assert figures.figure_png(figures.error_by_round([none], 5))
 
 

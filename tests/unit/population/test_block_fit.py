@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import problem
 
+from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.population import ClassBlockModel
 from gramlab.population.block_fit import fit_block_model
@@ -108,3 +109,61 @@ def test_features_without_class_structure_have_a_block_model():
         assert found.distance == pytest.approx(exact, abs=1e-10 * exact)
         assert exact <= found.distance_at_most * (1 + 1e-12)
     assert found.within == 0.0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ClassBlockModel(3, 7, 0.4),
+        ClassBlockModel(4, 5, 0.45, 0.2),
+        ClassBlockModel(6, 4, 0.5, 0.3, 0.1, 3),
+        ClassBlockModel(6, 4, 0.5, 0.25, 0.25, 2),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_planted_model_is_found(model, scale):
+    k, n = model.n_classes, model.samples_per_class
+    groups = None if model.superclass_size is None else model.superclasses
+    x, labels = scale * model.sample_features(), np.repeat(np.arange(k), n)
+    fit = fit_block_model(Features(x, labels, n_classes=k, superclasses=groups))
+    found = fit.model()
+    assert (found.n_classes, found.samples_per_class) == (k, n)
+    assert found.superclass_size == model.superclass_size
+    for name in ("within", "superclass", "between"):
+        assert getattr(found, name) == pytest.approx(getattr(model, name), abs=1e-14)
+    for used, measured in fit.clipped.values():  # by rounding alone
+        assert used == pytest.approx(measured, abs=1e-14)
+    filtered = fit.apply_filter(np.eye(k)[labels], scale**2 * 0.7, 2)
+    twin = dense_filter(found.gram(), 0.7, 2) @ np.eye(k)[labels]
+    assert np.abs(filtered - twin).max() < 1e-12
+
+
+def test_values_that_no_block_model_has_are_clipped_and_said():
+    rows = np.array([[1.0, 0], [1, 0], [-1, 0], [-1, 0], [0, 1]])
+    features = Features(rows, np.array([0, 0, 1, 1, 1]))
+    fit = fit_block_model(features)
+    model, clipped = fit.model(), fit.clipped
+    assert set(clipped) == {"samples_per_class", "superclass"}
+    assert clipped["samples_per_class"] == (2.5, 2.0)
+    measured, used = clipped["superclass"]
+    assert measured == pytest.approx(-4 / 6)
+    assert used == model.superclass == 0.0
+    # Rows of a class that are one and the same leave nothing inside a class.
+    same = fit_block_model(Features(rows[[0, 1, 4, 4]], np.array([0, 0, 1, 1])))
+    assert same.clipped == {"within": (1.0, np.nextafter(1.0, 0.0))}
+    # Superclasses that are less alike than others are as alike as they.
+    x = np.array([[1.0, 1, 0], [1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 1, 0.1], [1, 1, 0.1]])
+    inverted = Features(np.vstack([x, x[2:4]]), np.repeat(range(4), 2), superclasses=[0, 0, 1, 1])
+    fit = fit_block_model(inverted)
+    measured, used = fit.clipped["superclass"]
+    assert measured < used == fit.model().between
+
+
+def test_what_is_no_block_model_is_refused():
+    x = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    with pytest.raises(InvalidSetting, match="these classes are no blocks"):
+        fit_block_model(Features(x, np.array([0, 0, 1, 1]))).model()
+    features, _ = problem(30, 8, 3, seed=1)
+    uneven = Features(features.x, features.labels, superclasses=np.array([0, 0, 1]))
+    with pytest.raises(InvalidSetting, match="equal size, got"):
+        fit_block_model(uneven).model()

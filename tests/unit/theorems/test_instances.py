@@ -107,6 +107,9 @@ def test_a_failing_hypothesis_is_named_with_its_number():
     assert report.hypotheses["weight decay"].holds
     assert report.holds is False  # the conclusion is looked at all the same, and fails
     assert "does not apply, for want of positive semidefinite (λ_min(gram) = -1.4" in repr(report)
+    table = report._repr_html_()
+    assert "<td>positive semidefinite</td><td>NO</td><td>λ_min(gram) = -1.4" in table
+    assert "<td>weight decay</td><td>yes</td><td>μ = 2</td>" in table
 
 
 def test_no_conclusion_where_it_has_no_meaning():
