@@ -80,13 +80,15 @@ def gram(name: str, value: object) -> np.ndarray:
         return x @ x.T
     found = array(name, value, None, None)
     found = array(name, found, len(found), len(found))
-    if not np.array_equal(found, found.T):
-        i, j = np.unravel_index(np.abs(found - found.T).argmax(), found.shape)
+    off = np.abs(found - found.T)
+    # Rounding of sums of N products; then the symmetric part is meant.
+    if off.max() > len(found) * np.finfo(float).eps * np.abs(found).max():
+        i, j = np.unravel_index(off.argmax(), found.shape)
         raise InvalidSetting(
             f"{name} must be symmetric, got {found[i, j]} at ({i}, {j}) and {found[j, i]} at "
-            f"({j}, {i}); pass ({name} + {name}.T) / 2 if that is rounding"
+            f"({j}, {i}); pass ({name} + {name}.T) / 2 if its symmetric part is meant"
         )
-    return found
+    return (found + found.T) / 2
 
 
 def exact_mu(size: int, mu: object, weight_decay: object) -> Fraction:

@@ -73,7 +73,7 @@ def _agrees(b: Block, t: int, weights: tuple) -> bool:
 
 def _refits(b: Block, t: int, found: np.ndarray) -> bool:
     """Whether the block model fitted to features of this one has the same predictions."""
-    if b.population is None:
+    if b.population is None or b.n == 1:  # then no pair of samples shows c
         return True
     model, n = b.population.model, len(b.true)
     groups = model.superclasses

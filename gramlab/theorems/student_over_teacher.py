@@ -14,6 +14,7 @@ from gramlab.theorems._block import (
     fixed,
     in_model,
     nearby,
+    stays_inside,
 )
 from gramlab.theorems._hypotheses import all_of
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
@@ -108,9 +109,9 @@ THEOREM = Theorem(
         Hypothesis("order", r"0 \le d < c < 1,\ \mu > 0", test=in_model),
         Hypothesis(
             "two balanced classes",
-            r"K = 2,\ C_{12} = C_{21} = \eta",
+            r"K = 2 \text{ in one superclass},\ C_{12} = C_{21} = \eta",
             _lopsided,
-            all_of(_two_classes, columns_sum_to_one),
+            all_of(_two_classes, stays_inside, columns_sum_to_one),
         ),
         Hypothesis("some label wrong", r"0 < \eta < 1", _clean, _noise_rate),
     ),

@@ -15,7 +15,7 @@ from conftest import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gramlab import ClassBlockModel, Features, corruption_matrix
+from gramlab import ClassBlockModel, Features, corruption_matrix, testing
 from gramlab.errors import GramlabError, InvalidSetting
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.population import Population
@@ -86,6 +86,26 @@ def test_one_s_own_instance_is_checked_as_a_drawn_one(name, seed):
     assert report.holds == expected.holds
     assert report.slack == expected.slack
     assert list(report.hypotheses) == [hypothesis.name for hypothesis in theorem.hypotheses]
+
+
+MODELS = [name for name, t in registry.items() if {"model", "corruption", "mu"} <= set(t.arguments)]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "finite-sample"])
+@examples(25)
+@given(model=testing.block_models(), draws=st.data())
+def test_a_theorem_holds_wherever_it_applies(name, model, draws):
+    k, n = model.n_classes, model.samples_per_class
+    labels = draws.draw(st.lists(st.integers(0, k - 1), min_size=k * n, max_size=k * n))
+    shares = np.eye(k)[np.reshape(labels, (k, n))].mean(axis=1)
+    if draws.draw(st.booleans()):  # balanced inside superclasses
+        row = draws.draw(st.permutations(range(n)))[0]
+        size = model.superclass_size or k
+        inside = np.roll(np.eye(size), 1, axis=1)
+        shares = np.kron(np.eye(k // size), (row * inside + (n - row) * np.eye(size)) / n)
+    mu = draws.draw(st.sampled_from(["1/7", "1", "40"]))
+    report = check(name, model=model, corruption=shares, mu=mu)
+    assert report.holds is not False or not report.applies or "unconditional" in name
 
 
 @names
