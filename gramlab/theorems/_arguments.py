@@ -73,6 +73,21 @@ def rows(features: object) -> np.ndarray:
     return array("features", features, None, None)
 
 
+def check_condition(largest: float, shift: float, name: str, power: int) -> None:
+    """Refuse a penalty for which κ^power·eps is above 1, with κ = 1 + largest/shift.
+
+    A fit is known to κ·eps, half of its digits to ``power`` 2. How it changes with its penalty is
+    of the order of 1/κ², so ``power`` 3 leaves a digit of that.
+    """
+    condition = 1 + largest / shift if shift > 0 else 1.0  # a hypothesis fails at 0 or below
+    most = np.finfo(float).eps ** (-1 / power)
+    if condition > most:
+        raise InvalidSetting(
+            f"{name} must be at least {largest / most:.3g} beside a largest eigenvalue of "
+            f"{largest:.3g}, got {shift:.3g}; below it float64 does not tell both sides apart"
+        )
+
+
 def gram(name: str, value: object) -> np.ndarray:
     """A symmetric matrix, or the Gram matrix of features."""
     if isinstance(value, Features):
@@ -141,7 +156,16 @@ def ridge(features: object, labels: object, weight_decay: object) -> dict[str, A
     """Rows x, real labels y and λ."""
     x = rows(features)
     y = array("labels", labels, len(x))
-    return {"x": x, "y": y, "weight_decay": real("weight_decay", weight_decay)}
+    decay = real("weight_decay", weight_decay)
+    check_condition(float(np.linalg.norm(x, 2)) ** 2, len(x) * decay, "N weight_decay", 3)
+    return {"x": x, "y": y, "weight_decay": decay}
+
+
+def penalized(features: object, penalty: object) -> tuple[np.ndarray, float]:
+    """Rows x and the penalty of an unnormalized loss."""
+    x, found = rows(features), real("penalty", penalty)
+    check_condition(float(np.linalg.norm(x, 2)) ** 2, found, "penalty", 3)
+    return x, found
 
 
 def tempered(

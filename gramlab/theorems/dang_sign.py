@@ -3,7 +3,7 @@
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._arguments import FEATURES, array, real, rows
+from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
@@ -74,14 +74,14 @@ def _instance(
     root: object = None,
     power: object = 1.0,
 ) -> Instance:
-    x = rows(features)
+    x, shrinkage = penalized(features, penalty)
     d = x.shape[1]
     return {
         "x": x,
         "theta": array("theta", theta, d),
         "root": np.eye(d) if root is None else array("root", root, d, None),
         "y": array("labels", labels, len(x)),
-        "penalty": real("penalty", penalty),
+        "penalty": shrinkage,
         "power": real("power", power),
     }
 
@@ -114,11 +114,14 @@ def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
     slope = risk(fit(lam + 1j * step, y)).imag / step
     left, middle, right = (student(xi) for xi in (-1.0, 0.0, 1.0))
     curvature = left - 2 * middle + right  # 2 λ² c
-    rounding = 1e-12 * len(x) * (left + middle + right)
+    condition = 1 + float(np.linalg.norm(x, 2)) ** 2 / lam
+    rounding = 1e-14 * len(x) * condition * (left + middle + right)
+    size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
+    if curvature <= rounding:  # flat as far as float64 tells, so that there is no vertex to find
+        return Check(bool(size <= rounding), float(size / rounding))
     best = (left - right) / (2 * curvature)
     # The sign rule where rounding leaves a sign, then size and gain at the vertex.
     same = abs(left - right) <= rounding or np.sign(best) == sign * np.sign(slope)
-    size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
     stated = middle - gain * (lam * slope) ** 2 / (curvature / 2)
     off = abs(student(best) - stated) / (1 + best**2)
     slack = max(size, off) / rounding

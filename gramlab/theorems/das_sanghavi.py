@@ -3,7 +3,7 @@
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._arguments import FEATURES, array, real, rows
+from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems._hypotheses import above, all_of
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
@@ -51,7 +51,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 
 def _instance(features: object, theta: object, penalty: object, noise: object) -> Instance:
-    x = rows(features)
+    x, shrinkage = penalized(features, penalty)
     n = len(x)
     scalar = not np.ndim(noise)  # type: ignore[arg-type]
     made = real("noise", noise) * np.eye(n) if scalar else array("noise", noise, n, n)
@@ -59,7 +59,7 @@ def _instance(features: object, theta: object, penalty: object, noise: object) -
         "x": x,
         "theta": array("theta", theta, x.shape[1]),
         "noise": made,
-        "penalty": real("penalty", penalty),
+        "penalty": shrinkage,
     }
 
 

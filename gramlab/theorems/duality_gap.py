@@ -44,8 +44,13 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _check(instance: Instance, factor: float = 0.5) -> Check:
     loss, w = objective(instance), instance["weights"]
     value, dual = loss.value(w), loss.dual(softmax(loss.logits(w)))
-    right = factor * float(np.sum(loss.gradient(w) ** 2)) / instance["weight_decay"]
-    tolerance = 1e-13 * len(instance["x"]) * (abs(value) + abs(dual) + right)
+    gradient = float(np.linalg.norm(loss.gradient(w)))
+    right = factor * gradient**2 / instance["weight_decay"]
+    # The loss of a row is a difference of two numbers as large as its logits, the gradient one of
+    # moments as large as X.
+    size = abs(value) + abs(dual) + right + float(np.abs(loss.logits(w)).max())
+    size += gradient * float(np.linalg.norm(instance["x"])) / instance["weight_decay"]
+    tolerance = 1e-13 * len(instance["x"]) * size
     return equal(value - dual, right, tolerance)
 
 

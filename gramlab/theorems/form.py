@@ -155,7 +155,9 @@ class Theorem:
 def equal(left: Any, right: Any, tolerance: float) -> Check:
     """Identity check: the largest difference against a backward-error tolerance."""
     difference = float(np.abs(np.asarray(left) - np.asarray(right)).max())
-    return Check(bool(difference <= tolerance), float(difference / tolerance))
+    exact = 0.0 if difference == 0 else np.inf  # where nothing is left to rounding
+    slack = difference / tolerance if tolerance > 0 else exact
+    return Check(bool(difference <= tolerance), float(slack))
 
 
 def bound(value: float, limit: float, tolerance: float = 0.0) -> Check:

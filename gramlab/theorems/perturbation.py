@@ -6,7 +6,7 @@ import z3
 
 from gramlab.errors import InvalidSetting
 from gramlab.spectrum.filters import filter_power
-from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, exact_mu
+from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
@@ -103,6 +103,7 @@ def _instance(
         )
     size = len(one) if n_classes is None else check_integer("n_classes", n_classes, 2) * len(one)
     scale = float(exact_mu(size, mu, weight_decay))
+    check_condition(max(float(np.linalg.norm(g, 2)) for g in (one, two)), scale, "mu", 2)
     return {"gram": one, "other": two, "mu": scale, "rounds": check_integer("rounds", rounds, 1)}
 
 

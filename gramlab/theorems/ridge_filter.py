@@ -59,7 +59,7 @@ def _instance(features: object, labels: object, weight_decay: object, rounds: in
     columns = np.shape(labels)[1:] and (None,)  # type: ignore[arg-type]
     return {
         "x": x,
-        "y": arguments.array("labels", labels, len(x), *columns),
+        "y": arguments.array("labels", labels, len(x), *columns).reshape(len(x), -1),
         "weight_decay": arguments.real("weight_decay", weight_decay),
         "rounds": check_integer("rounds", rounds, 1),
     }
@@ -78,14 +78,13 @@ def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
     size = float(np.linalg.norm(x, 2)) ** 2
     tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
     told = _head(x, y, instance["weight_decay"], rounds)
-    agrees = np.abs(told.reshape(found.shape) - found).max() <= tolerance
+    agrees = np.abs(told - found).max() <= tolerance
     return equal(found, filtered, tolerance).also(agrees)
 
 
 def _head(x: np.ndarray, y: np.ndarray, weight_decay: float, rounds: int) -> np.ndarray:
     """The package's ridge head on y, as deviations of targets: one more column makes rows sum."""
-    columns = y.reshape(len(y), -1)
-    targets = np.column_stack([columns, -columns.sum(axis=1)])
+    targets = np.column_stack([y, -y.sum(axis=1)])
     k = targets.shape[1]
     fit = RidgeHead(weight_decay).rounds_at_once(features(x, k), targets + 1 / k, rounds)
     return fit.deviations[:, :-1]

@@ -108,6 +108,26 @@ def test_a_theorem_holds_wherever_it_applies(name, model, draws):
     assert report.holds is not False or not report.applies or "unconditional" in name
 
 
+@examples(25)
+@given(testing.problems(), testing.weight_decays(1e-3), st.integers(1, 3))
+def test_theorems_on_heads_hold_on_any_problem(problem, weight_decay, rounds):
+    features, targets = problem
+    weights = np.ones((rounds, features.n_features, targets.shape[1]))
+    told = {"features": features, "targets": targets, "weight_decay": weight_decay}
+    for name in ("closed-form", "temperature-reading", "error-recursion", "duality-gap"):
+        more = {"rounds": rounds, "temperature": 2.0, "weights": weights}
+        if name == "duality-gap":
+            more["weights"] = weights[0]
+        more = {key: x for key, x in more.items() if key in registry[name].arguments}
+        assert check(name, **told, **more).holds, name
+
+
+@examples(25)
+@given(testing.gram_matrices(4), testing.gram_matrices(4), st.floats(0.01, 10.0), st.integers(1, 4))
+def test_theorems_on_matrices_hold_on_any_gram_matrix(gram, other, mu, rounds):
+    assert check("perturbation", gram=gram, other=other, mu=mu, rounds=rounds).holds
+
+
 @names
 def test_arguments_are_those_that_are_taken(name):
     theorem = registry[name]
@@ -204,6 +224,11 @@ BLOCK = {"model": MODEL, "corruption": NOISE}
             "duality-gap",
             {"features": GRAM, "targets": GRAM, "weight_decay": 1, "weights": np.eye(3)},
             "weights must be real numbers of shape (2, 2)",
+        ),
+        (
+            "borup-limit",
+            {"features": 1e6 * GRAM, "labels": [0.0, 1.0], "weight_decay": 1e-3, "alpha": 0.5},
+            "N weight_decay must be at least",
         ),
         ("softmax-remainder", {"logits": [0.0, np.inf]}, "logits must be finite"),
         (
