@@ -101,8 +101,8 @@ def write_theorems() -> None:
     target.mkdir()
     (target / ".gitignore").write_text("*\n", encoding="utf-8")
     rows = [
-        "| theorem | kind | source | verdict | failures | tightest slack |",
-        "|---|---|---|---|---|---|",
+        "| theorem | paper | kind | source | verdict, level | failures | tightest slack | runs |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     failing = []
     for name, theorem in sorted(registry.items()):
@@ -111,11 +111,14 @@ def write_theorems() -> None:
             failing.append(f"{name}: {format_verdict(report)}, {report.failures} failures")
         cells = [
             f"[{plain(theorem.title)}](generated-theorems/{name}.md)",
+            plain(", ".join(theorem.paper)),
             theorem.kind,
             plain(theorem.source),
-            format_verdict(report),
+            f"{format_verdict(report)}; {report.proof.level}",
             f"{report.failures} of {INSTANCES}",
             format_value(report.tightest_slack, ".1e"),
+            ", ".join(f"`{'.'.join(path.split('.')[-2:])}`" for path in theorem.runs)
+            or "dense code only",
         ]
         rows.append(f"| {' | '.join(cells)} |")
         (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")
@@ -133,6 +136,7 @@ def theorem_page(report) -> str:
         "",
         f"**{format_verdict(report).capitalize()}** · {theorem.kind} · source: "
         f"{plain(format_source(theorem.source))} · `gramlab theorems {theorem.name}`",
+        *([f"· in the paper: {plain(', '.join(theorem.paper))}"] if theorem.paper else []),
         "",
         "## Statement",
         "",
@@ -156,7 +160,7 @@ def theorem_page(report) -> str:
         "",
         "## Proof",
         "",
-        f"Method: {plain(proof.method.rstrip('.'))}.",
+        f"Level: {proof.level}. Method: {plain(proof.method.rstrip('.'))}.",
         "",
         f"Scope: {plain(proof.scope.rstrip('.'))}.",
         "",
@@ -166,6 +170,10 @@ def theorem_page(report) -> str:
         "",
         f"{INSTANCES} instances drawn from seed {SEED}: {report.failures} failures, tightest slack "
         f"{format_value(report.tightest_slack, '.1e')}.",
+        "",
+        f"Public code that the check runs: {', '.join(f'`{path}`' for path in theorem.runs)}."
+        if theorem.runs
+        else "The check runs no public code: both sides are computed by dense code of its own.",
     ]
     if theorem.expected == "counterexample":
         lines.append("Failures are as they should be here: the statement is false.")
@@ -174,6 +182,19 @@ def theorem_page(report) -> str:
     for variant, number in refuted(theorem, INSTANCES, SEED).items():
         found = f"refuted on draw {number}" if number else f"not refuted in {INSTANCES} draws"
         lines.append(f"- {plain(variant)}: {found}")
+    lines += [
+        "",
+        "## On an instance of your own",
+        "",
+        "```python",
+        "from gramlab.theorems import check",
+    ]
+    lines += [
+        "",
+        f'check("{theorem.name}", {", ".join(f"{a}=..." for a in theorem.arguments)})',
+        "```",
+    ]
+    lines += ["", *(f"- `{name}`: {plain(words)}" for name, words in theorem.arguments.items())]
     return "\n".join(lines) + "\n"
 
 

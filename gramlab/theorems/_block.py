@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from flint import fmpq, fmpq_mat
 
-from gramlab.theorems.form import Hypothesis, Instance
+from gramlab.population import ClassBlockModel, Population
+from gramlab.population.phase import Condition
+from gramlab.theorems._hypotheses import Test, all_of
+from gramlab.theorems.form import Held, Hypothesis, Instance
 
 Powers = tuple[fmpq, fmpq, fmpq, fmpq]
 
@@ -117,6 +120,53 @@ class Block:
         """C (K, K): row k holds the fractions of given labels in class k."""
         counts = _rational(np.array(self.counts))
         return counts / counts.sum(axis=1)[:, None]
+
+    # The package's population of the same numbers, and whether it says the same.
+
+    @cached_property
+    def population(self) -> Population | None:
+        """The population of the package; None where the package has none like it.
+
+        Classes of unequal size and correlations out of order are no block model there.
+        """
+        if not (0 <= self.e <= self.d < self.c < 1 and len({sum(row) for row in self.counts}) == 1):
+            return None
+        c, d, e = map(float, (self.c, self.d, self.e))
+        model = ClassBlockModel(self.n_classes, self.n, c, d, e, self.m)
+        decay = Fraction(int(self.mu.p), int(self.mu.q)) / (self.n_classes * model.n_samples)
+        # λ as a rational: a float would have rounded it.
+        return model.population(self.class_means().astype(float), decay)  # type: ignore[arg-type]
+
+    def agrees(self, t: int, predictions: np.ndarray) -> bool:
+        """Whether ``Population.linearized`` predicts the same at round t, and the same are right.
+
+        Shares that are no decimals reach the package rounded; only there is a margin within that
+        rounding left open.
+        """
+        if self.population is None:
+            return True
+        found, given = self.population.linearized(t), self.one_hot.astype(int).argmax(axis=1)
+        rounding = 16 * self.n_classes * np.finfo(float).eps
+        off = 0.0
+        for k, j, row in zip(found.true, found.given, found.probabilities, strict=True):
+            mine = predictions[(self.true == k) & (given == j)].astype(float)
+            off = max(off, float(np.abs(mine - row).max()))
+        worst = min(self.margins(predictions))
+        exact = (self.population.corruption == self.class_means()).all()
+        open_ = not exact and abs(float(worst)) <= rounding
+        return off <= rounding and (open_ or found.perfect == (worst > 0))
+
+    def conditions(self) -> list[Condition]:
+        """The package's accuracy condition of each class; none where it has no such population."""
+        if self.population is None:
+            return []
+        excess = self.population.model.filter_excess(Fraction(int(self.mu.p), int(self.mu.q)))
+        shares = []
+        for k, row in enumerate(self.class_means()):
+            wrong = sorted((Fraction(int(x.p), int(x.q)) for x in np.delete(row, k)), reverse=True)
+            own = Fraction(int(row[k].p), int(row[k].q))
+            shares.append((own, wrong[0], excess, wrong[1] if len(wrong) > 1 else Fraction(0)))
+        return [Condition(*one) for one in shares]
 
     def with_ratio(self, rho: Any) -> Block | None:
         """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
@@ -236,13 +286,59 @@ def unequal(rng: np.random.Generator) -> Instance:
     return {"block": replace(b, counts=[*counts, [last[0] + 2, *last[1:]]]), "t": 2}
 
 
-ORDER = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered)
+def in_order(instance: Instance) -> Held:
+    """Whether 0 ≤ e ≤ d < c < 1."""
+    b = instance["block"]
+    found = ", ".join(f"{name} = {float(getattr(b, name)):.6g}" for name in "edc")
+    return Held(bool(0 <= b.e <= b.d < b.c < 1), found)
+
+
+def _positive_mu(instance: Instance) -> Held:
+    mu = instance["block"].mu
+    return Held(bool(mu > 0), f"μ = {float(mu):.6g}")
+
+
+def _equal_sizes(instance: Instance) -> Held:
+    sizes = [int(sum(row)) for row in instance["block"].counts]
+    return Held(len(set(sizes)) == 1, f"classes of {min(sizes)} to {max(sizes)} samples")
+
+
+def columns_sum_to_one(instance: Instance) -> Held:
+    """Whether every label is given as often as any other."""
+    # Of the shares that the statement is about, where sampled labels differ from them.
+    sums = instance.get("corruption", instance["block"].class_means()).sum(axis=0)
+    found = f"column sums of C from {float(min(sums)):.6g} to {float(max(sums)):.6g}"
+    return Held(bool((sums == 1).all()), found)
+
+
+def stays_inside(instance: Instance) -> Held:
+    """Whether labels stay inside the superclass of their class."""
+    b = instance["block"]
+    groups = np.arange(b.n_classes) // b.m
+    leaving = b.class_means()[groups[:, None] != groups]
+    most = max(leaving, default=fmpq(0))
+    return Held(bool(most == 0), f"largest share that leaves its superclass: {float(most):.6g}")
+
+
+def some_wrong(instance: Instance) -> Held:
+    """Whether some given label is wrong."""
+    c = instance["block"].class_means()
+    share = 1 - float(np.trace(c)) / len(c)
+    return Held(share > 0, f"share of wrong labels {share:.6g}")
+
+
+in_model: Test = all_of(in_order, _positive_mu)
+ORDER = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered, in_model)
 EQUAL_SIZES = Hypothesis(
-    "equal class sizes", r"n \text{ samples in each of } K \text{ classes}", unequal
+    "equal class sizes",
+    r"n \text{ samples in each of } K \text{ classes}",
+    unequal,
+    _equal_sizes,
 )
-BALANCED = Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced)
+BALANCED = Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced, columns_sum_to_one)
 INSIDE = Hypothesis(
     "inside superclasses",
     r"C_{kj} = 0 \text{ unless } k, j \text{ share a superclass (void for } S = 1)",
     crossing,
+    stays_inside,
 )

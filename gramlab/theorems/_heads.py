@@ -12,10 +12,11 @@ from gramlab.features import Features
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
+from gramlab.theorems._hypotheses import on_simplex, positive_decay
 from gramlab.theorems.form import Hypothesis, Instance
 
-DECAY = Hypothesis("weight decay", r"\lambda > 0")
-SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0")
+DECAY = Hypothesis("weight decay", r"\lambda > 0", test=positive_decay)
+SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex)
 
 
 def draw_problem(

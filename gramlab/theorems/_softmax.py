@@ -8,12 +8,18 @@ import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
-from gramlab.theorems.form import Check, Hypothesis, Instance, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
 from gramlab.theorems.steps import vanish
 
 LOGITS = Hypothesis(
-    "logits", r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k"
+    "logits",
+    r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k",
+    test=lambda i: Held(
+        bool(np.isfinite(i["logits"]).all()), f"osc(v) = {np.ptp(i['logits']):.6g}"
+    ),
 )
+ARGUMENTS = {"logits": "(K,), the logits v of one row"}
+RUNS = ("gramlab.heads.referee.softmax_remainder",)
 
 # Symbols p and v at K = 4, the last p by the others, mean and variance of v.
 _p, _v = sp.symbols("p:4", positive=True), sp.symbols("v:4", real=True)

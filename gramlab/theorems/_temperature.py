@@ -7,6 +7,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.theorems._heads import DenseHead, draw_problem
+from gramlab.theorems._hypotheses import above, all_of, equals, positive_decay
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, equal
 from gramlab.theorems.steps import proof, zero
 
@@ -69,5 +70,10 @@ READ_AT_TAU = Hypothesis(
     "read at τ",
     r"P = \operatorname{softmax}(XW/\tau) \text{ is passed on}",
     lambda rng: {**draw(rng), "read_at": 1.0},
+    equals("read_at", "temperature of the reading", lambda i: i["temperature"]),
 )
-POSITIVE = Hypothesis("weight decay", r"\lambda > 0,\ \tau > 0")
+POSITIVE = Hypothesis(
+    "weight decay",
+    r"\lambda > 0,\ \tau > 0",
+    test=all_of(positive_decay, above("temperature", "τ")),
+)

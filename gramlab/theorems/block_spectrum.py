@@ -1,11 +1,13 @@
 """The Gram matrix of the block model has four eigenvalues; here with multiplicities and spaces."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from flint import fmpq_mat, fmpq_poly
+from flint import fmpq, fmpq_mat, fmpq_poly
 
-from gramlab.theorems._block import Block, disordered, draw_block, unequal
+from gramlab.theorems._arguments import MODEL, block, block_model
+from gramlab.theorems._block import EQUAL_SIZES, Block, disordered, draw_block, in_order
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implications, proof, reals
@@ -37,6 +39,26 @@ def _differences(b: Block, size: int, outer: int) -> np.ndarray:
     return (groups[:-1] - groups[1:])[inside] if inside.any() else 0 * groups[:1]
 
 
+def _instance(model: object) -> Instance:
+    # Labels and μ play no part.
+    return block(model, np.eye(block_model(model).n_classes), mu=1)
+
+
+def _agrees(b: Block) -> bool:
+    """Whether the package's model has these eigenvalues, multiplicities and Gram matrix."""
+    if b.population is None:
+        return True
+    model, groups = b.population.model, b.n_classes // b.m
+    counts = b.n_classes * (b.n - 1), b.n_classes - groups, groups - 1, 1
+    told = [(float(s), count) for s, count in zip(b.eigenvalues(), counts, strict=True) if count]
+    exact = [fmpq(s.numerator, s.denominator) for s in model.exact_spectrum]
+    return (
+        [(one.value, one.multiplicity) for one in model.eigenvalues()] == told
+        and tuple(exact) == b.eigenvalues()
+        and np.array_equal(model.gram(), b.gram.astype(float))
+    )
+
+
 def _check(instance: Instance, variant: str = "") -> Check:
     """Characteristic polynomial of the dense matrix, and G v = s v on each space; both exact."""
     b = instance["block"]
@@ -59,7 +81,7 @@ def _check(instance: Instance, variant: str = "") -> Check:
         good = good and v.rank() == count and v * g == v * value
     good = good and g.charpoly() == predicted
     ordered = 0 < values[0] < values[1] <= values[2] <= values[3]
-    return Check(bool(good and ordered), float(not good))
+    return Check(bool(good and ordered), float(not good)).also(_agrees(b))
 
 
 THEOREM = Theorem(
@@ -68,10 +90,8 @@ THEOREM = Theorem(
     source="P (values D)",
     kind="identity",
     hypotheses=(
-        Hypothesis(
-            "equal class sizes", r"n \text{ samples in each of } K = mS \text{ classes}", unequal
-        ),
-        Hypothesis("order", r"0 \le e \le d < c < 1", disordered),
+        replace(EQUAL_SIZES, statement=r"n \text{ samples in each of } K = mS \text{ classes}"),
+        Hypothesis("order", r"0 \le e \le d < c < 1", disordered, in_order),
     ),
     statement=r"G = \sum_\bullet s_\bullet E_\bullet:\quad s_A = 1 - c \ (K(n-1)\text{-fold, "
     r"inside a class}),\quad s_B = s_A + n(c-d) \ (K-S,\text{ class differences inside a "
@@ -85,4 +105,12 @@ THEOREM = Theorem(
         "s_B with c − e": lambda i: _check(i, "c − e"),
         "n − 1 neighbours instead of n": lambda i: _check(i, "n − 1"),
     },
+    paper=("eq. (7)",),
+    arguments={"model": MODEL},
+    instance=_instance,
+    runs=(
+        "gramlab.ClassBlockModel.eigenvalues",
+        "gramlab.ClassBlockModel.exact_spectrum",
+        "gramlab.ClassBlockModel.gram",
+    ),
 )

@@ -4,7 +4,10 @@ import numpy as np
 import sympy as sp
 import z3
 
+from gramlab.spectrum.filters import filter_power
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, ridge
+from gramlab.theorems._hypotheses import above
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import implies, proof, reals, zero
 
@@ -45,24 +48,39 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {
         "x": x,
         "y": rng.standard_normal(len(x)),
+        "weight_decay": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1, 1) / len(x)),
         "start": rng.standard_normal(len(x)),
-        "nu": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1, 1)),
         "alpha": float(rng.uniform(0.05, 1.8)),
     }
 
 
+def _instance(
+    features: object,
+    labels: object,
+    weight_decay: object,
+    alpha: object,
+    start: object = None,
+) -> Instance:
+    made = arguments.ridge(features, labels, weight_decay)
+    first = made["y"] if start is None else arguments.array("start", start, len(made["y"]))
+    return {**made, "start": first, "alpha": arguments.real("alpha", alpha)}
+
+
 def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
     """The error identity at a few rounds, and the limit (ν/α unless told) after enough of them."""
-    x, y, start, own, alpha = instance.values()
-    nu, n = nu or own / alpha, len(x)
+    x, y, _, start, alpha = instance.values()
+    n = len(x)
+    own = _nu(instance)
+    nu = nu or own / alpha
     limit = x @ np.linalg.solve(x.T @ x + nu * np.eye(x.shape[1]), x.T @ y)
     smooth = x @ ridge(x, np.eye(n), own)
     values, vectors = np.linalg.eigh(x @ x.T)
-    factors = (1 - alpha) * (values := values.clip(min=0)) / (values + own)
+    factors = (1 - alpha) * filter_power(values.clip(min=0), own)
     error = vectors.T @ (start - limit)
     scale = n * max(float(np.abs(y).max()), float(np.abs(start).max()))
-    # |factor| ≤ 0.95 · s₁/(s₁ + ν) here, so this many rounds leave less than 1e-13 of the start.
-    last = int(np.ceil(np.log(1e-13) / np.log(min(0.95, max(np.abs(factors).max(), 1e-9)))))
+    # So many rounds leave less than 1e-13 of the start; where they diverge, twenty show it.
+    largest = float(np.abs(factors).max())
+    last = int(np.ceil(np.log(1e-13) / np.log(max(largest, 1e-9)))) if largest < 1 else 20
     found, checks = start, []
     for t in range(1, max(last, 5) + 1):
         found = smooth @ (alpha * y + (1 - alpha) * found)
@@ -74,11 +92,15 @@ def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
     return Check(all(check.holds for check in checks), max(check.slack for check in checks))
 
 
+def _nu(instance: Instance) -> float:
+    return len(instance["x"]) * instance["weight_decay"]
+
+
 def _without_range(rng: np.random.Generator) -> Instance:
     # |1 − α| h(s₁) > 1: the rounds diverge.
     instance = _draw(rng)
-    nu = 0.1 * float(np.linalg.norm(instance["x"], 2)) ** 2
-    return {**instance, "nu": nu, "alpha": float(rng.choice([-0.5, 2.5]))}
+    decay = 0.1 * float(np.linalg.norm(instance["x"], 2)) ** 2 / len(instance["x"])
+    return {**instance, "weight_decay": decay, "alpha": float(rng.choice([-0.5, 2.5]))}
 
 
 THEOREM = Theorem(
@@ -87,7 +109,9 @@ THEOREM = Theorem(
     source="arXiv 2102.13088 (Borup & Andersen 2021); error identity D",
     kind="identity",
     hypotheses=(
-        Hypothesis("share of the labels", r"0 < \alpha < 2", _without_range),
+        Hypothesis(
+            "share of the labels", r"0 < \alpha < 2", _without_range, above("alpha", "α", most=2.0)
+        ),
         DECAY,
         Hypothesis("ridge smoother", r"S_\lambda = G (G + N\lambda)^{-1}"),
     ),
@@ -98,8 +122,15 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={
-        "weight decay times α": lambda x: _check(x, x["nu"] * x["alpha"]),
-        "weight decay over 1 − α": lambda x: _check(x, x["nu"] / abs(1 - x["alpha"])),
+        "weight decay times α": lambda x: _check(x, _nu(x) * x["alpha"]),
+        "weight decay over 1 − α": lambda x: _check(x, _nu(x) / abs(1 - x["alpha"])),
         "error of one round less": lambda x: _check(x, lost=1),
     },
+    arguments=arguments.RIDGE
+    | {
+        "alpha": "α, share of the labels kept in every round",
+        "start": "(N,), y⁽⁰⁾; labels unless told",
+    },
+    instance=_instance,
+    runs=("gramlab.spectrum.filters.filter_power",),
 )

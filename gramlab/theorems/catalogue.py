@@ -1,25 +1,49 @@
-"""All theorems by name, and the one way to run them."""
+"""All theorems by name, those of others among them, and the one way to run them."""
+
+from __future__ import annotations
 
 import pkgutil
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib import import_module
+from functools import cache
+from importlib import import_module, util
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import gramlab.theorems as package
-from gramlab.errors import InvalidSetting
+from gramlab.errors import InvalidSetting, one_line
 from gramlab.theorems.form import Proof, Theorem
 
-__all__ = ["Report", "dropped", "find", "refuted", "registry", "run"]
+__all__ = [
+    "Report",
+    "dropped",
+    "everything",
+    "find",
+    "from_module",
+    "from_paper",
+    "refuted",
+    "registry",
+    "run",
+]
 
-_found = (
-    import_module(f"{package.__name__}.{module.name}").THEOREM
+_modules = (
+    import_module(f"{package.__name__}.{module.name}")
     for module in pkgutil.iter_modules(package.__path__)
-    if module.name not in {"catalogue", "form", "steps"} and not module.name.startswith("_")
+    if module.name not in {"catalogue", "checking"} and not module.name.startswith("_")
 )
-registry: dict[str, Theorem] = {theorem.name: theorem for theorem in _found}
+registry: dict[str, Theorem] = {
+    module.THEOREM.name: module.THEOREM for module in _modules if hasattr(module, "THEOREM")
+}
 """Every theorem by name; one per file of this folder."""
+
+GROUP = "gramlab.theorems"
+"""Entry points by which an installed package adds its theorems."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,8 @@ class Report:
         verdicts = {"verdict": self.proof.verdict, "expected": self.theorem.expected}
         return {
             **{name: getattr(self.theorem, name) for name in told},
+            **{name: list(getattr(self.theorem, name)) for name in ("paper", "runs")},
+            "arguments": dict(self.theorem.arguments),
             "hypotheses": {h.name: h.statement for h in self.theorem.hypotheses},
             "proof": {**verdicts, **asdict(self.proof), "evidence": list(self.proof.evidence)},
             "check": {name: getattr(self, name) for name in (*counted, "tightest_slack")},
@@ -54,17 +80,133 @@ class Report:
         }
 
 
-def find(name: str) -> Theorem:
-    """The theorem of that name.
+# ---- Which theorems there are --------------------------------------------------------------------
+
+
+def find(name: str, more: Iterable[Theorem] = ()) -> Theorem:
+    """The theorem of that name, of the registry, an installed package, or ``more``.
 
     Raises
     ------
     InvalidSetting
         If there is none; the names are listed.
     """
-    if name not in registry:
-        raise InvalidSetting(f"unknown theorem {name!r}; known are {', '.join(sorted(registry))}")
-    return registry[name]
+    if name in registry:  # whatever else is installed
+        return registry[name]
+    known = everything(more)
+    if name not in known:
+        raise InvalidSetting(f"unknown theorem {name!r}; known are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def everything(more: Iterable[Theorem] = ()) -> dict[str, Theorem]:
+    """The registry, the theorems of installed packages, and ``more``, by name.
+
+    Raises
+    ------
+    InvalidSetting
+        If two have one name, or what an installed package offers cannot be loaded.
+    """
+    known = dict(registry)
+    for theorem in (*_installed(), *more):
+        if known.setdefault(theorem.name, theorem) is not theorem:
+            raise InvalidSetting(
+                f"two theorems are called {theorem.name!r} ({known[theorem.name].title!r} and "
+                f"{theorem.title!r}); give yours another name"
+            )
+    return known
+
+
+def from_paper(place: str, known: Iterable[Theorem]) -> list[Theorem]:
+    """The theorems that the paper has at a place, such as "Theorem 4.1" or "eq. (10)".
+
+    Raises
+    ------
+    InvalidSetting
+        If none is known to be there; the known places are listed.
+    """
+    theorems = list(known)
+    found = [t for t in theorems if _plain(place) in map(_plain, t.paper)]
+    if not found:
+        places = sorted({place for t in theorems for place in t.paper})
+        told = f"known are {', '.join(places)}" if places else "none of these is of the paper"
+        raise InvalidSetting(f"no theorem is known to be the paper's {place!r}; {told}")
+    return found
+
+
+def _plain(place: str) -> str:
+    return re.sub(r"[\s.()]", "", place).lower()
+
+
+def from_module(name: str) -> list[Theorem]:
+    """Theorems of a module, by its name or the path of its file: its THEOREM, or its THEOREMS.
+
+    A module is imported, which runs it.
+
+    Raises
+    ------
+    InvalidSetting
+        If it cannot be imported, or has neither.
+    """
+    return _theorems_of(_imported(name), f"module {name!r}")
+
+
+def _imported(name: str) -> ModuleType:
+    path = Path(name).expanduser()
+    try:
+        if path.suffix != ".py":
+            if "" not in sys.path:  # as ``python -m`` does: modules of the folder one works in
+                sys.path.insert(0, "")
+            return import_module(name)
+        own = f"theorems_of_{path.stem}"  # a name that hides no module
+        spec = util.spec_from_file_location(own, path)
+        module = util.module_from_spec(spec)  # type: ignore[arg-type]  (a .py file has a spec)
+        sys.modules[own] = module  # where dataclasses look for it
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        return module
+    except Exception as problem:  # whatever the code of somebody else raises
+        raise InvalidSetting(
+            f"module {name!r} cannot be imported: {_told(problem)}; give the name of a module, or "
+            "the path of a .py file, that imports by itself"
+        ) from problem
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {one_line(str(problem))}"
+
+
+def _theorems_of(module: object, where: str) -> list[Theorem]:
+    """The THEOREM or THEOREMS of a module, or what an entry point names."""
+    found = getattr(module, "THEOREMS", getattr(module, "THEOREM", module))
+    theorems = [found] if isinstance(found, Theorem) else found
+    if isinstance(theorems, (list, tuple)) and theorems:
+        if all(isinstance(one, Theorem) for one in theorems):
+            return list(theorems)
+    raise InvalidSetting(
+        f"{where} must have a THEOREM of type gramlab.theorems.form.Theorem, or a list THEOREMS of "
+        f"them, got {'neither' if found is module else type(found).__name__}; see the how-to "
+        "guide on own theorems"
+    )
+
+
+@cache
+def _installed() -> tuple[Theorem, ...]:
+    """The theorems of installed packages, by the entry points of the group."""
+    found: list[Theorem] = []
+    for point in entry_points(group=GROUP):
+        where = f"entry point {point.name!r} ({point.value}) of the group {GROUP}"
+        try:
+            offered = point.load()
+        except Exception as problem:  # whatever the code of somebody else raises
+            raise InvalidSetting(
+                f"{where} cannot be loaded: {_told(problem)}; mend or uninstall the package that "
+                "offers it"
+            ) from problem
+        found += _theorems_of(offered, where)
+    return tuple(found)
+
+
+# ---- Running them --------------------------------------------------------------------------------
 
 
 def run(theorem: Theorem, instances: int = 100, seed: int = 0) -> Report:

@@ -4,9 +4,12 @@ import numpy as np
 import sympy as sp
 import z3
 
+from gramlab.errors import InvalidSetting
+from gramlab.theorems._arguments import FEATURES, PROBLEM, array, real, rows
 from gramlab.theorems._heads import DenseHead
+from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
 
 
@@ -92,6 +95,34 @@ def _second_exact(scale: float = 1.0, temperature: float = 1.0) -> Instance:
     return {**instance, "weights": [first, second]}
 
 
+def _instance(
+    features: object,
+    targets: object,
+    weight_decays: object,
+    weights: object,
+    mixing: object = 1.0,
+    temperature: object = 1.0,
+) -> Instance:
+    decays = array("weight_decays", np.atleast_1d(weight_decays), None)  # type: ignore[arg-type]
+    each = features if isinstance(features, (list, tuple)) else [rows(features)] * len(decays)
+    x = [rows(one) for one in each]
+    if len({one.shape for one in x}) > 1 or len(x) != len(decays):
+        raise InvalidSetting(
+            f"features must be one matrix, or {len(decays)} of one shape, one for each weight "
+            f"decay, got shapes {[one.shape for one in x]}; see the theorem's arguments"
+        )
+    given = array("targets", targets, len(x[0]), None)
+    made = array("weights", weights, len(decays), x[0].shape[1], given.shape[1])
+    settings = {"mixing": real("mixing", mixing), "temperature": real("temperature", temperature)}
+    return {"targets": given, **settings, "x": x, "decays": decays, "weights": list(made)}
+
+
+def _same_rows(instance: Instance) -> Held:
+    first, *later = instance["x"]
+    most = max((float(np.abs(x - first).max()) for x in later), default=0.0)
+    return Held(most == 0, f"rows of later rounds differ by up to {most:.6g}")
+
+
 def _compare(
     instance: Instance, passed: float = 1.0, squared: bool = False, first_decay: bool = False
 ) -> Check:
@@ -118,16 +149,22 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("weight decays", r"\lambda_t > 0,\ \text{one for each round}"),
+        Hypothesis(
+            "weight decays",
+            r"\lambda_t > 0,\ \text{one for each round}",
+            test=above("decays", "least λ_t"),
+        ),
         Hypothesis(
             "same rows",
             r"M(W) = X^\top \operatorname{softmax}(XW)/N \text{ is the same in all rounds}",
             lambda rng: _second_exact(scale=float(rng.uniform(5, 20))),
+            _same_rows,
         ),
         Hypothesis(
             "read at temperature 1",
             r"T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in \mathbb{R}",
             lambda rng: _second_exact(temperature=float(rng.uniform(0.05, 0.2))),
+            equals("temperature", "temperature of the reading", lambda i: 1.0),
         ),
     ),
     statement=r"\lambda_t \lVert \widetilde W_t - W_t \rVert_F \le S_t = \lVert e_t \rVert_F + "
@@ -144,4 +181,13 @@ THEOREM = Theorem(
         "divided by the first weight decay": lambda i: _compare(i, first_decay=True),
     },
     tight_within=0.02,
+    arguments={
+        "features": f"{FEATURES}; a list of them for rounds of their own rows",
+        "targets": PROBLEM["targets"],
+        "weight_decays": "(t,), λ of each round",
+        "weights": "(t, d, K), what was computed: any weights, such as those of gramlab.distill",
+        "mixing": "ξ, any real number; 1 unless told",
+        "temperature": "at which predictions are read; 1 unless told",
+    },
+    instance=_instance,
 )

@@ -5,8 +5,11 @@ import sympy as sp
 import z3
 
 from gramlab.population import ClassBlockModel
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._arguments import GRAM, MODEL
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
@@ -72,7 +75,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     else:  # any symmetric perturbation that leaves a gap, by Weyl
         a = rng.standard_normal(block.shape)
         g = block + rng.uniform(0.01, 0.45) * gap * (a + a.T) / np.linalg.norm(a + a.T, 2)
-    return {"model": model, "g": g}
+    return {"model": model, "gram": g}
 
 
 def _without_gap(rng: np.random.Generator) -> Instance:
@@ -81,11 +84,31 @@ def _without_gap(rng: np.random.Generator) -> Instance:
     k, n, c = int(rng.integers(2, 5)), int(rng.integers(2, 7)), float(rng.uniform(0.3, 0.9))
     model = ClassBlockModel(k, n, c, 0.1)
     w = np.kron(np.eye(k), np.r_[np.sqrt(0.5), -np.sqrt(0.5), np.zeros(n - 2)][:, None])
-    return {"model": model, "g": model.gram() + 2 * len(w) * (w @ w.T)}
+    return {"model": model, "gram": model.gram() + 2 * len(w) * (w @ w.T)}
+
+
+def _instance(model: object, gram: object) -> Instance:
+    found = arguments.block_model(model)
+    g = arguments.array("gram", arguments.gram("gram", gram), found.n_samples, found.n_samples)
+    check_integer("samples_per_class", found.samples_per_class, 2)  # else there is no s_{K+1}
+    return {"model": found, "gram": g}
+
+
+def _no_superclasses(instance: Instance) -> Held:
+    _, of_classes, of_superclasses, _ = instance["model"].exact_spectrum
+    one = len(set(instance["model"].superclasses.tolist())) == 1 or of_classes == of_superclasses
+    return Held(one, f"s_B = {float(of_classes):.6g}, s_C = {float(of_superclasses):.6g}")
+
+
+def _gap(instance: Instance) -> Held:
+    model = instance["model"]
+    next_one = np.linalg.eigvalsh(instance["gram"])[-model.n_classes - 1]
+    gap = float(model.spectrum[1] - next_one)
+    return Held(gap > 0, f"δ = {gap:.6g}")
 
 
 def _check(instance: Instance, factor: float = 1.0, population_gap: bool = False) -> Check:
-    model, g = instance["model"], instance["g"]
+    model, g = instance["model"], instance["gram"]
     u, rest = _indicators(model), len(g) - model.n_classes
     values, vectors = np.linalg.eigh(g)
     sine = float(np.linalg.norm(u - vectors[:, rest:] @ (vectors[:, rest:].T @ u), 2))
@@ -105,8 +128,9 @@ THEOREM = Theorem(
             "block model",
             r"G_0 = (1-c) I + (c-d)\, I_K \otimes J_n + d\, J_N,\ 0 \le d < c < 1,\ "
             r"U = I_K \otimes 1_n/\sqrt{n}",
+            test=_no_superclasses,
         ),
-        Hypothesis("gap", r"\delta = s_B(G_0) - s_{K+1}(G) > 0", _without_gap),
+        Hypothesis("gap", r"\delta = s_B(G_0) - s_{K+1}(G) > 0", _without_gap, _gap),
     ),
     statement=r"\lVert \sin\Theta(V_K(G), U) \rVert_2 \le \frac{\lVert (G - G_0)\, U "
     r"\rVert_2}{\lvert s_B(G_0) - s_{K+1}(G) \rvert}, \quad s_B = 1 - c + n(c - d)",
@@ -118,4 +142,10 @@ THEOREM = Theorem(
         "the gap of the block model alone": lambda x: _check(x, 1.0, True),
     },
     tight_within=0.02,
+    arguments={
+        "model": f"{MODEL} without superclasses, of two samples a class or more",
+        "gram": GRAM,
+    },
+    instance=_instance,
+    runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),
 )

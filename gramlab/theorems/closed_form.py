@@ -4,9 +4,12 @@ import numpy as np
 import sympy as sp
 
 from gramlab.spectrum.filters import linear_mu
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
 from gramlab.theorems._heads import closed_form, draw_problem
+from gramlab.theorems._hypotheses import positive_decay, sums_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, zero
+from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
@@ -33,6 +36,11 @@ def _prove() -> Proof:
 
 def _draw(rng: np.random.Generator) -> Instance:
     return {**draw_problem(rng, 9, 5, 5), "rounds": int(rng.integers(1, 5))}
+
+
+def _instance(features: object, targets: object, weight_decay: object, rounds: int = 1) -> Instance:
+    made = problem(features, targets, weight_decay)
+    return {**made, "rounds": check_integer("rounds", rounds, 1)}
 
 
 def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
@@ -74,8 +82,8 @@ THEOREM = Theorem(
     source="P; the weights as written here: D",
     kind="identity",
     hypotheses=(
-        Hypothesis("rows sum to one", r"\sum_k Y_{ik} = 1", _rows_that_miss_one),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda"),
+        Hypothesis("rows sum to one", r"\sum_k Y_{ik} = 1", _rows_that_miss_one, sums_to_one),
+        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
         Hypothesis("rounds", r"t \in \{1, 2, \dots\},\ D = Y - \tfrac1K"),
     ),
     statement=r"W_t = \tfrac{1}{N\lambda} X^\top (A_{t-1} - A_t),\ "
@@ -89,4 +97,12 @@ THEOREM = Theorem(
         "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
         "μ twice as large": lambda i: _compare(i, 2.0),
     },
+    paper=("Theorem 2.1", "eq. (4)"),
+    arguments=PROBLEM | {"rounds": ROUNDS},
+    instance=_instance,
+    runs=(
+        "gramlab.Spectrum.of",
+        "gramlab.spectrum.filters.apply_filter",
+        "gramlab.spectrum.filters.filter_over_eigenvalue",
+    ),
 )

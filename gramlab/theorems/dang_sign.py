@@ -3,8 +3,10 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._hypotheses import above, equals
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import proof, zero
 
 
@@ -64,6 +66,34 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(
+    features: object,
+    labels: object,
+    penalty: object,
+    theta: object,
+    root: object = None,
+    power: object = 1.0,
+) -> Instance:
+    x, shrinkage = penalized(features, penalty)
+    d = x.shape[1]
+    return {
+        "x": x,
+        "theta": array("theta", theta, d),
+        "root": np.eye(d) if root is None else array("root", root, d, None),
+        "y": array("labels", labels, len(x)),
+        "penalty": shrinkage,
+        "power": real("power", power),
+    }
+
+
+def _moves(instance: Instance) -> Held:
+    x, lam = instance["x"], instance["penalty"]
+    system = x.T @ x + lam * np.eye(x.shape[1])
+    moved = np.linalg.solve(system, np.linalg.solve(system, x.T @ instance["y"]))
+    size = float(np.linalg.norm(instance["root"].T @ moved))
+    return Held(size > 0, f"‖∂w‖_Σ = {size:.6g}")
+
+
 def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
     x, y, lam = instance["x"], instance["y"], instance["penalty"]
 
@@ -84,11 +114,14 @@ def _check(instance: Instance, sign: float = -1.0, gain: float = 0.25) -> Check:
     slope = risk(fit(lam + 1j * step, y)).imag / step
     left, middle, right = (student(xi) for xi in (-1.0, 0.0, 1.0))
     curvature = left - 2 * middle + right  # 2 λ² c
-    rounding = 1e-12 * len(x) * (left + middle + right)
+    condition = 1 + float(np.linalg.norm(x, 2)) ** 2 / lam
+    rounding = 1e-14 * len(x) * condition * (left + middle + right)
+    size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
+    if curvature <= rounding:  # flat as far as float64 tells, so that there is no vertex to find
+        return Check(bool(size <= rounding), float(size / rounding))
     best = (left - right) / (2 * curvature)
     # The sign rule where rounding leaves a sign, then size and gain at the vertex.
     same = abs(left - right) <= rounding or np.sign(best) == sign * np.sign(slope)
-    size = abs((right - left) / 2 - lam * slope)  # both are dR/dξ at 0
     stated = middle - gain * (lam * slope) ** 2 / (curvature / 2)
     off = abs(student(best) - stated) / (1 + best**2)
     slack = max(size, off) / rounding
@@ -105,13 +138,19 @@ THEOREM = Theorem(
             "quadratic risk",
             r"R(w) = (w-\theta)^\top \Sigma (w-\theta),\ \Sigma \succeq 0,\ "
             r"\Sigma\, \partial_\lambda w_\lambda \ne 0",
+            test=_moves,
         ),
-        Hypothesis("penalty", r"\lambda > 0,\ w_\lambda = (X^\top X + \lambda)^{-1} X^\top y"),
+        Hypothesis(
+            "penalty",
+            r"\lambda > 0,\ w_\lambda = (X^\top X + \lambda)^{-1} X^\top y",
+            test=above("penalty", "λ"),
+        ),
         # A student given the square of the teacher's predictions does not move along ∂w/∂λ.
         Hypothesis(
             "student's target",
             r"\xi\, X w_\lambda + (1-\xi)\, y,\ \xi \in R",
             lambda rng: {**_draw(rng), "power": 2.0},
+            equals("power", "power of the predictions", lambda i: 1.0),
         ),
     ),
     statement=r"\xi^* = -\frac{R'(\lambda)}{2\lambda \lVert \partial_\lambda w_\lambda "
@@ -125,4 +164,13 @@ THEOREM = Theorem(
         "the sign of +R'": lambda x: _check(x, sign=1.0),
         "twice the gain": lambda x: _check(x, gain=0.5),
     },
+    arguments={
+        "features": FEATURES,
+        "labels": "(N,), real numbers",
+        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
+        "theta": "(d,), where the risk is least",
+        "root": "(d, k), Σ = root rootᵀ of the risk; the identity unless told",
+        "power": "of the teacher's predictions in the student's target; 1 unless told",
+    },
+    instance=_instance,
 )

@@ -3,8 +3,10 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems._hypotheses import above, all_of
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import implies, proof, reals, zero
 
 
@@ -46,6 +48,32 @@ def _draw(rng: np.random.Generator) -> Instance:
         "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(len(x)),  # times white noise, variance 1
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
     }
+
+
+def _instance(features: object, theta: object, penalty: object, noise: object) -> Instance:
+    x, shrinkage = penalized(features, penalty)
+    n = len(x)
+    scalar = not np.ndim(noise)  # type: ignore[arg-type]
+    made = real("noise", noise) * np.eye(n) if scalar else array("noise", noise, n, n)
+    return {
+        "x": x,
+        "theta": array("theta", theta, x.shape[1]),
+        "noise": made,
+        "penalty": shrinkage,
+    }
+
+
+def _white(instance: Instance) -> Held:
+    covariance = instance["noise"] @ instance["noise"].T
+    variance = float(np.trace(covariance)) / len(covariance)
+    off = float(np.abs(covariance - variance * np.eye(len(covariance))).max())
+    good = 0 < variance and off <= len(covariance) * np.finfo(float).eps * variance
+    return Held(good, f"γ² = {variance:.6g}, from which the covariance is off by {off:.3g}")
+
+
+def _some_features(instance: Instance) -> Held:
+    size = float(np.abs(instance["x"]).max())
+    return Held(size > 0, f"largest entry of X is {size:.6g}")
 
 
 def _correlated(rng: np.random.Generator) -> Instance:
@@ -99,8 +127,13 @@ THEOREM = Theorem(
             r"y = X\theta + \varepsilon,\ \mathbb{E}\varepsilon = 0,\ "
             r"\mathbb{E}\varepsilon\varepsilon^\top = \gamma^2 I,\ \gamma > 0",
             _correlated,
+            _white,
         ),
-        Hypothesis("penalty", r"\lambda > 0 \ (N\lambda \text{ for a mean loss}),\ X \ne 0"),
+        Hypothesis(
+            "penalty",
+            r"\lambda > 0 \ (N\lambda \text{ for a mean loss}),\ X \ne 0",
+            test=all_of(above("penalty", "λ"), _some_features),
+        ),
         Hypothesis("student's target", r"\xi\, X w_{\text{teacher}} + (1-\xi)\, y,\ \xi \in R"),
     ),
     statement=r"\arg\min_\xi \mathbb{E} \lVert w_\xi - \theta \rVert^2 = "
@@ -115,4 +148,11 @@ THEOREM = Theorem(
         "powers one lower": lambda x: _check(x, power=1),
         "the weight for prediction error": lambda x: _check(x, prediction=True),
     },
+    arguments={
+        "features": FEATURES,
+        "theta": "(d,), the true weights θ",
+        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
+        "noise": "γ > 0, or a matrix (N, N) that makes the noise of white noise",
+    },
+    instance=_instance,
 )

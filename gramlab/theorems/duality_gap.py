@@ -4,6 +4,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
@@ -43,8 +44,13 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _check(instance: Instance, factor: float = 0.5) -> Check:
     loss, w = objective(instance), instance["weights"]
     value, dual = loss.value(w), loss.dual(softmax(loss.logits(w)))
-    right = factor * float(np.sum(loss.gradient(w) ** 2)) / instance["weight_decay"]
-    tolerance = 1e-13 * len(instance["x"]) * (abs(value) + abs(dual) + right)
+    gradient = float(np.linalg.norm(loss.gradient(w)))
+    right = factor * gradient**2 / instance["weight_decay"]
+    # The loss of a row is a difference of two numbers as large as its logits, the gradient one of
+    # moments as large as X.
+    size = abs(value) + abs(dual) + right + float(np.abs(loss.logits(w)).max())
+    size += gradient * float(np.linalg.norm(instance["x"])) / instance["weight_decay"]
+    tolerance = 1e-13 * len(instance["x"]) * size
     return equal(value - dual, right, tolerance)
 
 
@@ -60,4 +66,7 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={"a lost factor 2": lambda i: _check(i, 1.0)},
+    arguments=PROBLEM | {"weights": WEIGHTS},
+    instance=solved,
+    runs=("gramlab.heads.referee.SoftmaxObjective.dual",),
 )

@@ -7,8 +7,10 @@ from scipy.special import softmax
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.referee import softmax_deviations
 from gramlab.spectrum.filters import linear_mu
+from gramlab.theorems._arguments import PROBLEM, array, problem
 from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems._hypotheses import on_simplex, positive_decay
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, vanish, zero
 
 
@@ -55,6 +57,19 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {**problem, "weights": weights, "passed_on": None}
 
 
+def _instance(
+    features: object,
+    targets: object,
+    weight_decay: object,
+    weights: object,
+    passed_on: object = None,
+) -> Instance:
+    made = problem(features, targets, weight_decay)
+    (n, k), d = made["targets"].shape, made["x"].shape[1]
+    told = None if passed_on is None else array("passed_on", passed_on, n, k)
+    return {**made, "weights": array("weights", weights, None, d, k), "passed_on": told}
+
+
 def _compare(
     instance: Instance, *, gradient: float = 1.0, damped: bool = True, centred: bool = False
 ) -> Check:
@@ -92,9 +107,17 @@ THEOREM = Theorem(
     source="D",
     kind="identity",
     hypotheses=(
-        Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \ge 0"),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda"),
-        Hypothesis("predictions passed on", r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y", _other_targets),
+        Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \ge 0", test=on_simplex),
+        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        Hypothesis(
+            "predictions passed on",
+            r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y",
+            _other_targets,
+            lambda i: Held(
+                i["passed_on"] is None,
+                f"passed on: {'predictions' if i['passed_on'] is None else 'other targets'}",
+            ),
+        ),
     ),
     statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + \Big(I + "
     r"\frac{G}{\mu}\Big)^{-1} S_t,\ E_0 = 0,\ E_t = \sum_{j=1}^t h(G)^{t-j} \Big(I + "
@@ -108,4 +131,15 @@ THEOREM = Theorem(
         "the remainder undamped": lambda i: _compare(i, damped=False),
         "centred logits, gradient not centred": lambda i: _compare(i, centred=True),
     },
+    arguments=PROBLEM
+    | {
+        "weights": "(t, d, K), any weights of t rounds, such as those of gramlab.distill",
+        "passed_on": "(N, K), targets of rounds 2, 3, …; the predictions before them unless told",
+    },
+    instance=_instance,
+    runs=(
+        "gramlab.LinearizedHead.rounds_at_once",
+        "gramlab.heads.referee.SoftmaxObjective.gradient",
+        "gramlab.heads.referee.softmax_deviations",
+    ),
 )

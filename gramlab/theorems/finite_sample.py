@@ -17,9 +17,15 @@ import z3
 from scipy.special import betaincinv
 from scipy.stats import binom
 
+from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
+from gramlab.theorems._hypotheses import above
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
+from gramlab.validation import check_integer
+
+_RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
 
 
 def _margin_residuals(size: int, m: int) -> list[Any]:
@@ -148,7 +154,7 @@ def _failure(instance: Instance) -> float:
         trials = 1 if copies else n
         chances = [binom.pmf(counts // (n // trials), trials, row[0]) for row in corruption]
         return float((chances[0][first] * chances[1][second])[margins.min(axis=1) <= 0].sum())
-    rng, runs = np.random.default_rng(instance["seed"]), 150
+    rng, runs = np.random.default_rng(instance["seed"]), _RUNS
     uniform = rng.random((runs, size * n))
     labels = (uniform[:, :, None] > np.cumsum(corruption, axis=1)[truth, :-1]).sum(axis=2)
     deviations = np.eye(size)[labels] - 1 / size  # (runs, N, K)
@@ -167,6 +173,31 @@ def _instance(
     model = ClassBlockModel(len(corruption), n, *correlations)
     asked = {"model": model, "corruption": corruption, "mu": mu, "rounds": rounds}
     return {**asked, "copies": False, "seed": 0, **more}
+
+
+def _own(
+    model: object,
+    corruption: object,
+    rounds: int = 1,
+    mu: object = None,
+    weight_decay: object = None,
+    copies: bool = False,
+    seed: int = 0,
+) -> Instance:
+    found = block_model(model)
+    n, size = found.samples_per_class, found.n_classes
+    # Signs and margins of all label counts of two classes, or deviations of all draws.
+    rows = 2 * (n + 1) ** 2 if size == 2 else 2 * _RUNS * size
+    what = f"label counts of {n} samples a class"
+    check_memory(8 * rows * found.n_samples, what, "choose a smaller samples_per_class")
+    return {
+        "model": found,
+        "corruption": corruption_of(found, corruption),
+        "mu": float(exact_mu(found.n_classes * found.n_samples, mu, weight_decay)),
+        "rounds": check_integer("rounds", rounds, 1),
+        "copies": bool(copies),
+        "seed": seed,
+    }
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -217,9 +248,13 @@ THEOREM = Theorem(
         Hypothesis(
             "block model",
             r"K \text{ classes of } n,\ K/m \text{ superclasses},\ 0 \le e \le d < c < 1",
+            test=above("mu", "μ"),
         ),
         Hypothesis(
-            "independent labels", r"y_i \sim C_{k(i)} \text{ independently}", _copied_labels
+            "independent labels",
+            r"y_i \sim C_{k(i)} \text{ independently}",
+            _copied_labels,
+            lambda i: Held(not i["copies"], f"one label for a whole class: {i['copies']}"),
         ),
     ),
     statement=r"P(\text{some sample is wrong after } t \text{ rounds}) \le \sum_{k \ne l} "
@@ -238,4 +273,14 @@ THEOREM = Theorem(
     # Where the bound says anything, the union and the polynomial factor of the tail remain: a
     # factor of about 3 to 10 at these sizes. Only bounds below 1 are counted.
     tight_within=0.85,
+    arguments={
+        "model": MODEL,
+        "corruption": "(K, K), rows on the simplex: how labels are drawn",
+        "rounds": ROUNDS,
+        **SCALE,
+        "copies": "True gives a whole class one label",
+        "seed": "of the labels that are drawn where K > 2; for K = 2 all are enumerated",
+    },
+    instance=_own,
+    runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),
 )

@@ -6,8 +6,10 @@ import numpy as np
 import sympy as sp
 
 from gramlab.spectrum.filters import linear_mu
+from gramlab.theorems._arguments import PROBLEM, problem, weights_of
 from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems._hypotheses import positive_decay, sums_to_one
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, vanish, zero
 
 
@@ -50,6 +52,19 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {**problem, "start": np.zeros((problem["x"].shape[1], problem["targets"].shape[1]))}
 
 
+def _instance(
+    features: object, targets: object, weight_decay: object, start: object = None
+) -> Instance:
+    made = problem(features, targets, weight_decay)
+    zero_start = np.zeros((made["x"].shape[1], made["targets"].shape[1]))
+    return {**made, "start": zero_start if start is None else weights_of(made, "start", start)}
+
+
+def _at_zero(instance: Instance) -> Held:
+    largest = float(np.abs(instance["start"]).max())
+    return Held(largest == 0, f"largest entry of W₀ is {largest:.6g}")
+
+
 def _compare(instance: Instance, mu_factor: float = 1.0, rounds: int = 1) -> Check:
     x, targets, start = instance["x"], instance["targets"], instance["start"]
     n, k = targets.shape
@@ -78,9 +93,9 @@ THEOREM = Theorem(
     source="D",
     kind="identity",
     hypotheses=(
-        Hypothesis("rows sum to one", r"\sum_k T_{ik} = 1", _rows_that_miss_one),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda"),
-        Hypothesis("start at zero", r"W_0 = 0", _elsewhere),
+        Hypothesis("rows sum to one", r"\sum_k T_{ik} = 1", _rows_that_miss_one, sums_to_one),
+        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        Hypothesis("start at zero", r"W_0 = 0", _elsewhere, _at_zero),
     ),
     statement=r"W_0 - \nabla^2 L(W_0)^{-1} \nabla L(W_0) "
     r"= K V \operatorname{diag}\!\Big(\frac{1}{s+\mu}\Big) Z^\top (T - \tfrac1K)",
@@ -91,4 +106,7 @@ THEOREM = Theorem(
         "a round more": lambda i: _compare(i, rounds=2),
         "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
     },
+    arguments=PROBLEM | {"start": "(d, K), W₀; zero unless told"},
+    instance=_instance,
+    runs=("gramlab.Spectrum.of", "gramlab.spectrum.filters.filter_over_eigenvalue"),
 )

@@ -15,9 +15,11 @@ import numpy as np
 
 __all__ = [
     "Check",
+    "Held",
     "Hypothesis",
     "Instance",
     "Kind",
+    "Level",
     "Proof",
     "Theorem",
     "Verdict",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 Verdict = Literal["proved", "counterexample", "unknown"]
+Level = Literal["kernel", "decided", "core", "asserted"]
 Kind = Literal["identity", "upper bound", "lower bound", "sufficient", "necessary and sufficient"]
 Instance = Mapping[str, Any]
 
@@ -38,12 +41,18 @@ class Proof:
     hand. ``scope`` says plainly which sizes are symbolic and which are fixed; a verified case is no
     proof for all. ``evidence`` holds lines a reader can follow: what was reduced to what, or the
     numbers of the counterexample.
+
+    ``level`` says what stands behind the verdict: ``"decided"``, a machine decided all of it;
+    ``"core"``, a machine decided the core and steps by hand remain; ``"asserted"``, nobody but the
+    author, which is so unless ``steps.proof`` or ``steps.refutation`` made the proof of decided
+    steps. No proof is checked by a proof kernel yet, which ``"kernel"`` is for.
     """
 
     verdict: Verdict
     method: str
     scope: str
     evidence: tuple[str, ...]
+    level: Level = "asserted"
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,26 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Whether a hypothesis holds on one instance, and the number that shows it."""
+
+    holds: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class Hypothesis:
     """One hypothesis: a short name and its statement in LaTeX.
 
     ``without`` draws an instance on which only this hypothesis fails and so does the conclusion;
-    it is ``None`` where the theorem merely needs the hypothesis to make sense.
+    it is ``None`` where the theorem merely needs the hypothesis to make sense. ``test`` decides it
+    on an instance; it is ``None`` where the hypothesis only says what a symbol stands for.
     """
 
     name: str
     statement: str
     without: Callable[[np.random.Generator], Instance] | None = None
+    test: Callable[[Instance], Held] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,15 @@ class Theorem:
     expected
         The verdict that ``prove`` must reach; ``"counterexample"`` for statements kept because
         they are false.
+    paper
+        Where the paper has it, by the paper's own numbers ("Theorem 4.1"), as far as known.
+    runs
+        Public code that ``check`` runs, so that the statement is tied to what users call; empty
+        where both sides are computed by dense code of the check alone.
+    arguments
+        What ``instance`` takes by keyword: a line for each, with its shape.
+    instance
+        Makes an instance of somebody's own features, matrices and settings (see ``check``).
     """
 
     name: str
@@ -118,12 +146,18 @@ class Theorem:
     planted: Mapping[str, Callable[[Instance], Check]] = field(default_factory=dict)
     tight_within: float | None = None
     expected: Verdict = "proved"
+    paper: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    instance: Callable[..., Instance] | None = None
 
 
 def equal(left: Any, right: Any, tolerance: float) -> Check:
     """Identity check: the largest difference against a backward-error tolerance."""
     difference = float(np.abs(np.asarray(left) - np.asarray(right)).max())
-    return Check(bool(difference <= tolerance), float(difference / tolerance))
+    exact = 0.0 if difference == 0 else np.inf  # where nothing is left to rounding
+    slack = difference / tolerance if tolerance > 0 else exact
+    return Check(bool(difference <= tolerance), float(slack))
 
 
 def bound(value: float, limit: float, tolerance: float = 0.0) -> Check:

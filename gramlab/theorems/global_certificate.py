@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, real, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
 
 
@@ -52,6 +53,26 @@ def _free_intercept(rng: np.random.Generator) -> Instance:
     return {**instance, "x": x, "penalty": penalty, "weights": optimum}
 
 
+def _instance(
+    features: object,
+    targets: object,
+    weight_decay: object,
+    weights: object,
+    penalty: object = None,
+) -> Instance:
+    made = solved(features, targets, weight_decay, weights)
+    if penalty is None:
+        return {**made, "penalty": made["weight_decay"]}
+    if not np.ndim(penalty):  # type: ignore[arg-type]
+        return {**made, "penalty": real("penalty", penalty)}
+    return {**made, "penalty": array("penalty", penalty, made["x"].shape[1])}
+
+
+def _penalized(instance: Instance) -> Held:
+    least, lam = float(np.min(instance["penalty"])), instance["weight_decay"]
+    return Held(least >= lam, f"least penalty {least:.6g}, to be at least λ = {lam:.6g}")
+
+
 def _compare(instance: Instance, distance: float = 1.0, loss: float = 0.5) -> Check:
     weights, lam = instance["weights"], instance["weight_decay"]
     head = DenseHead(instance["x"], instance["targets"], instance["penalty"])
@@ -78,7 +99,10 @@ THEOREM = Theorem(
         SIMPLEX,
         DECAY,
         Hypothesis(
-            "no free intercept", r"\text{every entry of } W \text{ is penalized}", _free_intercept
+            "no free intercept",
+            r"\text{every entry of } W \text{ is penalized}",
+            _free_intercept,
+            _penalized,
         ),
     ),
     statement=r"\lVert W - W^\star \rVert_F \le \frac{\lVert \nabla L(W) \rVert_F}{\lambda},"
@@ -92,4 +116,8 @@ THEOREM = Theorem(
         "a quarter for the loss": lambda i: _compare(i, loss=0.25),
     },
     tight_within=1e-6,
+    arguments=PROBLEM
+    | {"weights": WEIGHTS, "penalty": "λ, or one for each feature (d,); λ unless told"},
+    instance=_instance,
+    runs=("gramlab.Certificate.global_bound", "gramlab.Certificate.duality_gap"),
 )

@@ -7,7 +7,8 @@ import numpy as np
 import sympy as sp
 import z3
 
-from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, fixed
 from gramlab.theorems._block_algebra import EIGENVALUES, algebra, combination
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish
@@ -64,7 +65,17 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     found = b.heldout(instance["t"])
     best, wanted = (rows == rows.max(axis=1)[:, None] for rows in (found, expected))
     ordered = np.sort(found, axis=1)
-    return Check(bool((best == wanted).all()), float(min(ordered[:, -1] - ordered[:, -2])))
+    least = float(min(ordered[:, -1] - ordered[:, -2]))
+    return Check(bool((best == wanted).all()), least).also(_agrees(b, instance["t"], found))
+
+
+def _agrees(b: Block, t: int, found: np.ndarray) -> bool:
+    """Whether the package predicts the same for a new point of each class, to its rounding."""
+    if b.population is None:
+        return True
+    told = np.array([b.population.held_out(k, t) for k in range(b.n_classes)])
+    rounding = 16 * (t + b.n_classes) * np.finfo(float).eps
+    return bool(np.abs(told - found.astype(float)).max() <= rounding)
 
 
 # Labels given unevenly; a label of another superclass is the commonest, and is not predicted.
@@ -96,4 +107,7 @@ THEOREM = Theorem(
         "the true class": lambda i: _compare(i, "true class"),
         "transposed C": lambda i: _compare(i, "transposed"),
     },
+    arguments=arguments.BLOCK_ROUND,
+    instance=arguments.block_round,
+    runs=("gramlab.population.Population.held_out",),
 )

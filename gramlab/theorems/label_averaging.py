@@ -6,7 +6,10 @@ import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import EQUAL_SIZES, ORDER, draw_block, split
+from gramlab.features import Features
+from gramlab.population.block_fit import fit_block_model
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, split
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals
@@ -51,9 +54,35 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     own = classes.T if variant == "transposed" else classes
     averages = (b.one_hot, own[b.true], supers[b.true], classes.sum(axis=0) / k, fmpq(1, k))
     predicted = sum(w * average for w, average in zip(weights, averages, strict=True))
-    worst = abs(b.iterate(t) - predicted).max()
+    found = b.iterate(t)
+    worst = abs(found - predicted).max()
     convex = all(w >= 0 for w in weights) and sum(weights) == 1
-    return Check(worst == 0 and convex, float(worst))
+    good = worst == 0 and convex and _agrees(b, t, weights) and _refits(b, t, found)
+    return Check(bool(good), float(worst)).also(b.agrees(t, found))
+
+
+def _agrees(b: Block, t: int, weights: tuple) -> bool:
+    """Whether the package's averaging weights are these, to their rounding."""
+    if b.population is None:
+        return True
+    told = np.array(list(b.population.averaging_weights(t).values()))
+    # A power p^t carries t roundings of p, the weights differences of two of them.
+    rounding = 8 * t * np.finfo(float).eps
+    return bool(np.abs(told - np.array(weights, dtype=float)).max() <= rounding)
+
+
+def _refits(b: Block, t: int, found: np.ndarray) -> bool:
+    """Whether the block model fitted to features of this one has the same predictions."""
+    if b.population is None or b.n == 1:  # then no pair of samples shows c
+        return True
+    model, n = b.population.model, len(b.true)
+    groups = model.superclasses
+    features = Features(model.sample_features(), b.true, n_classes=len(groups), superclasses=groups)
+    deviations = b.one_hot.astype(float) - 1 / b.n_classes
+    told = fit_block_model(features).apply_filter(deviations, float(b.mu), t) + 1 / b.n_classes
+    # Entries of G, at most 1, are known to a few roundings, and the filter rises by 1/μ at most.
+    rounding = 64 * t * n * np.finfo(float).eps * (1 + 1 / float(b.mu))
+    return bool(np.abs(told - found.astype(float)).max() <= rounding)
 
 
 THEOREM = Theorem(
@@ -78,4 +107,12 @@ THEOREM = Theorem(
         "transposed C": lambda i: _compare(i, "transposed"),
         "no superclass term": lambda i: _compare(i, "no superclass term"),
     },
+    arguments=arguments.BLOCK_ROUND,
+    instance=arguments.block_round,
+    paper=("eq. (7)",),
+    runs=(
+        "gramlab.population.Population.linearized",
+        "gramlab.population.Population.averaging_weights",
+        "gramlab.population.block_fit.BlockFit.apply_filter",
+    ),
 )

@@ -9,8 +9,9 @@ import sympy as sp
 import z3
 
 from gramlab.numerics.certificate import Certificate
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 
 
@@ -102,6 +103,13 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {**problem, "weights": weights}
 
 
+def _small(instance: Instance) -> Held:
+    head = DenseHead.of(instance)
+    longest = float(np.linalg.norm(head.x, axis=1).max())
+    product = math.sqrt(2 / head.penalty) * longest * head.decrement(instance["weights"])
+    return Held(product < 1, f"cν = {product:.6g}")
+
+
 def _compare(instance: Instance, *, row_norm: float = 1.0, growth: bool = True) -> Check:
     x, weights, lam = instance["x"], instance["weights"], instance["weight_decay"]
     head = DenseHead.of(instance)
@@ -132,6 +140,7 @@ THEOREM = Theorem(
             "small decrement",
             r"c\nu < 1,\ \nu = \lVert \nabla L(W) \rVert_{H^{-1}},\ H = \nabla^2 L(W),\ "
             r"c = \sqrt2 \max_i \lVert x_i \rVert / \sqrt\lambda",
+            test=_small,
         ),
     ),
     statement=r"\max_i \operatorname{osc}\big((W^\star - W)^\top x_i\big) \le r = -\ln(1 - c\nu),"
@@ -144,4 +153,7 @@ THEOREM = Theorem(
         "c without √2": lambda i: _compare(i, row_norm=math.sqrt(0.5)),
     },
     tight_within=1e-3,
+    arguments=PROBLEM | {"weights": WEIGHTS},
+    instance=solved,
+    runs=("gramlab.Certificate.local_bound",),
 )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import z3
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed, smallest_difference
 from gramlab.theorems._block_algebra import algebra
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
@@ -48,7 +49,8 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     b = instance["block"]
     p_a, p_b, _, _ = b.filters()
     xi = {"p_B": 1 / (1 - p_b), "1/p_A": 1 / p_a}.get(variant, 1 / (1 - p_a))
-    target = xi * b.iterate(1) + (1 - xi) * b.one_hot
+    teacher = b.iterate(1)
+    target = xi * teacher + (1 - xi) * b.one_hot
     student = b.iterate(1, target)
     first = np.searchsorted(b.true, b.true)  # of each sample's class
     forgotten = (target == target[first]).all() and (student == student[first]).all()
@@ -56,7 +58,7 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     recoverable = delta is None or delta > 0 or (variant == "non-strict" and delta == 0)
     worst = min(b.margins(student))
     good = forgotten and target.min() >= 0 and (worst > 0) == recoverable
-    return Check(bool(good), float(worst))
+    return Check(bool(good), float(worst)).also(b.agrees(1, teacher))
 
 
 # C_kk = 8/20 < 9/20, so Δ < 0; the superclass mean, filtered less, holds the true class up.
@@ -88,4 +90,7 @@ THEOREM = Theorem(
         "ξ = 1/(1 − p_B)": lambda i: _compare(i, "p_B"),
         "ξ = 1/p_A": lambda i: _compare(i, "1/p_A"),
     },
+    arguments=arguments.BLOCK,
+    instance=arguments.block,
+    runs=("gramlab.population.Population.linearized",),
 )

@@ -3,8 +3,9 @@
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems._arguments import PROBLEM, WEIGHTS, real, solved, weights_of
 from gramlab.theorems._heads import DenseHead, draw_problem, draw_weights, objective
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
 
 
@@ -42,6 +43,26 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {**problem, **started, "modulus": problem["weight_decay"]}
 
 
+def _instance(
+    features: object,
+    targets: object,
+    weight_decay: object,
+    weights: object,
+    direction: object,
+    modulus: object = None,
+) -> Instance:
+    made = solved(features, targets, weight_decay, weights)
+    most = made["weight_decay"] if modulus is None else real("modulus", modulus)
+    return {**made, "direction": weights_of(made, "direction", direction), "modulus": most}
+
+
+def _curved(instance: Instance) -> Held:
+    values = np.linalg.eigvalsh(DenseHead.of(instance).hessian(instance["weights"]))
+    known = len(values) * np.finfo(float).eps * values[-1]
+    found = f"λ_min(H) = {values[0]:.6g}, to be at least {instance['modulus']:.6g} > 0"
+    return Held(bool(0 < instance["modulus"] <= values[0] + known), found)
+
+
 def _compare(instance: Instance, *, cross: float = 1.0, last: float = 1.0) -> Check:
     weights, direction = instance["weights"], instance["direction"]
     head, loss = DenseHead.of(instance), objective(instance)
@@ -70,7 +91,9 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("curvature", r"H = H^\top \succeq \lambda I,\ \lambda > 0", _modulus_too_large),
+        Hypothesis(
+            "curvature", r"H = H^\top \succeq \lambda I,\ \lambda > 0", _modulus_too_large, _curved
+        ),
         Hypothesis("residual", r"\rho = g - H \Delta,\ \Delta \text{ arbitrary}"),
     ),
     statement=r"\lVert g \rVert_{H^{-1}}^2 = \langle g, \Delta \rangle + \langle \rho, \Delta "
@@ -85,4 +108,15 @@ THEOREM = Theorem(
         "the cross term subtracted": lambda i: _compare(i, cross=-1.0),
     },
     tight_within=1e-6,
+    arguments=PROBLEM
+    | {
+        "weights": WEIGHTS,
+        "direction": "(d, K), any direction Δ",
+        "modulus": "what stands for λ in the bound; λ unless told",
+    },
+    instance=_instance,
+    runs=(
+        "gramlab.heads.referee.SoftmaxObjective.gradient",
+        "gramlab.heads.referee.SoftmaxObjective.hessian_product",
+    ),
 )

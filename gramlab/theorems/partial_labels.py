@@ -7,8 +7,19 @@ import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import block, circulant, draw_block, fixed, two_hot
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import (
+    block,
+    circulant,
+    columns_sum_to_one,
+    draw_block,
+    fixed,
+    in_model,
+    stays_inside,
+    two_hot,
+)
+from gramlab.theorems._hypotheses import all_of
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implications, implies, proof, reals
 
 
@@ -94,9 +105,12 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     b = instance["block"]
     p_a, p_b, _, _ = b.filters(2 if variant == "a round more" else 1)
     r, c = p_a / (p_b - p_a), b.class_means()
-    targets, _ = two_hot(b.iterate(1))
+    teacher = b.iterate(1)
+    targets, _ = two_hot(teacher)
     student = b.margins(b.iterate(1, targets))
-    agree = []
+    agree = [b.agrees(1, teacher)]
+    # Without a wrong label the package's condition is on a second place that is drawn at random.
+    told = [c.partial_labels if c.other else None for c in b.conditions()]
     for k in range(b.n_classes):
         others = [j for j in range(b.n_classes) if j != k]
         second = max(others, key=lambda j: c[k, j])
@@ -107,10 +121,40 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         largest = (targets[mine].sum(axis=0) / b.n)[others].max()
         by_mean = largest <= fmpq(1, 2) if variant == "non-strict" else largest < fmpq(1, 2)
         agree.append((min(student[mine]) > 0) == by_row == by_mean)
+        if told and told[k] is not None:
+            agree.append((min(student[mine]) > 0) == (told[k] == "right"))
     return Check(all(agree), float(min(student)))
 
 
-_lopsided = block(((5, 4, 1), (3, 6, 1), (1, 2, 7)), m=3, c=4, d=2, mu=fmpq(15, 4))
+def _pairs_of_classes(instance: Instance) -> Held:
+    return Held(instance["block"].m >= 2, f"m = {instance['block'].m}")
+
+
+balanced_superclasses = all_of(columns_sum_to_one, stays_inside, _pairs_of_classes)
+
+
+def _row_maximum(instance: Instance) -> Held:
+    c = instance["block"].class_means()
+    k = range(len(c))
+    least = min(c[i, i] - c[i, j] for i in k for j in k if i != j)
+    return Held(bool(least > 0), f"least C_kk − C_kl is {float(least):.6g}")
+
+
+def two_hot_balanced(instance: Instance) -> Held:
+    """Whether the class means of the two-hot targets have column sums 1."""
+    b = instance["block"]
+    sums = two_hot(b.iterate(1))[0].sum(axis=0) / b.n
+    found = f"column sums of C̃ from {float(min(sums)):.6g} to {float(max(sums)):.6g}"
+    return Held(bool((sums == 1).all()), found)
+
+
+def _clear(instance: Instance) -> Held:
+    clear = two_hot(instance["block"].iterate(1))[1]
+    return Held(clear, "no tie" if clear else "a tie between second and third")
+
+
+_counts = ((7, 1, 0, 0), (0, 6, 0, 2), (1, 0, 7, 0), (0, 1, 2, 5))
+_lopsided = block(_counts, m=4, c=14, d=9, mu=fmpq(1721, 100))
 _leaning = ((6, 1, 3, 0), (3, 4, 2, 1), (1, 1, 5, 3), (0, 4, 0, 6))
 
 THEOREM = Theorem(
@@ -119,25 +163,32 @@ THEOREM = Theorem(
     source="P (conditions D)",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0"),
+        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model),
         Hypothesis(
             "balanced",
             r"\text{class fractions } C,\ \textstyle\sum_k C_{kj} = 1, "
             r"\text{ corruption inside superclasses of } m \ge 2 \text{ classes}",
             lambda rng: {"block": replace(_lopsided, e=fmpq(int(rng.integers(3)), 100))},
+            balanced_superclasses,
         ),
         Hypothesis(
             "strict row maximum",
             r"C_{kk} > C_{kl} \text{ for all } l \ne k",
             lambda rng: {"block": block(circulant(rng, 1, (2, 5, 3)), 3, 12, 10, fmpq(1, 100))},
+            _row_maximum,
         ),
         Hypothesis(
             "balanced two-hot means",
             r"\textstyle\sum_k \tilde C_{kj} = 1 \text{ for the class means } \tilde C "
             r"\text{ of the two-hot targets}",
             fixed(_leaning, m=4, c=6, d=4, mu=(500, 509), per=100),
+            two_hot_balanced,
         ),
-        Hypothesis("clear second place", r"\text{no tie decides the teacher's top two}"),
+        Hypothesis(
+            "clear second place",
+            r"\text{no tie decides the teacher's top two}",
+            test=_clear,
+        ),
     ),
     statement=r"\text{the student is right on all of class } k \iff \tilde C_{kl} < \tfrac12 "
     r"\text{ for all } l \ne k \iff \text{some } j \notin \{k, l^*\} \text{ has } C_{kj} > 0, \ "
@@ -151,4 +202,11 @@ THEOREM = Theorem(
         "non-strict": lambda i: _compare(i, "non-strict"),
         "r of the second round": lambda i: _compare(i, "a round more"),
     },
+    arguments=arguments.BLOCK,
+    instance=arguments.block,
+    paper=("section 5",),
+    runs=(
+        "gramlab.population.Population.linearized",
+        "gramlab.population.phase.Condition.partial_labels",
+    ),
 )

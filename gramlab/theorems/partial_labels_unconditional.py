@@ -1,10 +1,16 @@
 """False: a row maximum on the diagonal is not enough for the top-two student; it can tie."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import Block, block, two_hot
+from gramlab.theorems._hypotheses import all_of
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
+from gramlab.theorems.partial_labels import balanced_superclasses, two_hot_balanced
+from gramlab.theorems.steps import holds, refutation
 
 _CASES = {
     "pair flip, K = 3, η = 3/10, ρ = 2": (((7, 3, 0), (0, 7, 3), (3, 0, 7)), 3, 2),
@@ -31,30 +37,28 @@ def _student(b: Block) -> tuple[np.ndarray, bool]:
 
 
 def _prove() -> Proof:
-    lines, refuted = [], 0
+    found = []
     for name, (counts, m, rho) in _CASES.items():
         b = block(counts, m, c=8, d=2, mu=1)
         b = b.with_ratio(rho) or b
-        found, clear = _student(b)
-        lines.append(
+        margins, clear = _student(b)
+        line = (
             f"{name}, n = {b.n}, c = 2/5, d = 1/10, e = 0, μ = {b.mu}: true label in every "
-            f"top two, no tie there: {clear}; student's margins from {min(found)} to {max(found)}"
+            "top two, no tie there, and the student ties: {}; its margins go from "
+            f"{min(margins)} to {max(margins)}"
         )
-        refuted += clear and min(found) == 0
-    return Proof(
-        verdict="counterexample" if refuted == len(lines) else "unknown",
-        method="exact rational solves with the dense Gram matrix",
-        scope=f"{refuted} of {len(lines)} fixed cases refute the statement; one is enough",
-        evidence=tuple(lines),
-    )
+        found.append(holds(line, clear and min(margins) == 0))
+    scope = f"{len(found)} fixed cases, each of which refutes the statement"
+    return refutation("exact rational solves with the dense Gram matrix", scope, *found)
 
 
 def _check(instance: Instance, variant: str = "") -> Check:
     b = instance["block"]
     found, _ = _student(b)
+    agrees = b.agrees(1, b.iterate(1))
     two_largest = np.sort(b.class_means(), axis=1)[:, -2:].sum(axis=1)  # the largest is C_kk
     exempt = {"condition 3": (two_largest == 1).any(), "three classes": b.m < 3}.get(variant, False)
-    return Check(bool(exempt or min(found) > 0), float(min(found)))
+    return Check(bool(exempt or min(found) > 0), float(min(found))).also(agrees)
 
 
 _order, _, _maximum, _, _clear = CONDITIONAL.hypotheses
@@ -70,8 +74,9 @@ THEOREM = Theorem(
             "balanced",
             r"\text{fractions } C \text{ and two-hot means } \tilde C \text{ with column sums } 1, "
             r"\text{ corruption inside superclasses of } m \ge 2 \text{ classes}",
+            test=all_of(balanced_superclasses, two_hot_balanced),
         ),
-        Hypothesis(_maximum.name, _maximum.statement),
+        replace(_maximum, without=None),
         _clear,
     ),
     statement=r"\text{the student of the teacher's top two labels is right on all samples}",
@@ -83,4 +88,8 @@ THEOREM = Theorem(
         "enough for superclasses of three classes or more": lambda i: _check(i, "three classes"),
     },
     expected="counterexample",
+    arguments=arguments.BLOCK,
+    instance=arguments.block,
+    paper=("section 5",),
+    runs=("gramlab.population.Population.linearized",),
 )

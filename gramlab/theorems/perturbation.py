@@ -4,8 +4,14 @@ import numpy as np
 import sympy as sp
 import z3
 
+from gramlab.errors import InvalidSetting
+from gramlab.spectrum.filters import filter_power
+from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
+from gramlab.theorems._arguments import gram as symmetric
+from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.validation import check_integer
 
 
 def _constant(rounds: int) -> float:
@@ -74,7 +80,31 @@ def _draw(rng: np.random.Generator) -> Instance:
         x = np.linalg.cholesky(first + 1e-9 * mu * np.eye(n))
         x = x + 10 ** rng.uniform(-4, -1) * np.sqrt(mu) * rng.standard_normal((n, n))
         other = x @ x.T
-    return {"g": first, "other": other, "mu": mu, "rounds": rounds}
+    return {"gram": first, "other": other, "mu": mu, "rounds": rounds}
+
+
+def _instance(
+    gram: object,
+    other: object,
+    mu: object = None,
+    rounds: int = 1,
+    weight_decay: object = None,
+    n_classes: int | None = None,
+) -> Instance:
+    one, two = symmetric("gram", gram), symmetric("other", other)
+    if one.shape != two.shape:
+        raise InvalidSetting(
+            f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
+            "matrices of the same rows"
+        )
+    if (weight_decay is None) != (n_classes is None):
+        raise InvalidSetting(
+            "weight_decay and n_classes go together, got only one; pass both, or mu = K N λ alone"
+        )
+    size = len(one) if n_classes is None else check_integer("n_classes", n_classes, 2) * len(one)
+    scale = float(exact_mu(size, mu, weight_decay))
+    check_condition(max(float(np.linalg.norm(g, 2)) for g in (one, two)), scale, "mu", 2)
+    return {"gram": one, "other": two, "mu": scale, "rounds": check_integer("rounds", rounds, 1)}
 
 
 def _without_psd(rng: np.random.Generator) -> Instance:
@@ -82,11 +112,11 @@ def _without_psd(rng: np.random.Generator) -> Instance:
     n, mu = int(rng.integers(2, 6)), float(10 ** rng.uniform(-1, 1))
     first, a = -0.9 * mu * np.eye(n), rng.standard_normal((n, n))
     other = first + 0.05 * mu * (a + a.T) / np.linalg.norm(a + a.T, 2)
-    return {"g": first, "other": other, "mu": mu, "rounds": 1}
+    return {"gram": first, "other": other, "mu": mu, "rounds": 1}
 
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
-    """Both sides from dense solves and repeated products."""
+    """Both sides from dense solves and repeated products; the package's filter beside them."""
     *grams, mu, rounds = instance.values()
     filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
     one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
@@ -95,7 +125,17 @@ def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: in
     # A dense solve loses a factor of the condition number (‖G‖ + μ)/μ.
     size = max(float(np.linalg.norm(g, 2)) for g in grams)
     tolerance = min(1e-14 * len(one) * rounds * (1 + size / mu), 1e-8)
-    return bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
+    found = bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
+    return found.also(_agrees(grams[0], mu, rounds, one, tolerance))
+
+
+def _agrees(g: np.ndarray, mu: float, rounds: int, power: np.ndarray, tolerance: float) -> bool:
+    """Whether the package's filter on the eigenvalues of G makes the same matrix."""
+    values, vectors = np.linalg.eigh(g)
+    if values[0] < -tolerance * mu:  # no filter of a Gram matrix
+        return True
+    filtered = (vectors * filter_power(values.clip(min=0), mu, rounds)) @ vectors.T
+    return bool(np.abs(filtered - power).max() <= tolerance)
 
 
 THEOREM = Theorem(
@@ -104,8 +144,13 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("positive semidefinite", r"G \succeq 0,\ G' \succeq 0", _without_psd),
-        Hypothesis("weight decay", r"\mu > 0"),
+        Hypothesis(
+            "positive semidefinite",
+            r"G \succeq 0,\ G' \succeq 0",
+            _without_psd,
+            semidefinite("gram", "other"),
+        ),
+        Hypothesis("weight decay", r"\mu > 0", test=above("mu", "μ")),
     ),
     statement=r"\lVert h(G)^t - h(G')^t \rVert_2 \le \min\Bigl(1,\ c_t "
     r"\frac{\lVert G - G' \rVert_2}{\mu}\Bigr), \quad c_t = \sum_{i=0}^{t-1} a_i a_{t-1-i} \le t, "
@@ -119,4 +164,14 @@ THEOREM = Theorem(
         "never more than 1/2": lambda x: _compare(x, cap=0.5),
     },
     tight_within=0.01,
+    arguments={
+        "gram": GRAM,
+        "other": GRAM.replace("(N, N)", "(N, N) of the same rows"),
+        "rounds": ROUNDS,
+        "mu": SCALE["mu"],
+        "weight_decay": f"{SCALE['weight_decay']}, for which n_classes is needed",
+        "n_classes": "K",
+    },
+    instance=_instance,
+    runs=("gramlab.spectrum.filters.filter_power",),
 )

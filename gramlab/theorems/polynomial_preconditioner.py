@@ -5,6 +5,9 @@ from functools import reduce
 import numpy as np
 import sympy as sp
 
+from gramlab.errors import InvalidSetting
+from gramlab.theorems._arguments import RIDGE, array
+from gramlab.theorems._arguments import ridge as ridge_problem
 from gramlab.theorems._heads import DECAY, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
@@ -56,9 +59,20 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {
         "x": rng.standard_normal((n, d)),
         "y": rng.standard_normal(n),
-        "nu": float(n * 10 ** rng.uniform(-1.5, 1)),
+        "weight_decay": float(10 ** rng.uniform(-1.5, 1)),
         "xi": rng.uniform(0.2, 1.5, steps) * rng.choice([-1, 1], steps, p=[0.2, 0.8]),
     }
+
+
+def _instance(features: object, labels: object, weight_decay: object, mixing: object) -> Instance:
+    made = ridge_problem(features, labels, weight_decay)
+    xi = array("mixing", mixing, None)
+    if not xi.all():
+        raise InvalidSetting(
+            f"mixing must have no weight 0, got {xi.tolist()}; such a step starts anew, so leave "
+            "out the steps before it"
+        )
+    return {**made, "xi": xi}
 
 
 def _coefficients(xi: np.ndarray) -> np.ndarray:
@@ -77,7 +91,8 @@ def _peel(coefficients: np.ndarray) -> np.ndarray:
 
 def _compare(instance: Instance, coefficients: np.ndarray) -> Check:
     """The polynomial applied to ridge, against k mixed steps that are really fitted."""
-    x, y, nu = instance["x"], instance["y"], instance["nu"]
+    x, y = instance["x"], instance["y"]
+    nu = len(x) * instance["weight_decay"]
     shrink = np.linalg.solve(x @ x.T + nu * np.eye(len(x)), x @ x.T)
     applied = reduce(lambda z, c: shrink @ z + c * y, coefficients[::-1], np.zeros_like(y))
     predictions = x @ ridge(x, y, nu)
@@ -119,4 +134,6 @@ THEOREM = Theorem(
         "degree one less": lambda i: _compare(i, _coefficients(i["xi"])[:-1]),
         "degree one more": lambda i: _compare(i, _coefficients(np.append(i["xi"], 1.0))),
     },
+    arguments=RIDGE | {"mixing": "(k,), weights ξ_i of the steps; none 0"},
+    instance=_instance,
 )

@@ -8,9 +8,10 @@ import numpy as np
 import z3
 from flint import fmpq
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import block, draw_block
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals
 
 
@@ -88,8 +89,11 @@ def _compare(
         predicted = all(holds(gap, power) for gap in gaps)
     else:  # 1/(ρ^t − 1) is negative, or there is none
         predicted = power < 1 and all(gap > 1 / (power - 1) for gap in gaps)
-    worst = min(b.margins(b.iterate(t)))
-    return Check(predicted == (worst > 0), float(worst))
+    found = b.iterate(t)
+    worst = min(b.margins(found))
+    decided = [condition.perfect(t) for condition in b.conditions()] or [worst > 0]
+    agrees = b.agrees(t, found) and all(decided) == (worst > 0)
+    return Check(predicted == (worst > 0), float(worst)).also(agrees)
 
 
 def _sampled(rng: np.random.Generator) -> Instance:
@@ -97,6 +101,12 @@ def _sampled(rng: np.random.Generator) -> Instance:
     population = block(np.ones((3, 3), dtype=int) + 2 * np.eye(3, dtype=int), 3, 18, 0, mu)
     drawn = replace(population, counts=counts)
     return {"block": drawn, "t": 1, "corruption": population.class_means()}
+
+
+def _exact_shares(instance: Instance) -> Held:
+    shares = instance["block"].class_means()
+    off = float(abs(instance.get("corruption", shares) - shares).max())
+    return Held(off == 0, f"given labels are off the shares C by up to {off:.6g}")
 
 
 THEOREM = Theorem(
@@ -111,6 +121,7 @@ THEOREM = Theorem(
             "population",
             r"\text{a fraction } C_{kj} \text{ of class } k \text{ is given the label } j",
             _sampled,
+            _exact_shares,
         ),
         blocks.BALANCED,
         blocks.INSIDE,
@@ -130,4 +141,8 @@ THEOREM = Theorem(
         "transposed C": lambda i: _compare(i, transposed=True),
         "labels that never occur count too": lambda i: _compare(i, everywhere=True),
     },
+    arguments=arguments.BLOCK_ROUND,
+    instance=arguments.block_round,
+    paper=("Theorem 4.1", "eq. (10)"),
+    runs=("gramlab.population.Population.linearized", "gramlab.population.phase.Condition.decide"),
 )

@@ -9,7 +9,9 @@ import sympy as sp
 import z3
 
 from gramlab.population import ClassBlockModel
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._arguments import MODEL, block_model, real
+from gramlab.theorems._hypotheses import equals
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
 
 
@@ -104,6 +106,17 @@ def _draw(rng: np.random.Generator) -> Instance:
     return _instance(model, float(ratio), seed=seed)
 
 
+def _own(
+    model: object,
+    epsilon: object,
+    diagonal: object = 0.0,
+    symmetric: bool = True,
+    seed: int = 0,
+) -> Instance:
+    settings = {"diagonal": real("diagonal", diagonal), "symmetric": bool(symmetric), "seed": seed}
+    return {"model": block_model(model), "epsilon": real("epsilon", epsilon), **settings}
+
+
 def _threshold(model: ClassBlockModel) -> float:
     return (1 - model.within) / (model.n_samples - 1)
 
@@ -152,22 +165,35 @@ def _odd(rng: np.random.Generator) -> Instance:
     return _instance(ClassBlockModel(3, 1, c, 0.5 * d), 1.01)
 
 
+def _even(instance: Instance) -> Held:
+    n = instance["model"].samples_per_class
+    return Held(n % 2 == 0, f"n = {n}")
+
+
 THEOREM = Theorem(
     name="realizability",
     title="When a noisy block matrix is a Gram matrix",
     source="D; the noisy matrix: C",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("block model", r"0 \le e \le d \le c < 1,\ N = Kn"),
+        Hypothesis(
+            "block model",
+            r"0 \le e \le d \le c < 1,\ N = Kn",
+            test=lambda i: Held(i["model"].within < 1, f"c = {i['model'].within:.6g}"),
+        ),
         Hypothesis(
             "symmetric noise",
             r"E = E^\top",
             lambda rng: _instance(_model(rng), 0.99, symmetric=False),
+            lambda i: Held(i["symmetric"], f"symmetric: {i['symmetric']}"),
         ),
         Hypothesis(
-            "unit diagonal", r"E_{ii} = 0", lambda rng: _instance(_model(rng), 1.0, diagonal=-1.0)
+            "unit diagonal",
+            r"E_{ii} = 0",
+            lambda rng: _instance(_model(rng), 1.0, diagonal=-1.0),
+            equals("diagonal", "diagonal of the noise", lambda i: 0.0),
         ),
-        Hypothesis("even classes (for necessity)", r"n \in 2\mathbb{N}", _odd),
+        Hypothesis("even classes (for necessity)", r"n \in 2\mathbb{N}", _odd, _even),
     ),
     statement=r"G + E = XX^\top \text{ for some } X, \text{ for every } E \text{ with } "
     r"|E_{ij}| \le \varepsilon \iff \varepsilon \le \frac{1 - c}{N - 1}",
@@ -179,4 +205,13 @@ THEOREM = Theorem(
         "twice as much": lambda i: _compare(i, 2 * _threshold(i["model"])),
         "the asymptotic threshold taken as sure": lambda i: _compare(i, _asymptotic(i["model"])),
     },
+    arguments={
+        "model": MODEL,
+        "epsilon": "ε ≥ 0, largest entry of the noise",
+        "diagonal": "of the noise, as a share of ε; 0 unless told",
+        "symmetric": "False lets the noise above the diagonal be half of that below",
+        "seed": "of the random patterns that are tried beside the worst one",
+    },
+    instance=_own,
+    runs=("gramlab.ClassBlockModel.gram",),
 )

@@ -3,9 +3,13 @@
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems._heads import DECAY, draw_rows, ridge
+from gramlab.heads.closed_form import RidgeHead
+from gramlab.spectrum.filters import filter_power
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._heads import DECAY, draw_rows, features, ridge
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import proof, zero
+from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
@@ -50,6 +54,17 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(features: object, labels: object, weight_decay: object, rounds: int = 1) -> Instance:
+    x = arguments.rows(features)
+    columns = np.shape(labels)[1:] and (None,)  # type: ignore[arg-type]
+    return {
+        "x": x,
+        "y": arguments.array("labels", labels, len(x), *columns).reshape(len(x), -1),
+        "weight_decay": arguments.real("weight_decay", weight_decay),
+        "rounds": check_integer("rounds", rounds, 1),
+    }
+
+
 def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
     x, y, rounds = instance["x"], instance["y"], instance["rounds"]
     nu = len(x) * instance["weight_decay"]
@@ -58,11 +73,21 @@ def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
         found = x @ ridge(x, found, nu)
     values, vectors = np.linalg.eigh(x @ x.T)
     values = values.clip(min=0)
-    power = (values / (values + scale * nu)) ** (rounds + more)
+    power = filter_power(values, scale * nu, rounds + more)
     filtered = vectors @ (power[:, None] * (vectors.T @ y))
     size = float(np.linalg.norm(x, 2)) ** 2
     tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
-    return equal(found, filtered, tolerance)
+    told = _head(x, y, instance["weight_decay"], rounds)
+    agrees = np.abs(told - found).max() <= tolerance
+    return equal(found, filtered, tolerance).also(agrees)
+
+
+def _head(x: np.ndarray, y: np.ndarray, weight_decay: float, rounds: int) -> np.ndarray:
+    """The package's ridge head on y, as deviations of targets: one more column makes rows sum."""
+    targets = np.column_stack([y, -y.sum(axis=1)])
+    k = targets.shape[1]
+    fit = RidgeHead(weight_decay).rounds_at_once(features(x, k), targets + 1 / k, rounds)
+    return fit.deviations[:, :-1]
 
 
 THEOREM = Theorem(
@@ -87,4 +112,8 @@ THEOREM = Theorem(
         "a round more": lambda x: _check(x, 1.0, 1),
         "t rounds as t times the decay": lambda x: _check(x, x["rounds"], 1 - x["rounds"]),
     },
+    arguments=arguments.RIDGE
+    | {"labels": "(N,) or (N, k), real numbers", "rounds": arguments.ROUNDS},
+    instance=_instance,
+    runs=("gramlab.RidgeHead.rounds_at_once", "gramlab.spectrum.filters.filter_power"),
 )

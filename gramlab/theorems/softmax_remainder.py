@@ -2,6 +2,7 @@
 
 import z3
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals
@@ -50,4 +51,7 @@ THEOREM = Theorem(
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,
+    arguments=softmax.ARGUMENTS,
+    instance=arguments.logits,
+    runs=softmax.RUNS,
 )

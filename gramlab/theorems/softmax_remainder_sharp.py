@@ -4,6 +4,7 @@ import math
 
 import flint
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals
@@ -75,4 +76,7 @@ THEOREM = Theorem(
         "one per cent less": lambda i: softmax.compare_remainder(i, 0.99 * _CONSTANT),
     },
     tight_within=0.01,
+    arguments=softmax.ARGUMENTS,
+    instance=arguments.logits,
+    runs=softmax.RUNS,
 )

@@ -12,9 +12,19 @@ from typing import Any
 import sympy as sp
 import z3
 
-from gramlab.theorems.form import Proof, Verdict
+from gramlab.theorems.form import Level, Proof, Verdict
 
-__all__ = ["Step", "holds", "implications", "implies", "proof", "reals", "vanish", "zero"]
+__all__ = [
+    "Step",
+    "holds",
+    "implications",
+    "implies",
+    "proof",
+    "reals",
+    "refutation",
+    "vanish",
+    "zero",
+]
 
 
 @dataclass(frozen=True)
@@ -88,9 +98,24 @@ def proof(method: str, scope: str, *steps: Step | str) -> Proof:
     """The proof made of these steps; a text is a step by hand.
 
     It proves the theorem if every decided step is proved, and else leaves it unknown: where a step
-    fails the proof is wrong, which says nothing of the statement.
+    fails the proof is wrong, which says nothing of the statement. Its level is "decided" if no
+    step is by hand and neither method nor scope says so.
     """
+    return _made("proved", method, scope, steps)
+
+
+def refutation(method: str, scope: str, *steps: Step | str) -> Proof:
+    """The counterexample that these steps establish; unknown if one of them fails.
+
+    Each decided step is a claim on fixed numbers that contradicts the statement.
+    """
+    return _made("counterexample", method, scope, steps)
+
+
+def _made(verdict: Verdict, method: str, scope: str, steps: Sequence[Step | str]) -> Proof:
     decided = [step for step in steps if isinstance(step, Step)]
     good = bool(decided) and all(step.verdict == "proved" for step in decided)
     evidence = tuple(step.line if isinstance(step, Step) else step for step in steps)
-    return Proof("proved" if good else "unknown", method, scope, evidence)
+    by_hand = len(decided) < len(steps) or any("by hand" in t.lower() for t in (method, scope))
+    level: Level = "asserted" if not decided else "core" if by_hand else "decided"
+    return Proof(verdict if good else "unknown", method, scope, evidence, level)

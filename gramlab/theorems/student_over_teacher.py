@@ -6,8 +6,18 @@ import numpy as np
 import z3
 from flint import fmpq
 
-from gramlab.theorems._block import block, draw_block, fixed, nearby
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import (
+    block,
+    columns_sum_to_one,
+    draw_block,
+    fixed,
+    in_model,
+    nearby,
+    stays_inside,
+)
+from gramlab.theorems._hypotheses import all_of
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implications, implies, proof, reals
 
 
@@ -70,10 +80,21 @@ def _compare(
     lower, upper = ((1 - 1 / (rho**t - 1)) / 2 for t in (1, last))
     above = eta > lower if strict else eta >= lower
     below = eta <= upper if closed else eta < upper
-    wrong = b.margins(b.iterate(1))[b.margins(b.one_hot) < 0]
-    student = min(b.margins(b.iterate(2)))
+    one, two = b.iterate(1), b.iterate(2)
+    wrong = b.margins(one)[b.margins(b.one_hot) < 0]
+    student = min(b.margins(two))
     found = all(wrong <= 0) and student > 0
-    return Check(found == (above and below), float(student))
+    agrees = b.agrees(1, one) and b.agrees(2, two)
+    return Check(found == (above and below), float(student)).also(agrees)
+
+
+def _two_classes(instance: Instance) -> Held:
+    return Held(instance["block"].n_classes == 2, f"K = {instance['block'].n_classes}")
+
+
+def _noise_rate(instance: Instance) -> Held:
+    eta = instance["block"].class_means()[0, 1]
+    return Held(bool(0 < eta < 1), f"η = {float(eta):.6g}")
 
 
 _lopsided = fixed(((5, 4), (1, 8)), m=2, c=18, d=16, mu=(1, 6))
@@ -85,9 +106,14 @@ THEOREM = Theorem(
     source="P (ends of the range D)",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le d < c < 1,\ \mu > 0"),
-        Hypothesis("two balanced classes", r"K = 2,\ C_{12} = C_{21} = \eta", _lopsided),
-        Hypothesis("some label wrong", r"0 < \eta < 1", _clean),
+        Hypothesis("order", r"0 \le d < c < 1,\ \mu > 0", test=in_model),
+        Hypothesis(
+            "two balanced classes",
+            r"K = 2 \text{ in one superclass},\ C_{12} = C_{21} = \eta",
+            _lopsided,
+            all_of(_two_classes, stays_inside, columns_sum_to_one),
+        ),
+        Hypothesis("some label wrong", r"0 < \eta < 1", _clean, _noise_rate),
     ),
     statement=r"\text{the teacher is right on no wrong label and the first student on all samples} "
     r"\iff \tfrac12 \Bigl(1 - \frac{1}{\rho - 1}\Bigr) \le \eta "
@@ -100,4 +126,7 @@ THEOREM = Theorem(
         "upper end included": lambda i: _compare(i, closed=True),
         "second student in place of the first": lambda i: _compare(i, last=3),
     },
+    arguments=arguments.BLOCK,
+    instance=arguments.block,
+    runs=("gramlab.population.Population.linearized",),
 )

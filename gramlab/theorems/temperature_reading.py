@@ -5,9 +5,12 @@ import sympy as sp
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem, real
 from gramlab.theorems._heads import draw_problem, features
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
+from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
 from gramlab.theorems.steps import holds, proof, vanish, zero
+from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
@@ -51,6 +54,22 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(
+    features: object,
+    targets: object,
+    weight_decay: object,
+    temperature: object,
+    rounds: int = 1,
+    first_order: bool = True,
+) -> Instance:
+    return {
+        **problem(features, targets, weight_decay),
+        "temperature": real("temperature", temperature),
+        "rounds": check_integer("rounds", rounds, 1),
+        "first_order": bool(first_order),
+    }
+
+
 def _slow(instance: Instance) -> np.ndarray:
     """Round by round with dense solves; the reading is linear or the softmax itself."""
     x, lam, tau = instance["x"], instance["weight_decay"], instance["temperature"]
@@ -91,9 +110,14 @@ THEOREM = Theorem(
             r"P^{(t)} = \tfrac1K + \tfrac{1}{K\tau}(z - \bar z) \text{ for } "
             r"\operatorname{softmax}(z/\tau),\ z = XW_t",
             lambda rng: {**_draw(rng), "first_order": False},
+            lambda i: Held(i["first_order"], f"first order: {i['first_order']}"),
         ),
         Hypothesis("trained at 1", r"W_t \text{ solves the linearized stationarity at } \tau = 1"),
-        Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ \lambda > 0,\ \tau > 0"),
+        Hypothesis(
+            "simplex targets",
+            r"\sum_k Y_{ik} = 1,\ \lambda > 0,\ \tau > 0",
+            test=all_of(on_simplex, positive_decay, above("temperature", "τ")),
+        ),
     ),
     statement=r"P_\tau^{(t)} - \tfrac1K = \tau^{-t} h(G)^t D = \tau^{-t} \big(P_1^{(t)} - \tfrac1K"
     r"\big),\quad \operatorname{argmax} P_\tau^{(t)} = \operatorname{argmax} P_1^{(t)}",
@@ -105,4 +129,13 @@ THEOREM = Theorem(
         "no effect": lambda i: _compare(i, power=0.0),
         "a round more": lambda i: _compare(i, power=i["rounds"] + 1.0),
     },
+    paper=("Appendix D.3",),
+    arguments=PROBLEM
+    | {
+        "temperature": "τ > 0, at which heads trained at 1 are read",
+        "rounds": ROUNDS,
+        "first_order": "False reads the softmax itself",
+    },
+    instance=_instance,
+    runs=("gramlab.LinearizedHead.rounds_at_once",),
 )

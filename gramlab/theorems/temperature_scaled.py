@@ -1,5 +1,7 @@
 """With the factor τ² on the tempered loss, the tempered outputs do not depend on τ at all."""
 
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._hypotheses import equals
 from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw, prove
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 
@@ -29,6 +31,7 @@ THEOREM = Theorem(
             "factor",
             r"L_\tau = \tau^2 \operatorname{CE} + \dots",
             lambda rng: {**draw(rng), "factor": 1.0},
+            equals("factor", "factor of the loss", lambda i: i["temperature"] ** 2),
         ),
         READ_AT_TAU,
         POSITIVE,
@@ -45,4 +48,7 @@ THEOREM = Theorem(
         "factor τ³": lambda i: _compare(i, power=3.0),
         "read at 1": lambda i: _compare(i, read_at=1.0),
     },
+    paper=("Appendix D.3",),
+    arguments=arguments.TEMPERED,
+    instance=arguments.tempered,
 )

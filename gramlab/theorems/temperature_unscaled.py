@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._hypotheses import equals
 from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw, prove
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 
@@ -32,7 +34,12 @@ THEOREM = Theorem(
     source="D",
     kind="identity",
     hypotheses=(
-        Hypothesis("no factor", r"L_\tau = \operatorname{CE} + \dots", _with_factor),
+        Hypothesis(
+            "no factor",
+            r"L_\tau = \operatorname{CE} + \dots",
+            _with_factor,
+            equals("factor", "factor of the loss", lambda i: 1.0),
+        ),
         READ_AT_TAU,
         POSITIVE,
     ),
@@ -48,4 +55,7 @@ THEOREM = Theorem(
         "λ/τ²": lambda i: _compare(i, power=-2.0),
         "λ unchanged": lambda i: _compare(i, power=0.0),
     },
+    paper=("Appendix D.3",),
+    arguments=arguments.TEMPERED,
+    instance=arguments.tempered,
 )

@@ -5,8 +5,10 @@ from itertools import permutations
 import numpy as np
 import sympy as sp
 
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._arguments import array
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, implies, proof, reals, vanish
+from gramlab.validation import check_labels, check_targets
 
 
 def _prove() -> Proof:
@@ -74,6 +76,43 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
+def _instance(
+    corruption: object,
+    sigma: object,
+    labels: object,
+    rule: object,
+    moved: object = None,
+    uniform: object = None,
+    seed: int = 0,
+) -> Instance:
+    matrix = array("corruption", corruption, None, None)
+    k = len(matrix)
+    matrix = check_targets(matrix, k, k, name="corruption")
+    names = check_labels(sigma, k, k, name="sigma")
+    true = check_labels(labels, None, k)
+    concluded = array("rule", rule, len(true), k).astype(int)
+    draws = np.random.default_rng(seed).uniform(size=len(true)) if uniform is None else uniform
+    return {
+        "matrix": matrix,
+        "moved": matrix[np.argsort(names)] if moved is None else array("moved", moved, k, k),
+        "sigma": names,
+        "true": true,
+        "rule": concluded,
+        "uniform": array("uniform", draws, len(true)),
+    }
+
+
+def _permutes(instance: Instance) -> Held:
+    sigma = instance["sigma"]
+    good = sorted(sigma) == list(range(len(instance["matrix"])))
+    return Held(good, f"{len(set(sigma.tolist()))} of {len(instance['matrix'])} names are used")
+
+
+def _goes_along(instance: Instance) -> Held:
+    off = float(np.abs(instance["moved"][instance["sigma"]] - instance["matrix"]).max())
+    return Held(off == 0, f"C' moved back is off C by up to {off:.6g}")
+
+
 def _given(matrix: np.ndarray, true: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Labels drawn by inverting each row's distribution function."""
     below = np.cumsum(matrix, axis=1)[true] <= uniform[:, None]
@@ -118,8 +157,10 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis("traded names", r"\sigma \in S_K,\ y'_i = \sigma(y_i)", _no_permutation),
-        Hypothesis("noise goes along", r"C'_{\sigma(k), j} = C_{kj}", _names_alone),
+        Hypothesis(
+            "traded names", r"\sigma \in S_K,\ y'_i = \sigma(y_i)", _no_permutation, _permutes
+        ),
+        Hypothesis("noise goes along", r"C'_{\sigma(k), j} = C_{kj}", _names_alone, _goes_along),
         Hypothesis(
             "noise by class", r"P(\tilde y_i = j \mid x_i) = C_{y_i j} \text{, independent rows}"
         ),
@@ -138,4 +179,14 @@ THEOREM = Theorem(
         "a world less": lambda i: _check(i, worlds=1),
     },
     tight_within=0.0,
+    arguments={
+        "corruption": "(K, K), C, rows on the simplex",
+        "sigma": "(K,), class k is called sigma[k] in the other world",
+        "labels": "(N,), true classes",
+        "rule": "(N, K), the class that is concluded for row i from the given label j",
+        "moved": "(K, K), C' of the other world; C with its rows moved unless told",
+        "uniform": "(N,), in [0, 1): draws the given labels; from seed unless told",
+        "seed": "of uniform",
+    },
+    instance=_instance,
 )

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import EQUAL_SIZES, block, draw_block
 from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import proof, zero
 
 
@@ -56,13 +57,22 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     # Rows of samples, columns of labels: what a label has that its rivals must fall short of.
     scores = p_a * b.one_hot + (p_b - p_a) * c[b.true] + (variant != "ignored") * (p_d - p_b) * m
     predicted = b.margins(scores)
-    found = b.margins(b.iterate(instance["t"]))
+    iterate = b.iterate(instance["t"])
+    found = b.margins(iterate)
     right = predicted >= 0 if variant == "non-strict" else predicted > 0
-    return Check(bool((right == (found > 0)).all()), float(min(abs(found))))
+    good = bool((right == (found > 0)).all())
+    return Check(good, float(min(abs(found)))).also(b.agrees(instance["t"], iterate))
 
 
 # The small class is drowned by the large one; the condition sees equal sizes.
 _drowned = block(((4, 1), (0, 25)), m=2, c=18, d=10, mu=5)
+
+
+def _one_group(instance: Instance) -> Held:
+    b = instance["block"]
+    found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
+    return Held(bool(b.m == b.n_classes or b.d == b.e), found)
+
 
 THEOREM = Theorem(
     name="unbalanced-condition",
@@ -71,7 +81,7 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         replace(EQUAL_SIZES, without=lambda rng: {"block": _drowned, "t": int(rng.integers(1, 3))}),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing),
+        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, _one_group),
         Hypothesis(
             "class fractions",
             r"C_{kj} \text{ is the fraction of class } k \text{ given the label } j, \quad "
@@ -91,4 +101,7 @@ THEOREM = Theorem(
         "no column means": lambda i: _compare(i, "ignored"),
         "a round more": lambda i: _compare(i, "a round more"),
     },
+    arguments=arguments.BLOCK_ROUND,
+    instance=arguments.block_round,
+    runs=("gramlab.population.Population.linearized",),
 )

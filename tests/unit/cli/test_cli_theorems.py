@@ -19,10 +19,11 @@ from gramlab.theorems import catalogue
 from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
 
 KEYS = {"name", "title", "kind", "source", "statement", "hypotheses", "proof", "check", "ok"}
+KEYS |= {"paper", "runs", "arguments"}
 
 
-def proof(verdict="proved") -> Proof:
-    return Proof(verdict, "by hand", "every real x", ("a square is not negative",))
+def proof(verdict="proved", level="core") -> Proof:
+    return Proof(verdict, "by hand", "every real x", ("a square is not negative",), level)
 
 
 def square(x: complex, limit: float = 0.0) -> Check:
@@ -44,11 +45,16 @@ TRUE = Theorem(
     draw=lambda rng: {"x": rng.standard_normal()},
     check=lambda instance: square(instance["x"]),
     planted={"at least 1/10": lambda instance: square(instance["x"], 0.1)},
+    paper=("Lemma 7",),
+    runs=("gramlab.squares",),
+    arguments={"x": "any number"},
+    instance=lambda x: {"x": x},
 )
 FALSE = dataclasses.replace(
     TRUE,
     name="large-squares",
     title="Squares are at least one",
+    paper=(),
     statement=r"x^2 \ge 1",
     hypotheses=TRUE.hypotheses[:1],
     prove=lambda: proof("counterexample"),
@@ -57,6 +63,7 @@ FALSE = dataclasses.replace(
     expected="counterexample",
 )
 BAD_CHECK = dataclasses.replace(FALSE, name="bad", prove=proof, expected="proved")
+ASSERTED = dataclasses.replace(TRUE, name="asserted", prove=lambda: proof(level="asserted"))
 UNDECIDED = dataclasses.replace(TRUE, name="undecided", prove=lambda: proof("unknown"))
 OPEN = dataclasses.replace(UNDECIDED, name="open", expected="unknown")
 
@@ -95,20 +102,26 @@ def test_one_table_over_the_registry(registry, capsys):
     row = next(line for line in out.splitlines() if line.startswith("squares "))
     ends = [[part.end() for part in re.finditer(r"\S+", line)][2:5] for line in (header, row)]
     assert ends[0] == ends[1]  # draws, failed, slack
+    assert "Squares are not negative; Lemma 7" in out
     assert "lower bound; D, school; every real x" in out
     assert "counterexample, as it should be; lower bound; D, school" in out
-    assert "2 theorems: 1 proved, 1 refuted by a counterexample, 0 unknown; 0 fail" in words(out)
+    assert (
+        "2 theorems: 0 decided by a machine, 1 decided in the core with steps by hand, 0 asserted, "
+        "1 refuted by a counterexample, 0 unknown; 0 fail"
+    ) in words(out)
     assert "seed 3" in out
 
 
 @pytest.mark.parametrize("width", ["40", "72", "200"])
 def test_the_table_keeps_to_the_width_it_is_given(registry, capsys, monkeypatch, width):
-    registry(dataclasses.replace(TRUE, prove=lambda: Proof("proved", "m", "far " * 60, ("e",))))
+    registry(
+        dataclasses.replace(TRUE, prove=lambda: Proof("proved", "m", "far " * 60, ("e",), "core"))
+    )
     monkeypatch.setenv("COLUMNS", width)
     assert cli.main(["theorems"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= max(int(width), 78)
-    assert lines[2].endswith("…")
+    assert lines[3].endswith("…")
 
 
 # ---- One story --------------------------------------------------------------------------------
@@ -123,18 +136,103 @@ def test_the_whole_story_of_one(registry, capsys):
         "Verdict proved",
         "Kind lower bound",
         "Source D, school — D: derived for this project",
-        r"Statement x^2 \ge 0",
-        r"- real: x \in \mathbb{R}",
-        r"- not imaginary: \Im x = 0 (needed: without it the conclusion fails, on draw 1)",
+        "Level core: a machine decided the core, steps by hand remain",
+        "Paper Lemma 7",
+        "Statement x² ≥ 0",
+        "- real: x ∈ ℝ",
+        "- not imaginary: Im x = 0 (needed: without it the conclusion fails, on draw 1)",
         "method: by hand",
         "scope: every real x",
         "- a square is not negative",
         "Check 20 instances from seed 0, 0 failures, tightest slack",
+        "Runs gramlab.squares",
+        'Arguments of gramlab.theorems.check("squares", ...)',
+        "- x: any number",
     ):
         assert part in words(out), part
     rng = np.random.default_rng(0)
     draw = next(i for i in range(1, 21) if rng.standard_normal() ** 2 < 0.1)
     assert f"- at least 1/10: refuted on draw {draw}" in out
+
+
+def test_statements_in_latex_where_asked(registry, capsys):
+    registry(TRUE)
+    assert cli.main(["theorems", "squares", "--latex", "--instances", "2"]) == 0
+    out = words(capsys.readouterr().out)
+    assert r"Statement x^2 \ge 0" in out
+    assert r"- real: x \in \mathbb{R}" in out
+
+
+def test_what_only_its_author_says_is_never_proved(registry, capsys):
+    registry(ASSERTED)
+    assert cli.main(["theorems"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^asserted +asserted .*  open$", out, re.MULTILINE)
+    assert "asserted by its author; lower bound" in out
+    assert "0 decided in the core with steps by hand, 1 asserted" in words(out)
+    assert cli.main(["theorems", "asserted"]) == 0
+    out = words(capsys.readouterr().out)
+    assert "Verdict asserted by its author" in out
+    assert "Verdict proved" not in out
+    refuted = dataclasses.replace(FALSE, prove=lambda: proof("counterexample", "asserted"))
+    registry(refuted)
+    assert cli.main(["theorems", "large-squares"]) == 0
+    out = words(capsys.readouterr().out)
+    assert "Verdict counterexample, asserted by its author, as it should be" in out
+
+
+# ---- Of the paper, and of one's own ------------------------------------------------------------
+
+
+def test_theorems_by_their_place_in_the_paper(registry, capsys):
+    registry(TRUE, FALSE)
+    assert cli.main(["theorems", "--paper", "lemma 7", "--instances", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "1 theorem: " in words(out)
+    assert "large-squares" not in out
+    assert cli.main(["theorems", "--paper", "Lemma 8"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.endswith("no theorem is known to be the paper's 'Lemma 8'; known are Lemma 7\n")
+
+
+def test_theorems_of_one_s_own(registry, capsys, tmp_path):
+    registry(TRUE, FALSE)
+    file = tmp_path / "my_theorems.py"
+    source = "from test_cli_theorems import ASSERTED as THEOREM"
+    file.write_text(source, encoding="utf-8")
+    assert cli.main(["theorems", "--module", str(file), "--instances", "2"]) == 0
+    out = words(capsys.readouterr().out)
+    assert "1 theorem: " in out
+    assert "asserted asserted" in out
+    assert cli.main(["theorems", "asserted", "--module", str(file), "--instances", "2"]) == 0
+    assert capsys.readouterr().out.startswith("asserted: Squares are not negative")
+
+
+@pytest.mark.parametrize(
+    ("source", "sign"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("x = 1", "must have a THEOREM"),
+        (
+            "from test_cli_theorems import TRUE\nimport dataclasses\n"
+            "THEOREM = dataclasses.replace(TRUE)",
+            "two theorems are called 'squares'",
+        ),
+    ],
+)
+def test_a_module_that_does_not_serve_is_refused_in_one_line(
+    registry, capsys, tmp_path, source, sign
+):
+    registry(TRUE)
+    file = tmp_path / "my_theorems.py"
+    file.write_text(source, encoding="utf-8")
+    assert cli.main(["theorems", "--module", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert sign in err
 
 
 def test_a_story_of_a_false_statement(registry, capsys):
@@ -168,7 +266,9 @@ def test_json_holds_a_report_for_each(registry, tmp_path, capsys):
     assert [one["name"] for one in found] == ["squares", "large-squares"]
     for one, theorem in zip(found, (TRUE, FALSE), strict=True):
         assert set(one) == KEYS
-        assert set(one["proof"]) == {"verdict", "expected", "method", "scope", "evidence"}
+        assert set(one["proof"]) == {
+            *("verdict", "expected", "level", "method", "scope", "evidence")
+        }
         assert set(one["check"]) == {"instances", "failures", "tightest_slack"}
         assert one == catalogue.run(theorem, 30, 0).as_dict()
 
@@ -225,7 +325,7 @@ def test_unknown_is_never_shown_as_true(registry, capsys):
     assert cli.main(["theorems"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^open +unknown .*  open$", out, re.MULTILINE)
-    assert "0 proved" in out
+    assert "0 decided by a machine, 0 decided in the core" in words(out)
     assert "yes" not in out
 
 
@@ -246,6 +346,7 @@ def test_an_unknown_name_lists_the_names(registry, capsys):
         (["--seed", "-1"], "--seed"),
         (["--json", "."], "--json"),
         (["--instances", "many"], "--instances"),
+        (["squares", "--paper", "Lemma 7"], "leave one out"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(registry, capsys, arguments, sign):
@@ -270,7 +371,16 @@ def test_help_is_light():
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines()[-1] == "[0]", done.stdout + done.stderr
-    for option in ("NAME", "--instances", "--seed", "--json", "--quiet", "Exit codes:"):
+    for option in (
+        "NAME",
+        "--instances",
+        "--seed",
+        "--json",
+        "--quiet",
+        "--paper",
+        "--latex",
+        "Exit codes:",
+    ):
         assert option in done.stdout
 
 

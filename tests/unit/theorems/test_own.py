@@ -1,0 +1,189 @@
+"""Theorems of others: from a module, from an installed package, from the author alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gramlab.errors import InvalidSetting
+from gramlab.theorems import catalogue, check, find, registry
+from gramlab.theorems.form import Proof
+from gramlab.theorems.steps import Step, holds, proof, refutation
+
+OWN = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gramlab.theorems.form import Check, Held, Hypothesis, Proof, Theorem
+
+
+@dataclass
+class Unused:
+    x: complex
+
+
+THEOREM = Theorem(
+    name="squares",
+    title="Squares are not negative",
+    source="D",
+    kind="lower bound",
+    hypotheses=(
+        Hypothesis("real", r"x \\in \\mathbb{R}", test=lambda i: Held(i["x"].imag == 0, "Im x")),
+    ),
+    statement=r"x^2 \\ge 0",
+    prove=lambda: Proof("proved", "none", "every x", ("it is plain",)),
+    draw=lambda rng: {"x": complex(rng.standard_normal())},
+    check=lambda i: Check((i["x"] ** 2).real >= 0, (i["x"] ** 2).real),
+    planted={"at least one": lambda i: Check((i["x"] ** 2).real >= 1, 0.0)},
+    arguments={"x": "a number"},
+    instance=lambda x: {"x": complex(x)},
+)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes a module, into the folder one works in."""
+    monkeypatch.chdir(tmp_path)
+    catalogue._installed.cache_clear()
+
+    def write(text: str, name: str = "my_theorems.py"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    yield write
+    catalogue._installed.cache_clear()
+
+
+def test_a_module_by_its_file(own):
+    (theorem,) = catalogue.from_module(str(own(OWN)))
+    assert theorem.name == "squares"
+    assert find("squares", [theorem]) is theorem
+    assert catalogue.run(theorem, 20).ok
+    assert check(theorem, x=2).holds
+    assert not check(theorem, x=2j).applies
+    assert check(theorem, x=2j).holds is None
+
+
+def test_a_module_by_its_name(own):
+    own(OWN + "THEOREMS = [THEOREM]\n", "theorems_by_name.py")
+    assert [one.name for one in catalogue.from_module("theorems_by_name")] == ["squares"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("import no_such_module_at_all", "No module named 'no_such_module_at_all'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def", "SyntaxError"),
+        ("x = 1", "must have a THEOREM of type"),
+        ("THEOREM = 3", "got int"),
+        ("THEOREMS = []", "got list"),
+    ],
+)
+def test_a_module_that_offers_none_is_told_in_one_line(own, text, sign):
+    with pytest.raises(InvalidSetting) as refused:
+        catalogue.from_module(str(own(text)))
+    assert sign in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no/such/file.py", "", ".", "a b"])
+def test_a_module_that_is_not_there(own, name):
+    with pytest.raises(InvalidSetting, match="cannot be imported") as refused:
+        catalogue.from_module(name)
+    assert "\n" not in str(refused.value)
+
+
+def test_two_theorems_of_one_name(own):
+    (theorem,) = catalogue.from_module(str(own(OWN)))
+    clash = dataclasses.replace(theorem, name="perturbation")
+    with pytest.raises(InvalidSetting, match="two theorems are called 'perturbation'"):
+        catalogue.everything([clash])
+    with pytest.raises(InvalidSetting, match="two theorems are called 'squares'"):
+        catalogue.everything([theorem, dataclasses.replace(theorem, title="Again")])
+
+
+def test_an_installed_package_adds_its_theorems(own, monkeypatch):
+    own(OWN, "installed_theorems.py")
+    monkeypatch.syspath_prepend(".")
+    point = EntryPoint("squares", "installed_theorems:THEOREM", catalogue.GROUP)
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
+    assert find("squares").title == "Squares are not negative"
+    assert set(catalogue.everything()) == {*registry, "squares"}
+    assert check("squares", x=1).holds
+
+
+@pytest.mark.parametrize(
+    ("value", "sign"),
+    [("gramlab.nothing:X", "cannot be loaded"), ("gramlab:one_hot", "must have a THEOREM")],
+)
+def test_an_installed_package_that_is_broken_is_named(own, monkeypatch, value, sign):
+    point = EntryPoint("broken", value, catalogue.GROUP)
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
+    assert find("perturbation") is registry["perturbation"]
+    with pytest.raises(InvalidSetting, match="entry point 'broken'") as refused:
+        catalogue.everything()
+    assert sign in str(refused.value)
+
+
+def test_the_paper_has_it_at():
+    found = catalogue.from_paper("theorem 4.1", registry.values())
+    assert {one.name for one in found} == {"population-accuracy", "least-rounds"}
+    assert catalogue.from_paper("Eq. 10", registry.values()) == [registry["population-accuracy"]]
+    with pytest.raises(InvalidSetting, match=r"known are Appendix D\.3, Theorem 2\.1"):
+        catalogue.from_paper("Theorem 9", registry.values())
+
+
+# ---- What stands behind a verdict ----------------------------------------------------------------
+
+
+def test_levels_tell_who_decided():
+    assert Proof("proved", "by hand", "all", ("plain",)).level == "asserted"
+    assert proof("z3", "all x", holds("a", True)).level == "decided"
+    assert proof("z3", "all x", holds("a", True), "and so on").level == "core"
+    assert proof("z3; induction by hand", "all x", holds("a", True)).level == "core"
+    assert proof("z3", "all x. By hand: the rest", holds("a", True)).level == "core"
+    assert proof("none", "all x", "it is plain").level == "asserted"
+
+
+def test_a_refutation_is_of_decided_claims():
+    found = refutation("exact", "one case", holds("a = 1 > 0", True))
+    assert (found.verdict, found.level) == ("counterexample", "decided")
+    assert refutation("exact", "one case", holds("a", False)).verdict == "unknown"
+    assert refutation("exact", "one case", "look at it").verdict == "unknown"
+    assert refutation("exact", "one case", Step("unknown", "?")).verdict == "unknown"
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_nothing_of_the_registry_is_only_asserted(name):
+    found = registry[name].prove()
+    by_hand = "by hand" in f"{found.method} {found.scope}".lower()
+    assert found.level in {"core", "decided"}
+    assert not (by_hand and found.level == "decided")
+
+
+def test_the_example_of_the_guide_is_a_theorem(own):
+    """As the tests of the registry hold its theorems to the form."""
+    guide = Path(__file__).parents[3] / "docs" / "own_theorems.md"
+    text = re.search(r"my_theorems\.py -->\n```python\n(.*?)```", guide.read_text(), re.DOTALL)[1]
+    (theorem,) = catalogue.from_module(str(own(text)))
+    report = catalogue.run(theorem, 60)
+    assert report.ok
+    assert report.proof.level == "core"
+    assert report.tightest_slack <= theorem.tight_within
+    assert None not in catalogue.refuted(theorem, 60, 0).values()
+    assert None not in catalogue.dropped(theorem, 60, 0).values()
+    rng = np.random.default_rng(0)
+    for hypothesis in theorem.hypotheses:
+        assert hypothesis.test(theorem.draw(rng)).holds
+        assert hypothesis.without is None or not hypothesis.test(hypothesis.without(rng)).holds
+    found = check(theorem, gram=np.diag([2.0, 1.0, 0.0]), mu=0.5, rounds=3)
+    assert found.applies
+    assert found.holds
