@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gramlab.dynamics import Dynamics, dynamics, label_averaging
-from gramlab.errors import GramlabError, NotConvergedWarning
+from gramlab.errors import GramAsFeaturesWarning, GramlabError, NotConvergedWarning
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import open_features, save_features
@@ -22,7 +21,7 @@ from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_l
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
-    from gramlab.distillation import Rounds, distill
+    from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
     from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
@@ -38,7 +37,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "comparison": ("Comparison", "compare"),
-    "distillation": ("Rounds", "distill"),
+    "distillation": ("Rounds", "distill", "Dynamics", "dynamics", "label_averaging"),
     "estimator.averaging": ("LabelAveragingClassifier",),
     "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
     "heads.closed_form": ("LinearizedHead", "RidgeHead"),
@@ -62,7 +61,7 @@ __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
 __all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
-__all__ += ["GramlabError", "NotConvergedWarning"]
+__all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ The whole chain is ``run_check``, and ``run_path_check`` runs its heads at sever
 from gramlab.check.chain import CheckResult, CheckSettings, ProgressReport, run_check
 from gramlab.check.path import PathCheck, run_path_check
 from gramlab.comparison import polish_rounds
-from gramlab.dynamics import Dynamics
+from gramlab.distillation import Dynamics
 
 __all__ = [
     "CheckResult",

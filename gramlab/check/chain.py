@@ -21,8 +21,7 @@ from gramlab.comparison import (
     compare,
     polish_rounds,
 )
-from gramlab.distillation import Rounds, distill
-from gramlab.dynamics import Dynamics, dynamics, label_averaging
+from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
 from gramlab.heads.carriers import start_device

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gramlab.check import CheckResult
-from gramlab.dynamics import Dynamics, dynamics
-from gramlab.dynamics import label_averaging as averaging_weights
+from gramlab.distillation import Dynamics, dynamics
+from gramlab.distillation import label_averaging as averaging_weights
 from gramlab.errors import InvalidSetting
 from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, deprecated

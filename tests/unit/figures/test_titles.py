@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gramlab import Features, class_correlations, figures
 from gramlab.comparison import Certified, RoundComparison
-from gramlab.dynamics import Dynamics
+from gramlab.distillation import Dynamics
 from gramlab.errors import InvalidSetting
 from gramlab.figures.by_round import format_recovery
 from gramlab.spectrum import Spectrum
