@@ -18,7 +18,7 @@ import numpy as np
 
 import gramlab
 from gramlab.features import Features
-from gramlab.figures import class_angles, correlation_heatmap, save_figure
+from gramlab.figures import AnglesDisplay, CorrelationDisplay
 from gramlab.files.whole import atomic_write, output_folder
 from gramlab.population.block_fit import fit_block_model
 from gramlab.spectrum.correlations import class_subspace_angles
@@ -151,11 +151,12 @@ def main() -> None:
         assert r["pairs"][0][2] == np.max(r["matrix"][np.triu_indices(r["k"], 1)])
         print(f"{r['name']}: {r['trees']['condensed'].count} superclasses", flush=True)
         name = Path(source).stem.split("_")[0]
-        figure = correlation_heatmap(r["matrix"], r["trees"]["condensed"], r["names"])
-        save_figure(figure, images / f"correlations-{name}.png")
+        tree = r["trees"]["condensed"]
+        display = CorrelationDisplay.from_correlations(r["matrix"], tree, r["names"])
+        display.save(images / f"correlations-{name}.png")
     atomic_write(folder / "correlations.md", markdown(results))
     short = {Path(r["name"]).stem.split("_")[0]: r["angles"] for r in results[:4]}
-    save_figure(class_angles(short), images / "correlations-angles.png")
+    AnglesDisplay.from_angles(short).save(images / "correlations-angles.png")
     print(f"written: {folder / 'correlations.md'} and {len(results) + 1} pictures to {images}")
 
 

@@ -17,7 +17,6 @@ from kept_rows import KeptRows
 
 import gramlab
 from gramlab.files.whole import atomic_write, output_folder
-from gramlab.heads.closed_form import RidgeHead
 
 OPTIONS = {
     "plain": {},
@@ -71,7 +70,7 @@ def cell(features, weight_decay: float) -> dict:
         "exact": gramlab.SoftmaxHead(weight_decay, certified_share=0.99),
     }.items():
         found[who] = students(features, head, targets, head.fit(features, targets))
-    ridge = gramlab.distill(RidgeHead(weight_decay), features, targets, 2)
+    ridge = gramlab.distill(gramlab.RidgeHead(weight_decay), features, targets, 2)
     found["ridge"] = {
         "teacher": scores(features, ridge[0]),
         "plain": scores(features, ridge[1]),

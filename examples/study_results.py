@@ -22,8 +22,7 @@ from typing import Any
 
 import gramlab
 from gramlab.errors import InvalidSetting
-from gramlab.figures import save_figure
-from gramlab.figures.study_set import study_figures
+from gramlab.figures.study_set import study_displays
 from gramlab.files.whole import atomic_write, output_folder
 from gramlab.numerics.content import sha256, to_json
 from gramlab.study.answers import differences
@@ -280,12 +279,12 @@ def main() -> None:
                     assert near is not None  # the recipe itself was not refused
                     proved |= {canonical_json(row): row for row in near.rows}
                 if recipe in options.images_of:
-                    for stem, (figure, _) in study_figures(result).items():
+                    for stem, (display, _) in study_displays(result).items():
                         # Names of the others do not say which noise they are of.
                         others = ("coverage", "error", "eigenvalue")
                         wanted = ("gain", *(others if recipe == options.images_of[0] else ()))
                         if stem.startswith(wanted):
-                            save_figure(figure, images / f"study-{name}-{steps}-{stem}")
+                            display.save(images / f"study-{name}-{steps}-{stem}.png")
         rows = list(told.values())
         parts = tables(rows)
         heads = [row for row in rows if row["method"] not in PREMISES]

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 import gramlab
-from gramlab.figures import save_figure, transition_figure
+from gramlab.figures import TransitionDisplay
 from gramlab.files.whole import atomic_write, output_folder
 from gramlab.runner import folds as deal_folds
 from gramlab.transition import estimate_transition
@@ -157,8 +157,8 @@ def main() -> None:
             truth = gramlab.corruption_matrix("asymmetric", features.n_classes, 0.4)
             drawn = gramlab.corrupt_labels(features.labels, truth, seed=100)
             found = estimate_transition(features, drawn.labels, seed=100)
-            figure = transition_figure(found, features.class_names, truth)
-            save_figure(figure, out / "transition-estimate.png")
+            display = TransitionDisplay.from_estimate(found, features.class_names, truth)
+            display.save(out / "transition-estimate.png")
         kinds = [*noise]
         if features.superclasses is not None and not asked.only:
             kinds.append(("superclass", 0.4))

@@ -91,9 +91,10 @@ _COLUMNS = (  # of a table: heading, field, format
 
 @dataclass(frozen=True)
 class Comparison(Sequence[RoundComparison]):
-    """``comparison[t - 1]`` compares round t."""
+    """``comparison[t - 1]`` compares round t on ``n_samples`` training rows."""
 
     rounds: tuple[RoundComparison, ...]
+    n_samples: int
 
     def __repr__(self) -> str:
         """What the first and the last round show."""
@@ -245,7 +246,7 @@ def compare(
             )
         )
         previous = error
-    return Comparison(tuple(out))
+    return Comparison(tuple(out), features.n_samples)
 
 
 def _recursion_tolerance(

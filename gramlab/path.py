@@ -25,7 +25,7 @@ from gramlab.heads.problem import as_features
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.machine import memory
 from gramlab.numerics.text import html_table
-from gramlab.targets import OneHotRows, Targets
+from gramlab.targets import OneHotRows, Targets, target_deviations
 
 __all__ = ["DistillationPath", "distillation_path"]
 
@@ -163,10 +163,12 @@ def distillation_path(
     options: dict[str, Any] = {"tolerance": tolerance, "certified_share": certified_share}
     heads = [SoftmaxHead(decay, **options, progress=solving) for decay in decays]
     features = as_features(features, targets)
+    if not isinstance(targets, Targets):  # once, and not for every head
+        targets = Targets(target_deviations(targets, features.n_samples))
+    n, k = targets.shape
     true = None
     if truth is not None:
-        true = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
-    n, k = np.shape(targets)
+        true = validation.check_labels(truth, n_samples=n, n_classes=k, name="truth")
     memory.check_memory(
         # Deviations, probabilities and logits of either head; an exact one keeps its targets too.
         6 * 8 * n * k * rounds * len(decays),
@@ -196,12 +198,13 @@ def distillation_path(
 
 def _checked_decays(values: Any) -> tuple[float, ...]:
     """Weight decays, increasing."""
-    if isinstance(values, str) or np.ndim(values) != 1 or len(values) == 0:
+    given = validation.as_array(values, "weight_decays", errors.InvalidSetting)
+    if given.ndim != 1 or given.size == 0:
         raise errors.InvalidSetting(
-            f"weight_decays must be a sequence of one or more numbers, got {values!r}; one weight "
-            "decay is [1e-4]"
+            "weight_decays must be a sequence of one or more numbers, got shape "
+            f"{given.shape}; one weight decay is [1e-4]"
         )
-    decays = sorted(map(validation.check_weight_decay, values))
+    decays = sorted(map(validation.check_weight_decay, given.tolist()))
     for one, following in pairwise(decays):
         if one == following:
             raise errors.InvalidSetting(

@@ -29,6 +29,9 @@ class PathCheck:
     given: CorruptedLabels = field(repr=False)
     path: DistillationPath
 
+    def _repr_html_(self) -> str:
+        return self.path._repr_html_()
+
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
         decays = {"weight_decay": list(self.path.weight_decays)}

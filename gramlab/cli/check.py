@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "gramlab check digits --out digits-report",
+    "gramlab check digits --weight-decay 1e-5,1e-4,1e-3 --out digits-map",
     "gramlab check features.npz --noise asymmetric --rate 0.3 --json -",
 )
 
@@ -64,6 +65,7 @@ def check(
     certified_share: Annotated[float, _SHARE] = 0.99,
     certify: Annotated[Literal["chain", "round"], option(_CERTIFY)] = "chain",
     out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -105,11 +107,11 @@ def _at_one(features: Features, settings: CheckSettings, output: Output) -> dict
     result = run_check(features, settings, output.progress)
     found, names = result.as_dict(), ""
     if output.folder is not None:
-        from gramlab.figures import check_figures
+        from gramlab.figures import check_displays
         from gramlab.report import check_report
 
         output.progress.stage("figures")
-        figures = check_figures(result)
+        figures = check_displays(result)
         pngs = output.draw(figures)
         output.progress.stage("report")
         atomic_write(output.folder / "report.html", check_report(result, figures, pngs))

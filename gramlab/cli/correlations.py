@@ -34,6 +34,7 @@ def correlations(
     superclass_method: Annotated[SuperclassMethod, options.option(_METHOD)] = "condensed",
     cut: Annotated[float | None, _CUT] = None,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -55,15 +56,23 @@ def correlations(
         found: dict[str, Any] = {"source": Path(source).name} | result.as_dict()
         names = ""
         if output.folder is not None:
-            from gramlab.figures import class_angles, correlation_heatmap, eigenvalue_gap
+            from gramlab.figures import (
+                AnglesDisplay,
+                CorrelationDisplay,
+                Display,
+                EigenvalueDisplay,
+            )
 
             stage("figures")
             classes = result.features.class_names
-            heatmap = correlation_heatmap(result.plain.matrix, result.superclasses, classes)
-            gap = eigenvalue_gap(result.spectrum, len(classes))
-            figures = {"class_correlations": heatmap, "eigenvalue_gap": gap}
+            figures: dict[str, Display] = {
+                "class_correlations": CorrelationDisplay.from_correlations(
+                    result.plain, result.superclasses, classes
+                ),
+                "eigenvalue_gap": EigenvalueDisplay.from_spectrum(result.spectrum, len(classes)),
+            }
             if result.angles is not None:
-                figures["class_angles"] = class_angles({"": result.angles})
+                figures["class_angles"] = AnglesDisplay.from_angles(result.angles)
             output.draw(figures)
             names = f"results.json and {len(figures)} figures"
         output.keep(found, names)

@@ -39,6 +39,7 @@ def diagnose(
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -62,11 +63,11 @@ def diagnose(
         found, names = result.as_dict(), ""
         if output.folder is not None:
             from gramlab.diagnosis.columns import label_columns, suspect_columns
-            from gramlab.figures import diagnosis_figures
+            from gramlab.figures import diagnosis_displays
             from gramlab.report import diagnosis_report
 
             stage("figures")
-            figures = diagnosis_figures(result)
+            figures = diagnosis_displays(result)
             pngs = output.draw(figures)
             stage("tables")
             writers: dict[str, Any] = {"csv": write_csv}

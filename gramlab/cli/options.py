@@ -150,5 +150,8 @@ UnitNorm = Annotated[bool, option("Then divide each row by its norm.")]
 ExactCounts = Annotated[
     bool, option("Corrupt a fixed number of labels per class.", "--exact-counts")
 ]
+FigureFormat = Annotated[
+    Literal["png", "pdf", "svg"], option("Files of figures; pdf and svg are vector graphics.")
+]
 JsonFile = Annotated[str | None, option(_JSON, "--json", metavar="FILE")]
 Quiet = Annotated[bool, option(_QUIET, "--quiet")]

@@ -14,12 +14,12 @@ from typer import Context
 from gramlab.cli.progress import Progress
 from gramlab.cli.text import check_stdout, emit, render
 from gramlab.errors import OutputError
-from gramlab.files.whole import atomic_path, atomic_write, changing, locked, output_folder
+from gramlab.files.whole import atomic_write, changing, locked, output_folder
 from gramlab.numerics.content import to_json
 
 if TYPE_CHECKING:
     from gramlab.features import Features
-    from gramlab.figures import Figure
+    from gramlab.figures import Display, Figure
 
 _INPUTS = ("source", "path", "labels", "images", "dataset", "backbone", "noise_matrix")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
@@ -47,6 +47,7 @@ class Output:
         self.progress = Progress(
             quiet=options["quiet"], tolerance=options.get("tolerance", 1.0), unit=unit
         )
+        self.figure_format: str = options.get("figure_format", "png")
         self.written: list[str] = []
         self._json = ""
 
@@ -60,11 +61,12 @@ class Output:
         return features.unit_norm() if unit_norm else features
 
     def draw(
-        self, figures: Mapping[str, Figure], closing: str = "results.json"
+        self, figures: Mapping[str, Figure | Display], closing: str = "results.json"
     ) -> dict[str, bytes]:
-        """Begin a new set of files with its figures, each whole or not at all; their PNG bytes.
+        """Begin a new set of files with its figures, each whole or not at all.
 
-        The older file that closes such a set goes first: it belongs to what lay beside it.
+        The older file that closes such a set goes first: it belongs to what lay beside it. It
+        returns the bytes of figures that were written as PNG, for pages that show them.
         """
         from gramlab.figures import save_figure
 
@@ -74,8 +76,9 @@ class Output:
         with changing(f"replace {str(closes)!r}", "remove it or choose another folder"):
             closes.unlink(missing_ok=True)
         for stem, figure in figures.items():
-            with atomic_path(self.folder / f"{stem}.png") as temporary:
-                pngs[stem] = save_figure(figure, temporary).read_bytes()
+            path = save_figure(figure, self.folder / f"{stem}.{self.figure_format}")
+            if self.figure_format == "png":
+                pngs[stem] = path.read_bytes()
         return pngs
 
     def keep(self, found: Any, names: str = "") -> None:

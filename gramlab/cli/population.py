@@ -22,7 +22,7 @@ _SUPERCLASS = "Correlation d of rows of one superclass."
 _RATES = listed("Rates on the axis of a phase diagram, increasing.", float)
 _DECAYS = listed("Weight decays on its axis, increasing.", float)
 _ROUNDS = listed("Rounds on its axis, increasing.", int)
-_OUT = "Write results.json there, and the phase diagram as phase.png and phase.csv."
+_OUT = "Write results.json there, and the phase diagram as a figure and as phase.csv."
 
 Plane = Literal["rate-round", "rate-decay", "decay-round"]
 
@@ -46,6 +46,7 @@ def population(
     weight_decays: Annotated[list[str] | None, _DECAYS] = None,
     rounds: Annotated[list[str] | None, _ROUNDS] = None,
     out: Annotated[str | None, option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,11 +88,11 @@ def population(
             diagram = plane_diagram(model, phase, **over, progress=stage)
             found["phase"] = diagram.as_dict()
             if output.folder is not None:
-                from gramlab.figures import phase_figure
+                from gramlab.figures import PhaseDisplay
 
                 stage("figure")
-                output.draw({"phase": phase_figure(diagram)})
+                output.draw({"phase": PhaseDisplay.from_diagram(diagram)})
                 atomic_write(output.folder / "phase.csv", diagram.as_csv())
-                names = "results.json, phase.png and phase.csv"
+                names = f"results.json, phase.{output.figure_format} and phase.csv"
         output.keep(found, names)
     output.show("population", "", **found)

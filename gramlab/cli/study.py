@@ -66,6 +66,7 @@ def study(
     epochs: Annotated[int, options.at_least(1, "Of recipe published.")] = 200,
     cells: Annotated[str | None, option(_CELLS, metavar="DIR")] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -158,13 +159,13 @@ def _write(
     Nothing in these files depends on when, in which order or in how many runs the cells were
     computed.
     """
-    from gramlab.figures.study_set import study_figures
+    from gramlab.figures.study_set import study_displays
     from gramlab.study.answers import answers_markdown, study_answers
     from gramlab.study.summary import premise_tables
     from gramlab.study.tables import result_tables, tables_latex, tables_markdown, write_rows
 
-    figures = study_figures(result)
-    output.draw({Path(name).stem: figure for name, (figure, _) in figures.items()}, "manifest.json")
+    figures = study_displays(result)
+    output.draw({stem: display for stem, (display, _) in figures.items()}, "manifest.json")
     count = text.counted(len(figures), "figure")
     output.written.append(f"rows, tables, {count} and manifest.json to {folder}")
     for name in ("rows.csv", "rows.json", "rows.parquet"):
@@ -184,7 +185,10 @@ def _write(
     if parts:
         atomic_write(folder / "table.md", "\n".join(parts))
     told = {"command": found["command"]}
-    shows = {name: told | {"cells": keys} for name, (_, keys) in figures.items()}
+    shows = {
+        f"{stem}.{output.figure_format}": told | {"cells": keys}
+        for stem, (_, keys) in figures.items()
+    }
     cells = [
         {"key": key, "name": cell.name, **cell.content()}
         for key, cell in zip(result.keys, result.plan.cells, strict=True)

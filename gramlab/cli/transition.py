@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import compress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Context
 
@@ -30,6 +30,7 @@ def transition(
     source: options.Source,
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
+    noise_matrix: options.NoiseMatrix = None,
     weight_decay: Annotated[float | None, positive(_WEIGHT_DECAY)] = None,
     folds: options.Folds = 5,
     rounds: Annotated[int, options.at_least(1, "Most rounds of distillation.")] = 8,
@@ -39,25 +40,37 @@ def transition(
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
+    figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """How often each class was given each label, with intervals.
 
     Estimate from the features and the given labels of SOURCE alone how often each class was
-    given each label, C[true, given], with intervals. With --rate the labels are taken as true
-    and corrupted first: a trial in which the truth is known.
+    given each label, C[true, given], with intervals. With --rate or --noise-matrix the
+    labels are taken as true and corrupted first: a trial in which the truth is known.
     """
+    own = options.own_matrix(context)
     with running(context, out) as output:
         features = output.load(center=center, unit_norm=unit_norm)
 
-        from gramlab.labels import corrupt_labels, corruption_matrix
+        from gramlab.labels import (
+            check_corruption_matrix,
+            corrupt_labels,
+            corruption_matrix,
+            flipped_share,
+        )
         from gramlab.transition import estimate_transition
 
         asked, stage = given(context, estimate_transition), output.progress.stage
         labels, truth, drawn = features.labels, None, None
-        if rate > 0.0:
+        planted: dict[str, Any] = {"noise": noise if rate else None, "rate": rate}
+        if own is not None:
+            truth = check_corruption_matrix(own, features.n_classes, "--noise-matrix")
+            planted = {"noise": "matrix", "rate": flipped_share(own), "noise_matrix": own}
+        elif rate > 0.0:
             truth = corruption_matrix(noise, features.n_classes, rate, features.superclasses)
+        if truth is not None:
             drawn = corrupt_labels(labels, truth, seed=seed)
             labels = drawn.labels
         estimate = estimate_transition(features, labels, stage=stage, **asked)
@@ -65,7 +78,7 @@ def transition(
         if truth is not None and drawn is not None:
             trial = estimate.compared_with(truth, drawn.counts)
         names = features.class_names
-        settings = {**asked, "noise": noise if rate else None, "rate": rate}
+        settings = {**asked, **planted}
         found = {
             "source": Path(source).name,
             "settings": settings | {"center": center, "unit_norm": unit_norm},
@@ -76,11 +89,12 @@ def transition(
         }
 
         if output.folder is not None:
-            from gramlab.figures import transition_figure
+            from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            output.draw({"transition": transition_figure(estimate, names, truth)})
-        output.keep(found, "results.json and transition.png")
+            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            output.draw({"transition": display})
+        output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
     output.show("transition", "", **shown)

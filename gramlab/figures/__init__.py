@@ -1,40 +1,94 @@
-"""Figures: results in, matplotlib ``Figure`` out, pure and without pyplot.
+"""Figures: a Display is made from results and drawn by ``plot``, without pyplot.
 
-``figure_png`` and ``save_figure`` turn a figure into bytes and files that are equal for equal
-results.
+It draws in the house style, or on axes of the caller. ``figure_png`` and ``save_figure`` turn one
+into bytes and files that are equal for equal results.
 """
 
 from __future__ import annotations
 
 from gramlab.figures._matplotlib import Figure
-from gramlab.figures.by_round import (
-    accuracy_by_round,
-    check_figures,
+from gramlab.figures.averaging import (
+    AveragingDisplay,
+    DynamicsDisplay,
+    LabelAveragingDisplay,
     crossing_round,
-    error_by_round,
     label_averaging,
 )
-from gramlab.figures.diagnosis import diagnosis_figures, settings_figure, suspects_figure
-from gramlab.figures.eigenvalues import class_angles, eigenvalue_gap
-from gramlab.figures.heatmaps import correlation_heatmap, gram_heatmap, transition_figure
-from gramlab.figures.phase import phase_figure
+from gramlab.figures.by_round import (
+    AccuracyDisplay,
+    ErrorDisplay,
+    accuracy_by_round,
+    check_displays,
+    check_figures,
+    error_by_round,
+)
+from gramlab.figures.diagnosis import (
+    SettingsDisplay,
+    SuspectsDisplay,
+    diagnosis_displays,
+    diagnosis_figures,
+    settings_figure,
+    suspects_figure,
+)
+from gramlab.figures.display import Display, figure_png, save_figure
+from gramlab.figures.eigenvalues import (
+    AnglesDisplay,
+    EigenvalueDisplay,
+    class_angles,
+    eigenvalue_gap,
+)
+from gramlab.figures.heatmaps import (
+    CorrelationDisplay,
+    GramDisplay,
+    correlation_heatmap,
+    gram_heatmap,
+)
+from gramlab.figures.path import PathDisplay
+from gramlab.figures.phase import PhaseDisplay, phase_figure
 from gramlab.figures.study import (
+    GainDisplay,
+    RoundsDisplay,
     accuracy_by_rounds,
-    coverage_by_rate,
-    error_by_logits,
     gain_over_teacher,
 )
-from gramlab.figures.style import figure_png, save_figure
+from gramlab.figures.study_teacher import (
+    ApproximationDisplay,
+    CoverageDisplay,
+    coverage_by_rate,
+    error_by_logits,
+)
+from gramlab.figures.transition import TransitionDisplay, transition_figure
 
 __all__ = [
+    "AccuracyDisplay",
+    "AnglesDisplay",
+    "AveragingDisplay",
+    "CorrelationDisplay",
+    "ApproximationDisplay",
+    "CoverageDisplay",
+    "Display",
+    "DynamicsDisplay",
+    "EigenvalueDisplay",
+    "ErrorDisplay",
     "Figure",
+    "GramDisplay",
+    "LabelAveragingDisplay",
+    "GainDisplay",
+    "PathDisplay",
+    "PhaseDisplay",
+    "RoundsDisplay",
+    "SettingsDisplay",
+    "SuspectsDisplay",
+    "TransitionDisplay",
     "accuracy_by_round",
     "accuracy_by_rounds",
+    "check_displays",
     "check_figures",
     "class_angles",
     "correlation_heatmap",
     "coverage_by_rate",
     "crossing_round",
+    "diagnosis_displays",
     "diagnosis_figures",
     "eigenvalue_gap",
     "error_by_logits",

@@ -1,212 +1,248 @@
-"""What ``gramlab check`` found by round: label averaging, theory against exact heads, accuracy."""
+"""What rounds of theory and exact heads come to: their distance, and their accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gramlab.check import CheckResult, Dynamics
-from gramlab.comparison import RoundComparison
+from gramlab import validation
+from gramlab.check import CheckResult
+from gramlab.comparison import Certified, Comparison, RoundComparison, certify_predictions
+from gramlab.distillation import Rounds
+from gramlab.errors import InvalidSetting
+from gramlab.features import Features
 from gramlab.figures import style
-from gramlab.figures.eigenvalues import eigenvalue_gap
-from gramlab.figures.heatmaps import gram_heatmap
-from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION
+from gramlab.figures.averaging import LabelAveragingDisplay
+from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.eigenvalues import EigenvalueDisplay
+from gramlab.figures.heatmaps import GramDisplay
+from gramlab.figures.look import Look
+from gramlab.figures.style import BLACK, BLUE, GREEN, PURPLE, VERMILLION
+from gramlab.heads.fit import Fit
 
-_PREDICTIONS = (  # of class-averaged predictions: field, words, colour
-    ("clean_true", "clean rows:\np(true label)", GREEN),
-    ("flipped_true", "mislabelled:\np(true label)", BLUE),
-    ("flipped_given", "mislabelled:\np(given label)", VERMILLION),
-)
-_WEIGHTS = (
-    ("same_class", "same class", BLUE),
-    ("others", "other classes", GREY),
-    ("own", "own label", VERMILLION),
-)
 _SCORES = (
     ("label_recovery", "true labels\nrecovered\n(training)", BLUE),
     ("test_accuracy", "test\naccuracy", GREEN),
 )
+Scores = Mapping[str, float | None]
 
 
-def check_figures(result: CheckResult) -> dict[str, Figure]:
+def check_displays(result: CheckResult) -> dict[str, Display]:
     """All figures of ``gramlab check``, by the stem of their file name."""
-    features, k = result.features, result.features.n_classes
     asked = {"weight_decay": result.settings.weight_decay, "rounds": result.settings.rounds}
-    dynamics, weights = map(result.dynamics, ("linearized", "exact")), result.averaging_weights()
+    features = result.features
     return {
-        "eigenvalue_gap": eigenvalue_gap(result.spectrum, k, **asked),
-        "gram_heatmap": gram_heatmap(features, result.given.true_labels),
-        "label_averaging": label_averaging(*dynamics, n_classes=k, weights=weights),
-        "error_by_round": error_by_round(result.comparison, features.n_samples),
-        "accuracy_by_round": accuracy_by_round(result),
+        "eigenvalue_gap": EigenvalueDisplay.from_spectrum(
+            result.spectrum, features.n_classes, **asked
+        ),
+        "gram_heatmap": GramDisplay.from_features(features, result.given.true_labels),
+        "label_averaging": LabelAveragingDisplay.from_check(result),
+        "error_by_round": ErrorDisplay.from_comparison(result.comparison),
+        "accuracy_by_round": AccuracyDisplay.from_check(result),
     }
 
 
-def label_averaging(
-    linearized: Sequence[Dynamics],
-    exact: Sequence[Dynamics],
-    *,
-    n_classes: int,
-    weights: Sequence[Mapping[str, float]] | None = None,
-) -> Figure:
-    """Draw class-averaged predictions by round, and below them the label-averaging weights.
+def check_figures(result: CheckResult) -> dict[str, Figure]:
+    """Deprecated: the figures of ``check_displays``."""
+    return {stem: deprecated("check_figures", one) for stem, one in check_displays(result).items()}
 
-    Parameters
-    ----------
-    linearized, exact
-        ``CheckResult.dynamics`` of both heads, round 1 first.
-    n_classes
-        K; the uniform prediction 1/K is drawn.
-    weights
-        ``CheckResult.averaging_weights()``; without it there is one panel only.
+
+class ErrorDisplay(Display):
+    """Distance of theory and exact predictions by round, and on how many rows they disagree.
+
+    The note says whether the error recursion held, the identity that links the rounds' errors; if
+    not, the title does.
     """
-    rounds = len(exact)
-    rows = (1.0,) if weights is None else (1.35, 1.0)
-    with style.drawing(3.7 if weights is None else 6.4, rows=rows) as (figure, top, *below):
-        style.round_axis((top, *below)[-1], rounds)
-        for name, label, color in _PREDICTIONS:
-            if getattr(exact[0], name) is not None:
-                theory, truth = ([getattr(d, name) for d in head] for head in (linearized, exact))
-                style.by_round(top, theory, truth, color, name, label)
-        look = {"color": GREY, "linewidth": 1.0, "linestyle": style.DOTTED}
-        top.axhline(1.0 / n_classes, gid="uniform", label=f"uniform: 1/{n_classes}", **look)
-        style.from_zero(top, 0.04, 0.09)
-        title = _crossing_title(linearized, exact)
-        style.caption(top, title, y="class-averaged prediction p", heads=True)
-        crossing = crossing_round(exact)
-        if crossing is not None and crossing > 1:
-            look = {"color": BLACK, "linewidth": 0.7, "linestyle": style.DASHED}
-            top.axvline(crossing, gid="crossing", **look)
-        style.end_labels(top, rounds, 0.145)
-        for axes in below:
-            for name, label, color in _WEIGHTS:
-                values = [found[name] for found in weights or ()]
-                style.by_round(axes, values, (), color, f"weight {name}", label)
-            style.from_zero(axes, 0.06, 0.08)
-            title = "Whose labels one prediction averages (theory)"
-            style.caption(axes, title, y="summed weight in h(G)ᵗ")
-            style.end_labels(axes, rounds, 0.11)
-    return figure
+
+    def __init__(self, comparison: Sequence[RoundComparison], n_samples: int) -> None:
+        self.comparison, self.n_samples = comparison, n_samples
+
+    @classmethod
+    def from_comparison(cls, comparison: Comparison) -> Self:
+        """Take what ``gramlab.compare`` found.
+
+        ‖E‖_F/√N is drawn as the root mean square distance of a row of P and P_lin.
+        """
+        return cls(comparison, comparison.n_samples)
+
+    def _panels(self) -> Panels:
+        return Panels(5.2, rows=(1.1, 1.0))
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (top, below), compared = axes, self.comparison
+        worst = [found.max_abs for found in compared]
+        rms = [found.frobenius / self.n_samples**0.5 for found in compared]
+        differ = [1.0 - found.argmax_agreement for found in compared]
+        certified = [found.certified_disagreement for found in compared]
+        for panel in axes if not look.house else axes[-1:]:
+            style.round_axis(panel, len(compared))
+        title, note = _format_error(compared)
+        look.caption(top, title, y="P − P$_{lin}$ (exact − theory)", note=note)
+        same = "The same class on every row"
+        if max(differ) > 0.0:
+            same = f"Another class on up to {100 * max(differ):.3g} % of rows"
+        look.caption(below, same, y="share of training rows")
+        shown = [value for value in worst + rms if value > 0.0] or [1.0]  # 0 has no place on it
+        style.log_axis(top, min(shown) / 2.0, max(shown) * 2.0)
+        large, small = {"ms": 7, "mec": "none"}, {"ms": 5, "mec": "white", "mew": 0.6}
+        for panel, marks, gid, label, color, values in (
+            (top, large, "max_abs", "largest\nentry", BLACK, worst),
+            (top, small, "rms", "RMS\nof rows", BLUE, rms),
+            (below, large, "disagreement", "found", PURPLE, differ),
+            (below, small, "certified disagreement", "certified", VERMILLION, certified),
+        ):
+            marks |= {"color": color, "lw": 1.4, "gid": gid, "label": label}
+            panel.plot(range(1, len(values) + 1), values, "o-", **marks)
+        style.percent_axis(below.yaxis)
+        style.from_zero(below, 0.06, 0.15)
+        for panel in axes:
+            look.end_labels(panel, len(compared), 0.2)
 
 
-def crossing_round(dynamics: Sequence[Dynamics]) -> int | None:
-    """First round at which the mislabelled rows' true label leads the given one; None if never."""
-    for t, found in enumerate(dynamics, 1):
-        if found.flipped_true is None or found.flipped_given is None:
-            return None
-        if found.flipped_true > found.flipped_given:
-            return t
-    return None
-
-
-def _crossing_title(linearized: Sequence[Dynamics], exact: Sequence[Dynamics]) -> str:
-    if exact[0].flipped_true is None:
-        return "No mislabelled rows"
-    found, theory = crossing_round(exact), crossing_round(linearized)
-    if found is None:
-        return "Mislabelled rows keep the given label"
-    other = "never" if theory is None else f"t = {theory}"
-    text = f"Mislabelled rows: true label leads from t = {found}"
-    return text if theory == found else f"{text}\n(theory: {other})"
+def _format_error(compared: Sequence[RoundComparison]) -> tuple[str, str]:
+    """The theory's largest error, and whether the error recursion held."""
+    title = f"Largest error of the theory: {max(found.max_abs for found in compared):.2g}"
+    failed = [f.round for f in compared if not f.recursion_error <= f.recursion_tolerance]
+    if failed:
+        return f"{title}\nThe error recursion FAILS first at t = {failed[0]}", ""
+    most = style.at_most(max(found.recursion_error for found in compared))
+    return title, f"error recursion holds in all rounds (residual at most {most})"
 
 
 def error_by_round(comparison: Sequence[RoundComparison], n_samples: int) -> Figure:
-    """Draw the distance of theory and exact predictions, their disagreement, and the identity.
-
-    Parameters
-    ----------
-    comparison
-        From ``gramlab.compare``, round 1 first.
-    n_samples
-        N: ‖E‖_F/√N is the root mean square distance of a row of P and P_lin.
-    """
-    worst = [found.max_abs for found in comparison]
-    rms = [found.frobenius / n_samples**0.5 for found in comparison]
-    differ = [1.0 - found.argmax_agreement for found in comparison]
-    certified = [found.certified_disagreement for found in comparison]
-    residual = [found.recursion_error for found in comparison]
-    tolerance = [found.recursion_tolerance for found in comparison]
-    failed = [f.round for f in comparison if not f.recursion_error <= f.recursion_tolerance]
-    same = "The same class on every row"
-    if max(differ) > 0.0:
-        same = f"Another class on up to {100 * max(differ):.3g} % of rows"
-    holds = "The error recursion holds in every round"
-    if failed:
-        holds = f"The error recursion FAILS first at t = {failed[0]}"
-    error = f"Largest error of the theory: {max(worst):.2g}"
-    with style.drawing(7.0, rows=(1.1, 1.0, 1.0)) as (figure, top, middle, bottom):
-        style.round_axis(bottom, len(comparison))
-        style.caption(top, error, y="P − P$_{lin}$ (exact − theory)")
-        style.caption(middle, same, y="share of training rows")
-        style.caption(bottom, holds, y="error recursion")
-        for axes, values in ((top, worst + rms), (bottom, tolerance + residual)):
-            shown = [value for value in values if value > 0.0] or [1.0]  # 0 has no place on it
-            style.log_axis(axes, min(shown) / 2.0, max(shown) * 2.0)
-        large, small = {"ms": 7, "mec": "none"}, {"ms": 5, "mec": "white", "mew": 0.6}
-        for axes, look, gid, label, color, values in (
-            (top, large, "max_abs", "largest\nentry", BLACK, worst),
-            (top, small, "rms", "RMS\nof rows", BLUE, rms),
-            (middle, large, "disagreement", "found", PURPLE, differ),
-            (middle, small, "certified disagreement", "certified", VERMILLION, certified),
-            (bottom, large, "tolerance", "rounding\nbound", GREY, tolerance),
-            (bottom, small, "residual", "residual", BLACK, residual),
-        ):
-            look |= {"color": color, "lw": 1.4, "gid": gid, "label": label}
-            axes.plot(range(1, len(values) + 1), values, "o-", **look)
-        style.percent_axis(middle.yaxis)
-        style.from_zero(middle, 0.06, 0.15)
-        for axes in (top, middle, bottom):
-            style.end_labels(axes, len(comparison), 0.2)
-    return figure
+    """Deprecated: ``ErrorDisplay.from_comparison(comparison).plot().figure_``."""
+    return deprecated("error_by_round", ErrorDisplay(comparison, n_samples))
 
 
-def accuracy_by_round(result: CheckResult) -> Figure:
-    """Draw both accuracies by round, and of the partial-label student after the last round.
+class AccuracyDisplay(Display):
+    """Label recovery and test accuracy by round, with what is certified of the recovery.
 
     The bar through an exact dot of label recovery is the range that its certificate leaves to the
     exact optimum; it is shorter than the dot when nearly all rows are certified.
     """
-    rounds = len(result.exact)
-    student = rounds + max(1.0, 0.1 * rounds)  # clear of the last round's tick label
-    theory, exact = (
-        [result.scores(fit) for fit in (*fits, result.partial[head])]
-        for head, fits in (("linearized", result.linearized), ("exact", result.exact))
-    )
-    with style.drawing(4.3) as (figure, axes):
+
+    def __init__(
+        self,
+        exact: Sequence[Scores],
+        theory: Sequence[Scores],
+        certified: Sequence[Certified | None],
+        *,
+        student: bool = False,
+    ) -> None:
+        self.exact, self.theory, self.certified, self.student = exact, theory, certified, student
+
+    @classmethod
+    def from_check(cls, result: CheckResult) -> Self:
+        """Take all rounds, and the partial-label student right of the last."""
+        exact, theory = (
+            [result.scores(fit) for fit in (*fits, result.partial[head])]
+            for head, fits in (("exact", result.exact), ("linearized", result.linearized))
+        )
+        certified = [*(found.certified for found in result.comparison), result.partial_certified]
+        return cls(exact, theory, certified, student=True)
+
+    @classmethod
+    def from_rounds(cls, rounds: Rounds, truth: object, *, theory: Rounds | None = None) -> Self:
+        """Score rounds, and certify them through the rounds where they have such certificates.
+
+        Parameters
+        ----------
+        rounds
+            Of an exact head, from ``distill``.
+        truth : (N,)
+            True labels of the training rows.
+        theory
+            As many rounds of the linearized head, to draw beside them.
+
+        Raises
+        ------
+        InvalidLabels
+            If labels are not one class number per training row.
+        InvalidSetting
+            If the theory has another number of rounds.
+        """
+        features = rounds.features
+        labels = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
+        if theory is not None and len(theory) != len(rounds):
+            raise InvalidSetting(
+                f"expected as many rounds of the theory as of the exact head, got {len(theory)} "
+                f"and {len(rounds)}; distill both with the same rounds"
+            )
+        certified = [
+            None if one is None else certify_predictions(fit, features, labels, one)[0]
+            for fit, one in zip(rounds, rounds.chain, strict=True)
+        ]
+        exact, linear = (
+            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, theory or ())
+        )
+        return cls(exact, linear, certified)
+
+    def _panels(self) -> Panels:
+        return Panels(4.3)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), rounds = axes, len(self.exact) - self.student
+        place = rounds + max(1.0, 0.1 * rounds)  # clear of the last round's tick label
         for name, label, color in _SCORES:
-            line: list[Any] = [found[name] for found in theory]
-            marks: list[Any] = [found[name] for found in exact]
-            if marks[0] is not None:
-                style.by_round(axes, line[:-1], marks[:-1], color, name)
-                look: dict[str, Any] = {"color": color, "gid": f"theory partial {name}"}
-                axes.plot([student], line[-1:], "_", ms=20, mew=1.8, **look)
-                look = {"gid": f"exact partial {name}", "label": label}
-                style.dots(axes, [student], marks[-1:], color, "D", zorder=2, **look)
-        certified = [found.certified for found in result.comparison] + [result.partial_certified]
-        for x, found in zip((*range(1, rounds + 1), student), certified, strict=True):
-            if found.right is not None:
+            line: list[Any] = [found[name] for found in self.theory]
+            marks: list[Any] = [found[name] for found in self.exact]
+            if marks[0] is None:
+                continue
+            own = "" if self.student else label
+            style.by_round(panel, line[:rounds], marks[:rounds], color, name, own)
+            if self.student:
+                mark: dict[str, Any] = {"color": color, "gid": f"theory partial {name}"}
+                panel.plot([place], line[-1:], "_", ms=20, mew=1.8, **mark)
+                mark = {"gid": f"exact partial {name}", "label": label}
+                style.dots(panel, [place], marks[-1:], color, "D", zorder=2, **mark)
+        at = (*range(1, rounds + 1), *[place] * self.student)
+        for x, found in zip(at, self.certified, strict=True):
+            if found is not None and found.right is not None:
                 reach = [found.right, found.right + found.undecided]
-                axes.plot([x, x], reach, color=BLUE, lw=3.0, alpha=0.35, gid=f"certified {x:g}")
-        low, high = axes.dataLim.intervaly
+                panel.plot([x, x], reach, color=BLUE, lw=3.0, alpha=0.35, gid=f"certified {x:g}")
+        low, high = panel.dataLim.intervaly
         pad = max(0.1 * (high - low), 0.01)
-        axes.set_ylim(low - pad, high + pad)
-        style.percent_axis(axes.yaxis)
-        style.round_axis(axes, rounds, {"PLL": student})
-        title = _recovery_title([found["label_recovery"] or 0.0 for found in exact[:-1]])
-        style.caption(axes, title, y="share of rows predicted right", heads=True)
-        style.end_labels(axes, student, 0.2)
-    return figure
+        panel.set_ylim(low - pad, high + pad)
+        style.percent_axis(panel.yaxis)
+        style.round_axis(panel, rounds, {"PLL": place} if self.student else None)
+        title = format_recovery([found["label_recovery"] or 0.0 for found in self.exact[:rounds]])
+        both = bool(self.theory)
+        look.caption(panel, title, y="share of rows predicted right", heads=both)
+        look.end_labels(panel, at[-1], 0.2)
 
 
-def _recovery_title(recovery: list[float]) -> str:
-    first, last = recovery[0], recovery[-1]
+def _scores(fit: Fit, features: Features, truth: np.ndarray) -> Scores:
+    test = None
+    if features.test_x is not None and features.test_labels is not None:
+        test = float((fit.predict(features.test_x) == features.test_labels).mean())
+    return {"label_recovery": float((fit.labels == truth).mean()), "test_accuracy": test}
+
+
+def accuracy_by_round(result: CheckResult) -> Figure:
+    """Deprecated: ``AccuracyDisplay.from_check(result).plot().figure_``."""
+    return deprecated("accuracy_by_round", AccuracyDisplay.from_check(result))
+
+
+def format_recovery(recovery: Sequence[float]) -> str:
+    """What label recovery does over all rounds: it rises or falls only if it does so throughout."""
+    first, last, most = recovery[0], recovery[-1], max(recovery)
     if len(recovery) == 1:
         return f"Exact teacher recovers {100 * first:.1f} % of labels"
-    if first == last:
-        verb = "stays at" if set(recovery) == {first} else "ends where it began:"
-        return f"Exact label recovery {verb} {100 * last:.1f} %"
-    verb = "rises" if last > first else "falls"
-    digits = 1 if abs(last - first) >= 1e-3 else 3
-    return f"Exact label recovery {verb}: {100 * first:.{digits}f} → {100 * last:.{digits}f} %"
+    steps = np.diff(recovery)
+    if not steps.any():
+        return f"Exact label recovery stays at {100 * last:.1f} %"
+    # As many digits as tell apart what is different.
+    nearest = min(np.diff(sorted({first, last, most})), default=1.0)
+    digits = next((d for d in (1, 3, 5, 7) if 100.0 * nearest >= 10.0**-d), 17)
+    first, last, most = (f"{100 * value:.{digits}f}" for value in (first, last, most))
+    if (steps >= 0.0).all() or (steps <= 0.0).all():
+        verb = "rises" if steps.sum() > 0.0 else "falls"
+        return f"Exact label recovery {verb}: {first} → {last} %"
+    if most not in (first, last):
+        peak = int(np.argmax(recovery)) + 1
+        return f"Exact label recovery peaks at t = {peak}:\n{first} → {most} → {last} %"
+    return f"Exact label recovery: {first} % at t = 1,\n{last} % at t = {len(recovery)}"

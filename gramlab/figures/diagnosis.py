@@ -2,117 +2,190 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gramlab.figures import style
-from gramlab.figures.eigenvalues import eigenvalue_gap
-from gramlab.figures.heatmaps import transition_figure
+from gramlab.figures.cells import cell_edges
+from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.eigenvalues import EigenvalueDisplay
+from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
+from gramlab.figures.transition import TransitionDisplay
 
 if TYPE_CHECKING:
+    from gramlab.diagnosis.advice import Advice
     from gramlab.diagnosis.diagnosis import Diagnosis
+    from gramlab.diagnosis.suspects import Suspects
+    from gramlab.diagnosis.trial import Trial
 
 
-def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
     """All figures of ``gramlab diagnose``, by the stem of their file name."""
     features, chosen = diagnosis.features, diagnosis.advice.chosen.setting
     asked = {"weight_decay": chosen.weight_decay, "rounds": chosen.rounds}
+    noise = diagnosis.estimate, features.class_names
     truth = None if diagnosis.planted is None else diagnosis.planted.matrix
     return {
-        "settings": settings_figure(diagnosis),
-        "suspects": suspects_figure(diagnosis),
-        "transition": transition_figure(diagnosis.estimate, features.class_names, truth),
-        "eigenvalue_gap": eigenvalue_gap(diagnosis.spectrum, features.n_classes, **asked),
+        "settings": SettingsDisplay.from_diagnosis(diagnosis),
+        "suspects": SuspectsDisplay.from_diagnosis(diagnosis),
+        "transition": TransitionDisplay.from_estimate(*noise, truth),
+        "eigenvalue_gap": EigenvalueDisplay.from_spectrum(
+            diagnosis.spectrum, features.n_classes, **asked
+        ),
     }
 
 
-def settings_figure(diagnosis: Diagnosis) -> Figure:
-    """Draw estimated held-out accuracy over weight decay: theory as lines, exact heads as dots.
+def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+    """Deprecated: the figures of ``diagnosis_displays``."""
+    displays = diagnosis_displays(diagnosis)
+    return {stem: deprecated("diagnosis_figures", one) for stem, one in displays.items()}
+
+
+class SettingsDisplay(Display):
+    """Estimated held-out accuracy over weight decay: theory as lines, exact heads as dots.
 
     A colour is a number of rounds, the top-2 student has its own; the ring is the advised setting,
     the bar through it one standard error, the dotted line the weight decay in use.
     """
-    advice, chosen = diagnosis.advice, diagnosis.advice.chosen
-    trials = sorted(diagnosis.trials, key=lambda t: t.setting.weight_decay)
-    variants = sorted({(t.setting.refine, t.setting.rounds) for t in trials})  # students last
-    plain = sum(not refine for refine, _ in variants)
-    shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
-    marks = {}
-    with style.drawing(4.8) as (figure, axes):
-        axes.set_xscale("log")
-        for i, (refine, rounds) in enumerate(variants):
+
+    def __init__(self, advice: Advice, trials: Sequence[Trial]) -> None:
+        self.advice = advice
+        self.trials = sorted(trials, key=lambda trial: trial.setting.weight_decay)
+
+    @classmethod
+    def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:
+        """Take what there is to draw, of a result of ``diagnose``; nothing is drawn yet."""
+        return cls(diagnosis.advice, diagnosis.trials)
+
+    def _panels(self) -> Panels:
+        return Panels(4.8)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), advice = axes, self.advice
+        variants = sorted({(t.setting.refine, t.setting.rounds) for t in self.trials})
+        plain = sum(not refine for refine, _ in variants)  # students stand last
+        shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
+        marks = {}
+        panel.set_xscale("log")
+        decays = sorted({t.setting.weight_decay for t in self.trials})
+        if len(decays) == 1:  # which has no width of its own
+            panel.set_xlim(*cell_edges("weight_decay", decays)[[0, -1]])
+        for i, variant in enumerate(variants):
+            refine, rounds = variant
             color = PURPLE if refine else shades[i]
-            own = [t for t in trials if (t.setting.refine, t.setting.rounds) == (refine, rounds)]
-            theory, exact = (
-                [(t.setting.weight_decay, t.accuracy.value) for t in own if t.head == head]
-                for head in ("theory", "exact")
-            )
-            gid = f"{rounds} {refine}".strip()
-            look = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
-            axes.plot([x for x, _ in theory], [y for _, y in theory], **look)
-            x, y = [x for x, _ in exact], [y for _, y in exact]
-            style.dots(axes, x, y, color, ms=6.5, gid=f"exact {gid}")
+            self._variant(panel, variant, color)
             name = "1 round (teacher)" if rounds == 1 else f"{rounds} rounds"
             name = "top-2 student" if refine else name
             marks[name] = {"color": color, "marker": "o", "mec": "white"}
-        use = advice.reference.setting.weight_decay
-        axes.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
-        x, y = chosen.setting.weight_decay, chosen.accuracy.value
-        error = chosen.accuracy.standard_error
-        axes.plot([x, x], [y - error, y + error], color=BLACK, linewidth=1.2, zorder=4)
-        axes.plot([x], [y], "o", ms=13, mfc="none", mec=BLACK, mew=1.6, zorder=5, gid="advised")
+        use, chosen = advice.reference.setting.weight_decay, advice.chosen
+        panel.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
+        x, (y, error) = chosen.setting.weight_decay, chosen.accuracy
+        bar = [y - error, y + error]
+        panel.plot([x, x], bar, color=BLACK, linewidth=1.2, zorder=4, gid="standard error")
+        panel.plot([x], [y], "o", ms=13, mfc="none", mec=BLACK, mew=1.6, zorder=5, gid="advised")
         # All exact heads, and as much of the theory as stays near them.
-        everything = [t.accuracy.value for t in trials]
-        low, high = min(t.accuracy.value for t in trials if t.head == "exact"), max(everything)
+        everything = [t.accuracy.value for t in self.trials] + bar
+        low = min([t.accuracy.value for t in self.trials if t.head == "exact"] + bar)
+        high = max(everything)
         low = max(min(everything), low - 0.15 * (high - low))
         pad = max(0.06 * (high - low), 0.004)
-        axes.set_ylim(low - pad, high + pad)
-        style.percent_axis(axes.yaxis)
-        style.caption(
-            axes,
+        panel.set_ylim(low - pad, high + pad)
+        style.percent_axis(panel.yaxis)
+        look.caption(
+            panel,
             f"{'Distil' if advice.distils else 'Do not distil'}: {chosen.setting}",
             "weight decay λ (dotted: the one in use)",
             "estimated held-out accuracy",
-            note="line: theory, dot: exact head, ring: advised",
+            note="line: theory, dot: exact head, ring: advised ± 1 s.e.",
         )
-        style.legend(figure, marks, loc="outside lower center", ncols=3, columnspacing=1.4)
-    return figure
+        place = {"loc": "outside lower center", "ncols": 3, "columnspacing": 1.4}
+        look.legend(panel, marks, outside=True, **place)
+
+    def _variant(self, axes: Axes, variant: tuple[str, int], color: str) -> None:
+        """One number of rounds, or the student: accuracy of both heads by weight decay."""
+        own = [t for t in self.trials if (t.setting.refine, t.setting.rounds) == variant]
+        gid = f"{variant[1]} {variant[0]}".strip()
+        for head in ("theory", "exact"):
+            found = [t for t in own if t.head == head]
+            x, y = [t.setting.weight_decay for t in found], [t.accuracy.value for t in found]
+            if head == "exact":
+                style.dots(axes, x, y, color, ms=6.5, gid=f"exact {gid}")
+            else:
+                line = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
+                axes.plot(x, y, **style.as_line(len(x)) | line)
 
 
-def suspects_figure(diagnosis: Diagnosis) -> Figure:
-    """Draw the claimed share of wrong labels among the first k suspects, by k.
+class SuspectsDisplay(Display):
+    """The claimed share of wrong labels among the first k suspects, by k.
 
     The band spans the two re-corruptions. Where noise was planted, the truth is drawn too.
     """
-    suspects = diagnosis.suspects
-    with style.drawing(3.9) as (figure, axes):
+
+    def __init__(self, suspects: Suspects, flipped: np.ndarray | None, recorrupted: bool) -> None:
+        self.suspects, self.flipped, self.recorrupted = suspects, flipped, recorrupted
+
+    @classmethod
+    def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:
+        """Take what there is to draw, of a result of ``diagnose``; nothing is drawn yet."""
+        planted, resamples = diagnosis.planted, diagnosis.recorruption
+        flipped = None if planted is None else planted.flipped
+        return cls(diagnosis.suspects, flipped, resamples is not None)
+
+    def _panels(self) -> Panels:
+        return Panels(4.1)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), suspects = axes, self.suspects
         if not len(suspects):
-            axes.set_axis_off()
-            axes.text(0.5, 0.5, "No label is suspected", ha="center", va="center", fontsize=12)
-            return figure
+            panel.set_axis_off()
+            words = look.fit(panel, "No label is suspected")
+            large = {"fontsize": style.text_size(12 / 9), "transform": panel.transAxes}
+            panel.text(0.5, 0.5, words, ha="center", va="center", **large)
+            return
         k = np.arange(1, len(suspects) + 1)
+        alone = style.as_line(len(k))
         low, high = (np.cumsum(p) / k for p in (suspects.precision_low, suspects.precision_high))
-        axes.fill_between(k, low, high, color=BLUE, alpha=0.18, linewidth=0, gid="re-corruptions")
-        axes.plot(k, suspects.precision_at(), color=BLUE, gid="claimed")
-        words, lowest = "line: claimed, band: the two re-corruptions", float(low.min())
-        if diagnosis.planted is not None:
-            truth = np.cumsum(diagnosis.planted.flipped[suspects.rows]) / k
-            axes.plot(k, truth, color=VERMILLION, linewidth=1.3, gid="truth")
-            words = "blue: claimed, band: re-corruptions, red: truth"
+        lowest, note = float(low.min()), ["blue: claimed"]
+        if self.recorrupted:
+            wide = 5.0 if alone else 0.0  # a band over one point is seen by its frame
+            band = {"color": BLUE, "alpha": 0.18, "linewidth": wide, "gid": "re-corruptions"}
+            panel.fill_between(k, low, high, **band)
+            note.append("band: the two re-corruptions")
+        panel.plot(k, suspects.precision_at(), color=BLUE, gid="claimed", **alone)
+        if self.flipped is not None:
+            truth = np.cumsum(self.flipped[suspects.rows]) / k
+            panel.plot(k, truth, **{"color": VERMILLION, "lw": 1.3, "gid": "truth"} | alone)
             lowest = min(lowest, float(truth.min()))
+            note.append("red: truth")
         bottom = max(0.0, min(0.9, lowest - 0.05))
-        axes.set(ylim=(bottom, 1.0 + 0.03 * (1.0 - bottom)), xlim=(0.0, max(k[-1] * 1.02, 1.5)))
-        style.percent_axis(axes.yaxis)
-        style.caption(
-            axes,
-            f"{len(suspects)} suspects, {suspects.precision.sum():.0f} expected to be wrong",
-            "suspects looked at, most suspicious first",
-            "share that is wrong",
-            note=words,
-        )
-    return figure
+        panel.set(ylim=(bottom, 1.0 + 0.03 * (1.0 - bottom)), xlim=(0.0, max(k[-1] * 1.02, 1.5)))
+        style.percent_axis(panel.yaxis)
+        title, x = _format_suspects(suspects), "suspects looked at, most suspicious first"
+        look.caption(panel, title, x, "share that is wrong", note=", ".join(note))
+
+
+def settings_figure(diagnosis: Diagnosis) -> Figure:
+    """Deprecated: ``SettingsDisplay.from_diagnosis(diagnosis).plot().figure_``."""
+    return deprecated("settings_figure", SettingsDisplay.from_diagnosis(diagnosis))
+
+
+def suspects_figure(diagnosis: Diagnosis) -> Figure:
+    """Deprecated: ``SuspectsDisplay.from_diagnosis(diagnosis).plot().figure_``."""
+    return deprecated("suspects_figure", SuspectsDisplay.from_diagnosis(diagnosis))
+
+
+def _format_suspects(suspects: Suspects) -> str:
+    """How many labels are suspected, and how many of them are claimed to be wrong."""
+    count, claimed = len(suspects), suspects.precision.sum()
+    low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
+    many = f"{count} suspect{'' if count == 1 else 's'}"
+    share = f"{claimed:.1f}" if low == high else f"{math.floor(low)} to {math.ceil(high)}"
+    return f"{many}, of which {share}\nare expected to be wrong"

@@ -1,11 +1,13 @@
-"""Matrices as heat maps: cosines of rows, correlations of classes, and label noise."""
+"""Matrices as heat maps: cosines of rows and correlations of classes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colorbar import Colorbar
@@ -13,13 +15,109 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from gramlab import validation
+from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.figures import style
-from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
-from gramlab.spectrum.superclasses import Superclasses
-from gramlab.transition import TransitionEstimate
+from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.look import Look
+from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
+from gramlab.spectrum.correlations import ClassCorrelations, class_correlations, given_labels
+from gramlab.spectrum.superclasses import Superclasses, find_superclasses
 
-_MOST_NAMED = 25  # classes whose names find room on an axis
+MOST_NAMED = 25  # classes whose names find room on an axis
+_MOST_ROWS, _ROW = 150, 0.105  # rows of names beside a matrix, and the inches that one needs
+
+
+class GramDisplay(Display):
+    """Cosines ⟨x_i, x_j⟩/(‖x_i‖‖x_j‖) of rows ordered by class, as a heat map.
+
+    The title is about all pairs of rows, the picture of as many rows as find room. ``diverging``
+    tells whether there are negative cosines: then the colours run from blue through white at 0 to
+    red, else from dark to bright.
+    """
+
+    def __init__(
+        self,
+        cosines: np.ndarray,
+        drawn: np.ndarray,
+        n_samples: int,
+        means: ClassCorrelations,
+        class_names: list[str],
+    ) -> None:
+        self.cosines, self.drawn, self.n_samples = cosines, drawn, n_samples
+        self.means, self.class_names = means, class_names
+        pairs = cosines[~np.eye(len(cosines), dtype=bool)]
+        low, high = (float(value) for value in np.quantile(pairs, [0.005, 0.995]))
+        self.diverging = low < 0.0
+        self.limits = low, high
+        if self.diverging:
+            self.limits = -max(abs(low), abs(high)), max(abs(low), abs(high))
+        elif high - low <= 1e-9:
+            self.limits = low - 0.5, high + 0.5
+
+    @classmethod
+    def from_features(
+        cls,
+        features: Features,
+        labels: npt.ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+        *,
+        max_rows: int = 600,
+    ) -> Self:
+        """Compute the cosines of a sample of rows, and the mean cosines of all.
+
+        Parameters
+        ----------
+        features
+            The rows. Centre them first for the correlations of the block model.
+        labels
+            Classes (N,) to order by; default ``features.labels``.
+        class_names
+            Names of the K classes, written for at most 25; default ``features.class_names``.
+        max_rows
+            Rows drawn at most, taken evenly from the classes and evenly inside each.
+
+        Raises
+        ------
+        InvalidLabels
+            If labels are not one class number per training row.
+        InvalidSetting
+            If there is not one name per class, or ``max_rows`` is below 2.
+        """
+        labels = given_labels(features, labels)
+        means = class_correlations(features.replaced(superclasses=None), labels)
+        names = _class_names(class_names or features.class_names, features.n_classes)
+        rows = sample_rows(labels, validation.check_integer("max_rows", max_rows, 2))
+        x = np.asarray(features.x[rows], dtype=np.float64)
+        norms = np.linalg.norm(x, axis=1, keepdims=True)
+        unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+        return cls(unit @ unit.T, labels[rows], features.n_samples, means, names)
+
+    def _panels(self) -> Panels:
+        return Panels(4.4)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), drawn = axes, self.drawn
+        starts, stops = runs(drawn)
+        counts, named = stops - starts, len(starts) <= MOST_NAMED
+        each = f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")
+        every = "all" if len(drawn) == self.n_samples else f"{len(drawn)} of"
+        colors = "RdBu_r" if self.diverging else "viridis", *self.limits
+        place, bar = (1.03, 0.0, 0.05, 1.0), {"extendfrac": 0.03}
+        heatmap(panel, "cosines", self.cosines, colors, place, "cosine of two rows", **bar)
+        # A boundary takes at most a tenth of the side of a class.
+        side = 72.0 * panel.bbox.height / panel.figure.dpi / len(starts)
+        for stop in stops[:-1]:
+            for line in (panel.axhline, panel.axvline):
+                line(stop - 0.5, color="white", linewidth=min(0.7, 0.1 * side))
+        if named:
+            texts = [style.plain_text(self.class_names[k], f"class {k}") for k in drawn[starts]]
+            panel.set_yticks((starts + stops - 1) / 2.0, texts)
+        words = f"{every} {self.n_samples} rows, {each} a class, ordered by class"
+        look.caption(
+            panel, _format_means(self.means), words, "class" if named else f"{len(counts)} classes"
+        )
 
 
 def gram_heatmap(
@@ -29,52 +127,18 @@ def gram_heatmap(
     *,
     max_rows: int = 600,
 ) -> Figure:
-    """Draw the cosines ⟨x_i, x_j⟩/(‖x_i‖‖x_j‖) of rows ordered by class.
+    """Deprecated: ``GramDisplay.from_features(...).plot().figure_``, with its arguments."""
+    display = GramDisplay.from_features(features, labels, class_names, max_rows=max_rows)
+    return deprecated("gram_heatmap", display)
 
-    Parameters
-    ----------
-    features
-        The rows. Centre them first for the correlations of the block model.
-    labels
-        Classes (N,) to order by; default ``features.labels``.
-    class_names
-        Names of the classes; default ``features.class_names``. Written for at most 25 classes.
-    max_rows
-        Rows drawn at most, taken evenly from the classes and evenly inside each.
-    """
-    labels = features.labels if labels is None else np.asarray(labels)
-    names = features.class_names if class_names is None else class_names
-    rows = sample_rows(labels, max_rows)
-    x = np.asarray(features.x[rows], dtype=np.float64)
-    norms = np.linalg.norm(x, axis=1, keepdims=True)
-    unit = np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
-    cosines, drawn = unit @ unit.T, labels[rows]
-    starts, stops = runs(drawn)
-    counts, named = stops - starts, len(starts) <= _MOST_NAMED
-    each = f"{counts.min()}" + (f" to {counts.max()}" if counts.min() < counts.max() else "")
-    every = "all" if len(rows) == len(labels) else f"{len(rows)} of"
-    pairs = cosines[~np.eye(len(cosines), dtype=bool)]
-    low, high = (float(value) for value in np.quantile(pairs, [0.005, 0.995]))
-    if low < 0.0:
-        high = max(abs(low), abs(high))
-        colors = ("RdBu_r", -high, high)
-    elif high - low <= 1e-9:
-        colors = ("viridis", low - 0.5, high + 0.5)
-    else:
-        colors = ("viridis", low, high)
-    with style.drawing(4.4) as (figure, axes):
-        place = (1.03, 0.0, 0.05, 1.0)
-        _heatmap(axes, "cosines", cosines, colors, place, "cosine of two rows", extendfrac=0.03)
-        if named:
-            for stop in stops[:-1]:
-                axes.axhline(stop - 0.5, color="white", linewidth=0.7)
-                axes.axvline(stop - 0.5, color="white", linewidth=0.7)
-            texts = [style.plain_text(names[int(k)], f"class {k}") for k in drawn[starts]]
-            axes.set_yticks((starts + stops - 1) / 2.0, texts)
-        words = f"{every} {len(labels)} rows, {each} a class, ordered by class"
-        classes = "class" if named else f"{len(counts)} classes"
-        style.caption(axes, _mean_cosines(cosines, drawn), words, classes)
-    return figure
+
+def _class_names(names: Sequence[str], n_classes: int) -> list[str]:
+    if len(names) != n_classes:
+        raise InvalidSetting(
+            f"class_names must be one for each of {n_classes} classes, got {len(names)}; leave "
+            "them out for those of the features"
+        )
+    return [str(name) for name in names]
 
 
 def sample_rows(labels: np.ndarray, max_rows: int) -> np.ndarray:
@@ -101,7 +165,7 @@ def runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.r_[starts[1:], len(labels)]
 
 
-def _heatmap(
+def heatmap(
     axes: Axes,
     gid: str,
     matrix: np.ndarray,
@@ -126,65 +190,111 @@ def _heatmap(
     return scale
 
 
-def _mean_cosines(cosines: np.ndarray, drawn: np.ndarray) -> str:
-    same = drawn[:, None] == drawn[None, :]
-    within = cosines[same & ~np.eye(len(drawn), dtype=bool)]
-    # Two decimals with a real minus sign, and no negative zero.
+def _format_means(means: ClassCorrelations) -> str:
+    """Mean cosines of all pairs of rows: two decimals, a real minus sign, no negative zero."""
     inside, between = (
-        f"{round(float(part.mean()), 2) + 0.0:.2f}".replace("-", "−") if part.size else None
-        for part in (within, cosines[~same])
+        f"{round(mean, 2) + 0.0:.2f}".replace("-", "−") for mean, _ in (means.within, means.between)
     )
-    if inside is None:
+    if math.isnan(means.within[0]):
         return f"Mean cosine {between} between classes"
     return f"Mean cosine {inside} inside classes,\n{between} between classes"
+
+
+class CorrelationDisplay(Display):
+    """Class correlations in the order of the tree's leaves, with the tree beside them; two panels.
+
+    Superclasses are framed, and the tree is cut where they were found.
+    """
+
+    def __init__(
+        self, matrix: np.ndarray, superclasses: Superclasses, class_names: list[str]
+    ) -> None:
+        self.matrix, self.superclasses, self.class_names = matrix, superclasses, class_names
+
+    @classmethod
+    def from_correlations(
+        cls,
+        correlations: ClassCorrelations | npt.ArrayLike,
+        superclasses: Superclasses | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Self:
+        """Take class correlations, and find the tree of the classes if it is not given.
+
+        Parameters
+        ----------
+        correlations
+            From ``gramlab.class_correlations``, or a matrix (K, K), K ≥ 2: the mean cosine of each
+            pair of classes.
+        superclasses
+            From ``find_superclasses`` of the same matrix; default what it finds by itself.
+        class_names
+            Names of the K classes; default their numbers. Written where a row has room for them.
+
+        Raises
+        ------
+        InvalidSetting
+            If the superclasses or the names are of another number of classes, or no tree can be
+            made of the matrix.
+        """
+        given = correlations.matrix if isinstance(correlations, ClassCorrelations) else correlations
+        matrix = np.asarray(given, dtype=np.float64)
+        found = find_superclasses(matrix) if superclasses is None else superclasses
+        k = len(matrix)
+        if len(found.labels) != k:
+            raise InvalidSetting(
+                f"superclasses must be those of the {k} classes of the matrix, got "
+                f"{len(found.labels)} classes; find them with find_superclasses(matrix)"
+            )
+        return cls(matrix, found, _class_names([*map(str, class_names or range(k))], k))
+
+    def _texts(self) -> list[str]:
+        names = self.class_names
+        order = self.superclasses.order
+        return [style.plain_text(names[i], f"class {i}", 22) for i in order]
+
+    def _panels(self) -> Panels:
+        # Inches: a row must hold a line of text; with few classes the picture must not be a stamp.
+        k = len(self.matrix)
+        named = k <= _MOST_ROWS
+        cell = max(3.0 / k, _ROW) if named else 10.0 / k
+        size, font = cell * k, min(9.0, 72.0 * cell * 0.86)
+        tree = float(np.clip(0.3 * size, 1.1, 2.2))
+        room = (0.011 * font * max(map(len, self._texts())) if named else 0.0) + 0.2
+        page = size + room + 1.5, size + room + tree + 0.3
+        return Panels(*page, columns=(tree, size), sharex=False)
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (left, panel), k, order = axes, len(self.matrix), self.superclasses.order
+        cell = max(3.0 / k, _ROW) if look.house else panel.bbox.height / panel.figure.dpi / k
+        named = k <= _MOST_ROWS and cell >= _ROW
+        font = min(style.text_size(), 72.0 * cell * 0.86)
+        _tree(left, self.superclasses)
+        size = cell * k if look.house else panel.bbox.width / panel.figure.dpi
+        _correlations(panel, self.matrix[np.ix_(order, order)], size)
+        for start, stop in zip(*runs(self.superclasses.labels[order]), strict=True):
+            corner, side = (start - 0.5, start - 0.5), float(stop - start)
+            frame = Rectangle(corner, side, side, fill=False, edgecolor=BLACK, linewidth=1.1)
+            frame.set(gid="superclass", clip_on=False)
+            panel.add_patch(frame)
+        if named:
+            panel.set_yticks(range(k), self._texts(), fontsize=font)
+            panel.set_xticks(range(k), self._texts(), fontsize=font, rotation=90)
+            panel.yaxis.tick_right()
+            panel.tick_params(length=0, pad=2)
+        else:
+            panel.set_xlabel(f"{k} classes in the order of the tree")
+        look.heading(left if look.house else panel, _format_cut(self.superclasses), 40)
 
 
 def correlation_heatmap(
     matrix: np.ndarray, superclasses: Superclasses, class_names: Sequence[str] | None = None
 ) -> Figure:
-    """Draw the class correlations in the order of the tree's leaves, with the tree beside them.
-
-    Parameters
-    ----------
-    matrix : (K, K)
-        Mean cosine of each pair of classes.
-    superclasses
-        Found in the same matrix; each is framed, and the tree is cut where they were.
-    class_names
-        Names of the K classes; default their numbers. Written for at most 150 classes.
-    """
-    k, order = len(matrix), superclasses.order
-    names = range(k) if class_names is None else class_names
-    named = k <= 150
-    # Inches: a row must hold a line of text; with few classes the picture must not be a stamp.
-    cell = max(3.0 / k, 0.105) if named else 10.0 / k
-    size = cell * k
-    font = min(9.0, 72.0 * cell * 0.86)
-    tree = float(np.clip(0.3 * size, 1.1, 2.2))
-    texts = [style.plain_text(str(names[i]), f"class {i}", 22) for i in order]
-    room = (0.011 * font * max(map(len, texts)) if named else 0.0) + 0.2
-    page = size + room + 1.5, size + room + tree + 0.3
-    with style.drawing(*page, columns=(tree, size), sharex=False) as (figure, left, axes):
-        _tree(left, superclasses)
-        _correlations(axes, matrix[np.ix_(order, order)], size)
-        for start, stop in zip(*runs(superclasses.labels[order]), strict=True):
-            corner, side = (start - 0.5, start - 0.5), float(stop - start)
-            frame = Rectangle(corner, side, side, fill=False, edgecolor=BLACK, linewidth=1.1)
-            frame.set(gid="superclass", clip_on=False)
-            axes.add_patch(frame)
-        if named:
-            axes.set_yticks(range(k), texts, fontsize=font)
-            axes.set_xticks(range(k), texts, fontsize=font, rotation=90)
-            axes.yaxis.tick_right()
-            axes.tick_params(length=0, pad=2)
-        else:
-            axes.set_xlabel(f"{k} classes in the order of the tree")
-        # A title of the narrow tree would push the picture away from it.
-        figure.suptitle(_cut(superclasses), x=0.015, ha="left", fontsize=11, fontweight="bold")
-    return figure
+    """Deprecated: ``CorrelationDisplay.from_correlations(...).plot().figure_``."""
+    display = CorrelationDisplay.from_correlations(matrix, superclasses, class_names)
+    return deprecated("correlation_heatmap", display)
 
 
-def _cut(found: Superclasses) -> str:
+def _format_cut(found: Superclasses) -> str:
     k, s = len(found.labels), found.count
     groups = "superclass" if s == 1 else "superclasses"
     by = "distances" if found.method == "condensed" else "rows as points (authors' call)"
@@ -211,7 +321,8 @@ def _tree(axes: Axes, found: Superclasses) -> None:
     axes.set(xlim=(1.04 * highest, 0.0), ylim=(k - 0.5, -0.5), yticks=[])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    wide = axes.bbox.width / axes.figure.dpi
+    axes.xaxis.set_major_locator(MaxNLocator(min(4, math.ceil(3.6 * wide))))
     heights = "1 − mean cosine" if found.method == "condensed" else "distance of rows"
     axes.set_xlabel(heights, loc="right")
 
@@ -222,92 +333,11 @@ def _correlations(axes: Axes, ordered: np.ndarray, size: float) -> None:
     width = min(2.6 / size, 1.0)
     place = (1.0 - width, 1.0 + 0.1 / size, width, 0.11 / size)  # above, where no name is
     colors, label = ("RdBu_r", -reach, reach), "mean cosine of two classes"
-    bar = {"orientation": "horizontal", "ticks": MaxNLocator(5, symmetric=True)}
+    ticks = MaxNLocator(5 if size >= 2.6 else 2, symmetric=True)
+    bar = {"orientation": "horizontal", "ticks": ticks}
     look = {"aspect": "auto", "extendfrac": 0.04, **bar}
-    scale = _heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
+    scale = heatmap(axes, "correlations", ordered, colors, place, label, **look).ax
     scale.xaxis.set_ticks_position("top")
     scale.xaxis.set_label_position("top")
-    scale.tick_params(labelsize=8, length=2, pad=1)
-    scale.xaxis.label.set(fontsize=9, color=style.ink(BLACK))
-
-
-def transition_figure(
-    estimate: TransitionEstimate,
-    class_names: Sequence[str] | None = None,
-    truth: np.ndarray | None = None,
-) -> Figure:
-    """Draw C as a heat map, above the diagonal entries sorted, with their intervals.
-
-    Parameters
-    ----------
-    estimate
-        From :func:`gramlab.transition.estimate.estimate_transition`.
-    class_names
-        K names, written for at most 25 classes; default their numbers.
-    truth
-        C (K, K) if known; its diagonal is marked.
-    """
-    k = len(estimate.matrix)
-    names = range(k) if class_names is None else class_names
-    texts = [style.plain_text(str(name), f"class {i}", 12) for i, name in enumerate(names)]
-    with style.drawing(8.2, rows=(1.55, 1.0), sharex=False) as (figure, top, bottom):
-        _transition(top, estimate, texts)
-        _diagonal(bottom, estimate, texts, truth)
-    return figure
-
-
-def _class_axis(axes: Axes, texts: list[str]) -> None:
-    """Names below the axes where there is room, upright if they are short."""
-    if len(texts) <= _MOST_NAMED:
-        upright = max(map(len, texts)) <= 2
-        axes.set_xticks(range(len(texts)), texts, rotation=0 if upright else 90)
-    else:
-        axes.set_xticks([])
-
-
-def _transition(axes: Axes, estimate: TransitionEstimate, texts: list[str]) -> None:
-    matrix, k, rate = estimate.matrix, len(estimate.matrix), estimate.noise_rate
-    colors, place = ("Blues", 0.0, 1.0), (1.03, 0.0, 0.04, 1.0)
-    _heatmap(axes, "matrix", matrix, colors, place, "P(given | true)", extend="neither")
-    _class_axis(axes, texts)
-    if k <= _MOST_NAMED:
-        axes.set_yticks(range(k), texts)
-    printed = k <= 12
-    if printed:
-        for (row, column), value in np.ndenumerate(matrix):
-            look = {"color": "white" if value > 0.5 else BLACK, "fontsize": 8}
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
-    interval = f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
-    style.caption(
-        axes,
-        f"{100 * rate.value:.0f} % of the labels are wrong",
-        "given label" + (", entries in %" if printed else ""),
-        "true class",
-        note=f"{100 * estimate.confidence:g} % interval {interval}",
-    )
-
-
-def _diagonal(
-    axes: Axes, estimate: TransitionEstimate, texts: list[str], truth: np.ndarray | None
-) -> None:
-    value = np.diag(estimate.matrix)
-    order = np.argsort(value, kind="stable")
-    x, many = np.arange(len(order)), len(order) > _MOST_NAMED
-    low, high = np.diag(estimate.lower)[order], np.diag(estimate.upper)[order]
-    colours = [PALE if estimate.unsupported[i] else BLUE for i in order]
-    axes.vlines(x, low, high, colors=colours, linewidth=1.4 if many else 4.0, alpha=0.55)
-    axes.scatter(x, value[order], s=8 if many else 30, c=colours, zorder=3, gid="estimate")
-    words = "dot: estimate, bar: interval"
-    if truth is not None:
-        dash = {"s": 14 if many else 60, "marker": "_", "color": VERMILLION, "zorder": 4}
-        axes.scatter(x, np.diag(truth)[order], gid="truth", **dash)
-        words += ", dash: truth"
-    words += ", pale: unsupported" if estimate.unsupported.any() else ""
-    axes.axhline(0.0, color=GREY, linewidth=0.6)
-    axes.set_ylim(0.0, 1.02)
-    style.percent_axis(axes.yaxis)
-    axes.grid(axis="x", visible=False)
-    _class_axis(axes, [texts[int(i)] for i in order])
-    classes = f"{len(order)} true classes" if many else "true class"
-    title = "Share of labels that are right, by class"
-    style.caption(axes, title, f"{classes}, sorted by the estimate", note=words)
+    scale.tick_params(labelsize=style.text_size(8 / 9), length=2, pad=1)
+    scale.xaxis.label.set(fontsize=style.text_size(), color=style.ink(BLACK))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,18 +14,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from gramlab.figures import style
-from gramlab.figures.heatmaps import runs
+from gramlab.errors import InvalidSetting
+from gramlab.figures.cells import AXES, cell_edges, hatch_cells
+from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, VERMILLION
 
 if TYPE_CHECKING:
     from gramlab.population.phase import PhaseDiagram
 
-_AXES = {  # symbol and words
-    "rate": ("η", "noise rate η"),
-    "weight_decay": ("λ", "weight decay λ"),
-    "round": ("t", "round t (1 = teacher)"),
-}
 _STATES = (  # of theory and exact head: colour, ink, hatch, words
     ("#F4F4F4", PALE, "", "neither is perfect"),
     ("#A9CDE6", BLUE, "", "both are perfect"),
@@ -34,71 +33,87 @@ _STATES = (  # of theory and exact head: colour, ink, hatch, words
 )
 
 
-def phase_figure(diagram: PhaseDiagram) -> Figure:
-    """Draw the cells of a phase diagram; cells in which theory and exact head differ are hatched.
+class PhaseDisplay(Display):
+    """The cells of a phase diagram; those in which theory and exact head differ are hatched.
 
-    Parameters
-    ----------
-    diagram
-        ``gramlab.population.phase.phase_diagram(...)``. The black line bounds the region of the
-        theory; where the exact head was not computed, the cells are dotted, where it is undecided,
-        crossed.
+    The black line bounds the region of the theory, t > t*: by the formula of t* between the cells
+    too, else along their edges. Where the exact head was not computed, the cells are dotted, where
+    it is undecided, crossed.
     """
-    known, theory = diagram.known, diagram.theory
-    exact = known & diagram.exact.astype(bool)
-    state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
-    state = np.where(known, state, np.where(diagram.undecided, 5, 4))
-    x, y = _edges(diagram.x_axis, diagram.x), _edges(diagram.y_axis, diagram.y)
-    present = np.unique(state)
-    with style.drawing(4.6 + 0.22 * (len(present) // 2 + 1)) as (figure, axes):
-        axes.grid(False)
+
+    def __init__(self, diagram: PhaseDiagram) -> None:
+        known, theory = diagram.known, diagram.theory
+        exact = known & diagram.exact.astype(bool)
+        state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
+        self.diagram = diagram
+        self.state = np.where(known, state, np.where(diagram.undecided, 5, 4))
+        self.edges = {
+            name: cell_edges(name, values)
+            for name, values in ((diagram.x_axis, diagram.x), (diagram.y_axis, diagram.y))
+        }
+        self.border = _border(diagram, self.edges)
+
+    @classmethod
+    def from_diagram(cls, diagram: PhaseDiagram) -> Self:
+        """Take what there is to draw; nothing is drawn yet.
+
+        Parameters
+        ----------
+        diagram
+            From :func:`gramlab.population.phase.phase_diagram`.
+        """
+        return cls(diagram)
+
+    def _panels(self) -> Panels:
+        return Panels(4.8 + 0.22 * (len(np.unique(self.state)) // 2 + 1))
+
+    def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
+        (panel,), diagram = axes, self.diagram
+        x, y = self.edges.values()
+        panel.grid(False)
         colors = ListedColormap([color for color, *_ in _STATES])
         norm = BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES))
-        look = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
-        axes.pcolormesh(x, y, state, cmap=colors, norm=norm, **look)
-        _hatch(axes, x, y, state)
-        _border(axes, x, y, theory)
-        for side, name, edges in (("x", diagram.x_axis, x), ("y", diagram.y_axis, y)):
+        mesh = {"edgecolors": "white", "linewidth": 0.4, "gid": "cells"}
+        panel.pcolormesh(x, y, self.state, cmap=colors, norm=norm, **mesh)
+        for number, (_, ink, hatch, words) in enumerate(_STATES):
+            if hatch:
+                hatch_cells(panel, x, y, self.state == number, ink, hatch, f"hatched {words}")
+        if self.border is None:
+            _staircase(panel, x, y, diagram.theory)
+        else:
+            panel.plot(*self.border, color=BLACK, linewidth=1.4, gid="theory border")
+        for side, (name, edges) in zip("xy", self.edges.items(), strict=True):
             scale = "log" if name == "weight_decay" else "linear"
-            axes.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
+            panel.set(**{f"{side}scale": scale, f"{side}lim": edges[[0, -1]]})
             if name == "round":
                 whole = MaxNLocator(integer=True, nbins=8)
-                (axes.xaxis if side == "x" else axes.yaxis).set_major_locator(whole)
-        handles: list[Patch | Line2D] = [
-            Patch(facecolor=color, edgecolor=ink, hatch=hatch, linewidth=0.6, label=words)
-            for color, ink, hatch, words in (_STATES[number] for number in present)
-        ]
-        handles.append(Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory"))
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.15), "borderaxespad": 0.0}
-        axes.legend(handles=handles, ncols=2, columnspacing=1.4, **place)
+                (panel.xaxis if side == "x" else panel.yaxis).set_major_locator(whole)
+        if look.labels != "none":
+            place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.15), "borderaxespad": 0.0}
+            options: dict[str, Any] = {"ncols": 2, "columnspacing": 1.4, **place}
+            panel.legend(handles=self._handles(), **(options if look.house else {}))
         title, note = _format_title(diagram)
-        style.caption(axes, title, _AXES[diagram.x_axis][1], _AXES[diagram.y_axis][1], note=note)
-    return figure
+        look.caption(panel, title, AXES[diagram.x_axis][1], AXES[diagram.y_axis][1], note=note)
+
+    def _handles(self) -> list[Patch | Line2D]:
+        """What the legend names: the states that there are, and the border."""
+        states = [_STATES[number] for number in np.unique(self.state)]
+        border = Line2D([], [], color=BLACK, linewidth=1.4, label="border of the theory")
+        return [
+            *(
+                Patch(facecolor=color, edgecolor=ink, hatch=hatch, linewidth=0.6, label=words)
+                for color, ink, hatch, words in states
+            ),
+            border,
+        ]
 
 
-def _edges(axis: str, values: tuple) -> np.ndarray:
-    """Edges of cells around the values: halfway, on a log scale for weight decay."""
-    centres = np.array([float(value) for value in values])
-    if axis == "weight_decay":
-        centres = np.log10(centres)
-    steps = np.diff(centres) if len(centres) > 1 else [0.05 if axis == "rate" else 1.0]
-    outer = centres[0] - steps[0], *centres, centres[-1] + steps[-1]
-    edges = (np.array(outer[1:]) + outer[:-1]) / 2.0
-    return 10.0**edges if axis == "weight_decay" else edges
+def phase_figure(diagram: PhaseDiagram) -> Figure:
+    """Deprecated: ``PhaseDisplay.from_diagram(diagram).plot().figure_``."""
+    return deprecated("phase_figure", PhaseDisplay.from_diagram(diagram))
 
 
-def _hatch(axes: Axes, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> None:
-    """Hatch cells by their state, row by row, joining neighbours."""
-    for i, row in enumerate(state):
-        for start, stop in zip(*runs(row), strict=True):
-            _, ink, hatch, words = _STATES[row[start]]
-            if hatch:
-                look = {"edgecolor": ink, "hatch": hatch, "linewidth": 0.0}
-                look |= {"facecolor": "none", "gid": f"hatched {words}"}
-                axes.fill_between(x[[start, stop]], y[i], y[i + 1], **look)
-
-
-def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
+def _staircase(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
     """Draw the edges between cells inside and outside the region of the theory."""
     look = {"color": BLACK, "linewidth": 1.4, "capstyle": "projecting", "gid": "theory border"}
     i, j = np.nonzero(inside[1:] != inside[:-1])
@@ -107,17 +122,56 @@ def _border(axes: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> Non
     axes.vlines(x[j + 1], y[i], y[i + 1], **look)
 
 
+def _border(
+    diagram: PhaseDiagram, edges: Mapping[str, np.ndarray], points: int = 400
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where t = t* on the plane; ``None`` where the condition has no closed form.
+
+    In the planes with rounds it is t* = ln(1 + 1/Δ)/ln ρ over the other quantity. In the third,
+    the rate at which Δ = 1/(ρ^t − 1), over weight decay; Δ falls linearly from 1 at rate 0.
+    """
+    from gramlab.population.phase import condition  # loads JAX, as whoever made the diagram did
+
+    over = next(name for name in ("weight_decay", "rate") if name in edges)
+    low, high = edges[over][[0, -1]]
+    if over == "rate":  # the cells at the ends may reach beyond the rates there are
+        grid = np.linspace(max(low, 0.0), min(high, 1.0 - 1e-9), points)
+    else:
+        grid = np.geomspace(low, high, points)
+    place: dict[str, Any] = {"rate": 0.5, diagram.fixed_axis: diagram.fixed}
+    place.pop("round", None)
+    try:
+        found = [condition(diagram.model, diagram.kind, **place | {over: v}) for v in grid.tolist()]
+    except InvalidSetting:  # noise that is not balanced
+        return None
+    if "round" in edges:
+        # t* may be infinite; beyond the axes is as far.
+        times = np.minimum([one.minimum_rounds for one in found], 2.0 * edges["round"].max())
+        curve = {over: grid, "round": times}
+    else:
+        needed = [1.0 / np.expm1(int(diagram.fixed) * np.log1p(float(c.excess))) for c in found]
+        slope = 2.0 * (1.0 - float(found[0].difference))  # of Δ, which was taken at rate 1/2
+        curve = {over: grid, "rate": np.maximum((1.0 - np.array(needed)) / slope, 0.0)}
+    return curve[diagram.x_axis], curve[diagram.y_axis]
+
+
 def _format_title(diagram: PhaseDiagram) -> tuple[str, str]:
-    """What was found, and the setting it was found in."""
+    """What was found in the cells that are decided, and the model and setting it was found in."""
     known, differ = int(diagram.known.sum()), int(diagram.disagree.sum())
-    title = f"Theory and exact head agree in all {known} cells"
+    cells = f"{known} cells" if known == diagram.known.size else f"{known} decided cells"
+    title = f"Theory and exact head differ in {differ} of {cells}"
     if not known:
         title = "100 % accuracy: theory"
-    elif differ:
-        title = f"Theory and exact head differ in {differ} of {known} cells"
+    elif not differ:
+        title = f"Theory and exact head agree in all {cells}"
     model, undecided = diagram.model, int(diagram.undecided.sum())
     note = (
-        f"{diagram.kind} noise, K = {model.n_classes}, n = {model.samples_per_class:,}, "
-        f"{_AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
+        f"K = {model.n_classes}, n = {model.samples_per_class:,}, c = {model.within:g}, "
+        f"d = {model.superclass:g}"
     )
-    return title, note + (f"; undecided: {undecided} cells" if undecided else "")
+    if model.superclass_size is not None:
+        note += f", e = {model.between:g}, superclasses of {model.superclass_size}"
+    fixed = f"{AXES[diagram.fixed_axis][0]} = {float(diagram.fixed):g}"
+    note += f"\n{diagram.kind} noise, {fixed}"
+    # The page is as wide as fifty letters of a title.
+    return textwrap.fill(title, 50), note + (f"; undecided: {undecided} cells" if undecided else "")

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -20,17 +18,31 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import isotonic_regression
-
-from gramlab.files.whole import atomic_write
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, PALE, BLACK = "#767676", "#C4C4C4", "#222222"
 DOTTED, DASHED = (0, (1, 2)), (0, (4, 3))
+
+Mark = Mapping[str, Any] | Line2D
+HEADS: dict[str, dict[str, Any]] = {
+    "linearized theory": {},
+    "exact head": {"linestyle": "none", "marker": "o", "mec": "white", "mew": 0.8},
+}
+SHORT_HEADS = {"theory": HEADS["linearized theory"], "exact head": HEADS["exact head"]}
+
+# Kinds of files of figures, each with what it would otherwise say of its time and maker.
+KINDS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+}
 
 _STYLE = {
     "figure.dpi": 160,
@@ -89,23 +101,22 @@ def drawing(
         figure.set_layout_engine("none")
 
 
-def figure_png(figure: Figure) -> bytes:
-    """Draw a figure as PNG bytes without date or software, so equal figures give equal bytes."""
+def figure_bytes(figure: Figure, kind: str, *, house: bool = True) -> bytes:
+    """Draw a figure as the bytes of a file of this kind: equal bytes for equal figures.
+
+    A figure of the house style is saved in it too, another with the settings in force.
+    """
     stream = io.BytesIO()
-    with matplotlib.style.context(["default", _STYLE]):
-        figure.savefig(stream, format="png", metadata={"Software": None})
+    with matplotlib.style.context(["default", _STYLE] if house else []):
+        matplotlib.rcParams["svg.hashsalt"] = "gramlab"  # else names in an SVG file are random
+        figure.savefig(stream, format=kind, metadata=KINDS[kind])
     return stream.getvalue()
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as the PNG file `path`, whole or not at all, and return that path.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    return atomic_write(path, figure_png(figure))
+def text_size(share: float = 1.0) -> float:
+    """Points of small text, 9 in the house style: a share of what the settings give a legend."""
+    size = FontProperties(size=matplotlib.rcParams["legend.fontsize"]).get_size_in_points()
+    return share * size
 
 
 def ink(color: str) -> tuple[float, ...]:
@@ -187,13 +198,18 @@ def by_round(
     axes: Axes, theory: Sequence[Any], exact: Sequence[Any], color: str, name: str, label: str = ""
 ) -> None:
     """Draw a quantity of the theory as a line (one round: a dash), of the exact head as dots."""
-    rounds = range(1, len(theory) + 1)
-    dash = {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if len(rounds) == 1 else {}
-    look = {"gid": f"theory {name}", "label": "" if exact else label, **dash}
-    axes.plot(rounds, theory, color=color, **look)
+    rounds = range(1, max(len(theory), len(exact)) + 1)
+    if theory:
+        look = {"gid": f"theory {name}", "label": "" if exact else label}
+        axes.plot(rounds, theory, color=color, **look, **as_line(len(rounds)))
     if exact:
         look = {"gid": f"exact {name}", "label": label, "ms": 6 if len(rounds) <= 12 else 5}
         dots(axes, rounds, exact, color, **look)
+
+
+def as_line(points: int) -> dict[str, Any]:
+    """The look of a line through so many points: one point is a dash, or it would not be seen."""
+    return {"ls": "none", "marker": "_", "ms": 26, "mew": 1.8} if points == 1 else {}
 
 
 def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any) -> None:
@@ -202,41 +218,67 @@ def dots(axes: Axes, x: Any, y: Any, color: str, marker: str = "o", **look: Any)
     axes.plot(x, y, marker, color=color, mec="white", **look)
 
 
-def caption(
-    axes: Axes, title: str, x: str = "", y: str = "", note: str = "", heads: bool = False
-) -> None:
-    """Write the words around axes, and under the title a note and what marks the two heads."""
-    axes.set_title(title, pad=8 + 14 * bool(note) + 16 * heads)
-    axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
+def caption(axes: Axes, title: str, note: str, heads: Mapping[str, Mark]) -> None:
+    """Write a title over axes, and under it a note and what marks the two heads."""
+    scale, lines = text_size(1 / 9), note.count("\n") + bool(note)
+    room = scale * (14 * lines + 16 * bool(heads))
+    axes.set_title(title, pad=matplotlib.rcParams["axes.titlepad"] + room)
     look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(note, (0, 1), (0, 6 + 16 * heads), va="bottom", fontsize=9, **look)
+    above = scale * (6 + 16 * bool(heads))
+    axes.annotate(note, (0, 1), (0, above), va="bottom", fontsize=text_size(), **look)
     if heads:
-        dot = {"linestyle": "none", "marker": "o", "mec": "white", "mew": 0.8}
         place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.99), "borderaxespad": 0.0}
-        marks = {"linearized theory": {}, "exact head": dot}
-        legend(axes, marks, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
+        place |= {"fontsize": text_size(), "frameon": False}
+        legend(axes, heads, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
 
 
-def legend(where: Axes | Figure, marks: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
-    """Name marks, each a line style that is black unless it says otherwise."""
-    handles = [Line2D([], [], **{"color": BLACK, **mark}) for mark in marks.values()]
+def legend(where: Axes | FigureBase, marks: Mapping[str, Mark], **options: Any) -> None:
+    """Name marks, each a line or the style of one that is black unless it says otherwise."""
+    handles = [
+        mark if isinstance(mark, Line2D) else Line2D([], [], **{"color": BLACK, **mark})
+        for mark in marks.values()
+    ]
     where.legend(handles, list(marks), **options)
 
 
-def end_labels(axes: Axes, x: float, room: float, lines: Sequence[Line2D] | None = None) -> None:
+def named_lines(axes: Axes) -> list[Line2D]:
+    """The lines of axes that have a label, in the order they were drawn in."""
+    return [line for line in axes.get_lines() if str(line.get_label())[:1] not in ("", "_")]
+
+
+def wrapped(text: str, axes: Axes, length: float, font: FontProperties) -> str:
+    """Break a text at blanks so that no line is longer than this many pixels, if blanks allow."""
+    measure, done = Text(fontproperties=font, figure=axes.figure), []
+    for line in text.split("\n"):
+        done.append("")
+        for word in line.split(" "):
+            measure.set_text(f"{done[-1]} {word}".strip())
+            if done[-1] and measure.get_window_extent().width > length:
+                done.append(word)
+            else:
+                done[-1] = measure.get_text()
+    return "\n".join(done)
+
+
+def end_labels(
+    axes: Axes, x: float, room: float | None, lines: Sequence[Line2D] | None = None
+) -> None:
     """Write the labels of lines at their right ends, at `x`, instead of in a legend.
 
     Limits and scales must be final; neighbouring labels stand at least `room`, a share of the axes'
-    height, apart; where two lines end at one height, the first of `lines` is the lower.
+    height, apart (``None``: as much as their lines of text need); where two lines end at one
+    height, the first of `lines` is the lower. Default all named lines of the axes.
     """
+    named = named_lines(axes) if lines is None else lines
     to_axes, bottom = axes.transScale + axes.transLimits, axes.get_ylim()[0]
-    lines = axes.get_lines() if lines is None else lines
-    named = [line for line in lines if line.get_label() and str(line.get_label())[:6] != "_child"]
+    if room is None:
+        most = max((str(line.get_label()).count("\n") + 1 for line in named), default=1)
+        room = min(most * 1.4 * text_size() * axes.figure.dpi / 72.0 / axes.bbox.height, 0.5)
     values = [max(bottom, float(np.asarray(line.get_ydata())[-1])) for line in named]
     ends = [to_axes.transform((x, value)) for value in values]
     heights = spread([at for _, at in ends], room)
     for line, (end, at), height in zip(named, ends, heights, strict=True):
-        look = {"fontsize": 9, "linespacing": 1.1, "color": ink(str(line.get_color()))}
+        look = {"fontsize": text_size(), "linespacing": 1.1, "color": ink(str(line.get_color()))}
         look |= {"xycoords": "axes fraction", "annotation_clip": False, "va": "center"}
         axes.annotate(str(line.get_label()), (1.02, height), **look)
         if abs(at - height) > 0.25 * room:

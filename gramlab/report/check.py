@@ -6,22 +6,23 @@ content security policy forbids the rest. Equal results give equal pages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gramlab.check import CheckResult
-from gramlab.figures import check_figures, crossing_round
+from gramlab.figures import GramDisplay, check_displays
+from gramlab.figures.averaging import when_leading
 from gramlab.report.page import SPACE, command, percent, pictures, render
 
 if TYPE_CHECKING:
-    from gramlab.figures import Figure
+    from gramlab.figures import Display
 
 __all__ = ["check_report", "headline"]
 
 
 def check_report(
     result: CheckResult,
-    figures: Mapping[str, Figure] | None = None,
+    figures: Mapping[str, Display] | None = None,
     pngs: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write the report of ``gramlab check`` as one HTML page; all text from the data is escaped.
@@ -31,7 +32,7 @@ def check_report(
     result
         What was found.
     figures
-        ``check_figures(result)``, if drawn already.
+        ``check_displays(result)``, if drawn already.
     pngs
         What ``figure_png`` makes of them, if made already: that takes longer than all else here.
     """
@@ -41,6 +42,8 @@ def check_report(
     if result.settings.noise_matrix is None:
         always, never = [*never, *always], []
     heads = [(f"round {row['round']}", row["exact"]["solver"]) for row in found["rounds"]]
+    displays = check_displays(result) if figures is None else figures
+    gram = displays["gram_heatmap"]
     heads.append(("partial-label student", found["partial_label_student"]["exact"]["solver"]))
     return render(
         "check.html.j2",
@@ -49,8 +52,9 @@ def check_report(
         source=source,
         features=result.features,
         command=command("check", source, result.settings, always, never),
-        figures=pictures(figures or check_figures(result), pngs),
-        crossing=crossing_round(result.dynamics("exact")),
+        figures=pictures(displays, pngs),
+        diverging=isinstance(gram, GramDisplay) and gram.diverging,
+        leads=when_leading(result.dynamics("exact")),
         heads=heads,
     )
 
@@ -75,7 +79,7 @@ def headline(found: Mapping[str, Any]) -> list[str]:
     ]
     if several:
         again = " again" if theory[0] == theory[1] else ""
-        sentences += [_trend(*ends, n), f"The theory ends at {theory[1]}{again}."]
+        sentences += [_trend(*ends, n), *_peak(rounds), f"The theory ends at {theory[1]}{again}."]
     if None not in test:
         after = f", {percent(test[1])} at round {last}" if several else ""
         sentences.append(
@@ -92,6 +96,15 @@ def headline(found: Mapping[str, Any]) -> list[str]:
     else:
         sentences.append(f"T{about[1:]} is certified on {rows} training rows.")
     return sentences
+
+
+def _peak(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on the most that was recovered, if that is at neither end of the rounds."""
+    recovery = [row["exact"]["label_recovery"] for row in rounds]
+    best = max(recovery)
+    if best in (recovery[0], recovery[-1]):
+        return []
+    return [f"Between, it is {percent(best)} at round {recovery.index(best) + 1}, the most."]
 
 
 def _trend(first: Mapping[str, Any], last: Mapping[str, Any], n: int) -> str:

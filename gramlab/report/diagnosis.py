@@ -13,23 +13,23 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from gramlab.diagnosis import Diagnosis
-from gramlab.figures import diagnosis_figures
+from gramlab.figures import diagnosis_displays
 from gramlab.report.page import command, percent, pictures, render
 
 if TYPE_CHECKING:
-    from gramlab.figures import Figure
+    from gramlab.figures import Display
 
 __all__ = ["diagnosis_headline", "diagnosis_report"]
 
 
 def diagnosis_report(
     diagnosis: Diagnosis,
-    figures: Mapping[str, Figure] | None = None,
+    figures: Mapping[str, Display] | None = None,
     pngs: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write the report of ``gramlab diagnose`` as one HTML page; see ``check_report``.
 
-    ``figures`` are those of ``diagnosis_figures(diagnosis)``.
+    ``figures`` is ``diagnosis_displays(diagnosis)``, if drawn already.
     """
     found, settings = diagnosis.as_dict(), diagnosis.settings
     always = ("noise", "rate") if settings.rate else ()
@@ -41,7 +41,7 @@ def diagnosis_report(
         headline=diagnosis_headline(found),
         names=diagnosis.features.class_names,
         source=source,
-        figures=pictures(figures or diagnosis_figures(diagnosis), pngs),
+        figures=pictures(figures or diagnosis_displays(diagnosis), pngs),
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
         tied=diagnosis.format_tied(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from gramlab.errors import NO_FORM, printable
-from gramlab.figures import figure_png
+from gramlab.figures import Display, figure_png
 from gramlab.figures.style import at_most
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ def _shown(value: Any) -> Any:
 
 
 def pictures(
-    figures: Mapping[str, Figure], pngs: Mapping[str, bytes] | None
+    figures: Mapping[str, Figure | Display], pngs: Mapping[str, bytes] | None
 ) -> dict[str, dict[str, Any]]:
     """Figures as the templates want them, by stem: inline PNG and size in pixels."""
     shown = {}
     for stem, figure in figures.items():
         png = (pngs or {}).get(stem) or figure_png(figure)
         source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        drawn = figure.figure_ if isinstance(figure, Display) else figure
+        width, height = (round(96 * inches) for inches in drawn.get_size_inches())
         shown[stem] = {"source": source, "width": width, "height": height}
     return shown
 

@@ -543,18 +543,19 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
     from gramlab.transition import estimate_transition
 
     images = {"images", "dataset", "recipe", "test_share", "seed"}
+    planted = {"noise", "rate", "noise_matrix"}
     model = (gramlab.ClassBlockModel, check_population, plane_diagram)
     extraction = (Backbone.load, extract_features, open_dataset)
     for verb, calls, passed_on in (
         (check_verb.check, (CheckSettings,), set()),
         (diagnose.diagnose, (DiagnosisSettings,), set()),
-        (transition.transition, (estimate_transition,), {"noise", "rate", "center", "unit_norm"}),
+        (transition.transition, (estimate_transition,), planted | {"center", "unit_norm"}),
         (population.population, model, {"classes", "phase"}),
         (study.study, (Recipe.narrowed, make_plan), {"cells", "dry_run"}),
         (extract.extract, extraction, images),
     ):
         known = {name for call in calls for name in inspect.signature(call).parameters}
-        known |= passed_on | {"context", "source", "out", "json", "quiet"}
+        known |= passed_on | {"context", "source", "out", "figure_format", "json", "quiet"}
         assert set(inspect.signature(verb).parameters) <= known, verb
 
 

@@ -53,7 +53,11 @@ def result() -> CheckResult:
 
 @pytest.fixture(scope="module")
 def drawn(result) -> dict[str, Figure]:
-    return figures.check_figures(result)
+    return drawn_by(figures.check_displays(result))
+
+
+def drawn_by(displays) -> dict[str, Figure]:
+    return {stem: display.plot().figure_ for stem, display in displays.items()}
 
 
 def lines(figure: Figure) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -105,7 +109,7 @@ def test_eigenvalues_below_the_certified_error_are_greyed_and_never_drawn_as_val
         spectrum.certificate, eigenvalue_error=float(spectrum.eigenvalues[4]) / 100.0
     )
     monkeypatch.setattr(Spectrum, "certificate", property(lambda spectrum: low))
-    found = lines(figures.eigenvalue_gap(spectrum, 3))
+    found = lines(figures.EigenvalueDisplay.from_spectrum(spectrum, 3).plot().figure_)
     assert np.array_equal(found["not resolved"][0], [6])
     assert found["not resolved"][1].max() < low.eigenvalue_error
     assert np.array_equal(found["error"][1], [low.eigenvalue_error] * 2)
@@ -123,7 +127,11 @@ def test_eigenvalues_below_the_certified_error_are_greyed_and_never_drawn_as_val
 def test_where_there_is_no_gap_the_title_says_so(n, d, k, title):
     x = np.random.default_rng(0).standard_normal((n, d))
     data = Features(x, np.arange(n) % min(n, k), n_classes=k)
-    figure = figures.eigenvalue_gap(Spectrum.of(data), k, weight_decay=1e-3, rounds=30)
+    figure = (
+        figures.EigenvalueDisplay.from_spectrum(Spectrum.of(data), k, weight_decay=1e-3, rounds=30)
+        .plot()
+        .figure_
+    )
     assert title in words(figure)
     assert len([name for name in lines(figure) if name.startswith("filter")]) == 4
 
@@ -142,17 +150,17 @@ def test_dynamics_theory_is_the_line_and_exact_the_dots(result, drawn):
 
 
 def test_swapped_theory_and_exact_are_noticed(result, drawn):
-    swapped = figures.label_averaging(
-        result.dynamics("exact"),
-        result.dynamics("linearized"),
-        n_classes=3,
-        weights=result.averaging_weights(),
-    )
+    swapped = dynamics_figure(result.dynamics("exact"), result.dynamics("linearized"), 3)
     right, wrong = lines(drawn["label_averaging"]), lines(swapped)
     for name in ("clean_true", "flipped_true", "flipped_given"):
         assert not np.array_equal(right[f"theory {name}"][1], wrong[f"theory {name}"][1])
         assert np.array_equal(right[f"theory {name}"][1], wrong[f"exact {name}"][1])
-    assert figures.figure_png(drawn["label_averaging"]) != figures.figure_png(swapped)
+    straight = dynamics_figure(result.dynamics("linearized"), result.dynamics("exact"), 3)
+    assert figures.figure_png(straight) != figures.figure_png(swapped)
+
+
+def dynamics_figure(theory, exact, n_classes: int) -> Figure:
+    return figures.DynamicsDisplay(exact, theory, n_classes).plot().figure_
 
 
 def crossing(true: list[float], wrong: list[float]) -> list[Dynamics]:
@@ -162,24 +170,22 @@ def crossing(true: list[float], wrong: list[float]) -> list[Dynamics]:
 def test_crossing_is_marked_where_the_exact_head_crosses():
     theory = crossing([0.1, 0.5, 0.6], [0.8, 0.4, 0.3])
     exact = crossing([0.1, 0.3, 0.6], [0.8, 0.4, 0.3])
-    figure = figures.label_averaging(theory, exact, n_classes=4)
+    figure = dynamics_figure(theory, exact, 4)
     assert np.array_equal(lines(figure)["crossing"][0], [3, 3])
-    assert "true label leads from t = 3 (theory: t = 2)" in words(figure)
+    assert "true label leads from t = 3 (theory: from t = 2)" in words(figure)
     assert figures.crossing_round(exact) == 3
     # Swapping the heads must move the mark.
-    assert np.array_equal(
-        lines(figures.label_averaging(exact, theory, n_classes=4))["crossing"][0], [2, 2]
-    )
+    assert np.array_equal(lines(dynamics_figure(exact, theory, 4))["crossing"][0], [2, 2])
 
 
 def test_no_crossing_and_no_mislabelled_rows():
     never = crossing([0.1, 0.2], [0.8, 0.7])
-    figure = figures.label_averaging(never, never, n_classes=2)
+    figure = dynamics_figure(never, never, 2)
     assert figures.crossing_round(never) is None
-    assert "keep the given label" in words(figure)
+    assert "true label never leads" in words(figure)
     assert "crossing" not in lines(figure)
     clean = [Dynamics(0.9, None, None)]
-    figure = figures.label_averaging(clean, clean, n_classes=2)
+    figure = dynamics_figure(clean, clean, 2)
     assert "No mislabelled rows" in words(figure)
     assert {"theory clean_true", "exact clean_true", "uniform"} == set(lines(figure))
 
@@ -188,7 +194,7 @@ def test_no_crossing_and_no_mislabelled_rows():
 def test_class_tree_has_its_whole_title_and_every_framed_class(k):
     matrix = np.corrcoef(np.random.default_rng(k).standard_normal((k, 9)))
     found = find_superclasses(matrix, method="authors")
-    figure = figures.correlation_heatmap(matrix, found)
+    figure = figures.CorrelationDisplay.from_correlations(matrix, found).plot().figure_
     (title,) = (text for text in texts(figure) if "complete linkage" in text.get_text())
     assert title.get_window_extent().x1 <= figure.bbox.x1
     frames = [one for one in figure.findobj(Rectangle) if one.get_gid() == "superclass"]
@@ -204,25 +210,23 @@ def test_errors_are_those_of_the_comparison(result, drawn):
         "rms": [one.frobenius / np.sqrt(60) for one in compared],
         "disagreement": [1 - one.argmax_agreement for one in compared],
         "certified disagreement": [one.certified_disagreement for one in compared],
-        "residual": [one.recursion_error for one in compared],
-        "tolerance": [one.recursion_tolerance for one in compared],
     }
     for name, values in expected.items():
         np.testing.assert_allclose(found[name][1], values, rtol=4 * np.finfo(float).eps)
-    assert "The error recursion holds" in words(drawn["error_by_round"])
+    assert "error recursion holds in all rounds" in words(drawn["error_by_round"])
 
 
 def test_broken_recursion_is_said(result):
     broken = dataclasses.replace(result.comparison[1], recursion_error=1.0)
     rounds = (result.comparison[0], broken, result.comparison[2])
-    assert "FAILS first at t = 2" in words(figures.error_by_round(rounds, 60))
+    assert "FAILS first at t = 2" in words(figures.ErrorDisplay(rounds, 60).plot().figure_)
     lost = dataclasses.replace(result.comparison[0], recursion_error=float("nan"))
-    assert "FAILS first at t = 1" in words(figures.error_by_round((lost,), 60))
+    assert "FAILS first at t = 1" in words(figures.ErrorDisplay((lost,), 60).plot().figure_)
 
 
 def test_errors_of_exactly_zero_have_a_figure():
     none = RoundComparison(1, 0.0, 0.0, 1.0, Certified(1.0, 0.0, 0.0), 1.0, 0.0, 0.0, 0.0)
-    assert figures.figure_png(figures.error_by_round([none], 5))
+    assert figures.figure_png(figures.ErrorDisplay([none], 5).plot().figure_)
 
 
 def test_accuracies_are_the_scores_and_the_certified_ranges(result, drawn):
@@ -246,7 +250,7 @@ def test_accuracies_are_the_scores_and_the_certified_ranges(result, drawn):
 
 def test_heat_map_holds_the_cosines_of_the_sampled_rows(result):
     data = result.features
-    figure = figures.gram_heatmap(data, max_rows=30)
+    figure = figures.GramDisplay.from_features(data, max_rows=30).plot().figure_
     (image,) = [image for image in figure.axes[0].images if image.get_gid() == "cosines"]
     drawn, rows = np.asarray(image.get_array()), sample_rows(data.labels, 30)
     assert drawn.shape == (30, 30)
@@ -263,11 +267,16 @@ def test_heat_map_holds_the_cosines_of_the_sampled_rows(result):
 
 def test_heat_map_of_positive_cosines_is_sequential_and_zero_rows_have_cosine_zero():
     x = np.abs(np.random.default_rng(0).standard_normal((20, 4)))
-    figure = figures.gram_heatmap(Features(x, np.arange(20) % 2))
+    figure = figures.GramDisplay.from_features(Features(x, np.arange(20) % 2)).plot().figure_
     (image,) = figure.axes[0].images
     assert image.get_cmap().name == "viridis"
     x[3] = 0.0
-    (image,) = figures.gram_heatmap(Features(x, np.arange(20) % 2)).axes[0].images
+    (image,) = (
+        figures.GramDisplay.from_features(Features(x, np.arange(20) % 2))
+        .plot()
+        .figure_.axes[0]
+        .images
+    )
     assert np.isfinite(np.asarray(image.get_array())).all()
 
 
@@ -302,7 +311,7 @@ def test_large_heat_map_takes_six_hundred_rows_and_never_more():
     ids=["two classes, one round, no test, no noise", "N < K", "K = 256"],
 )
 def test_every_shape_is_drawn_inside_the_page(data, settings):
-    for stem, figure in figures.check_figures(check(data, **settings)).items():
+    for stem, figure in drawn_by(figures.check_displays(check(data, **settings))).items():
         page = figure.bbox
         figure.draw_without_rendering()  # titles find their height when drawn
         ticks = {
@@ -319,7 +328,7 @@ def test_every_shape_is_drawn_inside_the_page(data, settings):
 
 
 def test_equal_results_give_equal_bytes(result, drawn, tmp_path):
-    again = figures.check_figures(result)
+    again = figures.check_displays(result)
     for stem, figure in drawn.items():
         first = figures.save_figure(figure, tmp_path / "first.png").read_bytes()
         assert first == figures.save_figure(again[stem], tmp_path / "second.png").read_bytes()
@@ -335,7 +344,7 @@ def test_equal_results_give_equal_bytes(result, drawn, tmp_path):
 def test_users_matplotlib_settings_neither_matter_nor_change(result, drawn):
     before = matplotlib.rcParams.copy()  # reading "backend" would choose one
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "lines.linewidth": 9}):
-        other = figures.error_by_round(result.comparison, 60)
+        other = figures.ErrorDisplay(result.comparison, 60).plot().figure_
         assert figures.figure_png(other) == figures.figure_png(drawn["error_by_round"])
         assert matplotlib.rcParams["font.size"] == 30
     assert all(matplotlib.rcParams[key] == before[key] for key in before if key != "backend")

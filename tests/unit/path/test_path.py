@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.linalg
 
 import gramlab
-from gramlab.errors import InvalidLabels, InvalidSetting, NotEnoughMemory
+from gramlab.errors import InvalidLabels, InvalidSetting, InvalidTargets, NotEnoughMemory
 from gramlab.machine import memory
 from gramlab.numerics.content import to_json
 
@@ -91,6 +93,19 @@ def test_certified_agreement_follows_the_rows(problem, path):
             assert round(80 * cell["certified_disagreement"]) <= 80 - rows
 
 
+def test_targets_of_every_kind_give_the_same_path(problem):
+    features, targets = problem
+    asked = ([1e-2], 2)
+    kinds = (
+        gramlab.OneHotRows(targets.argmax(1), 4),
+        gramlab.Targets(targets - 0.25),
+        targets.tolist(),
+    )
+    expected = gramlab.distillation_path(features, targets, *asked).as_dict()
+    for kind in kinds:
+        assert gramlab.distillation_path(features, kind, *asked).as_dict() == expected
+
+
 def test_any_order_gives_the_same_path(problem, path):
     features, targets = problem
     asked = {"truth": features.labels, "certified_share": 0.99}
@@ -138,6 +153,21 @@ def test_a_path_is_plain_data_and_a_table(path, monkeypatch):
     assert path.to_frame() == columns
 
 
+def test_a_path_is_drawn_by_its_display(path):
+    display = path.plot(title="mine")
+    assert type(display).__name__ == "PathDisplay"
+    assert display.ax_.get_title(loc="left") == "mine" or display.ax_.get_title() == "mine"
+
+
+def test_the_page_about_paths_runs(capsys):
+    page = Path(__file__).resolve().parents[3] / "docs" / "regime.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "regime.md", "exec"), {})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [float(line[0]) for line in lines] == [1e-4, 1e-3]
+
+
 @pytest.mark.parametrize(
     ("decays", "words"),
     [
@@ -145,6 +175,8 @@ def test_a_path_is_plain_data_and_a_table(path, monkeypatch):
         (1e-3, "one or more numbers"),
         ("1e-3", "one or more numbers"),
         ([[1e-3]], "one or more numbers"),
+        ([[1e-3], [1e-3, 1e-2]], "weight_decays"),
+        (["1e-3"], "weight_decay must"),
         ([1e-3, 1e-2, 0.001], "got 0.001 twice"),
         ([1e-3, 0.0], "weight_decay must"),
         ([1e-3, np.nan], "weight_decay must"),
@@ -159,6 +191,12 @@ def test_other_bad_input_is_refused_before_any_work(problem, monkeypatch):
     features, targets = problem
     with pytest.raises(InvalidLabels, match="truth must"):
         gramlab.distillation_path(features, targets, DECAYS, 2, truth=features.labels[1:])
+    with pytest.raises(InvalidLabels, match="truth must"):
+        gramlab.distillation_path(features, targets, DECAYS, 2, truth=features.labels + 1)
+    with pytest.raises(InvalidTargets):
+        gramlab.distillation_path(features, features.labels, DECAYS, 2)
+    with pytest.raises(InvalidTargets):
+        gramlab.distillation_path(features, 2.0 * targets, DECAYS, 2)
     with pytest.raises(InvalidSetting, match="rounds must"):
         gramlab.distillation_path(features, targets, DECAYS, 0)
     with pytest.raises(InvalidSetting, match="certify must"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import problem
@@ -167,3 +170,15 @@ def test_what_is_no_block_model_is_refused():
     uneven = Features(features.x, features.labels, superclasses=np.array([0, 0, 1]))
     with pytest.raises(InvalidSetting, match="equal size, got"):
         fit_block_model(uneven).model()
+
+
+def test_the_page_about_correlations_says_what_is_clipped(capsys):
+    page = Path(__file__).resolve().parents[3] / "docs" / "correlations.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    found: dict = {}
+    exec(compile(block, "correlations.md", "exec"), found)
+    clipped = {
+        name: tuple(round(x, 3) for x in pair) for name, pair in found["fit"].clipped.items()
+    }
+    assert clipped == {"samples_per_class": (143.7, 144.0), "superclass": (-0.047, 0.0)}
+    assert "ClassBlockModel(n_classes=10" in capsys.readouterr().out

@@ -8,12 +8,21 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from conftest import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gramlab.errors import InvalidSetting
-from gramlab.figures import figure_png, phase_figure
+from gramlab.figures import PhaseDisplay, figure_png
 from gramlab.labels import corruption_matrix
 from gramlab.population import ClassBlockModel, Population, phase
-from gramlab.population.phase import Condition, condition, exact_number, phase_diagram
+from gramlab.population.phase import (
+    Condition,
+    condition,
+    exact_number,
+    matrix_condition,
+    phase_diagram,
+)
 
 REFERENCE = ClassBlockModel(4, 500, 0.4, 0.1)
 # s_A = 1/2, s_B = 3/2, μ = 3/2: p_A = 1/4, p_B = 1/2, ρ = 2 exactly.
@@ -109,10 +118,10 @@ def test_an_undecided_cell_is_neither_perfect_nor_a_disagreement(monkeypatch):
     assert not diagram.disagree.any()
     assert diagram.as_dict()["undecided"] == diagram.undecided.tolist()
     assert [line[-1] for line in diagram.as_csv().splitlines()[1:]] == list("001100")
-    (axes,) = phase_figure(diagram).axes
+    (axes,) = PhaseDisplay.from_diagram(diagram).plot().figure_.axes
     cells = next(c for c in axes.collections if c.get_gid() == "cells")
     assert cells.get_array().reshape(3, 2).tolist() == [[1, 1], [5, 5], [4, 4]]
-    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 cells"
+    assert axes.get_title(loc="left") == "Theory and exact head agree in all 2 decided\ncells"
     assert any(text.get_text().endswith("; undecided: 2 cells") for text in axes.texts)
 
 
@@ -254,7 +263,7 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
         REFERENCE, "symmetric", "rate", "round", rate=[0.1, 0.3, 0.5], round=range(1, 17),
         weight_decay=1e-5, max_rounds=15,
     )  # fmt: skip
-    figure = phase_figure(diagram)
+    figure = PhaseDisplay.from_diagram(diagram).plot().figure_
     (axes,) = figure.axes
     drawn = {}
     for artist in axes.collections:
@@ -265,15 +274,15 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
     assert np.array_equal(state == 4, ~diagram.known)
     assert len(drawn["hatched theory alone"]) == 3  # joined within a row
     assert len(drawn["hatched exact head alone"]) == 1
-    assert "theory border" in drawn
-    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 cells"
+    assert "theory border" in {line.get_gid() for line in axes.get_lines()}
+    assert axes.get_title(loc="left") == "Theory and exact head differ in 4 of 45 decided\ncells"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise rate η", "round t (1 = teacher)")
-    assert figure_png(figure) == figure_png(phase_figure(diagram))
+    assert figure_png(figure) == figure_png(PhaseDisplay.from_diagram(diagram).plot().figure_)
     single = phase_diagram(
         REFERENCE, "symmetric", "weight_decay", "rate", rate=[0.5], round=3, weight_decay=[1e-4],
         max_rounds=0,
     )  # fmt: skip
-    (axes,) = phase_figure(single).axes
+    (axes,) = PhaseDisplay.from_diagram(single).plot().figure_.axes
     assert axes.get_xscale() == "log"
     assert axes.get_title(loc="left") == "100 % accuracy: theory"
 
@@ -299,3 +308,57 @@ def test_partial_labels_verdict_equals_a_student_on_samples(kind, weight_decay):
     else:
         assert found.partial_labels == "tie"
         assert abs(margins.min()) < 1e-9
+
+
+@examples(30)
+@given(
+    st.lists(st.tuples(st.permutations(range(4)), st.integers(0, 6)), max_size=3),
+    st.sampled_from([1e-5, 1e-3, 0.1]),
+)
+def test_the_condition_of_a_balanced_matrix_decides_its_linear_rounds(swaps, weight_decay):
+    """Mixtures of permutations are balanced, and classes differ in what they are given for."""
+    total = 8 + sum(share for _, share in swaps)
+    matrix = sum((share * np.eye(4)[list(p)] for p, share in swaps), 8 * np.eye(4)) / total
+    population = ClassBlockModel(4, 50, 0.4, 0.1).population(matrix, weight_decay)
+    found = matrix_condition(population)
+    for t in (1, 2, 3, 5, 9):
+        predictions = population.linearized(t)
+        if predictions.verdict is not None:
+            assert found.perfect(t) == predictions.perfect
+    assert found.minimum_rounds == population.minimum_rounds()
+
+
+def test_a_plane_of_an_own_matrix_is_that_of_its_kind():
+    matrix = [
+        [0.7, 0.1, 0.1, 0.1],
+        [0.1, 0.7, 0.1, 0.1],
+        [0.1, 0.1, 0.7, 0.1],
+        [0.1, 0.1, 0.1, 0.7],
+    ]
+    grid = {"weight_decay": [1e-6, 1e-5, 1e-4], "round": [1, 3, 6, 9], "max_rounds": 6}
+    own = phase_diagram(REFERENCE, "matrix", "weight_decay", "round", **grid, noise_matrix=matrix)
+    named = phase_diagram(REFERENCE, "symmetric", "weight_decay", "round", **grid, rate=0.3)
+    for name in ("theory", "exact", "undecided", "decided_by"):
+        assert np.array_equal(getattr(own, name), getattr(named, name)), name
+    assert (own.kind, own.fixed_axis) == ("matrix", "rate")
+    assert float(own.fixed) == pytest.approx(0.3, rel=1e-15)
+    assert own.theory.any()
+    assert not own.theory.all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "symmetric"}, "noise_matrix goes with kind"),
+        ({"rate": 0.3}, "noise_matrix goes with kind"),
+        ({"x_axis": "rate", "rate": [0.1], "weight_decay": 1e-4}, "choose the plane decay-round"),
+        ({"noise_matrix": None}, "noise_matrix must"),
+        ({"noise_matrix": np.eye(3)}, "one row and column for each of 4 classes"),
+        ({"noise_matrix": np.eye(4)[[0, 0, 1, 2]]}, "balanced corruption, got label masses"),
+    ],
+)
+def test_an_own_matrix_is_refused_where_the_condition_does_not_speak_of_it(changes, words):
+    asked = {"kind": "matrix", "x_axis": "weight_decay", "y_axis": "round", "round": [1, 2]}
+    asked |= {"weight_decay": [1e-5, 1e-4], "noise_matrix": np.eye(4)}
+    with pytest.raises(InvalidSetting, match=words):
+        phase_diagram(REFERENCE, **asked | changes)

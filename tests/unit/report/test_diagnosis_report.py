@@ -14,7 +14,7 @@ from test_report import Page
 
 from gramlab.diagnosis import DiagnosisSettings, diagnose
 from gramlab.features import Features
-from gramlab.figures import diagnosis_figures
+from gramlab.figures import diagnosis_displays
 from gramlab.report import diagnosis_report
 
 EVIL = "<script>alert(1)</script>"
@@ -33,7 +33,7 @@ def diagnosis():
 
 @pytest.fixture(scope="module")
 def html(diagnosis) -> str:
-    return diagnosis_report(diagnosis, diagnosis_figures(diagnosis))
+    return diagnosis_report(diagnosis, diagnosis_displays(diagnosis))
 
 
 def test_page_loads_nothing_and_runs_only_its_own_script(html):
@@ -57,7 +57,7 @@ def test_page_names_classes_that_labels_cannot_tell_apart(diagnosis, html):
     matrix = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
     estimate = replace(diagnosis.estimate, matrix=matrix, lower=matrix, upper=matrix)
     mixed = replace(diagnosis, estimate=estimate)
-    page = diagnosis_report(mixed, diagnosis_figures(diagnosis))
+    page = diagnosis_report(mixed, diagnosis_displays(diagnosis))
     words = " ".join(Page(page).text.split())
     assert "may not tell some classes apart: " + EVIL + ', "q" & more.' in words
     assert EVIL not in page

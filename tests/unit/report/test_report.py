@@ -16,7 +16,7 @@ import pytest
 from gramlab.check import CheckResult, CheckSettings, run_check
 from gramlab.diagnosis import DiagnosisSettings
 from gramlab.features import Features
-from gramlab.figures import check_figures, figure_png
+from gramlab.figures import check_displays, figure_png
 from gramlab.figures.style import at_most
 from gramlab.report import check_report, headline
 from gramlab.report.page import command
@@ -87,7 +87,7 @@ def result() -> CheckResult:
 
 @pytest.fixture(scope="module")
 def drawn(result):
-    return check_figures(result)
+    return check_displays(result)
 
 
 @pytest.fixture(scope="module")

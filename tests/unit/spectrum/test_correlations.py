@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 import gramlab
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.features import Features
-from gramlab.figures import class_angles, correlation_heatmap, figure_png
+from gramlab.figures import AnglesDisplay, CorrelationDisplay, figure_png
 from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_correlations, class_subspace_angles
@@ -316,7 +316,7 @@ def test_the_heat_map_shows_the_matrix_in_the_order_of_the_tree(k, method):
     matrix = random_correlations(k, k)
     found = find_superclasses(matrix, method=method, cut=0.5)
     names = [f"class-{i}" for i in range(k)]
-    figure = correlation_heatmap(matrix, found, names)
+    figure = CorrelationDisplay.from_correlations(matrix, found, names).plot().figure_
     tree, axes = figure.axes[:2]
     (image,) = axes.get_images()
     assert np.array_equal(image.get_array(), matrix[np.ix_(found.order, found.order)])
@@ -326,19 +326,19 @@ def test_the_heat_map_shows_the_matrix_in_the_order_of_the_tree(k, method):
     assert brackets["cut merges"] == found.count - 1
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == ([names[i] for i in found.order] if k <= 150 else [])
-    assert figure_png(figure) == figure_png(correlation_heatmap(matrix, found, names))
+    again = CorrelationDisplay.from_correlations(matrix, found, names)
+    assert figure_png(figure) == figure_png(again)
 
 
 def test_a_tree_deeper_than_the_recursion_limit_is_drawn():
     # A chain: each class is farther from the rest than all before are from each other.
-    figure = correlation_heatmap(
-        *(lambda m: (m, find_superclasses(m)))(on_a_line(*np.linspace(0.0, 1.0, 1200) ** 9))
-    )
+    chain = on_a_line(*np.linspace(0.0, 1.0, 1200) ** 9)
+    figure = CorrelationDisplay.from_correlations(chain).plot().figure_
     assert figure.axes[0].collections
 
 
 def test_the_angles_are_drawn_in_degrees():
-    figure = class_angles({"": np.array([0.0, np.pi / 6, np.pi / 2])})
+    figure = AnglesDisplay.from_angles([0.0, np.pi / 6, np.pi / 2]).plot().figure_
     (line,) = (line for line in figure.axes[0].get_lines() if line.get_gid() == "angles")
     assert np.abs(np.asarray(line.get_ydata()) - [0, 30, 90]).max() <= 180 * UNIT_ROUNDOFF
 

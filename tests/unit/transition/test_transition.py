@@ -473,6 +473,23 @@ def test_command_line_trial(capsys, tmp_path):
     assert found["trial"]["coverage"] > 0.9
 
 
+def test_command_line_trial_with_a_matrix_from_a_file(capsys, tmp_path):
+    x, true = separable(30, 3)
+    np.savez(tmp_path / "x.npz", train_features=x, train_labels=true)
+    np.savetxt(tmp_path / "c.csv", corruption_matrix("symmetric", 3, 0.3), delimiter=",")
+    words = ["transition", str(tmp_path / "x.npz"), "--weight-decay", "1e-2", "--folds", "2"]
+    results = []
+    for noise in (["--rate", "0.3"], ["--noise-matrix", str(tmp_path / "c.csv")]):
+        assert cli.main([*words, *noise, "--json", "-"]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    named, own = (result.pop("settings") for result in results)
+    assert results[0] == results[1]
+    assert own.pop("noise_matrix") == corruption_matrix("symmetric", 3, 0.3).tolist()
+    assert own.pop("rate") == pytest.approx(named.pop("rate"), rel=1e-15)
+    assert (named.pop("noise"), own.pop("noise")) == ("symmetric", "matrix")
+    assert own == named
+
+
 def test_command_line_takes_labels_as_given(capsys):
     assert (
         cli.main(["transition", "digits", "--weight-decay", "1e-3", "--folds", "3", "--json", "-"])
