@@ -58,7 +58,7 @@ def _table() -> bool:
 
 
 @cache
-def algebra() -> tuple[Step, ...]:
+def algebra() -> tuple[Step | str, ...]:
     """The facts that proofs on the block model rest on."""
     k = m * S
     counts = (k * (n - 1), k - S, S - 1, sp.Integer(1))
@@ -80,7 +80,7 @@ def algebra() -> tuple[Step, ...]:
             for projection, count in zip(_PROJECTIONS, counts, strict=True)
         ],
         "h(G)(G + μI) = G": [_times(h, g + mu * identity) - g],
-        "(Σ p_•^t E_•)(Σ p_• E_•) = Σ p_•^{t+1} E_•, so h(G)^t = Σ p_•^t E_• by induction": [
+        "(Σ p_•^t E_•)(Σ p_• E_•) = Σ p_•^{t+1} E_•": [
             _times(combination(power), combination(p)) - combination(step)
         ],
         "E_A, E_B, E_C annihilate constants": [
@@ -90,4 +90,5 @@ def algebra() -> tuple[Step, ...]:
     return (
         holds("products of I, I_K⊗J_n, I_S⊗J_mn, J_N", _table()),
         *(holds(fact, vanish(sp.Matrix.vstack(*residuals))) for fact, residuals in facts.items()),
+        "by hand: so the s_• are the eigenvalues, and h(G)^t = Σ p_•^t E_• by induction",
     )

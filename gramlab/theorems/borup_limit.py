@@ -23,7 +23,7 @@ def _prove() -> Proof:
     step = h * (alpha * y + (1 - alpha) * closed) - closed.subs(t, t + 1)
     a, b, c = reals("alpha s nu")
     return proof(
-        "sympy per eigenvalue, z3 for the contraction",
+        "sympy per eigenvalue, z3 for the contraction; induction and the limit by hand",
         "every N and every Gram matrix: S is a function of G, so the recursion splits into "
         "its eigenvalues s; s, ν = Nλ, α, y, the start and t are symbolic",
         zero(
