@@ -119,7 +119,8 @@ class CorruptedLabels:
     true_labels: npt.NDArray[np.int64]
     exact_counts: bool = False
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def flipped(self) -> npt.NDArray[np.bool_]:

@@ -92,7 +92,8 @@ class CheckSettings:
     certify: str = "chain"
     noise_matrix: Any = None
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __post_init__(self) -> None:
         """Check the matrix, and tell its rate."""
@@ -159,7 +160,8 @@ class CheckResult:
     partial_certified: Certified
     top_two_coverage: dict[str, float]
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def _repr_html_(self) -> str:
         rows = [

@@ -39,7 +39,8 @@ class Explanation:
     labels: np.ndarray
     by_class: np.ndarray
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values; weights by class only where they are largest."""

@@ -45,7 +45,8 @@ class LabelPosterior:
     sharpness: float
     log_likelihood: float
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def labels(self) -> Labels:

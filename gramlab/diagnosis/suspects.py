@@ -40,7 +40,8 @@ class Suspects:
     precision_low: Array
     precision_high: Array
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __len__(self) -> int:
         """Number of suspects."""

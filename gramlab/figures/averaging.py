@@ -44,7 +44,9 @@ class DynamicsDisplay(Display):
         theory: Sequence[Dynamics] | None,
         n_classes: int,
     ) -> None:
-        self.exact, self.theory, self.n_classes = exact, theory, n_classes
+        self.exact: Sequence[Dynamics] | None = exact
+        self.theory: Sequence[Dynamics] | None = theory
+        self.n_classes: int = n_classes
 
     @classmethod
     def from_rounds(
@@ -119,7 +121,7 @@ class AveragingDisplay(Display):
     """Label-averaging weights of the closed form by round: whose labels one prediction sums up."""
 
     def __init__(self, weights: Sequence[Mapping[str, float]]) -> None:
-        self.weights = weights
+        self.weights: Sequence[Mapping[str, float]] = weights
 
     @classmethod
     def from_spectrum(
@@ -153,7 +155,8 @@ class LabelAveragingDisplay(Display):
     """What ``gramlab check`` draws of label averaging: predictions above weights, by round."""
 
     def __init__(self, predictions: DynamicsDisplay, weights: AveragingDisplay) -> None:
-        self.predictions, self.weights = predictions, weights
+        self.predictions: DynamicsDisplay = predictions
+        self.weights: AveragingDisplay = weights
 
     @classmethod
     def from_check(cls, result: CheckResult) -> Self:

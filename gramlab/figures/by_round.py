@@ -59,7 +59,8 @@ class ErrorDisplay(Display):
     """
 
     def __init__(self, comparison: Sequence[RoundComparison], n_samples: int) -> None:
-        self.comparison, self.n_samples = comparison, n_samples
+        self.comparison: Sequence[RoundComparison] = comparison
+        self.n_samples: int = n_samples
 
     @classmethod
     def from_comparison(cls, comparison: Comparison) -> Self:
@@ -133,7 +134,10 @@ class AccuracyDisplay(Display):
         *,
         student: bool = False,
     ) -> None:
-        self.exact, self.theory, self.certified, self.student = exact, theory, certified, student
+        self.exact: Sequence[Scores] = exact
+        self.theory: Sequence[Scores] = theory
+        self.certified: Sequence[Certified | None] = certified
+        self.student: bool = student
 
     @classmethod
     def from_check(cls, result: CheckResult) -> Self:

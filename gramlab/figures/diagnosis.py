@@ -57,8 +57,8 @@ class SettingsDisplay(Display):
     """
 
     def __init__(self, advice: Advice, trials: Sequence[Trial]) -> None:
-        self.advice = advice
-        self.trials = sorted(trials, key=lambda trial: trial.setting.weight_decay)
+        self.advice: Advice = advice
+        self.trials: list[Trial] = sorted(trials, key=lambda trial: trial.setting.weight_decay)
 
     @classmethod
     def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:
@@ -130,7 +130,9 @@ class SuspectsDisplay(Display):
     """
 
     def __init__(self, suspects: Suspects, flipped: np.ndarray | None, recorrupted: bool) -> None:
-        self.suspects, self.flipped, self.recorrupted = suspects, flipped, recorrupted
+        self.suspects: Suspects = suspects
+        self.flipped: np.ndarray | None = flipped
+        self.recorrupted: bool = recorrupted
 
     @classmethod
     def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:

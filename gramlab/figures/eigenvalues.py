@@ -37,7 +37,10 @@ class EigenvalueDisplay(Display):
     """
 
     def __init__(self, spectrum: Spectrum, n_classes: int, mu: float | None, rounds: int) -> None:
-        self.spectrum, self.n_classes, self.mu, self.rounds = spectrum, n_classes, mu, rounds
+        self.spectrum: Spectrum = spectrum
+        self.n_classes: int = n_classes
+        self.mu: float | None = mu
+        self.rounds: int = rounds
 
     @classmethod
     def from_spectrum(
@@ -191,7 +194,7 @@ class AnglesDisplay(Display):
     """Principal angles between the top-K eigenspace of G and the class indicators, sorted."""
 
     def __init__(self, angles: Mapping[str, np.ndarray]) -> None:
-        self.angles = angles
+        self.angles: Mapping[str, np.ndarray] = angles
 
     @classmethod
     def from_angles(cls, angles: ArrayLike | Mapping[str, ArrayLike]) -> Self:

@@ -45,12 +45,15 @@ class GramDisplay(Display):
         means: ClassCorrelations,
         class_names: list[str],
     ) -> None:
-        self.cosines, self.drawn, self.n_samples = cosines, drawn, n_samples
-        self.means, self.class_names = means, class_names
+        self.cosines: np.ndarray = cosines
+        self.drawn: np.ndarray = drawn
+        self.n_samples: int = n_samples
+        self.means: ClassCorrelations = means
+        self.class_names: list[str] = class_names
         pairs = cosines[~np.eye(len(cosines), dtype=bool)]
         low, high = (float(value) for value in np.quantile(pairs, [0.005, 0.995]))
-        self.diverging = low < 0.0
-        self.limits = low, high
+        self.diverging: bool = low < 0.0
+        self.limits: tuple[float, float] = low, high
         if self.diverging:
             self.limits = -max(abs(low), abs(high)), max(abs(low), abs(high))
         elif high - low <= 1e-9:
@@ -209,7 +212,9 @@ class CorrelationDisplay(Display):
     def __init__(
         self, matrix: np.ndarray, superclasses: Superclasses, class_names: list[str]
     ) -> None:
-        self.matrix, self.superclasses, self.class_names = matrix, superclasses, class_names
+        self.matrix: np.ndarray = matrix
+        self.superclasses: Superclasses = superclasses
+        self.class_names: list[str] = class_names
 
     @classmethod
     def from_correlations(

@@ -47,7 +47,8 @@ class Look:
         labels: str = "ends",
         note: str | None = None,
     ) -> None:
-        self.house, self.labels = house, labels
+        self.house: bool = house
+        self.labels: str = labels
         self._axes, self._lines, self._title, self._note = axes, lines, title, note
         self._named: list[tuple[Axes, float, float | None, Sequence[Line2D] | None]] = []
         self._captions: list[_Caption] = []

@@ -38,9 +38,14 @@ class PathDisplay(Display):
     def __init__(
         self, weight_decays: Sequence[float], rounds: int, cells: Sequence[Mapping[str, Any]]
     ) -> None:
-        self.weight_decays, self.rounds = weight_decays, rounds
-        self.cells = {(cell["weight_decay"], cell["round"]): cell for cell in cells}
-        self.scores = [s for s in _SCORES if all(c[f"exact_{s}"] is not None for c in cells)]
+        self.weight_decays: Sequence[float] = weight_decays
+        self.rounds: int = rounds
+        self.cells: dict[tuple[float, int], Mapping[str, Any]] = {
+            (cell["weight_decay"], cell["round"]): cell for cell in cells
+        }
+        self.scores: list[str] = [
+            s for s in _SCORES if all(c[f"exact_{s}"] is not None for c in cells)
+        ]
 
     @classmethod
     def from_path(cls, path: DistillationPath) -> Self:

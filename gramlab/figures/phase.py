@@ -45,13 +45,13 @@ class PhaseDisplay(Display):
         known, theory = diagram.known, diagram.theory
         exact = known & diagram.exact.astype(bool)
         state = np.where(theory, np.where(exact, 1, 2), np.where(exact, 3, 0))
-        self.diagram = diagram
-        self.state = np.where(known, state, np.where(diagram.undecided, 5, 4))
-        self.edges = {
+        self.diagram: PhaseDiagram = diagram
+        self.state: np.ndarray = np.where(known, state, np.where(diagram.undecided, 5, 4))
+        self.edges: dict[str, np.ndarray] = {
             name: cell_edges(name, values)
             for name, values in ((diagram.x_axis, diagram.x), (diagram.y_axis, diagram.y))
         }
-        self.border = _border(diagram, self.edges)
+        self.border: tuple[np.ndarray, np.ndarray] | None = _border(diagram, self.edges)
 
     @classmethod
     def from_diagram(cls, diagram: PhaseDiagram) -> Self:

@@ -36,7 +36,10 @@ class GainDisplay(Display):
     def __init__(
         self, group: Group, measure: str, rates: Sequence[float], columns: Sequence[Column]
     ) -> None:
-        self.group, self.measure, self.rates, self.columns = group, measure, rates, columns
+        self.group: Group = group
+        self.measure: str = measure
+        self.rates: Sequence[float] = rates
+        self.columns: Sequence[Column] = columns
 
     @classmethod
     def from_rows(
@@ -140,7 +143,9 @@ class RoundsDisplay(Display):
     """
 
     def __init__(self, group: Group, measure: str, rates: Sequence[float]) -> None:
-        self.group, self.measure, self.rates = group, measure, rates
+        self.group: Group = group
+        self.measure: str = measure
+        self.rates: Sequence[float] = rates
 
     @classmethod
     def from_rows(

@@ -38,7 +38,7 @@ class CoverageDisplay(Display):
     """
 
     def __init__(self, found: Sequence[Group]) -> None:
-        self.groups = found
+        self.groups: Sequence[Group] = found
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row]) -> Self:
@@ -118,7 +118,7 @@ class ApproximationDisplay(Display):
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.rows = rows
+        self.rows: Sequence[Mapping[str, Any]] = rows
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]]) -> Self:

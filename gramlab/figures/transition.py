@@ -25,7 +25,9 @@ class TransitionDisplay(Display):
     def __init__(
         self, estimate: TransitionEstimate, class_names: list[str], truth: np.ndarray | None
     ) -> None:
-        self.estimate, self.class_names, self.truth = estimate, class_names, truth
+        self.estimate: TransitionEstimate = estimate
+        self.class_names: list[str] = class_names
+        self.truth: np.ndarray | None = truth
 
     @classmethod
     def from_estimate(

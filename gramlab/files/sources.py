@@ -264,7 +264,7 @@ def _load_npz(path: Path) -> Features:
         for name in names
     }
     unused = sorted({*present}.difference(*found.values()))
-    rows = (arrays.get(role) for role in (first, "labels", "test_labels"))
+    rows = [arrays[role] for role in (first, "labels", "test_labels") if role in arrays]
     lengths = {len(array) for array in rows if np.ndim(array)}
     headers = {name: _npz_header(path, name) for name in unused}
     # A flag for each row can be no label or feature that anybody would miss.

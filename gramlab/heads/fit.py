@@ -138,7 +138,8 @@ class Fit:
     loss: SoftmaxObjective | None = field(default=None, repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @classmethod
     def at(cls, problem: Any, weights: np.ndarray, stats: SolveStats, /, **more: Any) -> Self:

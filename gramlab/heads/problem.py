@@ -43,7 +43,8 @@ class Problem:
     weight_decay: float
     row_weights: np.ndarray | None = None
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @classmethod
     def of(

@@ -49,7 +49,8 @@ class BlockFit:
     between: float
     means: tuple[float, float, float]
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def model(self) -> ClassBlockModel:
         """The block model with these correlations, of rows of unit norm: B/a, with n = N/K rows.

@@ -267,7 +267,8 @@ class Population:
     _rounds: list[ExactRounds] = field(default_factory=list, repr=False)
     _decided: dict[int, TypePredictions] = field(default_factory=dict, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def __post_init__(self) -> None:
         """Check λ."""

@@ -52,7 +52,8 @@ class PopulationCheck:
     exact: int | None
     named: bool = True
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result."""

@@ -202,7 +202,8 @@ class PhaseDiagram:
     undecided: np.ndarray
     decided_by: np.ndarray
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def fixed_axis(self) -> str:

@@ -61,7 +61,8 @@ class TypePredictions:
     logits: np.ndarray | None = None
     renamings: np.ndarray | None = None
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -132,7 +133,8 @@ class Types:
     renamings: np.ndarray | None = None
     alike: np.ndarray | None = None
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def using(self, number: Callable[[fmpq], Any], dtype: type) -> Types:
         """The same types in another kind of numbers, float or balls."""

@@ -44,7 +44,8 @@ class ClassCorrelations:
     superclass: tuple[float, float] | None
     between: tuple[float, float]
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def class_correlations(features: Features, labels: np.ndarray | None = None) -> ClassCorrelations:

@@ -135,7 +135,8 @@ class Spectrum:
     vectors: np.ndarray = field(repr=False)
     row_weights: np.ndarray | None = field(default=None, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @classmethod
     def of(

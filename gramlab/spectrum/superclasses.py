@@ -49,7 +49,8 @@ class Superclasses:
     threshold: float
     method: str
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def count(self) -> int:

@@ -17,9 +17,7 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra.numpy import arrays
 except ImportError as problem:
-    raise InvalidSetting(
-        f'gramlab.testing needs the extra "testing" ({problem}); pip install "gramlab[testing]"'
-    ) from problem
+    raise validation.missing_extra("gramlab.testing", "testing", problem) from problem
 
 __all__ = ["features", "gram_matrices", "matrices", "near_floor", "problems", "spectra"]
 __all__ += ["near_ties", "targets", "corruption_matrices", "block_models", "weight_decays"]

@@ -78,7 +78,8 @@ class TransitionEstimate:
     log_likelihood: float
     probabilities: Array
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def tied(self) -> list[tuple[int, int]]:
