@@ -344,10 +344,7 @@ class Features:
         return self._transformed("unit_norm", partial(unit_rows, norms=norms), norms, dtype)
 
     def prepared(self, *, center: bool = False, unit_norm: bool = False) -> Features:
-        """:meth:`centered` if `center`, then :meth:`unit_norm` if `unit_norm`, whose errors it has.
-
-        Without either, these features themselves.
-        """
+        """:meth:`centered` if `center`, then :meth:`unit_norm` if `unit_norm`, or their errors."""
         features = self.centered() if center else self
         return features.unit_norm() if unit_norm else features
 

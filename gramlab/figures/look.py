@@ -168,7 +168,8 @@ class Look:
 
         Without a font it is small text. In the house style texts stay as they are.
         """
-        side = axes.bbox.height if upright else axes.bbox.width
+        # A little short of it: below a title of several lines an axis may have longer tick labels.
+        side = 0.95 * (axes.bbox.height if upright else axes.bbox.width)
         font = FontProperties(size=style.text_size()) if font is None else font
         return text if self.house else style.wrapped(text, axes, side, font)
 

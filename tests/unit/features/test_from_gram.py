@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy
-from conftest import examples, matrices, orthonormal
+from conftest import examples, orthonormal
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -26,6 +26,7 @@ from gramlab.errors import (
     NotEnoughMemory,
 )
 from gramlab.spectrum import representer_weights
+from gramlab.testing import matrices
 
 ROOT = Path(__file__).resolve().parents[3]
 EPS = float(np.finfo(np.float64).eps)
@@ -115,7 +116,7 @@ def test_exact_heads_are_those_of_the_features(kind, weighted):
 
 
 @examples(40)
-@given(matrices(6, 4), matrices(3, 4))
+@given(matrices(6, 4), testing.matrices(3, 4))
 def test_any_features_come_back_to_rounding(x, test):
     assume(x.any())
     gram, labels = x @ x.T, np.arange(6) % 2

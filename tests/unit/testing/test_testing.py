@@ -166,7 +166,7 @@ def test_without_hypothesis_one_line_names_the_extra():
     program = "import sys; sys.modules['hypothesis'] = None; import gramlab.testing"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 1
-    assert 'pip install "gramlab[testing]"' in done.stderr.splitlines()[-1]
+    assert 'pip install ".[testing]"' in done.stderr.splitlines()[-1]
 
 
 # ---- The how-to --------------------------------------------------------------------------------
