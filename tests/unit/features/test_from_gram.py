@@ -116,7 +116,7 @@ def test_exact_heads_are_those_of_the_features(kind, weighted):
 
 
 @examples(40)
-@given(matrices(6, 4), testing.matrices(3, 4))
+@given(matrices(6, 4), matrices(3, 4))
 def test_any_features_come_back_to_rounding(x, test):
     assume(x.any())
     gram, labels = x @ x.T, np.arange(6) % 2
