@@ -7,6 +7,7 @@ Matplotlib is loaded when it is first used.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gramlab.errors import GramAsFeaturesWarning, GramlabError, NotConvergedWarning
@@ -65,12 +66,14 @@ __all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
+    """Load a public name, or a room such as ``gramlab.figures``, on first use."""
     for room, names in _LAZY.items():
         if name in names:
             value = getattr(import_module(f"gramlab.{room}"), name)
             globals()[name] = value
             return value
+    if not name.startswith("_") and find_spec(f"gramlab.{name}") is not None:
+        return import_module(f"gramlab.{name}")
     raise AttributeError(f"module 'gramlab' has no attribute {name!r}")
 
 

@@ -65,9 +65,9 @@ def known_factors(features: Any) -> Factors | None:
 def warn_of_gram(x: np.ndarray, provenance: Any) -> None:
     """Warn (GramAsFeaturesWarning) of features x (N, d) that look like a Gram matrix.
 
-    That is N ≥ 3 rows, exactly symmetric, a diagonal ≥ 0 and something beside it. Blocks of rows
-    are compared with columns, and the first that differs ends it. A matrix mapped from a file is
-    not looked at: blocks of its columns would read the whole file once for each. Rows whose
+    That is N ≥ 3 rows, symmetric to rounding, a diagonal ≥ 0 and something beside it. Blocks of
+    rows are compared with columns, and the first that differs ends it. A matrix mapped from a file
+    is not looked at: blocks of its columns would read the whole file once for each. Rows whose
     provenance has steps were looked at when they were made.
     """
     n = len(x)
@@ -75,8 +75,12 @@ def warn_of_gram(x: np.ndarray, provenance: Any) -> None:
         return
     if x.shape != (n, n) or n < 3 or is_mapped(x) or (x.diagonal() < 0.0).any():
         return
-    if not all(np.array_equal(block, x[:, rows].T) for rows, block in row_blocks(x)):
-        return
+    # As ``from_gram`` takes it, of kernels computed in the precision that they are stored in.
+    share = n * _EPS + 8.0 * float(np.finfo(x.dtype).eps)
+    tolerance = share * float(max(x.max(), -x.min()))
+    for rows, block in row_blocks(x, dtype=np.float64):
+        if np.abs(block - x[:, rows].T).max() > tolerance:
+            return
     if np.count_nonzero(x) > np.count_nonzero(x.diagonal()):
         warnings.warn(
             f"x is a symmetric {n} x {n} matrix, which as features has the Gram matrix x @ x.T: "
@@ -106,18 +110,19 @@ def factorize_gram(
         )
     if test_diagonal is not None and test_gram is None:
         raise InvalidFeatures("test_diagonal needs test_gram, got none; pass both, or leave it out")
-    given = check_features(gram, "gram")
-    n = len(given)
-    if given.shape != (n, n):
+    shape = np.shape(gram)  # type: ignore[arg-type]
+    if len(shape) != 2 or shape[0] != shape[1]:
         raise InvalidFeatures(
-            f"gram must be square, (N, N), got shape {given.shape}; pass the kernel values of all "
+            f"gram must be square, (N, N), got shape {shape}; pass the kernel values of all "
             "pairs of training points, and those of test points as test_gram"
         )
+    n = shape[0]
+    advice = "use fewer points, or features instead of their Gram matrix"
+    check_memory(5 * 8 * n * n, f"the {n} x {n} Gram matrix and its factorization", advice)
+    given = check_features(gram, "gram")
     check_labels(labels, n)
     history = check_provenance(provenance, given.dtype)
     found = None if test_gram is None else _test_values(test_gram, n)
-    advice = "use fewer points, or features instead of their Gram matrix"
-    check_memory(5 * 8 * n * n, f"the {n} x {n} Gram matrix and its factorization", advice)
     largest = _largest(given, "gram", least=_RANGE[0])
     symmetric = _symmetric(given.astype(np.float64, copy=False), n * _EPS * largest)
     values, vectors = scipy.linalg.eigh(symmetric, overwrite_a=True, driver="evd")

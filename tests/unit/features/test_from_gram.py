@@ -438,3 +438,22 @@ def test_features_are_looked_at_once():
 
 
 # The page
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16])
+def test_a_kernel_that_is_symmetric_to_rounding_is_told_too(kind):
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    gram = np.exp(-np.square(x[:, None] - x).sum(axis=2)).astype(kind)
+    gram[3, 7] *= 1 + 2 * np.finfo(kind).eps
+    assert gram[3, 7] != gram[7, 3]
+    with pytest.warns(GramAsFeaturesWarning, match="symmetric 50 x 50"):
+        Features(gram, np.arange(50) % 2)
+    gram[3, 7] += 0.1  # and no other square matrix is
+    Features(gram, np.arange(50) % 2)
+
+
+def test_memory_is_asked_before_a_gram_matrix_is_read(monkeypatch):
+    huge = np.broadcast_to(np.ones(1), (10**6, 10**6))
+    monkeypatch.setattr("gramlab.features.kernel.check_features", None)
+    with pytest.raises(NotEnoughMemory, match="1000000 x 1000000 Gram matrix"):
+        Features.from_gram(huge, np.zeros(10**6, int))
