@@ -170,6 +170,20 @@ def test_without_hypothesis_one_line_names_the_extra():
 # ---- The how-to --------------------------------------------------------------------------------
 
 
+def test_square_features_that_are_symmetric_are_drawn_without_a_warning():
+    """Passed by a caller, such a matrix would be told to look like a Gram matrix."""
+
+    def symmetric(drawn):
+        x = drawn.x
+        return (
+            np.array_equal(x, x.T)
+            and (x.diagonal() >= 0).all()
+            and np.any(x - np.diag(x.diagonal()))
+        )
+
+    assert symmetric(find(testing.features(3, 3, 2), symmetric))
+
+
 # ---- Twins --------------------------------------------------------------------------------------
 
 
