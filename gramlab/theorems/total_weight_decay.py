@@ -55,8 +55,7 @@ def _prove() -> Proof:
         implies(
             "2ΛD + y² + Λ²m² ≤ c and D ≤ m y, for y = ‖u − u*‖ and m = ‖W‖, give 4ΛD ≤ c and "
             "Λ²m² ≤ c",
-            [totan > 0, d >= 0, m >= 0, y >= 0, d <= m * y]
-            + [2 * total * d + y * y + total * total * m * m <= c],
+            [*sizes, d <= m * y, 2 * total * d + y * y + total * total * m * m <= c],
             z3.And(4 * total * d <= c, total * total * m * m <= c),
         ),
     )
