@@ -107,6 +107,23 @@ def draw_rounds(
     return {**problem, "decays": decays, "mixing": 1.0, "temperature": 1.0}
 
 
+def plain_rounds(x: Sequence, targets: Sequence, decays: Sequence) -> dict[str, Any]:
+    """Plain rounds on rows x; targets (N, K), or labels (N,)."""
+    given = np.asarray(targets)
+    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given
+    settings = {"mixing": 1.0, "temperature": 1.0}
+    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float), **settings}
+
+
+def draw_near(rng: np.random.Generator, found: Instance) -> dict[str, Any]:
+    """Any plain rounds or, as often, some near to those found: turned, and moved a little."""
+    if rng.random() < 0.5:
+        return draw_rounds(rng)
+    x: np.ndarray = found["x"]
+    turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
+    return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
+
+
 def rounds_instance(
     features: object,
     targets: object,
