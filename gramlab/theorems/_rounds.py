@@ -9,7 +9,7 @@ that heads make F* is minus the mean entropy of the predictions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,10 @@ PLAIN = Hypothesis(
         equals("temperature", "temperature of the reading", lambda i: 1.0),
     ),
 )
+
+SUPPOSED = TARGETS, DECAYS, PLAIN
+ASSUMED = TARGETS, DECAYS, replace(PLAIN, without=None)
+"""The same for false statements, of which nothing is dropped."""
 
 # ---- Instances -----------------------------------------------------------------------------------
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
+    ASSUMED,
     RUNS,
-    TARGETS,
     Known,
     draw_near,
     exact_rounds,
@@ -16,7 +15,7 @@ from gramlab.theorems._rounds import (
     plain_rounds,
     rounds_instance,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, refutation
 
 _FOUND = plain_rounds(
@@ -58,7 +57,7 @@ THEOREM = Theorem(
     title="Rounds are more uniform than one training at the total weight decay (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(TARGETS, DECAYS, Hypothesis("plain rounds", r"T^{(t+1)} = P_t")),
+    hypotheses=ASSUMED,
     statement=r"\bar H_t \ge \bar H(V), \quad V \text{ the head trained once on } Y \text{ at } "
     r"\sum_{s \le t} \lambda_s",
     prove=_prove,

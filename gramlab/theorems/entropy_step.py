@@ -6,10 +6,8 @@ import sympy as sp
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
-    PLAIN,
     RUNS,
-    TARGETS,
+    SUPPOSED,
     draw_rounds,
     exact_rounds,
     rounds_instance,
@@ -71,7 +69,7 @@ THEOREM = Theorem(
     title="How much entropy one round adds",
     source="D",
     kind="lower bound",
-    hypotheses=(TARGETS, DECAYS, PLAIN),
+    hypotheses=SUPPOSED,
     statement=r"\lambda_t \lVert W_t \rVert_F^2 \le \bar H_t - \bar H_{t-1} \le "
     r"\lambda_t \langle W_{t-1}, W_t \rangle, \quad t \ge 2, \quad "
     r"\bar H_t = -\tfrac1N \sum_{ik} P_{t,ik} \log P_{t,ik}",

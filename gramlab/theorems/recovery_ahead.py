@@ -4,14 +4,13 @@ import numpy as np
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
+    ASSUMED,
     RUNS,
-    TARGETS,
     exact_rounds,
     head_round,
     plain_rounds,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.recovery_monotone import TRUE_LABELS, draw_labelled, labelled, recovered
 from gramlab.theorems.steps import holds, refutation
 
@@ -52,7 +51,7 @@ THEOREM = Theorem(
     title="Rounds recover what one training at the total weight decay recovers (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(TARGETS, DECAYS, Hypothesis("plain rounds", r"T^{(t+1)} = P_t")),
+    hypotheses=ASSUMED,
     statement=r"\text{round } t \text{ predicts at least as many mislabelled rows as their true "
     r"class as the head trained once on } Y \text{ at } \sum_{s \le t} \lambda_s",
     prove=_prove,

@@ -4,20 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from gramlab.theorems._arguments import array
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
+    ASSUMED,
     RUNS,
-    TARGETS,
     Known,
     draw_near,
     exact_rounds,
     plain_rounds,
     rounds_instance,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, refutation
+from gramlab.validation import check_labels
 
 TRUE_LABELS = {
     "true_labels": "(N,), the true classes, 0 … K − 1; given are those of largest target"
@@ -32,7 +31,7 @@ def recovered(instance: Instance, weights: Known) -> tuple[int, int]:
 
     A logit difference moves by at most √2 ‖x‖ times the error of the weights.
     """
-    x, true = instance["x"], np.asarray(instance["true_labels"], dtype=int)
+    x, true = instance["x"], instance["true_labels"]
     logits, rows = x @ weights.value, np.arange(len(x))
     own, others = logits[rows, true], logits.copy()
     others[rows, true] = -np.inf
@@ -59,7 +58,9 @@ def labelled(
 ) -> Instance:
     """Somebody's own rounds with true labels."""
     made = rounds_instance(features, targets, weight_decays, mixing, temperature)
-    return {**made, "true_labels": array("true_labels", true_labels, len(made["x"]))}
+    n, k = made["targets"].shape
+    given = check_labels(true_labels, n_samples=n, n_classes=k, name="true_labels")
+    return {**made, "true_labels": given}
 
 
 def _prove() -> Proof:
@@ -87,7 +88,7 @@ THEOREM = Theorem(
     title="Rounds never lose what they recovered (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(TARGETS, DECAYS, Hypothesis("plain rounds", r"T^{(t+1)} = P_t")),
+    hypotheses=ASSUMED,
     statement=r"\text{the share of mislabelled rows that are predicted as their true class never "
     r"falls from round to round}",
     prove=_prove,

@@ -7,16 +7,15 @@ from scipy.special import log_softmax
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
+    ASSUMED,
     RUNS,
-    TARGETS,
     Round,
     draw_near,
     exact_rounds,
     plain_rounds,
     rounds_instance,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.steps import holds, refutation
 
 _FOUND = plain_rounds([[1, 0], [2, -2]], [0, 1], [1, 1])
@@ -64,7 +63,7 @@ THEOREM = Theorem(
     title="The entropy of every row grows (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(TARGETS, DECAYS, Hypothesis("plain rounds", r"T^{(t+1)} = P_t")),
+    hypotheses=ASSUMED,
     statement=r"H(p_i^{(t+1)}) \ge H(p_i^{(t)}) \quad \text{for every row } i",
     prove=_prove,
     draw=lambda rng: draw_near(rng, _FOUND),

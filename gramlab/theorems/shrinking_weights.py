@@ -6,10 +6,8 @@ import sympy as sp
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
-    PLAIN,
     RUNS,
-    TARGETS,
+    SUPPOSED,
     draw_rounds,
     exact_rounds,
     rounds_instance,
@@ -63,7 +61,7 @@ THEOREM = Theorem(
     title="Weights shrink from round to round",
     source="D",
     kind="upper bound",
-    hypotheses=(TARGETS, DECAYS, PLAIN),
+    hypotheses=SUPPOSED,
     statement=r"\Big\lVert W_{t+1} - \tfrac12 W_t \Big\rVert_F \le \tfrac12 \lVert W_t \rVert_F, "
     r"\text{ that is } \lVert W_{t+1} \rVert_F^2 \le \langle W_t, W_{t+1} \rangle, \text{ so } "
     r"\lVert W_{t+1} \rVert_F \le \lVert W_t \rVert_F",

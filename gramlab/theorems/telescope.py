@@ -5,10 +5,8 @@ import sympy as sp
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
-    PLAIN,
     RUNS,
-    TARGETS,
+    SUPPOSED,
     draw_rounds,
     exact_rounds,
     rounds_instance,
@@ -51,7 +49,7 @@ THEOREM = Theorem(
     title="All rounds share out the gradient at zero",
     source="D",
     kind="identity",
-    hypotheses=(TARGETS, DECAYS, PLAIN),
+    hypotheses=SUPPOSED,
     statement=r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top (Y - P_t)",
     prove=_prove,
     draw=draw_rounds,

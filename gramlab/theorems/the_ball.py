@@ -4,10 +4,8 @@ import sympy as sp
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
-    PLAIN,
     RUNS,
-    TARGETS,
+    SUPPOSED,
     Known,
     Round,
     draw_rounds,
@@ -75,7 +73,7 @@ THEOREM = Theorem(
     title="Rounds against one training at the total weight decay",
     source="D",
     kind="upper bound",
-    hypotheses=(TARGETS, DECAYS, PLAIN),
+    hypotheses=SUPPOSED,
     statement=r"\Big\lVert V - \tfrac12 (\bar W_t + W_t) \Big\rVert_F \le "
     r"\tfrac12 \lVert \bar W_t - W_t \rVert_F, \quad \bar W_t = \frac{1}{\Lambda} \sum_{s \le t} "
     r"\lambda_s W_s, \quad \Lambda = \sum_{s \le t} \lambda_s, \quad V \text{ the head trained "

@@ -7,10 +7,8 @@ import z3
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
-    DECAYS,
-    PLAIN,
     RUNS,
-    TARGETS,
+    SUPPOSED,
     draw_rounds,
     exact_rounds,
     rounds_instance,
@@ -83,7 +81,7 @@ THEOREM = Theorem(
     title="Predictions become uniform at the rate of the total weight decay",
     source="D (proximal point: Güler 1991; the constant 4: Taylor, Hendrickx & Glineur 2017)",
     kind="upper bound",
-    hypotheses=(TARGETS, DECAYS, PLAIN),
+    hypotheses=SUPPOSED,
     statement=r"2 \Lambda_t (\log K - \bar H_t) + \tfrac{1}{N^2} \lVert X^\top (P_t - \tfrac1K) "
     r"\rVert_F^2 + \Lambda_t^2 \lVert W_t \rVert_F^2 \le \lVert \nabla L(0) \rVert_F^2, \quad "
     r"\Lambda_t = \sum_{s \le t} \lambda_s, \text{ so } \log K - \bar H_t \le "

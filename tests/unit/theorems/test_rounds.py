@@ -1,0 +1,150 @@
+"""The laws of exact rounds: tolerances are honest, wrong rounds are found, bad input is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gramlab
+from gramlab import Features, SoftmaxHead, distill, one_hot, testing
+from gramlab.errors import GramlabError
+from gramlab.theorems import check, registry
+
+ROUNDS = ["telescope", "shrinking-weights", "entropy-step", "total-weight-decay", "the-ball"]
+HEADS = [*ROUNDS, "firm-nonexpansiveness", "mixing-limit", "momentum-rate"]
+
+
+def draws(name: str, count: int = 8, seed: int = 5) -> list:
+    rng = np.random.default_rng(seed)
+    return [registry[name].draw(rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_that_stop_early_leave_open_what_their_certificates_do(name, monkeypatch):
+    """The laws are of exact rounds, so the certificates must make good what a stop leaves."""
+    monkeypatch.setattr("gramlab.theorems._rounds.TOLERANCE", 1e-2)
+    assert all(registry[name].check(instance).holds for instance in draws(name))
+
+
+def planted(mixing: float):
+    """``distill`` that mixes the given labels in without saying so."""
+    return lambda *told, **more: distill(*told, **more | {"mixing": mixing})
+
+
+@pytest.mark.parametrize("name", [*ROUNDS, "firm-nonexpansiveness", "mixing-limit"])
+def test_rounds_that_are_none_are_found(name, monkeypatch):
+    instances = draws(name)
+    assert all(registry[name].check(instance).holds for instance in instances)
+    monkeypatch.setattr("gramlab.theorems._rounds.distill", planted(-0.5))
+    assert not all(registry[name].check(instance).holds for instance in instances)
+
+
+def test_momentum_rounds_of_another_weight_decay_are_found(monkeypatch):
+    """The bound, told λ, meets heads of λ/20, which certify themselves."""
+
+    def wrong(decay: float, **settings):
+        return SoftmaxHead(decay / 20, **settings)
+
+    monkeypatch.setattr("gramlab.theorems._rounds.SoftmaxHead", wrong)
+    theorem = registry["momentum-rate"]
+    assert not all(theorem.check(instance).holds for instance in draws("momentum-rate"))
+
+
+# ---- On one's own features -----------------------------------------------------------------------
+
+
+@examples(10)
+@given(testing.problems(), testing.weight_decays(1e-3), st.integers(2, 4))
+def test_the_laws_hold_on_any_problem(problem, weight_decay, rounds):
+    features, targets = problem
+    told = {"features": features, "targets": targets}
+    for name in ROUNDS:
+        report = check(name, **told, weight_decays=np.full(rounds, weight_decay))
+        assert report.applies
+        assert report.holds, name
+    one = {**told, "weight_decay": weight_decay, "rounds": rounds}
+    assert check("mixing-limit", **one, mixing=0.5).holds
+    assert check("momentum-rate", **one).holds
+
+
+def test_on_digits():
+    digits = gramlab.load_features("digits").prepared(center=True, unit_norm=True)
+    some = Features(digits.x[:60], digits.labels[:60], n_classes=10)
+    told = {"features": some, "targets": one_hot(some.labels, 10)}
+    for name in ROUNDS:
+        assert check(name, **told, weight_decays=[1e-3, 1e-2, 1e-3]).holds, name
+
+
+def test_labels_count_through_one_moment():
+    """Targets with the same XᵀY/N, some of them signed, are one problem in every round."""
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((7, 3)), rng.dirichlet(np.ones(3), 7)
+    unseen = rng.standard_normal((7, 3))
+    unseen -= unseen.mean(axis=1, keepdims=True)
+    unseen -= x @ np.linalg.lstsq(x, unseen)[0]
+    head = SoftmaxHead(0.1, tolerance=1e-20, signed_targets=True)
+    one, other = (distill(head, x, t, 3, signed_targets=True) for t in (y, y + 3 * unseen))
+    for a, b, c, e in zip(one, other, one.chain, other.chain, strict=True):
+        assert np.linalg.norm(a.weights - b.weights) <= c.weights_bound + e.weights_bound
+
+
+def test_the_constant_of_the_rate_is_near_that_of_a_parabola():
+    """4Λ (log K − H̄)/‖∇L(0)‖² is 1/2 at worst for a parabola, which targets near 1/K make of F*."""
+    x, k = np.ones((2, 1)), 2
+    targets = np.full((2, k), (0.501, 0.499))
+    decay = 1 / k  # the curvature of F at 0 on zero-sum weights, Σ x²/(N K)
+    p = SoftmaxHead(decay, tolerance=1e-20).fit(x, targets).probabilities
+    left = np.log(k) + float((p * np.log(p)).sum(axis=1).mean())
+    start = float(np.linalg.norm(x.T @ (targets - 1 / k) / 2))
+    assert 4 * decay * left / start**2 == pytest.approx(0.5, rel=1e-4)
+
+
+# ---- What is refused -----------------------------------------------------------------------------
+
+X, Y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.eye(2)
+TOLD = {"features": X, "targets": Y}
+LABELLED = {**TOLD, "weight_decays": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sign"),
+    [
+        ("the-ball", {**TOLD, "weight_decays": [1.0]}, "weight_decays must be at least two"),
+        ("the-ball", {**TOLD, "weight_decays": 1.0}, "weight_decays must be real numbers of shape"),
+        ("telescope", {**TOLD, "weight_decays": [1.0, np.nan]}, "weight_decays must be finite"),
+        ("firm-nonexpansiveness", {**LABELLED, "others": np.eye(3)}, "others must be real numbers"),
+        ("recovery-ahead", {**LABELLED, "true_labels": [0, 2]}, "true_labels"),
+        (
+            "momentum-rate",
+            {**TOLD, "weight_decay": 1.0, "rounds": 0},
+            "rounds must be an integer",
+        ),
+        (
+            "canonical-links",
+            {"features": X, "labels": Y, "weight_decays": [1.0, 1.0], "link": "probit"},
+            "link must be one of squared, logistic, poisson, concave",
+        ),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(name, arguments, sign):
+    with pytest.raises(GramlabError) as refused:
+        check(name, **arguments)
+    assert sign in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "failing"),
+    [
+        ("the-ball", {**TOLD, "weight_decays": [1.0, -1.0]}, "weight decays"),
+        ("the-ball", {"features": X, "targets": 2 * Y, "weight_decays": [1.0, 1.0]}, "targets"),
+        ("mixing-limit", {**TOLD, "weight_decay": 1.0, "mixing": 1.0}, "mixing"),
+    ],
+)
+def test_no_conclusion_where_the_statement_has_no_meaning(name, arguments, failing):
+    report = check(name, **arguments)
+    assert report.holds is None
+    assert not report.hypotheses[failing].holds
