@@ -184,7 +184,7 @@ class Known:
     def inner(self, other: Known) -> Known:
         """⟨self, other⟩."""
         error = self.norm * other.error + self.error * (other.norm + other.error)
-        return Known(np.vdot(self.value, other.value), error)
+        return Known(np.asarray(np.vdot(self.value, other.value)), error)
 
 
 @dataclass(frozen=True)

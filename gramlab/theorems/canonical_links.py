@@ -1,40 +1,25 @@
 """The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import sympy as sp
-from scipy.special import expit
 
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.heads.closed_form import RidgeHead
-from gramlab.numerics.rounding import gamma
 from gramlab.theorems._arguments import FEATURES, array, rows
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems._rounds import Known, draw_rows_of_rank, natural_decay, total, worst
+from gramlab.theorems._links import LINKS, link_head
+from gramlab.theorems._rounds import (
+    Known,
+    draw_rows_of_rank,
+    moment,
+    natural_decay,
+    total,
+    worst,
+)
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound, equal
 from gramlab.theorems.steps import implies, proof, reals, zero
-
-Values = Callable[[np.ndarray], np.ndarray]
-
-
-class Link(NamedTuple):
-    """A(v), its derivative, the mean, and the derivative of that, the variance."""
-
-    partition: Values
-    mean: Values
-    variance: Values
-
-
-LINKS = {
-    "squared": Link(lambda v: v * v / 2, lambda v: v, np.ones_like),
-    "logistic": Link(lambda v: np.logaddexp(0, v), expit, lambda v: expit(v) * expit(-v)),
-    "poisson": Link(np.exp, np.exp, np.exp),
-    "concave": Link(lambda v: -v * v / 2, lambda v: -v, lambda v: -np.ones_like(v)),
-}
 
 
 def _prove() -> Proof:
@@ -80,48 +65,10 @@ def _prove() -> Proof:
     )
 
 
-def _solved(x: np.ndarray, link: Link, decay: float, moment: np.ndarray) -> tuple[Known, Known]:
-    """W with λW + XᵀA'(XW)/N = u by damped Newton, column by column, and its moment M(W)."""
-    columns = [_column(x, link, decay, u) for u in moment.T]
-    weights = np.stack(columns, axis=1)
-    logits = x @ weights
-    made = x.T @ link.mean(logits) / len(x)
-    left = float(np.linalg.norm(decay * weights + made - moment))
-    # Sums of N products; a mean is as far off as its argument, a sum of d products, can move it.
-    sizes = np.linalg.norm(x, axis=1)[:, None] * (
-        np.abs(link.mean(logits)) + np.abs(link.variance(logits)) * (np.abs(x) @ np.abs(weights))
-    )
-    size = float(np.linalg.norm(sizes.mean(axis=0))) + float(np.linalg.norm(moment))
-    rounding = gamma(x.size + 8) * (size + decay * float(np.linalg.norm(weights)))
-    return Known(weights, (left + rounding) / decay), Known(made, left + rounding)
-
-
-def _column(x: np.ndarray, link: Link, decay: float, u: np.ndarray) -> np.ndarray:
-    def value(w: np.ndarray) -> float:
-        return float(link.partition(x @ w).mean() + decay * w @ w / 2 - u @ w)
-
-    w, best = np.zeros(len(u)), np.inf
-    for _ in range(100):
-        gradient = x.T @ link.mean(x @ w) / len(x) + decay * w - u
-        norm = float(np.linalg.norm(gradient))
-        if norm >= best and norm <= 1e-9 * (1 + np.linalg.norm(u)):  # no digit is left to gain
-            break
-        best = min(best, norm)
-        hessian = x.T @ (link.variance(x @ w)[:, None] * x) / len(x) + decay * np.eye(len(u))
-        step, size = np.linalg.solve(hessian, gradient), 1.0
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is halved
-            while size > 1e-9 and not value(w - size * step) <= value(w):
-                size /= 2
-        w = w - (size if norm > 1e-7 * (1 + np.linalg.norm(u)) else 1.0) * step
-    return w
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     x = draw_rows_of_rank(rng)
-    shape, link = (
-        (len(x), int(rng.integers(1, 4))),
-        str(rng.choice(["squared", "squared", "logistic", "poisson"])),
-    )
+    shape = len(x), int(rng.integers(1, 4))
+    link = str(rng.choice(["squared", "squared", "logistic", "poisson"]))
     drawn = {
         "squared": rng.standard_normal(shape),
         "logistic": rng.integers(0, 2, shape).astype(float),
@@ -150,22 +97,15 @@ def _instance(features: object, labels: object, weight_decays: object, link: obj
 
 def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
     """Whether the package's ridge head makes the same rounds; one more column makes rows sum."""
-    x, y = instance["x"], instance["y"]
-    targets = np.column_stack([y, -y.sum(axis=1)])
+    x, decays = instance["x"], instance["decays"]
+    targets = np.column_stack([instance["y"], -instance["y"].sum(axis=1)])
     k = targets.shape[1]
-    heads = [RidgeHead(float(decay)) for decay in instance["decays"]]
+    heads = [RidgeHead(float(decay)) for decay in decays]
     made = distill(heads, features(x, k), targets + 1 / k, len(heads), signed_targets=True)
-    carried = 0.0
-    for fit, known, decay in zip(made, weights, instance["decays"], strict=True):
-        certificate = fit.certificate
-        # Predictions passed on are rounded as sums of products are.
-        rounding = gamma(x.size + 8) * natural_decay(x, 1) * float(np.linalg.norm(fit.weights))
-        carried += certificate.gradient_norm + certificate.gradient_rounding + rounding
-        carried += (
-            gamma(len(x) + 8)
-            * float(np.mean(np.linalg.norm(x, axis=1)))
-            * (1 + float(np.abs(targets).max()))
-        )
+    carried = moment(x, targets).error
+    for fit, known, decay in zip(made, weights, decays, strict=True):
+        own = fit.certificate
+        carried += own.gradient_norm + own.gradient_rounding + moment(x, x @ fit.weights).error
         if np.linalg.norm(fit.weights[:, :-1] - known.value) > known.error + carried / decay:
             return False
     return True
@@ -175,34 +115,25 @@ def _compare(
     instance: Instance, radius: float = 1.0, weighted: bool = True, more: int = 0
 ) -> Check:
     x, decays, link = instance["x"], instance["decays"], LINKS[instance["link"]]
-    first = x.T @ instance["y"] / len(x)
-    given = Known(
-        first, gamma(len(x) + 8) * float(np.linalg.norm(np.abs(x).T @ np.abs(instance["y"])))
-    )
     weights: list[Known] = []
-    moments = [given]
+    moments = [moment(x, instance["y"])]
     for decay in decays:
-        own, made = _solved(x, link, decay, moments[-1].value)
-        carried = moments[-1].error
-        weights.append(Known(own.value, own.error + carried / decay))
-        moments.append(Known(made.value, made.error + carried))
+        own, made = link_head(x, link, float(decay), moments[-1])
+        weights.append(own)
+        moments.append(made)
     checks = []
     for t in range(2, len(decays) + 1):
         shares = decays[:t] if weighted else np.full(t, decays[:t].mean())
-        taken = total(s * w for s, w in zip(shares, weights, strict=False))
-        shared = equal(
-            taken.value,
-            (given - moments[t - more]).value,
-            taken.error + moments[t].error + given.error,
-        )
-        before, last, mean = weights[t - 2], weights[t - 1], (1 / shares.sum()) * taken
-        head, _ = _solved(x, link, float(decays[:t].sum()), given.value)
-        head = Known(head.value, head.error + given.error / decays[:t].sum())
+        taken = total(share * w for share, w in zip(shares, weights, strict=False))
+        left = moments[0] - moments[t - more]
+        before, last, mean = weights[t - 2], weights[t - 1], (1 / float(shares.sum())) * taken
+        head, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
         away, across = head - 0.5 * (mean + last), 0.5 * radius * (mean - last)
-        shrunk = last - 0.5 * before
-        small = bound(shrunk.norm, 0.5 * before.norm, shrunk.error + 0.5 * before.error)
+        beside, half = last - 0.5 * before, 0.5 * before
         found = bound(away.norm, across.norm, away.error + across.error)
-        checks.append(found.also(shared.holds).also(small.holds))
+        shared = equal(taken.value, left.value, taken.error + left.error)
+        shrunk = bound(beside.norm, half.norm, beside.error + half.error)
+        checks.append(found.also(shared.holds).also(shrunk.holds))
     agrees = instance["link"] != "squared" or _ridge_agrees(instance, weights)
     return worst(checks).also(agrees)
 
