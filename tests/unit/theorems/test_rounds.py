@@ -7,10 +7,12 @@ import pytest
 from conftest import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 import gramlab
 from gramlab import Features, SoftmaxHead, distill, one_hot, testing
 from gramlab.errors import GramlabError
+from gramlab.testing import twins
 from gramlab.theorems import check, registry
 
 ROUNDS = ["telescope", "shrinking-weights", "entropy-step", "total-weight-decay", "the-ball"]
@@ -100,6 +102,50 @@ def test_the_constant_of_the_rate_is_near_that_of_a_parabola():
     left = np.log(k) + float((p * np.log(p)).sum(axis=1).mean())
     start = float(np.linalg.norm(x.T @ (targets - 1 / k) / 2))
     assert 4 * decay * left / start**2 == pytest.approx(0.5, rel=1e-4)
+
+
+# ---- What is false, by slow code that shares nothing with the heads ------------------------------
+
+
+def predictions(x, targets, decays) -> list[np.ndarray]:
+    """P_t of exact rounds, by dense Newton."""
+    made = []
+    for decay in decays:
+        targets = softmax(x @ twins.dense_newton_head(x, targets, decay), axis=1)
+        made.append(targets)
+    return made
+
+
+def entropy(p: np.ndarray) -> np.ndarray:
+    return -(p * np.log(p)).sum(axis=1)
+
+
+def test_the_entropy_of_a_row_may_fall():
+    first, second = predictions(np.array([[1.0, 0.0], [2.0, -2.0]]), np.eye(2), [1.0, 1.0])
+    assert entropy(second)[0] < entropy(first)[0] - 1e-3
+    assert entropy(second).mean() > entropy(first).mean()
+
+
+def test_a_recovered_label_may_be_lost():
+    x = np.array([[1.0, 1.0], [-1.0, 0.0], [0.0, 2.0]])
+    first, second = predictions(x, one_hot([1, 1, 0], 2), [1.0, 1.0])
+    assert first[1, 0] > 0.5 > second[1, 0]  # given 1, true 0
+
+
+def test_one_training_may_recover_what_rounds_do_not():
+    x = np.array([[-1.0, 0.0], [-3.0, 1.0], [1.0, -3.0], [-2.0, 3.0]])
+    given = one_hot([1, 0, 0, 1], 2)
+    (*_, last), (once,) = predictions(x, given, [1.0, 1.0]), predictions(x, given, [2.0])
+    assert last[0, 0] < 0.5 < once[0, 0]  # given 1, true 0
+    assert (last.argmax(axis=1)[1:] == once.argmax(axis=1)[1:]).all()
+
+
+def test_one_training_may_be_more_uniform():
+    x = np.array([[-7.0, 1.0], [-6.0, -1.0], [2.0, 0.0]])
+    soft = np.array([[0.0, 0.0, 1.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    (*_, last), (once,) = predictions(x, soft, [0.01, 10.0]), predictions(x, soft, [10.01])
+    left = np.log(3) - entropy(once).mean()
+    assert entropy(last).mean() < entropy(once).mean() - 1e-3 * left
 
 
 # ---- What is refused -----------------------------------------------------------------------------
