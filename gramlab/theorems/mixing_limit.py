@@ -65,7 +65,7 @@ def _draw(rng: np.random.Generator) -> Instance:
         **problem,
         "weight_decay": natural * float(10 ** rng.uniform(-3, 1)),
         "rounds": int(rng.integers(1, 7)),
-        "mixing": float(rng.choice([rng.uniform(0, 1), rng.uniform(-1.5, 1)])),
+        "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)])),
         "temperature": 1.0,
     }
 
