@@ -24,6 +24,30 @@ def draws(name: str, count: int = 8, seed: int = 5) -> list:
     return [registry[name].draw(rng) for _ in range(count)]
 
 
+def test_draws_reach_what_the_laws_are_said_to_hold_for():
+    drawn = draws("the-ball", 300)
+    shapes = [instance["x"].shape for instance in drawn]
+    ranks = [np.linalg.matrix_rank(instance["x"]) for instance in drawn]
+    targets = [instance["targets"] for instance in drawn]
+    sizes = [t.sum(axis=0) for t in targets]
+    spreads = [instance["decays"].max() / instance["decays"].min() for instance in drawn]
+    reached = {
+        "more features than rows": [d > n for n, d in shapes],
+        "low rank": [rank < min(shape) for rank, shape in zip(ranks, shapes, strict=True)],
+        "signed targets": [t.min() < 0 for t in targets],
+        "soft targets": [t.min() >= 0 and (t % 1 != 0).any() for t in targets],
+        "labels of very unequal classes": [
+            (t % 1 == 0).all() and size.max() > 4 * size.min()
+            for t, size in zip(targets, sizes, strict=True)
+        ],
+        "one weight decay": [spread == 1 for spread in spreads],
+        "schedules over decades": [spread > 100 for spread in spreads],
+    }
+    assert {name: sum(found) >= 20 for name, found in reached.items()} == dict.fromkeys(
+        reached, True
+    )
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_heads_that_stop_early_leave_open_what_their_certificates_do(name, monkeypatch):
     """The laws are of exact rounds, so the certificates must make good what a stop leaves."""
