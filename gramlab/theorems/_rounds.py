@@ -232,8 +232,10 @@ def round_of(
     made = moment(x, softmax(logits, axis=1), own + passed)
     # −H̄ = F* has the slope W, which does not grow beyond ‖W̃‖ + its error on the way.
     moved = (known.norm + known.error) * (own + passed)
-    terms = (1 + np.abs(logits).max()) * (1 + np.log(logits.shape[1]))
-    rounding = gamma(x.size + logits.size + 16) * float(terms)
+    # Logits are sums of d products, and dH = −Cov_p(v, dv) of a row is at most the product of the
+    # two spreads.
+    size = float(np.linalg.norm(x, axis=1).max()) * known.norm
+    rounding = gamma(x.size + logits.size + 16) * (1 + size) ** 2 * (1 + np.log(logits.shape[1]))
     entropy = Known(-(np.exp(logs) * logs).sum(axis=1).mean(), moved + rounding)
     return Round(decay, given, known, made, entropy)
 
