@@ -1,0 +1,293 @@
+"""Rounds of exact heads by their moments, with what is known of every number.
+
+With F(W) = (1/N) Σ_i log Σ_k exp(w_kᵀx_i) and M = ∇F, so M(W) = XᵀP(W)/N, round t solves
+λ_t W_t + M(W_t) = u_t, where u_1 = XᵀY/N, and passes u_(t+1) = M(W_t) on: a step of the proximal
+point algorithm (Rockafellar 1976) on F*, the convex conjugate, in the space of moments. At moments
+that heads make F* is minus the mean entropy of the predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from gramlab.distillation import distill
+from gramlab.errors import InvalidSetting
+from gramlab.heads.fit import Fit
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.numerics.rounding import gamma
+from gramlab.theorems._arguments import FEATURES, array, real, rows
+from gramlab.theorems._heads import features
+from gramlab.theorems._hypotheses import above, all_of, equals, sums_to_one
+from gramlab.theorems.form import Check, Hypothesis, Instance
+
+TOLERANCE = 1e-20
+"""Relative duality gap of a head: ten digits of its gradient, which float64 always has."""
+
+ARGUMENTS = {
+    "features": FEATURES,
+    "targets": "(N, K), rows of sum 1, which may have negative entries",
+    "weight_decays": "(t,), λ > 0 of each round, t ≥ 2",
+    "mixing": "ξ of ξP + (1 − ξ)Y; 1 unless told",
+    "temperature": "τ > 0 at which predictions are read; 1 unless told",
+}
+RUNS = ("gramlab.SoftmaxHead.fit", "gramlab.distill", "gramlab.Rounds.chain")
+
+# ---- Hypotheses ----------------------------------------------------------------------------------
+
+
+def sharpened(rng: np.random.Generator) -> Instance:
+    """Predictions read at a low temperature: each round makes its own targets harder."""
+    instance = draw_rounds(rng, (4, 5), spread=(-3, -2))
+    return {**instance, "temperature": float(rng.uniform(0.05, 0.2))}
+
+
+TARGETS = Hypothesis("targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \in \mathbb{R}", test=sums_to_one)
+DECAYS = Hypothesis(
+    "weight decays", r"\lambda_t > 0,\ \text{one for each round}", test=above("decays", "λ_t")
+)
+PLAIN = Hypothesis(
+    "plain rounds",
+    r"T^{(1)} = Y,\ T^{(t+1)} = P_t = \operatorname{softmax}(X W_t)",
+    sharpened,
+    all_of(
+        equals("mixing", "mixing", lambda i: 1.0),
+        equals("temperature", "temperature of the reading", lambda i: 1.0),
+    ),
+)
+
+SUPPOSED = TARGETS, DECAYS, PLAIN
+ASSUMED = TARGETS, DECAYS, replace(PLAIN, without=None)
+"""The same for false statements, of which nothing is dropped."""
+
+# ---- Instances -----------------------------------------------------------------------------------
+
+
+def draw_targets(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """Rows of sum 1: given labels of equal or very unequal classes, soft rows, or signed ones."""
+    kind = rng.integers(4)
+    if kind < 2:
+        shares = rng.dirichlet(np.full(k, 10.0 if kind else 0.3))
+        return np.eye(k)[rng.choice(k, n, p=shares)]
+    soft = rng.dirichlet(np.ones(k), n)
+    noise = rng.standard_normal((n, k)) if kind == 3 else np.zeros((n, k))
+    return soft + noise - noise.mean(axis=1, keepdims=True)
+
+
+def draw_rows_of_rank(rng: np.random.Generator) -> np.ndarray:
+    """Rows x (N, d) of any scale, N from 2 and d from 1, often d > N or of low rank."""
+    n, d = int(rng.integers(2, 13)), int(rng.integers(1, 9))
+    rank = int(rng.integers(1, d + 1)) if rng.random() < 0.3 else d
+    mixed = np.eye(d) if rank == d else rng.standard_normal((rank, d))
+    return float(10 ** rng.uniform(-1, 1)) * rng.standard_normal((n, rank)) @ mixed
+
+
+def natural_decay(x: np.ndarray, k: int) -> float:
+    """Mean square row norm over K: the curvature of F at 0, beside which λ is large or small."""
+    return float(np.mean((x**2).sum(axis=1))) / k
+
+
+def draw_problem(rng: np.random.Generator) -> dict[str, Any]:
+    """Rows and targets, K from 2 to 4."""
+    x = draw_rows_of_rank(rng)
+    return {"x": x, "targets": draw_targets(rng, len(x), int(rng.integers(2, 5)))}
+
+
+def draw_rounds(
+    rng: np.random.Generator,
+    rounds: tuple[int, int] = (2, 6),
+    spread: tuple[float, float] = (-3.0, 1.5),
+) -> dict[str, Any]:
+    """Plain rounds; schedules over decades (log₁₀ of λ_t in ``spread``), or one λ for all."""
+    problem = draw_problem(rng)
+    count = int(rng.integers(*rounds))
+    powers = rng.uniform(*spread, count if rng.random() < 0.7 else 1)
+    natural = natural_decay(problem["x"], problem["targets"].shape[1])
+    decays = np.broadcast_to(natural * 10**powers, count).copy()
+    return {**problem, "decays": decays, "mixing": 1.0, "temperature": 1.0}
+
+
+def plain_rounds(x: Sequence, targets: Sequence, decays: Sequence) -> dict[str, Any]:
+    """Plain rounds on rows x; targets (N, K), or labels (N,)."""
+    given = np.asarray(targets)
+    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given
+    settings = {"mixing": 1.0, "temperature": 1.0}
+    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float), **settings}
+
+
+def draw_near(rng: np.random.Generator, found: Instance) -> dict[str, Any]:
+    """Any plain rounds or, as often, some near to those found: turned, and moved a little."""
+    if rng.random() < 0.5:
+        return draw_rounds(rng)
+    x: np.ndarray = found["x"]
+    turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
+    return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
+
+
+def rounds_instance(
+    features: object,
+    targets: object,
+    weight_decays: object,
+    mixing: object = 1.0,
+    temperature: object = 1.0,
+) -> Instance:
+    """Somebody's own rounds."""
+    x = rows(features)
+    decays = array("weight_decays", weight_decays, None)
+    if len(decays) < 2:
+        raise InvalidSetting(
+            f"weight_decays must be at least two, one for each round, got {len(decays)}; a round "
+            "is compared with another"
+        )
+    return {
+        "x": x,
+        "targets": array("targets", targets, len(x), None),
+        "decays": decays,
+        "mixing": real("mixing", mixing),
+        "temperature": real("temperature", temperature),
+    }
+
+
+# ---- What rounds make, and what is known of it ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known:
+    """Numbers as computed, and a bound on how far the true ones are, in Frobenius norm."""
+
+    value: np.ndarray
+    error: float
+
+    def __sub__(self, other: Known) -> Known:
+        return Known(self.value - other.value, self.error + other.error)
+
+    def __add__(self, other: Known) -> Known:
+        return Known(self.value + other.value, self.error + other.error)
+
+    def __rmul__(self, factor: float) -> Known:
+        return Known(factor * self.value, abs(factor) * self.error)
+
+    @property
+    def norm(self) -> float:
+        """The norm, itself within ``error``."""
+        return float(np.linalg.norm(self.value))
+
+    @property
+    def square_error(self) -> float:
+        """How far the square of the norm can be."""
+        return (2 * self.norm + self.error) * self.error
+
+    def inner(self, other: Known) -> Known:
+        """⟨self, other⟩."""
+        error = self.norm * other.error + self.error * (other.norm + other.error)
+        return Known(np.asarray(np.vdot(self.value, other.value)), error)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: weights W, the moment u it was given, M(W), and mean entropy H̄ of P(W).
+
+    ``given`` is what the round was fitted to, ``moment`` what its predictions make.
+    """
+
+    decay: float
+    given: Known
+    weights: Known
+    moment: Known
+    entropy: Known
+
+
+def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:
+    """XᵀT/N, with its rounding: sums of N products, each target a few roundings from its own."""
+    n, k = targets.shape
+    sizes = np.linalg.norm(x, axis=1) * (1 + np.linalg.norm(targets, axis=1))
+    return Known(x.T @ targets / n, error + gamma(n + k + 8) * float(sizes.mean()))
+
+
+def start_gradient(x: np.ndarray, targets: np.ndarray) -> Known:
+    """−∇L(0) = Xᵀ(Y − 1/K)/N."""
+    k = targets.shape[1]
+    return moment(x, targets) - uniform_moment(x, k)
+
+
+def uniform_moment(x: np.ndarray, k: int) -> Known:
+    """M(0) = Xᵀ(1/K)/N, where F* has its least value, −log K."""
+    return moment(x, np.full((len(x), k), 1 / k))
+
+
+def round_of(
+    x: np.ndarray, decay: float, given: Known, weights: np.ndarray, own: float, passed: float
+) -> Round:
+    """A round from its weights; λ‖W̃ − W‖ and ‖M(W̃) − M(W)‖ are at most ``passed``.
+
+    ``own`` bounds the rounding of XᵀP(W̃)/N as far as it comes from the softmax.
+    """
+    logits = x @ weights
+    logs = log_softmax(logits, axis=1)
+    known = Known(weights, passed / decay)
+    made = moment(x, softmax(logits, axis=1), own + passed)
+    # −H̄ = F* has the slope W, which does not grow beyond ‖W̃‖ + its error on the way.
+    moved = (known.norm + known.error) * (own + passed)
+    # Logits are sums of d products, and dH = −Cov_p(v, dv) of a row is at most the product of the
+    # two spreads.
+    size = float(np.linalg.norm(x, axis=1).max()) * known.norm
+    rounding = gamma(x.size + logits.size + 16) * (1 + size) ** 2 * (1 + np.log(logits.shape[1]))
+    entropy = Known(-(np.exp(logs) * logs).sum(axis=1).mean(), moved + rounding)
+    return Round(decay, given, known, made, entropy)
+
+
+def head_of(decay: float) -> SoftmaxHead:
+    """The exact head of a weight decay, which takes signed targets too."""
+    return SoftmaxHead(decay, tolerance=TOLERANCE, signed_targets=True)
+
+
+def head_round(x: np.ndarray, targets: np.ndarray, decay: float) -> Round:
+    """One head trained once."""
+    fit: Fit = head_of(decay).fit(features(x, targets.shape[1]), targets)
+    own = fit.certificate
+    passed = own.gradient_norm + own.gradient_rounding
+    return round_of(x, decay, moment(x, targets), fit.weights, own.gradient_rounding, passed)
+
+
+def exact_rounds(instance: Instance) -> list[Round]:
+    """The rounds of an instance by ``distill``, each within its certificate through the rounds.
+
+    Where that claims nothing, as of predictions read at another temperature, a round stands for
+    the exact one on the targets that it was given.
+    """
+    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
+    made = distill(
+        [head_of(float(decay)) for decay in decays],
+        features(x, targets.shape[1]),
+        targets,
+        len(decays),
+        mixing=instance["mixing"],
+        temperature=instance["temperature"],
+        signed_targets=True,
+    )
+    found, before = [], 0.0
+    for decay, fit, given, chained in zip(decays, made, made.targets, made.chain, strict=True):
+        own, through = fit.certificate, chained or fit.certificate
+        passed = through.gradient_norm + through.gradient_rounding
+        told = moment(x, np.asarray(given), before)
+        found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
+        before = abs(instance["mixing"]) * (passed + own.gradient_rounding)
+    return found
+
+
+def total(known: Iterable[Known]) -> Known:
+    """The sum, with the errors."""
+    first, *more = known
+    for one in more:
+        first = first + one
+    return first
+
+
+def worst(checks: Sequence[Check]) -> Check:
+    """All of several checks, with the least slack; 0 where nothing differs from nothing."""
+    slack = min((check.slack for check in checks), default=0.0)
+    return Check(all(check.holds for check in checks), slack)

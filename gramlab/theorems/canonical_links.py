@@ -1,0 +1,177 @@
+"""The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
+
+import numpy as np
+import sympy as sp
+
+from gramlab.distillation import distill
+from gramlab.errors import InvalidSetting
+from gramlab.heads.closed_form import RidgeHead
+from gramlab.theorems._arguments import FEATURES, array, rows
+from gramlab.theorems._heads import features
+from gramlab.theorems._hypotheses import above
+from gramlab.theorems._links import LINKS, link_head
+from gramlab.theorems._rounds import (
+    Known,
+    draw_rows_of_rank,
+    moment,
+    natural_decay,
+    total,
+    worst,
+)
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound, equal
+from gramlab.theorems.steps import implies, proof, reals, zero
+
+
+def _prove() -> Proof:
+    v, lam = sp.symbols("v lambda", real=True)
+    last, mean, head = sp.symbols("w_t w_mean v_head", real=True)  # one entry
+    logistic = 1 / (1 + sp.exp(-v))
+    # i = ⟨V − W̄, V − W_t⟩, m = ⟨M(V) − M(W_t), V − W_t⟩; x = ⟨W_(t−1) − W_t, W_t⟩, n = λx.
+    total_, inner, grown, decay, x, n = reals("Lambda i m lambda x n")
+    return proof(
+        "sympy for the identities, z3 for the inequalities; the steps named below by hand",
+        "scalars: every N, d, t, every number of outputs, every schedule, every convex A",
+        zero(
+            "A'' of v²/2, log(1 + e^v), e^v, less 1, p(1 − p), e^v: {}; each is above 0",
+            [
+                sp.diff(v**2 / 2, v, 2) - 1,
+                sp.diff(sp.log(1 + sp.exp(v)), v, 2) - logistic * (1 - logistic),
+                sp.diff(sp.exp(v), v, 2) - sp.exp(v),
+            ],
+        ),
+        zero(
+            "squared loss: λw + σ²w/N = σy/N along a singular direction is ridge regression: {}",
+            sp.diff((last * mean - head) ** 2 / 2 + lam * last**2 / 2, last)
+            - (lam * last + mean**2 * last - mean * head),
+        ),
+        "by hand: F(W) = (1/N) Σ_i A(Wᵀx_i) is convex, M = ∇F is monotone, and λ_s W_s = u_s − "
+        "u_(s+1) adds up to u_1 − u_(t+1), so ΛV + M(V) = u_1 = ΛW̄ + M(W_t)",
+        implies(
+            "Λi = −m, m ≥ 0 and Λ > 0 give ⟨V − W̄, V − W_t⟩ ≤ 0",
+            [total_ > 0, grown >= 0, total_ * inner == -grown],
+            inner <= 0,
+        ),
+        implies(
+            "⟨M(W_(t−1)) − M(W_t), W_(t−1) − W_t⟩ = λ⟨W_(t−1) − W_t, W_t⟩ ≥ 0 shrinks the weights",
+            [decay > 0, n == decay * x, n >= 0],
+            x >= 0,
+        ),
+        zero(
+            "‖V − (W̄ + W_t)/2‖² − ‖W̄ − W_t‖²/4 − ⟨V − W̄, V − W_t⟩ = {}, entry by entry",
+            (head - (mean + last) / 2) ** 2
+            - (mean - last) ** 2 / 4
+            - (head - mean) * (head - last),
+        ),
+    )
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    x = draw_rows_of_rank(rng)
+    shape = len(x), int(rng.integers(1, 4))
+    link = str(rng.choice(["squared", "squared", "logistic", "poisson"]))
+    drawn = {
+        "squared": rng.standard_normal(shape),
+        "logistic": rng.integers(0, 2, shape).astype(float),
+        "poisson": rng.poisson(2.0, shape).astype(float),
+    }
+    decays = natural_decay(x, 1) * 10 ** rng.uniform(-2, 1, int(rng.integers(2, 6)))
+    return {"x": x, "y": drawn[link], "decays": decays, "link": link}
+
+
+def _concave(rng: np.random.Generator) -> Instance:
+    """A = −v²/2, with a weight decay that makes the objective convex all the same."""
+    x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
+    decay = float(np.linalg.norm(x, 2)) ** 2 / len(x) * rng.uniform(1.5, 2)
+    return {"x": x, "y": y, "decays": np.full(3, decay), "link": "concave"}
+
+
+def _instance(features: object, labels: object, weight_decays: object, link: object) -> Instance:
+    x, decays = rows(features), array("weight_decays", weight_decays, None)
+    if link not in LINKS or len(decays) < 2:
+        raise InvalidSetting(
+            f"link must be one of {', '.join(LINKS)} with at least two weight decays, got {link!r} "
+            f"with {len(decays)}; see the theorem's arguments"
+        )
+    return {"x": x, "y": array("labels", labels, len(x), None), "decays": decays, "link": link}
+
+
+def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
+    """Whether the package's ridge head makes the same rounds; one more column makes rows sum."""
+    x, decays = instance["x"], instance["decays"]
+    targets = np.column_stack([instance["y"], -instance["y"].sum(axis=1)])
+    k = targets.shape[1]
+    heads = [RidgeHead(float(decay)) for decay in decays]
+    made = distill(heads, features(x, k), targets + 1 / k, len(heads), signed_targets=True)
+    carried = moment(x, targets).error
+    for fit, known, decay in zip(made, weights, decays, strict=True):
+        own = fit.certificate
+        carried += own.gradient_norm + own.gradient_rounding + moment(x, x @ fit.weights).error
+        if np.linalg.norm(fit.weights[:, :-1] - known.value) > known.error + carried / decay:
+            return False
+    return True
+
+
+def _compare(
+    instance: Instance, radius: float = 1.0, weighted: bool = True, more: int = 0
+) -> Check:
+    x, decays, link = instance["x"], instance["decays"], LINKS[instance["link"]]
+    weights: list[Known] = []
+    moments = [moment(x, instance["y"])]
+    for decay in decays:
+        own, made = link_head(x, link, float(decay), moments[-1])
+        weights.append(own)
+        moments.append(made)
+    checks = []
+    for t in range(2, len(decays) + 1):
+        shares = decays[:t] if weighted else np.full(t, decays[:t].mean())
+        taken = total(share * w for share, w in zip(shares, weights, strict=False))
+        left = moments[0] - moments[t - more]
+        before, last, mean = weights[t - 2], weights[t - 1], (1 / float(shares.sum())) * taken
+        head, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
+        away, across = head - 0.5 * (mean + last), 0.5 * radius * (mean - last)
+        beside, half = last - 0.5 * before, 0.5 * before
+        found = bound(away.norm, across.norm, away.error + across.error)
+        shared = equal(taken.value, left.value, taken.error + left.error)
+        shrunk = bound(beside.norm, half.norm, beside.error + half.error)
+        checks.append(found.also(shared.holds).also(shrunk.holds))
+    agrees = instance["link"] != "squared" or _ridge_agrees(instance, weights)
+    return worst(checks).also(agrees)
+
+
+THEOREM = Theorem(
+    name="canonical-links",
+    title="The laws of rounds for every canonical link",
+    source="D (squared loss: Mobahi, Farajtabar & Bartlett 2020, Borup & Andersen 2021)",
+    kind="upper bound",
+    hypotheses=(
+        Hypothesis(
+            "convex log-partition",
+            r"M(W) = \tfrac1N X^\top A'(XW),\ A \text{ convex: } \tfrac{v^2}{2} \text{ (squared "
+            r"loss)},\ \log(1 + e^v) \text{ (labels)},\ e^v \text{ (counts)}",
+            _concave,
+            lambda i: Held(i["link"] != "concave", f"link {i['link']}"),
+        ),
+        Hypothesis("weight decays", r"\lambda_t > 0", test=above("decays", "λ_t")),
+    ),
+    statement=r"\lambda_t W_t + M(W_t) = M(W_{t-1}),\ M(W_0) = \tfrac1N X^\top Y{:} \quad "
+    r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top Y - M(W_t), \quad \lVert W_{t+1} - \tfrac12 "
+    r"W_t \rVert_F \le \tfrac12 \lVert W_t \rVert_F, \quad \lVert V - \tfrac12 (\bar W_t + W_t) "
+    r"\rVert_F \le \tfrac12 \lVert \bar W_t - W_t \rVert_F",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "half the radius": lambda i: _compare(i, radius=0.5),
+        "every round alike": lambda i: _compare(i, weighted=False),
+        "the moment of the round before": lambda i: _compare(i, more=1),
+    },
+    tight_within=0.05,
+    arguments={
+        "features": FEATURES,
+        "labels": "(N, m), numbers, counts, or 0 and 1",
+        "weight_decays": "(t,), λ > 0 of each round, t ≥ 2",
+        "link": "squared, poisson or logistic, or concave, which is the link of no family",
+    },
+    instance=_instance,
+    runs=("gramlab.RidgeHead.fit", "gramlab.distill"),
+)

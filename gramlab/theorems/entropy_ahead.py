@@ -1,0 +1,71 @@
+"""False: one training at the total weight decay may be more uniform than exact rounds."""
+
+import math
+
+import numpy as np
+
+from gramlab.theorems._rounds import (
+    ARGUMENTS,
+    ASSUMED,
+    RUNS,
+    Known,
+    draw_near,
+    exact_rounds,
+    head_round,
+    plain_rounds,
+    rounds_instance,
+)
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.steps import holds, refutation
+
+_FOUND = plain_rounds(
+    [[-7, 1], [-6, -1], [2, 0]], [[0, 0, 1], [0.5, 0.5, 0], [0, 0, 1]], [1 / 100, 10]
+)
+
+
+def _ahead(instance: Instance) -> Known:
+    """H̄_t − H̄(V), V trained once at the total weight decay."""
+    total = float(np.sum(instance["decays"]))
+    once = head_round(instance["x"], instance["targets"], total)
+    return exact_rounds(instance)[-1].entropy - once.entropy
+
+
+def _prove() -> Proof:
+    ahead = _ahead(_FOUND)
+    return refutation(
+        "exact heads with their certificates",
+        "one fixed instance",
+        holds(
+            "x = (−7, 1), (−6, −1), (2, 0), targets (0, 0, 1), (1/2, 1/2, 0), (0, 0, 1), λ = 1/100 "
+            f"and 10: H̄_2 is above the entropy of one training at 10.01 by {ahead.value:.3e}, "
+            f"within {ahead.error:.0e}, and so below it: {{}}",
+            bool(ahead.value < -ahead.error),
+        ),
+        "linearized rounds are always ahead (theorem linear-sandwich)",
+    )
+
+
+def _compare(instance: Instance, growing: bool = False) -> Check:
+    ahead = _ahead(instance)
+    exempt = growing and (np.diff(instance["decays"]) < 0).any()
+    size = math.log(instance["targets"].shape[1])
+    return Check(bool(exempt or ahead.value >= -ahead.error), float(ahead.value) / size)
+
+
+THEOREM = Theorem(
+    name="entropy-ahead",
+    title="Rounds are more uniform than one training at the total weight decay (false)",
+    source="D",
+    kind="sufficient",
+    hypotheses=ASSUMED,
+    statement=r"\bar H_t \ge \bar H(V), \quad V \text{ the head trained once on } Y \text{ at } "
+    r"\sum_{s \le t} \lambda_s",
+    prove=_prove,
+    draw=lambda rng: draw_near(rng, _FOUND),
+    check=_compare,
+    planted={"for weight decays that grow": lambda i: _compare(i, growing=True)},
+    expected="counterexample",
+    arguments=ARGUMENTS,
+    instance=rounds_instance,
+    runs=RUNS,
+)

@@ -1,0 +1,65 @@
+"""False: one training at the total weight decay may recover labels that rounds do not."""
+
+import numpy as np
+
+from gramlab.theorems._rounds import (
+    ARGUMENTS,
+    ASSUMED,
+    RUNS,
+    exact_rounds,
+    head_round,
+    plain_rounds,
+)
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.recovery_monotone import TRUE_LABELS, draw_labelled, labelled, recovered
+from gramlab.theorems.steps import holds, refutation
+
+_FOUND = plain_rounds([[-1, 0], [-3, 1], [1, -3], [-2, 3]], [1, 0, 0, 1], [1, 1])
+_FOUND["true_labels"] = np.array([0, 0, 0, 1])
+
+
+def _both(instance: Instance) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Recovered rows of the last round, and of one training at the total weight decay."""
+    last = exact_rounds(instance)[-1].weights
+    total = float(np.sum(instance["decays"]))
+    once = head_round(instance["x"], instance["targets"], total).weights
+    return recovered(instance, last), recovered(instance, once)
+
+
+def _prove() -> Proof:
+    (_, most), (least, _) = _both(_FOUND)
+    return refutation(
+        "exact heads with their certificates",
+        "one fixed instance",
+        holds(
+            "x = (−1, 0), (−3, 1), (1, −3), (−2, 3), given labels 1, 0, 0, 1, true 0, 0, 0, 1: two "
+            f"rounds at λ = 1 predict {most} of 1 mislabelled row as its true class, one training "
+            f"at λ = 2 predicts {least}: {{}}",
+            most == 0 and least == 1,
+        ),
+    )
+
+
+def _compare(instance: Instance, two_classes: bool = False) -> Check:
+    (_, most), (least, _) = _both(instance)
+    exempt = two_classes and instance["targets"].shape[1] > 2
+    return Check(bool(exempt or most >= least), float(most - least))
+
+
+THEOREM = Theorem(
+    name="recovery-ahead",
+    title="Rounds recover what one training at the total weight decay recovers (false)",
+    source="D",
+    kind="sufficient",
+    hypotheses=ASSUMED,
+    statement=r"\text{round } t \text{ predicts at least as many mislabelled rows as their true "
+    r"class as the head trained once on } Y \text{ at } \sum_{s \le t} \lambda_s",
+    prove=_prove,
+    draw=lambda rng: draw_labelled(rng, _FOUND),
+    check=_compare,
+    planted={"for two classes": lambda i: _compare(i, two_classes=True)},
+    expected="counterexample",
+    arguments=ARGUMENTS | TRUE_LABELS,
+    instance=labelled,
+    runs=RUNS,
+)

@@ -1,0 +1,102 @@
+"""False: a mislabelled row that one round sets right may be lost by the next."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from gramlab.theorems._rounds import (
+    ARGUMENTS,
+    ASSUMED,
+    RUNS,
+    Known,
+    draw_near,
+    exact_rounds,
+    plain_rounds,
+    rounds_instance,
+)
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.steps import holds, refutation
+from gramlab.validation import check_labels
+
+TRUE_LABELS = {
+    "true_labels": "(N,), the true classes, 0 … K − 1; given are those of largest target"
+}
+
+_FOUND = plain_rounds([[1, 1], [-1, 0], [0, 2]], [1, 1, 0], [1, 1])
+_FOUND["true_labels"] = np.array([1, 0, 0])
+
+
+def recovered(instance: Instance, weights: Known) -> tuple[int, int]:
+    """How many mislabelled rows the true weights predict as their true class: at least, at most.
+
+    A logit difference moves by at most √2 ‖x‖ times the error of the weights.
+    """
+    x, true = instance["x"], instance["true_labels"]
+    logits, rows = x @ weights.value, np.arange(len(x))
+    own, others = logits[rows, true], logits.copy()
+    others[rows, true] = -np.inf
+    margins = own - others.max(axis=1)
+    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * weights.error
+    wrong = instance["targets"].argmax(axis=1) != true
+    return int((wrong & (margins > moved)).sum()), int((wrong & (margins >= -moved)).sum())
+
+
+def draw_labelled(rng: np.random.Generator, found: Instance) -> Instance:
+    """Rounds near those found, or any, then with true labels drawn as well."""
+    drawn = draw_near(rng, found)
+    n, k = drawn["targets"].shape
+    return {"true_labels": rng.integers(0, k, n), **drawn}
+
+
+def labelled(
+    features: object,
+    targets: object,
+    weight_decays: object,
+    true_labels: object,
+    mixing: object = 1.0,
+    temperature: object = 1.0,
+) -> Instance:
+    """Somebody's own rounds with true labels."""
+    made = rounds_instance(features, targets, weight_decays, mixing, temperature)
+    n, k = made["targets"].shape
+    given = check_labels(true_labels, n_samples=n, n_classes=k, name="true_labels")
+    return {**made, "true_labels": given}
+
+
+def _prove() -> Proof:
+    (least, _), (_, most) = (recovered(_FOUND, r.weights) for r in exact_rounds(_FOUND))
+    return refutation(
+        "exact heads with their certificates",
+        "one fixed instance",
+        holds(
+            "x = (1, 1), (−1, 0), (0, 2), given labels 1, 1, 0, true 1, 0, 0, λ = 1: round 1 "
+            f"predicts {least} of 1 mislabelled row as its true class, round 2 {most}: {{}}",
+            least == 1 and most == 0,
+        ),
+    )
+
+
+def _compare(instance: Instance, two_classes: bool = False) -> Check:
+    found = [recovered(instance, r.weights) for r in exact_rounds(instance)]
+    changes = [most - least for (least, _), (_, most) in pairwise(found)]
+    exempt = two_classes and instance["targets"].shape[1] > 2
+    return Check(bool(exempt or min(changes, default=0) >= 0), float(min(changes, default=0)))
+
+
+THEOREM = Theorem(
+    name="recovery-monotone",
+    title="Rounds never lose what they recovered (false)",
+    source="D",
+    kind="sufficient",
+    hypotheses=ASSUMED,
+    statement=r"\text{the share of mislabelled rows that are predicted as their true class never "
+    r"falls from round to round}",
+    prove=_prove,
+    draw=lambda rng: draw_labelled(rng, _FOUND),
+    check=_compare,
+    planted={"for two classes": lambda i: _compare(i, two_classes=True)},
+    expected="counterexample",
+    arguments=ARGUMENTS | TRUE_LABELS,
+    instance=labelled,
+    runs=RUNS,
+)

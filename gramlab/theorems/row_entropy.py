@@ -1,0 +1,76 @@
+"""False: the mean entropy grows from round to round, that of a single row may fall."""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import log_softmax
+
+from gramlab.theorems._rounds import (
+    ARGUMENTS,
+    ASSUMED,
+    RUNS,
+    Round,
+    draw_near,
+    exact_rounds,
+    plain_rounds,
+    rounds_instance,
+)
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.steps import holds, refutation
+
+_FOUND = plain_rounds([[1, 0], [2, -2]], [0, 1], [1, 1])
+
+
+def _entropies(x: np.ndarray, r: Round) -> tuple[np.ndarray, np.ndarray]:
+    """Entropy of each row, and how far the true one can be.
+
+    |dH| = |Cov_p(v, dv)| is at most a quarter of the two spreads; that of dv is at most √2 ‖x‖‖dW‖.
+    """
+    logits = x @ r.weights.value
+    logs = log_softmax(logits, axis=1)
+    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * r.weights.error
+    return -(np.exp(logs) * logs).sum(axis=1), moved * (np.ptp(logits, axis=1) + moved) / 4
+
+
+def _grown(instance: Instance) -> list[tuple[np.ndarray, np.ndarray]]:
+    """How much each row's entropy grows by round, and how far that can be off."""
+    found = [_entropies(instance["x"], r) for r in exact_rounds(instance)]
+    return [(now - before, e + f) for (before, e), (now, f) in pairwise(found)]
+
+
+def _prove() -> Proof:
+    grown, error = _grown(_FOUND)[0]
+    return refutation(
+        "exact heads with their certificates",
+        "one fixed instance",
+        holds(
+            "x = (1, 0), (2, −2), labels 0, 1, λ = 1: from round 1 to 2 the entropy of the first "
+            f"row grows by {grown[0]:.6f}, within {error[0]:.0e}, and so falls: {{}}",
+            bool(grown[0] < -error[0]),
+        ),
+        "that row's prediction passes 1/K on its way from its own label to the other's",
+    )
+
+
+def _compare(instance: Instance, first: int = 0) -> Check:
+    changes = _grown(instance)[first:]
+    holds = all((grown >= -error).all() for grown, error in changes)
+    return Check(bool(holds), min((float(grown.min()) for grown, _ in changes), default=0.0))
+
+
+THEOREM = Theorem(
+    name="row-entropy",
+    title="The entropy of every row grows (false)",
+    source="D",
+    kind="sufficient",
+    hypotheses=ASSUMED,
+    statement=r"H(p_i^{(t+1)}) \ge H(p_i^{(t)}) \quad \text{for every row } i",
+    prove=_prove,
+    draw=lambda rng: draw_near(rng, _FOUND),
+    check=_compare,
+    planted={"from the second round on": lambda i: _compare(i, first=1)},
+    expected="counterexample",
+    arguments=ARGUMENTS,
+    instance=rounds_instance,
+    runs=RUNS,
+)
