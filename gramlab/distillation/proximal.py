@@ -209,7 +209,8 @@ class Ball:
         spent += f" to {most:.3g}" if most > least else ""
         once = f"one training at {self.total_weight_decay:.3g}"
         if tenths >= 500:
-            return f"{spent}: {once} gives the same class on at least {share} of the rows"
+            rows = "all rows" if tenths == 1000 else f"at least {share} of the rows"
+            return f"{spent}: {once} gives the same class on {rows}"
         return f"{spent}: of {once} the ball decides {share} of the rows only"
 
     def check(self, tolerance: float = 1e-12) -> BallCheck:
