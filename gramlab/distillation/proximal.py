@@ -138,24 +138,25 @@ def _start_norm(loss: SoftmaxObjective) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """Weights among which are those of the last exact round and of one training at Λ = Σλ.
+    """A ball of weights that holds those of one training at the total weight decay Λ = Σλ.
 
     The optimum V of an objective of strong convexity Λ lies in the ball with the segment from W to
-    W − g/Λ as diameter, for any W with gradient g. On the given targets and at Λ that segment ends
-    in W̄ where the rounds are exact. Here W are the weights at hand of the last round: the radius
-    ‖g‖/(2Λ) is enlarged by what rounding leaves open of V and, if that is more, by the distance of
-    W to the true iterate, so that both are in the ball (docs/objective.md).
+    W − g/Λ as diameter, for any W with gradient g. On the given targets and for W of the last round
+    that segment ends in W̄ where rounds are exact; a combination of the rounds' weights can have a
+    smaller gradient (docs/objective.md).
 
     Attributes
     ----------
     weight_decays
         λ_s of the rounds; ``total_weight_decay`` is their sum Λ.
     center : (d, K)
-        W − g/(2Λ): (W̄ + W)/2 where the rounds are exact.
+        W − g/(2Λ): for W of the last round (W̄ + W)/2 where the rounds are exact.
     radius
-        In Frobenius norm.
+        ‖g‖/(2Λ) in Frobenius norm, and what rounding leaves open.
     weights : (d, K)
-        W.
+        Those of the last round.
+    certificate
+        Of these, through all rounds.
     objective
         What one training minimizes: on the targets of round 1, with weight decay Λ.
     """
@@ -164,6 +165,7 @@ class Ball:
     center: np.ndarray = field(repr=False)
     radius: float
     weights: np.ndarray = field(repr=False)
+    certificate: Certificate = field(repr=False)
     objective: SoftmaxObjective = field(repr=False)
 
     def __repr__(self) -> str:
@@ -189,37 +191,58 @@ class Ball:
         InvalidFeatures
             If x is not finite, or has another number of columns.
         """
-        if x is None:
-            x = self.objective.features
-        rows: Any = x if isinstance(x, Features) else check_rows(x, len(self.center))
-        labels, decided = largest_classes(rows, self.center, self, 1)
+        labels, decided = largest_classes(self._rows(x), self.center, self, 1)
         return labels[:, 0], decided
 
     def decides(self, x: Features | np.ndarray | None = None) -> float:
         """Share of rows, as in ``classes``, on which all weights in the ball predict one class."""
         return float(self.classes(x)[1].mean())
 
+    def same_class(self, x: Features | np.ndarray | None = None) -> tuple[float, float]:
+        """Shares of rows on which one training certainly predicts the last round's class, or not.
+
+        Both classes have to be certified: one by the ball, that of the exact last round by the
+        certificate through the rounds. Rows are as in ``classes``, which says what it raises.
+        """
+        once, decided = self.classes(x)
+        last, sure = largest_classes(self._rows(x), self.weights, self.certificate, 1)
+        same = once == last[:, 0]
+        return float((decided & sure & same).mean()), float((decided & sure & ~same).mean())
+
     def sentence(self) -> str:
         """What the ball allows to say about the training rows; shares are rounded down."""
-        decided = self.classes()[1]
-        tenths = 1000 * int(decided.sum()) // len(decided)
-        share, least, most = f"{tenths / 10:g} %", min(self.weight_decays), max(self.weight_decays)
+        # Of N rows a share is a whole number, which the product is next to.
+        n = self.objective.n_samples
+        same, other = (1000 * round(share * n) // n for share in self.same_class())
+        least, most = min(self.weight_decays), max(self.weight_decays)
         count = len(self.weight_decays)
         spent = f"{count} round{'s' if count > 1 else ''} at weight decay {least:.3g}"
         spent += f" to {most:.3g}" if most > least else ""
         once = f"one training at {self.total_weight_decay:.3g}"
-        if tenths >= 500:
-            rows = "all rows" if tenths == 1000 else f"at least {share} of the rows"
-            return f"{spent}: {once} gives the same class on {rows}"
-        return f"{spent}: of {once} the ball decides {share} of the rows only"
+        if same + other < 500:
+            share = (same + other) / 10
+            return f"{spent}: of {once} the ball decides {share:g} % of the rows only"
+        rows = "all rows" if same == 1000 else f"at least {same / 10:g} % of the rows"
+        rows += f", another on at least {other / 10:g} %" if other else ""
+        return f"{spent}: {once} gives the same class on {rows}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What it says, as plain values."""
+        same, other = self.same_class()
+        return {
+            "total_weight_decay": self.total_weight_decay,
+            "radius": self.radius,
+            "same_class": same,
+            "other_class": other,
+            "sentence": self.sentence(),
+        }
 
     def check(self, tolerance: float = 1e-12) -> BallCheck:
         """Train once at Λ on the given targets, to a relative gap, and compare with the ball."""
         head = SoftmaxHead(self.total_weight_decay, tolerance=tolerance)
-        fit = head.minimize(self.objective, self.weights)
+        fit = head.minimize(self.objective, self.center)
         labels, decided = self.classes()
-        features: Any = self.objective.features
-        own, sure = largest_classes(features, fit.weights, fit.certificate, 1)
+        own, sure = largest_classes(self._rows(None), fit.weights, fit.certificate, 1)
         last = self.objective.logits(self.weights).argmax(axis=1)
         return BallCheck(
             fit=fit,
@@ -229,6 +252,12 @@ class Ball:
             false_claims=int((decided & sure & (own[:, 0] != labels)).sum()),
             same_class=float((own[:, 0] == last).mean()),
         )
+
+    def _rows(self, x: Features | np.ndarray | None) -> Any:
+        rows: Any = self.objective.features if x is None else x
+        if isinstance(rows, np.ndarray):
+            return check_rows(rows, len(self.center))
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,16 +291,42 @@ class BallCheck:
         return self.distance <= _UP * (self.radius + self.bound) and not self.false_claims
 
 
-def ball(fits: Sequence[Fit], losses: Sequence[SoftmaxObjective], certificate: Certificate) -> Ball:
+def ball(
+    fits: Sequence[Fit],
+    losses: Sequence[SoftmaxObjective],
+    certificate: Certificate,
+    combine: bool,
+) -> Ball:
     """The ball of plain rounds, the last of which has this ``certificate`` through all of them."""
     decays, weights = tuple(fit.weight_decay for fit in fits), fits[-1].weights
-    total = math.fsum(decays)
-    objective = replace(losses[0], weight_decay=total)
-    found = objective.evaluate(weights)
+    objective = replace(losses[0], weight_decay=math.fsum(decays))
+    center, radius = _around(objective, weights)
+    if combine and len(fits) > 1:
+        other = _around(objective, _combination(objective, fits))
+        center, radius = min((center, radius), other, key=lambda one: one[1])
+    return Ball(decays, center, radius, weights, certificate, objective)
+
+
+def _around(objective: SoftmaxObjective, weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """Center and radius of the ball that W and its gradient give."""
+    total, found = objective.weight_decay, objective.evaluate(weights)
     half = found.gradient / (2.0 * total)
     length = norm_bound(half)
-    # V is within ‖g‖/(2Λ) of W − g/(2Λ), g true: both may be off by the rounding of g. W itself is
-    # on the sphere, and the true iterate within its certificate of W.
-    more = max(found.gradient_rounding / total, certificate.weights_bound)
-    rounding = gamma(4) * (norm_bound(weights) + length)
-    return Ball(decays, weights - half, _UP * (length + more + rounding), weights, objective)
+    # The true g is within its rounding: V is as far from half of it, which moves the center too.
+    rounding = found.gradient_rounding / total + gamma(4) * (norm_bound(weights) + length)
+    return weights - half, _UP * (length + rounding)
+
+
+def _combination(objective: SoftmaxObjective, fits: Sequence[Fit]) -> np.ndarray:
+    """Σ a_s W_s, W_0 = 0 and Σ a_s = 1, of least gradient at Λ if M were linear between these.
+
+    The gradient at W_s is ΛW_s − Σ_{r≤s} λ_r W_r by the telescope, so that only that at 0 is read
+    off the rows. A secant step over all rounds (Anderson 1965).
+    """
+    weights = np.stack([np.zeros_like(fits[0].weights), *(fit.weights for fit in fits)])
+    decays = np.array([0.0, *(fit.weight_decay for fit in fits)])
+    left = objective.weight_decay * weights - np.cumsum(decays[:, None, None] * weights, axis=0)
+    left[0] = objective.gradient_at_zero()
+    changes = (left[:-1] - left[-1]).reshape(len(fits), -1).T
+    shares = np.linalg.lstsq(changes, -left[-1].ravel(), rcond=None)[0]
+    return weights[-1] + np.tensordot(shares, weights[:-1] - weights[-1], axes=1)

@@ -153,10 +153,12 @@ class Rounds(Sequence[Fit]):
     def _measured(self) -> tuple[tuple[proximal.Entropy, ...], tuple[proximal.WeightNorm, ...]]:
         return proximal.measure(self.fits, self._losses(), self.chain, self._recursion)
 
-    def equivalent(self, round: int | None = None) -> proximal.Ball:
+    def equivalent(self, round: int | None = None, *, combine: bool = True) -> proximal.Ball:
         """What one training at the total weight decay of rounds 1 … ``round`` would do.
 
-        By default of all rounds. See ``Ball``.
+        By default of all rounds. Of two balls that hold its weights the smaller is given: the one
+        with W_t and W̄ at the ends of a diameter, and one about a combination of the rounds'
+        weights, unless not to ``combine`` them.
 
         Raises
         ------
@@ -167,13 +169,14 @@ class Rounds(Sequence[Fit]):
         count = len(self) if round is None else round
         count = validation.check_integer("round", count, 1, len(self))
         reason = "" if self._recursion == "plain" else "targets other than their predictions"
-        reason = reason or ("" if self.chain[count - 1] is not None else self.chain_ends)
-        if reason:
+        certificate = self.chain[count - 1]
+        if reason or certificate is None:
+            reason = reason or self.chain_ends
             raise errors.InvalidSetting(
                 "equivalent must be asked of plain rounds of the exact or linearized head, got: "
                 f"{reason}; run distill without refine, temperature, mixing and momentum"
             )
-        return proximal.ball(self.fits[:count], self._losses(), self.chain[count - 1])
+        return proximal.ball(self.fits[:count], self._losses(), certificate, combine)
 
     @property
     def _recursion(self) -> str:

@@ -76,6 +76,31 @@ def test_numbers_equal_a_run_by_hand(features, result):
     assert coverage == (two_hot[np.arange(80), ready.labels] > 0).mean()
 
 
+def test_what_rounds_spent_is_told_with_what_theory_says_of_it(result):
+    found = result.as_dict()
+    decay, k = result.settings.weight_decay, result.features.n_classes
+    targets = gramlab.one_hot(result.given.labels, k) - 1.0 / k
+    start = np.linalg.norm(result.features.x.T @ targets) / len(targets)
+    for t, (row, fit) in enumerate(zip(found["rounds"], result.exact, strict=True), 1):
+        spent = row["total_weight_decay"]
+        assert spent == pytest.approx(t * decay, rel=1e-15)
+        p = np.asarray(fit.probabilities)
+        entropy = -(p * np.log(p)).sum(axis=1).mean()
+        assert row["entropy"]["value"] == pytest.approx(entropy, rel=1e-12)
+        assert row["entropy"]["low"] <= entropy <= row["entropy"]["high"]
+        least = max(0.0, np.log(k) - start**2 / (2 * spent))
+        assert row["entropy"]["least"] == pytest.approx(least, rel=1e-9)
+        assert row["weight_norm"]["most"] == pytest.approx(start / spent, rel=1e-9)
+        assert row["weight_norm"]["low"] <= np.linalg.norm(fit.weights)
+    told = found["equivalent"]
+    once = gramlab.SoftmaxHead(told["total_weight_decay"], tolerance=1e-16)
+    labels = once.fit(result.features, gramlab.one_hot(result.given.labels, k)).labels
+    same = (labels == result.exact[-1].labels).mean()
+    assert told["same_class"] <= same <= 1.0 - told["other_class"]
+    assert told["same_class"] > 0.5
+    assert told["sentence"].startswith(f"{len(result.exact)} rounds at weight decay {decay:g}: one")
+
+
 def undecided(found, kind: str) -> list[float]:
     return [row[kind]["certified"]["undecided"] for row in found["rounds"]]
 

@@ -142,7 +142,7 @@ def test_text_from_the_data_is_escaped(html, page):
 def test_every_rounds_numbers_are_in_their_columns(result, page):
     for one in result.as_dict()["rounds"]:
         t = one["round"]
-        accuracy, certificates = (
+        accuracy, certificates, spent = (
             row[1:] for row in page.rows if row[0] in (f"{t}", f"{t} (teacher)")
         )
         assert accuracy == [
@@ -164,6 +164,12 @@ def test_every_rounds_numbers_are_in_their_columns(result, page):
             one["exact"]["solver"]["result"],
             at_most(one["error_recursion"]["residual"]),
             at_most(one["error_recursion"]["tolerance"]),
+        ]
+        assert spent == [
+            f"{t * result.settings.weight_decay:.3g}",
+            *(f"{one['entropy'][x]:.5g}" for x in ("value", "low", "high", "least")),
+            f"{one['weight_norm']['value']:.4g}",
+            at_most(one["weight_norm"]["most"]),
         ]
 
 
