@@ -12,6 +12,7 @@ from gramlab import testing
 from gramlab.check import CheckSettings, run_check
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
+from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.numerics.content import to_json
 from gramlab.targets import one_hot, partial_labels
@@ -79,7 +80,7 @@ def test_numbers_equal_a_run_by_hand(features, result):
 def test_what_rounds_spent_is_told_with_what_theory_says_of_it(result):
     found = result.as_dict()
     decay, k = result.settings.weight_decay, result.features.n_classes
-    targets = gramlab.one_hot(result.given.labels, k) - 1.0 / k
+    targets = one_hot(result.given.labels, k) - 1.0 / k
     start = np.linalg.norm(result.features.x.T @ targets) / len(targets)
     for t, (row, fit) in enumerate(zip(found["rounds"], result.exact, strict=True), 1):
         spent = row["total_weight_decay"]
@@ -93,8 +94,8 @@ def test_what_rounds_spent_is_told_with_what_theory_says_of_it(result):
         assert row["weight_norm"]["most"] == pytest.approx(start / spent, rel=1e-9)
         assert row["weight_norm"]["low"] <= np.linalg.norm(fit.weights)
     told = found["equivalent"]
-    once = gramlab.SoftmaxHead(told["total_weight_decay"], tolerance=1e-16)
-    labels = once.fit(result.features, gramlab.one_hot(result.given.labels, k)).labels
+    once = SoftmaxHead(told["total_weight_decay"], tolerance=1e-16)
+    labels = once.fit(result.features, one_hot(result.given.labels, k)).labels
     same = (labels == result.exact[-1].labels).mean()
     assert told["same_class"] <= same <= 1.0 - told["other_class"]
     assert told["same_class"] > 0.5

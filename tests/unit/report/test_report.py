@@ -243,6 +243,7 @@ def rounds(*rows: tuple[float, float, float]) -> dict:
     return {
         "settings": {"rate": 0.5, "noise": "symmetric", "certify": "chain"},
         "data": {"n_samples": 1000, "realized_rate": 0.512},
+        "equivalent": {"sentence": "3 rounds at 1: one training at 3 gives the same class"},
         "rounds": [
             {
                 "round": t,
@@ -274,6 +275,7 @@ def test_headline_claims_only_what_is_certified(last, said, never):
 def test_headline_names_the_most_where_it_is_at_neither_end():
     middle = (0.9, 0.9, 0.0)
     text = " ".join(headline(rounds((0.82, 0.82, 0.0), middle, (0.8, 0.8, 0.0))))
+    assert "3 rounds at 1: one training at 3 gives the same class, certified." in text
     assert "Between, it is 90.0\N{NO-BREAK SPACE}% at round 2, the most." in text
     for ends in ((0.9, 0.9, 0.0), (0.95, 0.95, 0.0)):
         assert "the most" not in " ".join(headline(rounds(ends, middle, (0.8, 0.8, 0.0))))
