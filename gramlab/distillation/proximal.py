@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -204,6 +205,13 @@ class Ball:
         Both classes have to be certified: one by the ball, that of the exact last round by the
         certificate through the rounds. Rows are as in ``classes``, which says what it raises.
         """
+        return self._on_training_rows if x is None else self._compare(x)
+
+    @cached_property
+    def _on_training_rows(self) -> tuple[float, float]:
+        return self._compare(None)
+
+    def _compare(self, x: Features | np.ndarray | None) -> tuple[float, float]:
         once, decided = self.classes(x)
         last, sure = largest_classes(self._rows(x), self.weights, self.certificate, 1)
         same = once == last[:, 0]

@@ -130,8 +130,8 @@ class Rounds(Sequence[Fit]):
     @property
     def average_weights(self) -> np.ndarray:
         """W̄ = Σ λ_s W_s/Λ (d, K): of exact rounds (u_1 − M(W_t))/Λ, by the telescope."""
-        total = self.total_weight_decay
-        return sum((fit.weight_decay / total) * fit.weights for fit in self.fits)  # type: ignore
+        decays = [fit.weight_decay for fit in self.fits]
+        return np.average(np.stack([fit.weights for fit in self.fits]), axis=0, weights=decays)
 
     @property
     def entropy(self) -> tuple[proximal.Entropy, ...]:
