@@ -214,7 +214,7 @@ def made_folder(folder: Path) -> Iterator[None]:
         output_folder(folder)
         yield
     except BaseException:
-        for path in made:
-            with suppress(OSError, ValueError):  # not made yet, or not empty: nor are its parents
+        for path in filter(os.path.isdir, made):  # others were not made yet
+            with suppress(OSError, ValueError):  # not empty: nor are its parents
                 path.rmdir()
         raise

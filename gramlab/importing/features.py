@@ -136,7 +136,7 @@ def _read_labels(path: str | os.PathLike[str]) -> Any:
         raise InvalidLabels(
             f"label file {file.name!r} must be text in UTF-8, got zero bytes; {fix}"
         )
-    lines = [line.strip(" \t\r") for line in text.removesuffix("\n").split("\n")]
+    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if "" in lines:
         raise InvalidLabels(
             f"label file {file.name!r} must have one label per line, got none in line "

@@ -142,3 +142,18 @@ def test_the_advice_of_one_thread_and_of_many_is_the_same(runs):
     assert found[0]["advice"]["sentence"] == found[1]["advice"]["sentence"]
     suspects = [set(f["suspects"]["rows"]) for f in found]
     assert suspects[0] == suspects[1]
+
+
+def test_vector_files_are_equal_in_every_process(tmp_path):
+    code = (
+        "import sys, numpy as np; from gramlab import Features, Spectrum, figures\n"
+        "spectrum = Spectrum.of(Features(np.eye(9), np.arange(9) % 3))\n"
+        "display = figures.EigenvalueDisplay.from_spectrum(spectrum, 3)\n"
+        "for path in sys.argv[1:]: display.save(path)"
+    )
+    for seed in ("1", "2"):
+        paths = [str(tmp_path / f"{seed}.{kind}") for kind in ("pdf", "svg")]
+        run = [sys.executable, "-c", code, *paths]
+        subprocess.run(run, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
+    for kind in ("pdf", "svg"):
+        assert (tmp_path / f"1.{kind}").read_bytes() == (tmp_path / f"2.{kind}").read_bytes()

@@ -98,3 +98,13 @@ def test_every_fault_leaves_readers_with_all_or_nothing_and_a_rerun_with_the_sam
         assert done_ >= 1, fault
         assert refused + whole == done_ == mended, fault
         assert half_read == 0, fault
+
+
+def test_every_story_of_the_registry_can_be_told(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, theorem in catalogue.registry.items():
+        assert cli.main(["theorems", name, "--instances", "3"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{name}: ")
+        for hypothesis in theorem.hypotheses:
+            assert f"- {hypothesis.name}:" in " ".join(out.split())

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -871,21 +872,23 @@ def test_a_signal_stops_a_run_and_leaves_nothing_half_done(name, source, tmp_pat
 def test_a_signal_while_writing_leaves_whole_files_only(
     number, whole, tmp_path, capsys, monkeypatch
 ):
-    import gramlab.figures
+    from gramlab.files import whole as files_whole
 
     _, source, complete, _ = whole
     (tmp_path / "results.json").write_text("of an older run")
-    honest, calls = gramlab.figures.save_figure, []
+    honest, calls = files_whole.atomic_path, []
 
-    def interrupted(figure, path):
-        calls.append(path)
-        if len(calls) == 3:
-            Path(path).write_bytes(b"half a figure")
-            os.kill(os.getpid(), number)
-            time.sleep(5.0)
-        return honest(figure, path)
+    @contextmanager
+    def interrupted(path, **how):
+        with honest(path, **how) as temporary:
+            calls.append(path)
+            if len(calls) == 3:
+                Path(temporary).write_bytes(b"half a figure")
+                os.kill(os.getpid(), number)
+                time.sleep(5.0)
+            yield temporary
 
-    monkeypatch.setattr(gramlab.figures, "save_figure", interrupted)
+    monkeypatch.setattr(files_whole, "atomic_path", interrupted)
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     assert cli.main(["check", str(source), *WHOLE, "--out", str(tmp_path)]) == 128 + number
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -244,16 +244,6 @@ def test_a_story_of_a_false_statement(registry, capsys):
     assert "- never refuted: NOT refuted in 9 draws" in out
 
 
-def test_every_story_of_the_registry_can_be_told(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    for name, theorem in catalogue.registry.items():
-        assert cli.main(["theorems", name, "--instances", "3"]) == 0
-        out = capsys.readouterr().out
-        assert out.startswith(f"{name}: ")
-        for hypothesis in theorem.hypotheses:
-            assert f"- {hypothesis.name}:" in words(out)
-
-
 # ---- JSON -------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 import warnings
 from pathlib import Path
 
@@ -116,7 +115,7 @@ def test_exact_heads_are_those_of_the_features(kind, weighted):
 
 
 @examples(40)
-@given(matrices(6, 4), testing.matrices(3, 4))
+@given(matrices(6, 4), matrices(3, 4))
 def test_any_features_come_back_to_rounding(x, test):
     assume(x.any())
     gram, labels = x @ x.T, np.arange(6) % 2
@@ -439,14 +438,3 @@ def test_features_are_looked_at_once():
 
 
 # The page
-
-
-def test_the_page_on_kernels_runs(tmp_path, monkeypatch):
-    page = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(block, "kernels.md", "exec"), names)
-    features = names["features"]
-    assert features.gram_distance < 1e-10
-    assert gramlab.load_features("kernel.npz") == features

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 
 import matplotlib
 import numpy as np
@@ -232,21 +229,6 @@ def test_files_are_of_their_kind_and_equal(display, tmp_path, kind):
         assert b"<image" not in one
     if kind == "pdf":
         assert b"/Subtype /Image" not in one
-
-
-def test_vector_files_are_equal_in_every_process(display, tmp_path):
-    code = (
-        "import sys, numpy as np; from gramlab import Features, Spectrum, figures\n"
-        "spectrum = Spectrum.of(Features(np.eye(9), np.arange(9) % 3))\n"
-        "display = figures.EigenvalueDisplay.from_spectrum(spectrum, 3)\n"
-        "for path in sys.argv[1:]: display.save(path)"
-    )
-    for seed in ("1", "2"):
-        paths = [str(tmp_path / f"{seed}.{kind}") for kind in ("pdf", "svg")]
-        run = [sys.executable, "-c", code, *paths]
-        subprocess.run(run, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
-    for kind in ("pdf", "svg"):
-        assert (tmp_path / f"1.{kind}").read_bytes() == (tmp_path / f"2.{kind}").read_bytes()
 
 
 def test_files_of_other_kinds_are_refused(display, tmp_path):

@@ -774,3 +774,12 @@ def test_a_label_file_of_another_encoding_is_refused(tmp_path):
     (tmp_path / "y.txt").write_bytes("\n".join("ab" * 6).encode("utf-16-le"))
     with pytest.raises(InvalidLabels, match="UTF-8"):
         import_features(tmp_path / "x.npy", labels=tmp_path / "y.txt")
+
+
+def test_blanks_of_every_kind_around_a_label_are_no_part_of_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(4))
+    text = "cat\ncat\u00a0\n\u2003dog \ndog\t\r\n"
+    (tmp_path / "y.txt").write_bytes(text.encode())
+    features = import_features(tmp_path / "x.npy", labels=tmp_path / "y.txt")
+    assert features.class_names == ("cat", "dog")
+    assert features.labels.tolist() == [0, 0, 1, 1]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,15 +155,6 @@ def test_a_path_is_drawn_by_its_display(path):
     display = path.plot(title="mine")
     assert type(display).__name__ == "PathDisplay"
     assert display.ax_.get_title(loc="left") == "mine" or display.ax_.get_title() == "mine"
-
-
-def test_the_page_about_paths_runs(capsys):
-    page = Path(__file__).resolve().parents[3] / "docs" / "regime.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 1
-    exec(compile(blocks[0], "regime.md", "exec"), {})
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [float(line[0]) for line in lines] == [1e-4, 1e-3]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_readme_test_command_installs_and_tests():
     every = marked_command("all-tests-command").split(" && ")
     assert every[:2] == steps[:2]
     assert every[2].startswith(steps[2])
-    assert every[2].endswith(" --cov=gramlab tests")
+    assert every[2].endswith(" tests")
 
 
 def test_ci_takes_its_test_commands_from_the_pages():

@@ -189,7 +189,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(errors.InvalidSetting, match=r"gramlab\[study\]"):
+    with pytest.raises(errors.InvalidSetting, match=r'install "\.\[study\]"'):
         write_rows(small(), tmp_path / "t.parquet")
     assert list(tmp_path.iterdir()) == []
 

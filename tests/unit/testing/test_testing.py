@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,21 +168,6 @@ def test_without_hypothesis_one_line_names_the_extra():
 
 
 # ---- The how-to --------------------------------------------------------------------------------
-
-
-def test_the_bound_of_the_how_to_holds_and_the_planted_one_fails():
-    page = (Path(__file__).resolve().parents[3] / "docs" / "testing.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-
-    def run(code):
-        names = {}
-        exec(compile(code, "testing.md", "exec"), names)
-        names["test_rounds_contract"]()
-
-    run(code)
-    assert "** t *" in code
-    with pytest.raises(AssertionError):
-        run(code.replace("** t *", "** (t + 1) *"))
 
 
 # ---- Twins --------------------------------------------------------------------------------------

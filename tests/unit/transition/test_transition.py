@@ -448,7 +448,7 @@ def test_bad_input_is_refused_in_one_line(change, error):
     assert "\n" not in str(caught.value)
 
 
-KEYS = {"source", "settings", "n_samples", "class_names", "estimate", "trial"}
+KEYS = {"command", "source", "settings", "n_samples", "class_names", "estimate", "trial"}
 
 
 def test_command_line_trial(capsys, tmp_path):
