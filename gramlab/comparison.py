@@ -218,7 +218,6 @@ def compare(
     spectrum = Spectrum.of(features, row_weights=row_weights)
     k = first.shape[1]
     mu = linear_mu(k, features.n_samples, weight_decay)
-    previous = np.zeros(first.shape)
     out = []
     for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False)):
         error = exact.deviations - linear.deviations
@@ -227,7 +226,8 @@ def compare(
         logits = objective.logits(exact.weights)
         source = softmax_remainder(logits)
         source += objective.logits(objective.gradient(exact.weights)) / (weight_decay * k)
-        inner = previous - source
+        # E_{t−1}, and where targets are made otherwise of predictions, what enters in its place.
+        inner = given - linear_given - source
         predicted = apply_filter(spectrum, inner, mu) + source
         certified, decided = certify_predictions(exact, features, truth, certificates[t])
         same = linear.labels == exact.labels
@@ -245,7 +245,6 @@ def compare(
                 recursion_tolerance=_recursion_tolerance(objective, exact, filtered, spectrum, mu),
             )
         )
-        previous = error
     return Comparison(tuple(out), features.n_samples)
 
 

@@ -6,6 +6,7 @@ drawing, writing and printing are other rooms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from gramlab.comparison import (
     compare,
     polish_rounds,
 )
-from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
+from gramlab.distillation import Ball, Dynamics, Rounds, distill, dynamics, label_averaging
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
 from gramlab.heads.carriers import start_device
@@ -142,6 +143,7 @@ class CheckResult:
 
     ``own`` and ``chain`` split the training rows by the certificate of each exact round for the
     targets it was given, and by the one through the rounds; ``comparison`` by the one asked for.
+    ``ball`` says what one training at the total weight decay of the exact rounds would do, and
     ``partial_rounds`` are the exact teacher and the exact partial-label student.
     """
 
@@ -152,6 +154,7 @@ class CheckResult:
     correlations: ClassCorrelations = field(repr=False)
     linearized: Rounds = field(repr=False)
     exact: Rounds = field(repr=False)
+    ball: Ball = field(repr=False)
     comparison: Comparison
     own: tuple[Certified, ...]
     chain: tuple[Certified, ...]
@@ -208,6 +211,7 @@ class CheckResult:
             "settings": self.settings.as_dict(),
             "data": describe_data(features, self.given),
             "rounds": [self._round(t) for t in range(len(self.exact))],
+            "equivalent": self.ball.as_dict(),
             "partial_label_student": self._partial(),
             "spectrum": {
                 "eigenvalues": spectrum.eigenvalues,
@@ -241,6 +245,9 @@ class CheckResult:
             "distance": {"max_abs": found.max_abs, "frobenius": found.frobenius},
             "argmax_agreement": found.argmax_agreement,
             "certified": asdict(found.certified),
+            "total_weight_decay": math.fsum(one.weight_decay for one in self.exact[: t + 1]),
+            "entropy": asdict(self.exact.entropy[t]),
+            "weight_norm": asdict(self.exact.weight_norms[t]),
             "own": _certified(fit.certificate, self.own[t]),
             "chain": _certified(self.exact.chain[t], self.chain[t]),
             "certified_disagreement": found.certified_disagreement,
@@ -375,6 +382,7 @@ def run_check(
         correlations=correlations,
         linearized=linearized,
         exact=exact,
+        ball=exact.equivalent(),
         comparison=compare(linearized, exact, truth=truth, certify=settings.certify),
         own=tuple(map(certified, exact)),
         chain=tuple(map(certified, exact, exact.chain)),

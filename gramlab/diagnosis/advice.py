@@ -5,11 +5,15 @@ most work (leave everything as it is; train once at another weight decay; distil
 the teacher's top two), and the first is advised whose best setting is within one standard error of
 the best of all. Standard errors are those of the paired difference on the same rows.
 
+Rounds spend weight decay (docs/objective.md): r rounds at λ average labels much as one training at
+r λ does. So rounds are advised only where they beat that one too, by more than a standard error.
+
 Source: the one-standard-error rule of Breiman et al. (1984), on paired differences.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,8 +42,11 @@ class Advice:
 
     Exact trials: ``chosen``, the advised one; ``reference``, the one in use (one round at the
     reference weight decay); ``best`` of all; ``runner_up``, the best that was not chosen, if any.
+    ``at_total`` is one training at the total weight decay of the chosen rounds, or the nearest to
+    it that was tried; None where none are advised.
     Differences: ``gain``, chosen less reference; ``behind``, best less chosen, which is what the
-    leaning towards less work costs; ``against_runner_up``, chosen less runner-up.
+    leaning towards less work costs; ``against_runner_up``, chosen less runner-up;
+    ``against_total``, chosen less ``at_total``.
     """
 
     kind: str
@@ -47,9 +54,11 @@ class Advice:
     reference: Trial = field(repr=False)
     best: Trial = field(repr=False)
     runner_up: Trial | None = field(repr=False)
+    at_total: Trial | None = field(repr=False)
     gain: Score
     behind: Score
     against_runner_up: Score | None
+    against_total: Score | None
 
     @property
     def distils(self) -> bool:
@@ -67,6 +76,10 @@ class Advice:
             reached += (
                 f", {gain:+.1f} ± {error:.1f} points over one training at weight decay {use:.3g}"
             )
+        if self.at_total is not None and self.against_total is not None:
+            value, error = (100 * value for value in self.against_total)
+            total = self.at_total.setting.weight_decay
+            reached += f", {value:+.1f} ± {error:.1f} over one at the total {total:.3g}"
         runner = "nothing else was tried"
         if self.runner_up is not None and self.against_runner_up is not None:
             value, error = (100 * value for value in self.against_runner_up)
@@ -78,6 +91,7 @@ class Advice:
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         runner, against = self.runner_up, self.against_runner_up
+        total, against_total = self.at_total, self.against_total
         return {
             "kind": self.kind,
             "distil": self.distils,
@@ -87,17 +101,20 @@ class Advice:
             "reference": self.reference.as_dict(),
             "best": self.best.as_dict(),
             "runner_up": runner and runner.as_dict(),
+            "at_total": total and total.as_dict(),
             "gain": self.gain._asdict(),
             "behind_best": self.behind._asdict(),
             "against_runner_up": against and against._asdict(),
+            "against_total": against_total and against_total._asdict(),
         }
 
 
 def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> Advice:
     """Choose among exact trials by the one-standard-error rule.
 
-    One round at the ``reference`` weight decay, the one in use, must be among them; ``posterior``
-    are the q (N, K) that they were scored with.
+    Rounds have to beat one training at their total weight decay, or the nearest to it of the
+    ``trials``, by more than a standard error too. One round at the ``reference`` weight decay, the
+    one in use, must be among them; ``posterior`` are the q (N, K) that they were scored with.
     """
 
     def difference(first: Trial, second: Trial) -> Score:
@@ -110,21 +127,28 @@ def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> 
         key=lambda t: (-t.accuracy.value, t.setting.rounds, -t.setting.weight_decay),
     )
     in_use = next(t for t in exact if t.setting == Setting(reference))
-    best, once = exact[0], next(t for t in exact if not t.setting.distils)
-    for chosen in (in_use, once, best):
+    trainings = [t for t in exact if not t.setting.distils]
+    best, once, at_total = exact[0], trainings[0], None
+    if best.setting.distils and not best.setting.refine:
+        total = best.setting.total_weight_decay
+        at_total = min(trainings, key=lambda t: abs(math.log(t.setting.weight_decay / total)))
+    for chosen in (in_use, once, at_total or best, best):
         behind = difference(best, chosen)
         if behind.value <= behind.standard_error:
             break
     runner = next((t for t in exact if t is not chosen), None)
+    at_total = at_total if chosen is best else None
     return Advice(
         kind=_kind(chosen.setting, reference),
         chosen=chosen,
         reference=in_use,
         best=best,
         runner_up=runner,
+        at_total=at_total,
         gain=difference(chosen, in_use),
         behind=behind,
         against_runner_up=runner and difference(chosen, runner),
+        against_total=at_total and difference(chosen, at_total),
     )
 
 

@@ -4,6 +4,7 @@ For each fold one factorization gives the linearized head at every weight decay 
 Exact heads follow: all teachers, and students, round by round while they gain, at the best
 teacher's weight decay and the two below (a round more averages labels more, as more weight decay
 does, so above it a student is expected to lose) and where the theory has its two best settings.
+Rounds spend weight decay, so each number of them is tried beside one training at the total.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class SettingSearch:
             promising = [*below[:3], *(t.setting.weight_decay for t in students[:2])]
             for decay in dict.fromkeys(promising):
                 self._try_students(decay)
+            self._try_totals()
         return sorted(self._trials.values(), key=lambda t: (t.head == "exact", t.setting))
 
     def _best_teacher(self) -> float:
@@ -159,6 +161,14 @@ class SettingSearch:
             return Targets(partial_labels(teacher, 2, seed=self.seed) - 1.0 / k)
 
         self._try_exact(Setting(decay, 2, "top2"), top_two, teachers)
+
+    def _try_totals(self) -> None:
+        """Exact teachers at the total weight decay of all rounds tried, or within 10 % of it."""
+        tried = [s for head, s in self._trials if head == "exact" and s.distils and not s.refine]
+        for total in sorted({setting.total_weight_decay for setting in tried}, reverse=True):
+            if not any(1 / 1.1 < decay / total < 1.1 for decay in self._teachers):
+                self._try_theory([total])
+                self._try_teacher(total)
 
     def _try_exact(
         self, setting: Setting, targets: Callable[[int], Any], start: Sequence[Fit]

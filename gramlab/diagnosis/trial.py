@@ -48,6 +48,11 @@ class Setting:
         """Whether there is a student."""
         return self.rounds > 1
 
+    @property
+    def total_weight_decay(self) -> float:
+        """Λ, what all trainings spend together."""
+        return self.rounds * self.weight_decay
+
     def __str__(self) -> str:
         """In words."""
         if self.refine:

@@ -1,12 +1,19 @@
 """Rounds of self-distillation, for every head alike, and what they do to labels."""
 
 from gramlab.distillation.averaging import Dynamics, dynamics, label_averaging
-from gramlab.distillation.recursion import Head, Rounds, distill, largest_classes
+from gramlab.distillation.classes import largest_classes
+from gramlab.distillation.proximal import Ball, BallCheck, Entropy, WeightNorm
+from gramlab.distillation.recursion import Head, distill
+from gramlab.distillation.rounds import Rounds
 
 __all__ = [
+    "Ball",
+    "BallCheck",
     "Dynamics",
+    "Entropy",
     "Head",
     "Rounds",
+    "WeightNorm",
     "distill",
     "dynamics",
     "label_averaging",

@@ -198,6 +198,29 @@ class SoftmaxObjective(Problem):
         """
         return self.evaluate(weights, logits).gradient_rounding
 
+    def mean_entropy(self, weights: np.ndarray) -> tuple[float, float]:
+        """(1/N) Σ ω_i H(p_i) of P = softmax(XW) in nats, and a bound on its rounding.
+
+        Logits off by δ_i in norm change H(p_i) by at most 2 δ_i ln K: ∂H/∂v_k = −p_k (ln p_k + H),
+        and these add up to at most 2H in size. From the computed logits less the largest, s ≤ 0,
+        H = ln Σeˢ − Σ s eˢ/Σeˢ is computed to 2K γ_{K+24} (1 + ln K): the sums have K terms of at
+        most 1 and 1/e, s is off by u|s| where eˢs² < 1, and neither part is above ln K.
+        """
+        sums, k = np.zeros(2), self.n_classes
+        for rows, block in self.blocks():
+            logits = block @ weights
+            logits -= logits.max(axis=1, keepdims=True)
+            terms = np.exp(logits)
+            partition = terms.sum(axis=1)
+            terms *= logits
+            entropies = np.log(partition) - terms.sum(axis=1) / partition
+            errors = self._logit_errors(self.row_norms[rows], weights)
+            sums += [self.weighted(rows, part).sum() for part in (entropies, errors)]
+        total, moved = (self._added(sums) / self.n_samples).tolist()
+        most = float(np.log(k))
+        lost = 2.0 * gamma(k + 24) * k * (1.0 + most) + gamma(self.n_samples + 24) * most
+        return total, lost + (2.0 + gamma(self.n_samples + 24)) * most * moved
+
     def hessian_product(self, probabilities: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """∇²L(W) applied to D (d, K), given P = softmax(XW) (N, K)."""
         return self._curved(lambda rows, block: probabilities[rows], direction)

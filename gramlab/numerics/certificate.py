@@ -24,11 +24,31 @@ import numpy as np
 
 from gramlab.numerics.rounding import UNDERFLOW, gamma, row_norm_bounds
 
-__all__ = ["Certificate"]
+__all__ = ["Certificate", "logit_bound"]
 
 # The formulas below round a few times each; every bound is raised by more than that.
 _UP = 1.0 + gamma(16)
 _LARGEST = float(np.finfo(np.float64).max) / 4.0  # of a sum whose differences stay finite
+
+
+def logit_bound(x: np.ndarray, distance: float, rounding: float) -> np.ndarray:
+    """Bound, per row of ``x`` (n, d), on how much any logit *difference* moves with the weights.
+
+    From computed logits of W to the exact ones of W' with ‖W − W'‖_F ≤ ``distance``:
+    |(e_a − e_b)ᵀ(W' − W)ᵀx| ≤ √2 ‖x‖ ‖W' − W‖_F for all classes a, b. The ``rounding`` of computed
+    logit differences, per unit of ‖x‖ and at least 2γ_d ‖W‖_F, is added, and what underflows: in
+    two sums of d products, and in the two bounds per unit of ‖x‖. A difference of computed logits
+    that is larger has the sign it has at W'. Where sums that make a logit could overflow, the bound
+    is infinite.
+    """
+    width = np.shape(x)[1]
+    norms = row_norm_bounds(x)
+    moved = math.sqrt(2.0) * distance + rounding + UNDERFLOW
+    with np.errstate(over="ignore", invalid="ignore"):  # of an infinite bound
+        bounds = _UP * norms * moved + 2.0 * width * UNDERFLOW
+        # Partial sums are at most ‖x‖‖W‖, and the rounding is at least 2γ_d ‖W‖.
+        finite = norms * rounding <= gamma(width) * _LARGEST
+    return np.where(finite, bounds, np.inf)
 
 
 @dataclass(frozen=True)
@@ -113,19 +133,9 @@ class Certificate:
     def logit_bound(self, x: np.ndarray) -> np.ndarray:
         """Bound, per row of ``x`` (n, d), on how much any logit *difference* moves from W to W*.
 
-        |(e_a − e_b)ᵀ(W* − W)ᵀx| ≤ √2 ‖x‖ ‖W* − W‖_F for all classes a, b; the rounding of the
-        computed logits is added, and what underflows: in two sums of d products, and in the two
-        bounds per unit of ‖x‖. A difference of computed logits that is larger has the sign it has
-        at the optimum. Where sums that make a logit could overflow, it is infinite.
+        See ``logit_bound``, at distance ``weights_bound``.
         """
-        width = np.shape(x)[1]
-        norms = row_norm_bounds(x)
-        moved = math.sqrt(2.0) * self.weights_bound + self.logit_rounding + UNDERFLOW
-        with np.errstate(over="ignore", invalid="ignore"):  # of an infinite bound
-            bounds = _UP * norms * moved + 2.0 * width * UNDERFLOW
-            # Partial sums are at most ‖x‖‖W‖, and logit_rounding is at least 2γ_d ‖W‖.
-            finite = norms * self.logit_rounding <= gamma(width) * _LARGEST
-        return np.where(finite, bounds, np.inf)
+        return logit_bound(x, self.weights_bound, self.logit_rounding)
 
     def as_dict(self) -> dict[str, float]:
         """The certificate as plain numbers, for JSON and tables."""

@@ -91,6 +91,7 @@ def headline(found: Mapping[str, Any]) -> list[str]:
     if settings["certify"] == "round" or not several:
         about = "the exact optimum's class"
     if several:
+        sentences.append(f"{found['equivalent']['sentence']}, certified.")
         at_least = "" if least == n else "at least "
         sentences.append(f"In every round {about} is certified on {at_least}{rows} training rows.")
     else:

@@ -12,6 +12,7 @@ from gramlab import testing
 from gramlab.check import CheckSettings, run_check
 from gramlab.errors import InvalidSetting, NotConvergedWarning
 from gramlab.features import Features
+from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import corrupt_labels, corruption_matrix
 from gramlab.numerics.content import to_json
 from gramlab.targets import one_hot, partial_labels
@@ -74,6 +75,31 @@ def test_numbers_equal_a_run_by_hand(features, result):
     two_hot = partial_labels(teacher, 2, seed=5)
     coverage = found["partial_label_student"]["top_two_coverage"]["exact"]
     assert coverage == (two_hot[np.arange(80), ready.labels] > 0).mean()
+
+
+def test_what_rounds_spent_is_told_with_what_theory_says_of_it(result):
+    found = result.as_dict()
+    decay, k = result.settings.weight_decay, result.features.n_classes
+    targets = one_hot(result.given.labels, k) - 1.0 / k
+    start = np.linalg.norm(result.features.x.T @ targets) / len(targets)
+    for t, (row, fit) in enumerate(zip(found["rounds"], result.exact, strict=True), 1):
+        spent = row["total_weight_decay"]
+        assert spent == pytest.approx(t * decay, rel=1e-15)
+        p = np.asarray(fit.probabilities)
+        entropy = -(p * np.log(p)).sum(axis=1).mean()
+        assert row["entropy"]["value"] == pytest.approx(entropy, rel=1e-12)
+        assert row["entropy"]["low"] <= entropy <= row["entropy"]["high"]
+        least = max(0.0, np.log(k) - start**2 / (2 * spent))
+        assert row["entropy"]["least"] == pytest.approx(least, rel=1e-9)
+        assert row["weight_norm"]["most"] == pytest.approx(start / spent, rel=1e-9)
+        assert row["weight_norm"]["low"] <= np.linalg.norm(fit.weights)
+    told = found["equivalent"]
+    once = SoftmaxHead(told["total_weight_decay"], tolerance=1e-16)
+    labels = once.fit(result.features, one_hot(result.given.labels, k)).labels
+    same = (labels == result.exact[-1].labels).mean()
+    assert told["same_class"] <= same <= 1.0 - told["other_class"]
+    assert told["same_class"] > 0.5
+    assert told["sentence"].startswith(f"{len(result.exact)} rounds at weight decay {decay:g}: one")
 
 
 def undecided(found, kind: str) -> list[float]:

@@ -275,7 +275,7 @@ def test_a_closed_stderr_is_no_fault_of_the_program(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("width", "tables"), [(160, 1), (100, 2), (80, 2), (60, 3), (40, 6)])
+@pytest.mark.parametrize(("width", "tables"), [(160, 2), (100, 2), (80, 3), (60, 4), (40, 7)])
 def test_the_table_is_cut_between_groups_to_fit(found, monkeypatch, width, tables):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", io.StringIO())

@@ -130,3 +130,19 @@ def test_what_compare_refuses():
     two = distill([head, SoftmaxHead(0.2)], features, targets, 2)
     with pytest.raises(InvalidSetting, match=r"one weight decay, got 0\.2 \(exact\) and 0\.1"):
         compare(linear, two)
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": True}, {"mixing": 0.4}])
+def test_the_error_recursion_is_about_the_targets_that_rounds_were_given(options):
+    features, targets = problem(30, 4, 3, seed=8)
+    heads = LinearizedHead(0.01), SoftmaxHead(0.01, tolerance=1e-12)
+    linear, exact = (distill(head, features, targets, 4, **options) for head in heads)
+    for one in compare(linear, exact):
+        assert one.recursion_error <= one.recursion_tolerance < 1e-9
+    if options:  # planted: the other recursion's targets
+        assert (
+            np.abs(
+                linear[3].deviations - distill(heads[0], features, targets, 4)[3].deviations
+            ).max()
+            > 1e-4
+        )

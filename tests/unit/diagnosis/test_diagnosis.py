@@ -184,7 +184,11 @@ def test_theory_on_folds_is_the_linearized_head_on_its_training_rows():
     search = SettingSearch(run, given, np.eye(3)[given], np.eye(3), 3)
     trials = search.trials(decays, decays[1], grow=False)
     theory = {t.setting: t.predicted for t in trials if t.head == "theory"}
-    assert len(theory) == 3 * 4
+    assert {s for s in theory if s.weight_decay in decays} == {
+        Setting(decay, t, refine)
+        for decay in decays
+        for t, refine in ((1, ""), (2, ""), (3, ""), (2, "top2"))
+    }
     for part in range(3):
         train = fold != part
         rows = gramlab.Features(features.x[train], given[train], n_classes=3)
@@ -200,6 +204,43 @@ def test_theory_on_folds_is_the_linearized_head_on_its_training_rows():
             assert np.array_equal(theory[Setting(decay, 2, "top2")][~train], twin)
     exact = {t.setting for t in trials if t.head == "exact"}
     assert {Setting(decay) for decay in decays} <= exact
+    once = np.array([s.weight_decay for s in exact if not s.distils])
+    rounds = [s for s in exact if s.distils and not s.refine]
+    assert {s.rounds for s in rounds} >= {2}
+    for setting in rounds:  # beside one training at what they spend
+        spent = setting.rounds * setting.weight_decay
+        assert np.abs(np.log(once / spent)).min() < np.log(1.1)
+
+
+def test_rounds_have_to_beat_one_training_at_their_total_weight_decay():
+    def trial(setting, first, last):
+        predicted = 1 - np.isin(np.arange(400), np.arange(first, last)).astype(np.int64)
+        found = expected_accuracy(predicted, TRUE)
+        return Trial(setting, "exact", found, found, None, 0.0, predicted)
+
+    trials = [
+        trial(Setting(1.0), 0, 300),
+        trial(Setting(0.5), 0, 345),  # nearly the rounds' own rows: surely behind them
+        trial(Setting(1.0, 3), 0, 350),
+    ]
+    total = trial(Setting(3.0), 41, 385)  # further behind, but on other rows: within the error
+    found = advise([*trials, total], 1.0, TRUE)
+    assert found.kind == "raise-weight-decay"
+    assert found.chosen is total
+    assert found.at_total is None
+    beaten = trial(Setting(3.1), 0, 344)
+    found = advise([*trials, beaten], 1.0, TRUE)
+    assert found.kind == "distil"
+    assert found.at_total is beaten
+    assert found.against_total is not None
+    assert found.against_total.value == pytest.approx(6 / 400)
+    assert f"+1.5 ± {100 * found.against_total.standard_error:.1f} over one at the total 3.1" in (
+        found.sentence
+    )
+    assert found.as_dict()["at_total"]["weight_decay"] == 3.1
+    # The top-two student spends what no theorem counts.
+    student = trial(Setting(1.0, 2, "top2"), 0, 360)
+    assert advise([*trials, total, student], 1.0, TRUE).at_total is None
 
 
 def made_up(setting: Setting, right: int, n: int = 400) -> Trial:

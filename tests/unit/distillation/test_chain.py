@@ -10,141 +10,23 @@ import pytest
 from conftest import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from rounds_twin import DIGITS, Fixed, Twin, exact, features_of, norm, top_two
 
 from gramlab.comparison import certify_predictions
 from gramlab.distillation import Rounds, distill
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead
-from gramlab.heads.fit import Fit, SolveStats
-from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.certificate import Certificate
 from gramlab.targets import Targets, one_hot, relative_weights
-
-DIGITS = 50
-
-
-class Twin:
-    """Exact heads on rows x (N, d) with K classes, in 50 digits, from the definition."""
-
-    def __init__(self, x, row_weights=None):
-        self.x = mp.matrix(np.asarray(x, dtype=float).tolist())
-        weights = np.ones(len(x)) if row_weights is None else np.asarray(row_weights, float)
-        total = mp.fsum(mp.mpf(float(w)) for w in weights)
-        self.shares = [mp.mpf(float(w)) / total for w in weights]
-
-    def probabilities(self, w):
-        v = self.x * w
-        for i in range(v.rows):
-            top = max(v[i, :])
-            for j in range(v.cols):
-                v[i, j] = mp.exp(v[i, j] - top)
-            total = mp.fsum(v[i, :])
-            for j in range(v.cols):
-                v[i, j] /= total
-        return v
-
-    def moment(self, p):
-        """Xᵀ diag(ω) P (d, K)."""
-        scaled = p.copy()
-        for i, share in enumerate(self.shares):
-            for j in range(p.cols):
-                scaled[i, j] *= share
-        return self.x.T * scaled
-
-    def gradient(self, w, targets, decay):
-        return self.moment(self.probabilities(w) - targets) + decay * w
-
-    def solve(self, targets, decay):
-        """Newton steps from W = 0, halved until the gradient falls."""
-        d, k = self.x.cols, targets.cols
-        decay, w = mp.mpf(decay), mp.zeros(d, k)
-        g = self.gradient(w, targets, decay)
-        while norm(g) > mp.mpf(10) ** (5 - DIGITS) * (1 + norm(w)):
-            p = self.probabilities(w)
-            hessian = decay * mp.eye(d * k)
-            for i, share in enumerate(self.shares):
-                for a in range(k):
-                    for b in range(k):
-                        curvature = share * p[i, a] * ((a == b) - p[i, b])
-                        for q in range(d):
-                            for r in range(d):
-                                hessian[q * k + a, r * k + b] += (
-                                    curvature * self.x[i, q] * self.x[i, r]
-                                )
-            flat = mp.matrix([g[q, a] for q in range(d) for a in range(k)])
-            flat = mp.lu_solve(hessian, flat)
-            step = mp.matrix([[flat[q * k + a] for a in range(k)] for q in range(d)])
-            while norm(self.gradient(w - step, targets, decay)) >= norm(g):
-                step /= 2
-            w = w - step
-            g = self.gradient(w, targets, decay)
-        return w
-
-    def rounds(self, given, decays, mixing=1.0, refine=lambda p: p):
-        """Weights of the true iterates; every round is exact."""
-        mixing, given, out = mp.mpf(mixing), exact(given), []
-        targets = given
-        for decay in decays:
-            out.append(self.solve(targets, decay))
-            made = refine(self.probabilities(out[-1]))
-            targets = mixing * made + (1 - mixing) * given
-        return out
-
-
-def exact(a):
-    return mp.matrix(np.asarray(a, dtype=float).tolist())
-
-
-def norm(a):
-    return mp.sqrt(mp.fsum(value**2 for value in a))
-
-
-def top_two(p):
-    """1/2 on the two largest of each row."""
-    out = mp.zeros(p.rows, p.cols)
-    for i in range(p.rows):
-        for j in sorted(range(p.cols), key=lambda j: -p[i, j])[:2]:
-            out[i, j] = mp.mpf(1) / 2
-    return out
 
 
 @pytest.fixture(autouse=True)
 def fifty_digits():
     with mp.workdps(DIGITS):
         yield
-
-
-def features_of(x, k):
-    return Features(np.asarray(x, dtype=float), np.arange(len(x)) % k, n_classes=k)
-
-
-class Fixed:
-    """A head that answers with the weights it is told, one after the other."""
-
-    def __init__(self, weight_decay, *weights, row_weights=None):
-        self.weight_decay, self.weights = weight_decay, list(weights)
-        self.row_weights = row_weights
-
-    def fit(self, features, targets, start=None):
-        loss = SoftmaxObjective(features, targets.deviations, self.weight_decay)
-        if self.row_weights is not None:
-            shares = relative_weights(self.row_weights, features.n_samples)
-            loss = SoftmaxObjective(features, targets.deviations, self.weight_decay, shares)
-        w = np.asarray(self.weights.pop(0), dtype=float)
-        v = features.x @ w
-        return Fit(
-            weights=w,
-            deviations=softmax_deviations(v),
-            probabilities=softmax(v),
-            link=softmax,
-            weight_decay=self.weight_decay,
-            stats=SolveStats("given"),
-            certify=loss.certificate,
-            training_logits=lambda: v,
-            loss=loss,
-        )
 
 
 @st.composite
@@ -184,25 +66,43 @@ def test_bounds_hold_on_the_true_iterates_however_early_heads_stop(problem):
             assert max(change[i, :]) - min(change[i, :]) <= limits[i]
 
 
+@pytest.mark.filterwarnings("ignore::gramlab.errors.NotConvergedWarning")
+@examples(8)
+@given(problem=problems(), later=st.sampled_from([1.0, 0.1, 0.01]))
+def test_bounds_hold_on_the_true_iterates_of_momentum(problem, later):
+    x, targets, decays, _ = problem
+    decays = [*decays, later]
+    features = features_of(x, targets.shape[1])
+    heads = [SoftmaxHead(decay, tolerance=1e-2) for decay in decays]
+    found = distill(heads, features, targets, 4, momentum=True)
+    assert not any(head.signed_targets for head in heads)
+    truth = Twin(x).rounds(targets, decays, momentum=True)
+    for fit, certificate, best in zip(found, found.chain, truth, strict=True):
+        assert norm(exact(fit.weights) - best) <= certificate.weights_bound
+
+
 # Equal rows in one dimension, two classes: a round passes errors on nearly whole where its weight
 # decay is small beside the curvature, and shows them nearly whole where it is large.
 ROW, TARGET = np.array([[1.0], [1.0]]), np.array([[0.75, 0.25], [0.75, 0.25]])
 
 
-def passed_on(decays, errors, mixing=1.0):
+def passed_on(decays, errors, mixing=1.0, momentum=False):
     """Weights whose e_t have the given sizes along (1, −1)/√2, and the true iterates."""
     twin, direction = Twin(ROW), exact([[1.0, -1.0]]) / mp.sqrt(2)
-    truth, weights = twin.rounds(TARGET, decays, mixing), []
-    targets = exact(TARGET)
-    for decay, error in zip(decays, errors, strict=True):
+    truth, weights = twin.rounds(TARGET, decays, mixing, momentum=momentum), []
+    targets = before = exact(TARGET)
+    for t, (decay, error) in enumerate(zip(decays, errors, strict=True), 1):
         weights.append(twin.solve(targets + exact([[1.0], [1.0]]) * direction * error, decay))
         made = twin.probabilities(weights[-1])
         targets = mp.mpf(mixing) * made + (1 - mp.mpf(mixing)) * exact(TARGET)
+        if momentum:
+            targets, before = made + (made - before) * mp.mpf(t - 1) / (t + 2), made
     heads = [
         Fixed(decay, np.array([[float(value) for value in w]]))
         for decay, w in zip(decays, weights, strict=True)
     ]
-    return distill(heads, features_of(ROW, 2), TARGET, len(decays), mixing=mixing), truth
+    options = {"mixing": mixing, "momentum": momentum}
+    return distill(heads, features_of(ROW, 2), TARGET, len(decays), **options), truth
 
 
 @pytest.mark.parametrize("mixing", [1.0, 0.5, 3.0, -2.0])
@@ -221,6 +121,22 @@ def test_errors_add_up_and_no_smaller_sum_would_do(mixing):
     assert distance >= 0.99 * bound
     # Planted: each round's own bound, read as one on the true iterate.
     assert distance > 5 * found[2].certificate.weights_bound
+
+
+def test_momentum_magnifies_errors_and_no_smaller_sum_would_do():
+    """An error of round 2 alone is 5/4 of itself in the targets of round 3."""
+    found, truth = passed_on([1e-4, 1e-4, 1e3], [0.0, 1e-3, 0.0], momentum=True)
+    certificate = found.chain[2]
+    assert certificate.gradient_rounding == pytest.approx(1.25e-3, rel=1e-6)
+    distance = norm(exact(found[2].weights) - truth[2])
+    assert distance <= certificate.global_bound * (1 + 1e-12)
+    assert distance >= 0.99 * certificate.global_bound
+    # Planted: the sum of plain rounds, which forgets the factor.
+    assert distance > 1.2 * 1e-3 / 1e3
+    # One of round 1 enters both terms: 5/4 of it by way of round 2, 1/4 by itself.
+    found, truth = passed_on([1e-4, 1e-4, 1e3], [1e-3, 0.0, 0.0], momentum=True)
+    assert found.chain[2].gradient_rounding == pytest.approx(1.5e-3, rel=1e-6)
+    assert norm(exact(found[2].weights) - truth[2]) <= found.chain[2].global_bound
 
 
 def test_the_local_bound_carries_earlier_errors_too():

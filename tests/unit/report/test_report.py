@@ -142,7 +142,7 @@ def test_text_from_the_data_is_escaped(html, page):
 def test_every_rounds_numbers_are_in_their_columns(result, page):
     for one in result.as_dict()["rounds"]:
         t = one["round"]
-        accuracy, certificates = (
+        accuracy, certificates, spent = (
             row[1:] for row in page.rows if row[0] in (f"{t}", f"{t} (teacher)")
         )
         assert accuracy == [
@@ -164,6 +164,12 @@ def test_every_rounds_numbers_are_in_their_columns(result, page):
             one["exact"]["solver"]["result"],
             at_most(one["error_recursion"]["residual"]),
             at_most(one["error_recursion"]["tolerance"]),
+        ]
+        assert spent == [
+            f"{t * result.settings.weight_decay:.3g}",
+            *(f"{one['entropy'][x]:.5g}" for x in ("value", "low", "high", "least")),
+            f"{one['weight_norm']['value']:.4g}",
+            at_most(one["weight_norm"]["most"]),
         ]
 
 
@@ -237,6 +243,7 @@ def rounds(*rows: tuple[float, float, float]) -> dict:
     return {
         "settings": {"rate": 0.5, "noise": "symmetric", "certify": "chain"},
         "data": {"n_samples": 1000, "realized_rate": 0.512},
+        "equivalent": {"sentence": "3 rounds at 1: one training at 3 gives the same class"},
         "rounds": [
             {
                 "round": t,
@@ -268,6 +275,7 @@ def test_headline_claims_only_what_is_certified(last, said, never):
 def test_headline_names_the_most_where_it_is_at_neither_end():
     middle = (0.9, 0.9, 0.0)
     text = " ".join(headline(rounds((0.82, 0.82, 0.0), middle, (0.8, 0.8, 0.0))))
+    assert "3 rounds at 1: one training at 3 gives the same class, certified." in text
     assert "Between, it is 90.0\N{NO-BREAK SPACE}% at round 2, the most." in text
     for ends in ((0.9, 0.9, 0.0), (0.95, 0.95, 0.0)):
         assert "the most" not in " ".join(headline(rounds(ends, middle, (0.8, 0.8, 0.0))))
