@@ -170,8 +170,9 @@ class AccuracyDisplay(Display):
             If rounds are no ``Rounds``, or the theory is not as many fits.
         """
         expect(rounds, Rounds, "rounds", "give what gramlab.distill(...) returned, whole")
-        expect(theory or (), Sequence, "theory", "give what gramlab.distill(...) returned")
-        for one in theory or ():
+        linear = () if theory is None else theory
+        expect(linear, Sequence, "theory", "give what gramlab.distill(...) returned")
+        for one in linear:
             expect(one, Fit, "each of theory", "give what gramlab.distill(...) returned")
         features = rounds.features
         labels = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
@@ -184,10 +185,10 @@ class AccuracyDisplay(Display):
             None if one is None else certify_predictions(fit, features, labels, one)[0]
             for fit, one in zip(rounds, rounds.chain, strict=True)
         ]
-        exact, linear = (
-            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, theory or ())
+        exact, lines = (
+            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, linear)
         )
-        return cls(exact, linear, certified)
+        return cls(exact, lines, certified)
 
     def _panels(self) -> Panels:
         return Panels(4.3)
