@@ -46,7 +46,10 @@ def format_width(provenance: Mapping[str, Any], n_features: int) -> str:
     kernel = next((step for step in provenance["steps"] if step["step"] == "from_gram"), None)
     if kernel is None:
         return f"d = {n_features}"
-    return f"a kernel of rank {kernel['rank']} (its Gram matrix to {kernel['gram_distance']:.1e})"
+    near = f"its Gram matrix to {kernel['gram_distance']:.1e}"
+    if "test_distance" in kernel:  # large where the test values are of another kernel
+        near += f", its test values to {kernel['test_distance']:.1e}"
+    return f"a kernel of rank {kernel['rank']} ({near})"
 
 
 def describe_run(features: Features, seed: int) -> dict[str, Any]:

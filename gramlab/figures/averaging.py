@@ -13,7 +13,7 @@ from gramlab.distillation import Dynamics, dynamics
 from gramlab.distillation import label_averaging as averaging_weights
 from gramlab.errors import InvalidSetting
 from gramlab.figures import style
-from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.display import Display, Panels, deprecated, expect
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
 from gramlab.heads.fit import Fit
@@ -73,8 +73,12 @@ class DynamicsDisplay(Display):
         InvalidLabels
             If labels are not one class number per training row.
         InvalidSetting
-            If there are no rounds, or of the theory another number.
+            If there are no rounds, of the theory another number, or they are no fits.
         """
+        for name, several in (("rounds", rounds), ("theory", () if theory is None else theory)):
+            expect(several, Sequence, name, "give rounds = gramlab.distill(...)")
+            for one in several:
+                expect(one, Fit, f"each of {name}", "give rounds = gramlab.distill(...)")
         if not len(rounds) or (theory is not None and len(theory) != len(rounds)):
             count = "none" if not len(rounds) else f"{len(theory or ())} beside {len(rounds)}"
             raise InvalidSetting(
@@ -133,7 +137,14 @@ class AveragingDisplay(Display):
         *,
         n_classes: int | None = None,
     ) -> Self:
-        """Sum the weights, as ``gramlab.label_averaging`` does with the same arguments."""
+        """Sum the weights, as ``gramlab.label_averaging`` does with the same arguments.
+
+        Raises
+        ------
+        InvalidSetting
+            If it is no spectrum, or a number is out of range.
+        """
+        expect(spectrum, Spectrum, "spectrum", "give gramlab.Spectrum.of(features)")
         return cls(averaging_weights(spectrum, labels, weight_decay, rounds, n_classes=n_classes))
 
     def _panels(self) -> Panels:

@@ -17,7 +17,7 @@ from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.figures import style
 from gramlab.figures.averaging import LabelAveragingDisplay
-from gramlab.figures.display import Display, Panels, deprecated, deprecated_set
+from gramlab.figures.display import Display, Panels, deprecated, deprecated_set, expect
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.heatmaps import GramDisplay
 from gramlab.figures.look import Look
@@ -167,8 +167,13 @@ class AccuracyDisplay(Display):
         InvalidLabels
             If labels are not one class number per training row.
         InvalidSetting
-            If the theory has another number of rounds.
+            If rounds are no ``Rounds``, or the theory is not as many fits.
         """
+        expect(rounds, Rounds, "rounds", "give what gramlab.distill(...) returned, whole")
+        linear = () if theory is None else theory
+        expect(linear, Sequence, "theory", "give what gramlab.distill(...) returned")
+        for one in linear:
+            expect(one, Fit, "each of theory", "give what gramlab.distill(...) returned")
         features = rounds.features
         labels = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
         if theory is not None and len(theory) != len(rounds):
@@ -180,10 +185,10 @@ class AccuracyDisplay(Display):
             None if one is None else certify_predictions(fit, features, labels, one)[0]
             for fit, one in zip(rounds, rounds.chain, strict=True)
         ]
-        exact, linear = (
-            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, theory or ())
+        exact, lines = (
+            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, linear)
         )
-        return cls(exact, linear, certified)
+        return cls(exact, lines, certified)
 
     def _panels(self) -> Panels:
         return Panels(4.3)
@@ -213,7 +218,8 @@ class AccuracyDisplay(Display):
         panel.set_ylim(low - pad, high + pad)
         style.percent_axis(panel.yaxis)
         style.round_axis(panel, rounds, {"PLL": place} if self.student else None)
-        title = format_recovery([found["label_recovery"] or 0.0 for found in self.exact[:rounds]])
+        recovery = [found["label_recovery"] or 0.0 for found in self.exact[:rounds]]
+        title = format_recovery(recovery, self.certified[:rounds])
         both = bool(self.theory)
         look.caption(panel, title, y="share of rows predicted right", heads=both)
         look.end_labels(panel, at[-1], 0.2)
@@ -231,22 +237,43 @@ def accuracy_by_round(result: CheckResult) -> Figure:
     return deprecated("accuracy_by_round", AccuracyDisplay.from_check(result))
 
 
-def format_recovery(recovery: Sequence[float]) -> str:
-    """What label recovery does over all rounds: it rises or falls only if it does so throughout."""
+Range = tuple[float, float]
+_SAME = 4.0 * np.finfo(float).eps  # sums of shares are rounded: equal counts of rows may differ so
+
+
+def certified_peak(ranges: Sequence[Range]) -> int | None:
+    """The round t = 1, 2, … whose range of shares lies above all others'; None if none does."""
+    best = int(np.argmax([low for low, _ in ranges]))
+    others = [high for t, (_, high) in enumerate(ranges) if t != best]
+    return best + 1 if all(ranges[best][0] > high + _SAME for high in others) else None
+
+
+def format_recovery(recovery: Sequence[float], certified: Sequence[Certified | None]) -> str:
+    """What label recovery does over all rounds, as far as the certified ranges establish it.
+
+    Without them, or where they overlap, it is told at the first round and at the last.
+    """
     first, last, most = recovery[0], recovery[-1], max(recovery)
     if len(recovery) == 1:
         return f"Exact teacher recovers {100 * first:.1f} % of labels"
-    steps = np.diff(recovery)
-    if not steps.any():
-        return f"Exact label recovery stays at {100 * last:.1f} %"
     # As many digits as tell apart what is different.
     nearest = min(np.diff(sorted({first, last, most})), default=1.0)
     digits = next((d for d in (1, 3, 5, 7) if 100.0 * nearest >= 10.0**-d), 17)
     first, last, most = (f"{100 * value:.{digits}f}" for value in (first, last, most))
-    if (steps >= 0.0).all() or (steps <= 0.0).all():
-        verb = "rises" if steps.sum() > 0.0 else "falls"
-        return f"Exact label recovery {verb}: {first} → {last} %"
-    if most not in (first, last):
-        peak = int(np.argmax(recovery)) + 1
-        return f"Exact label recovery peaks at t = {peak}:\n{first} → {most} → {last} %"
+    ranges = [
+        (one.right, one.right + one.undecided)
+        for one in certified
+        if one is not None and one.right is not None
+    ]
+    if len(ranges) == len(recovery):
+        low, high = np.array(ranges).T
+        rises = bool((low[1:] >= high[:-1] - _SAME).all())
+        falls = bool((high[1:] <= low[:-1] + _SAME).all())
+        if rises and falls:
+            return f"Exact label recovery stays at {last} %"
+        if rises or falls:
+            return f"Exact label recovery {'rises' if rises else 'falls'}: {first} → {last} %"
+        peak = certified_peak(ranges)
+        if peak not in (None, 1, len(ranges)):
+            return f"Exact label recovery peaks at t = {peak}:\n{first} → {most} → {last} %"
     return f"Exact label recovery: {first} % at t = 1,\n{last} % at t = {len(recovery)}"

@@ -21,7 +21,15 @@ from gramlab.figures.look import LABELS, Look
 from gramlab.figures.style import KINDS, drawing, figure_bytes
 from gramlab.files.whole import atomic_write
 
-__all__ = ["Display", "Panels", "deprecated", "deprecated_set", "figure_png", "save_figure"]
+__all__ = [
+    "Display",
+    "Panels",
+    "deprecated",
+    "deprecated_set",
+    "expect",
+    "figure_png",
+    "save_figure",
+]
 
 _WORDS = ("title", "labels", "note")
 # Properties of lines that a style may set: all but those that say what is drawn, and where.
@@ -117,6 +125,13 @@ class Display(ABC):
             self.plot()
         return figure_bytes(self.figure_, kind, house=self._in_house_style)
 
+    def __repr__(self) -> str:
+        state = "not drawn; plot() draws it"
+        if hasattr(self, "ax_"):
+            titles = (self.ax_.get_title(loc=place) for place in ("left", "center", "right"))
+            state = " ".join(" ".join(titles).split()) or "drawn without a title"
+        return f"<{type(self).__name__}: {state}>"
+
     def _repr_png_(self) -> bytes:
         return self.rendered("png")
 
@@ -141,10 +156,34 @@ def _checked(style: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if not isinstance(value, str | None):
             raise InvalidSetting(f'{name} must be text ("" for none), got {value!r}')
     try:
-        Line2D([], []).set(**lines)
+        _try_to_draw(lines)
     except Exception as problem:
         raise InvalidSetting(f"Matplotlib cannot set {lines} of a line: {problem}") from problem
     return words, lines
+
+
+def _try_to_draw(lines: Mapping[str, Any]) -> None:
+    """Draw a line with these properties: Matplotlib refuses some values only then."""
+    if lines:
+        points = range(100)  # enough for a list of points to be marked
+        tried, figure = Line2D(points, points, marker="o"), Figure(figsize=(1.0, 1.0))
+        tried.set(**lines)
+        figure.add_artist(tried)
+        figure_bytes(figure, "png", house=False)
+
+
+def expect(value: object, kind: type, name: str, do: str) -> None:
+    """Refuse an argument ``name`` of another type than ``kind``; ``do`` says what to give.
+
+    Raises
+    ------
+    InvalidSetting
+        If it is of another type.
+    """
+    if not isinstance(value, kind):
+        raise InvalidSetting(
+            f"{name} must be of type {kind.__name__}, got {type(value).__name__}: {do}"
+        )
 
 
 def _own_axes(given: Any, count: int, name: str) -> tuple[Axes, ...]:
@@ -158,6 +197,16 @@ def _own_axes(given: Any, count: int, name: str) -> tuple[Axes, ...]:
         raise InvalidSetting(
             f"{name} draws on {panels}, got {came}; give ax=plt.subplots({count})[1], or leave it "
             "out for a new figure"
+        )
+    if bent := [one.name for one in axes if one.name != "rectilinear"]:
+        raise InvalidSetting(
+            f"{name} draws on rectilinear axes, got {bent[0]} axes; give "
+            f"ax=plt.subplots({count})[1], or leave it out for a new figure"
+        )
+    if len(set(axes)) < count:
+        raise InvalidSetting(
+            f"{name} draws on {count} different Axes, got one of them twice; give "
+            f"ax=plt.subplots({count})[1], or leave it out for a new figure"
         )
     if len({one.figure.figure for one in axes}) > 1:
         raise InvalidSetting(

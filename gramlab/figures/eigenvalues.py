@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.figures import style
-from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.display import Display, Panels, deprecated, expect
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, PALE, PURPLE, VERMILLION
 from gramlab.spectrum import Spectrum
@@ -68,8 +68,9 @@ class EigenvalueDisplay(Display):
         Raises
         ------
         InvalidSetting
-            If a number is out of range.
+            If it is no spectrum, or a number is out of range.
         """
+        expect(spectrum, Spectrum, "spectrum", "give gramlab.Spectrum.of(features)")
         k = validation.check_integer("n_classes", n_classes, 1)
         mu = None if weight_decay is None else linear_mu(k, spectrum.n_samples, weight_decay)
         return cls(spectrum, k, mu, validation.check_integer("rounds", rounds, 1))

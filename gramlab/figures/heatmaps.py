@@ -19,13 +19,14 @@ from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.figures import style
-from gramlab.figures.display import Display, Panels, deprecated
+from gramlab.figures.display import Display, Panels, deprecated, expect
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations, given_labels
 from gramlab.spectrum.superclasses import Superclasses, find_superclasses
 
 MOST_NAMED = 25  # classes whose names find room on an axis
+_BOUNDARY = 0.7  # points: a line between classes that can be seen
 _MOST_ROWS, _ROW = 150, 0.105  # rows of names beside a matrix, and the inches that one needs
 
 
@@ -86,8 +87,9 @@ class GramDisplay(Display):
         InvalidLabels
             If labels are not one class number per training row.
         InvalidSetting
-            If there is not one name per class, or ``max_rows`` is below 2.
+            If ``features`` are none, there is not one name per class, or ``max_rows`` is below 2.
         """
+        expect(features, Features, "features", "give gramlab.Features(x, labels)")
         labels = given_labels(features, labels)
         means = class_correlations(features.replaced(superclasses=None), labels)
         names = _class_names(class_names or features.class_names, features.n_classes)
@@ -109,18 +111,22 @@ class GramDisplay(Display):
         colors = "RdBu_r" if self.diverging else "viridis", *self.limits
         place, bar = (1.03, 0.0, 0.05, 1.0), {"extendfrac": 0.03}
         heatmap(panel, "cosines", self.cosines, colors, place, "cosine of two rows", **bar)
-        # A boundary takes at most a tenth of the side of a class.
+        # Lines that can be seen take at most a tenth of what is between them: of many classes,
+        # only every so many-th boundary is drawn, and the axis says which.
         side = 72.0 * panel.bbox.height / panel.figure.dpi / len(starts)
-        for stop in stops[:-1]:
+        step = math.ceil(10.0 * _BOUNDARY / side)
+        color = GREY if self.diverging else "white"  # a diverging scale has white in its middle
+        for stop in stops[step - 1 : -1 : step]:
             for line in (panel.axhline, panel.axvline):
-                line(stop - 0.5, color="white", linewidth=min(0.7, 0.1 * side))
+                line(stop - 0.5, color=color, linewidth=_BOUNDARY, gid="boundary")
         if named:
             texts = [style.plain_text(self.class_names[k], f"class {k}") for k in drawn[starts]]
             panel.set_yticks((starts + stops - 1) / 2.0, texts)
         words = f"{every} {self.n_samples} rows, {each} a class, ordered by class"
-        look.caption(
-            panel, _format_means(self.means), words, "class" if named else f"{len(counts)} classes"
-        )
+        side_words = "class" if named else f"{len(counts)} classes"
+        if step > 1:
+            side_words += f", a line after every {step}"
+        look.caption(panel, _format_means(self.means), words, side_words)
 
 
 def gram_heatmap(
@@ -318,9 +324,10 @@ def _tree(axes: Axes, found: Superclasses) -> None:
         brackets.append(np.array([one, (top, one[1]), (top, two[1]), two]))
         nodes[k + i] = top, (one[1] + two[1]) / 2.0
     below = found.linkage[:, 2] <= found.threshold
+    width = min(1.0, 0.25 * 72.0 * axes.bbox.height / axes.figure.dpi / k)  # a quarter of a row
     for part, colour, name in ((below, BLUE, "kept merges"), (~below, GREY, "cut merges")):
         lines = [bracket for bracket, here in zip(brackets, part, strict=True) if here]
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.0, gid=name))
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, gid=name))
     axes.axvline(found.threshold, color=VERMILLION, linewidth=1.0, dashes=(4, 3), gid="cut")
     highest = float(found.linkage[-1, 2]) or 1.0
     axes.set(xlim=(1.04 * highest, 0.0), ylim=(k - 0.5, -0.5), yticks=[])

@@ -116,7 +116,7 @@ class Look:
         outside: bool = False,
         **options: Any,
     ) -> None:
-        """Name marks in a legend; its place is given in the house style, else the best inside.
+        """Name marks in a legend; its place is given in the house style, else below the axes.
 
         ``outside`` puts it on the house's page instead of into the axes.
         """
@@ -129,10 +129,10 @@ class Look:
         """Give the lines drawn their properties, then write names that depend on the layout."""
         for line in (one for one in drawn if isinstance(one, Line2D)):
             line.set(**self._lines)
+        figure = self._axes[0].figure.figure
+        engine = figure.get_layout_engine()
+        arrange = partial(engine.execute, figure) if engine else lambda: None
         if not self.house:
-            figure = self._axes[0].figure.figure
-            engine = figure.get_layout_engine()
-            arrange = partial(engine.execute, figure) if engine else lambda: None
             arrange()  # texts are broken to the sides that panels will have
             for axes in self._axes:
                 for label, upright in ((axes.xaxis.label, False), (axes.yaxis.label, True)):
@@ -150,11 +150,14 @@ class Look:
                 style.end_labels(axes, x, room, named)
             elif self.labels == "legend":
                 self._marks.setdefault(axes, {}).update({_one_line(line): line for line in named})
+        if not self.house:
+            arrange()  # titles and names at the ends have made panels smaller
         if self.labels != "none":
             for axes, marks in self._marks.items():
                 small = FontProperties(size=rcParams["legend.fontsize"])
                 names = [style.wrapped(name, axes, 0.7 * axes.bbox.width, small) for name in marks]
-                style.legend(axes, dict(zip(names, marks.values(), strict=True)))
+                write = style.legend_below if self.labels == "ends" else style.legend
+                write(axes, dict(zip(names, marks.values(), strict=True)))
 
     def fit(
         self,

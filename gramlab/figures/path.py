@@ -108,10 +108,15 @@ class PathDisplay(Display):
 
 
 def _format_agreement(agreement: np.ndarray) -> str:
-    """On how many rows both predict one class, in the least cell and the most, rounded outwards."""
+    """On how many rows both predict one class, in the least cell and the most.
+
+    A range is rounded outwards; one share has as many digits as tell it from all rows.
+    """
     if agreement.min() == 1.0:
         return "Theory and exact head agree on every row"
-    low = math.floor(1000.0 * agreement.min()) / 10.0
-    high = math.ceil(1000.0 * agreement.max()) / 10.0
-    share = f"{low:.1f} %" if low == high else f"{low:.1f} to {high:.1f} %"
+    low, high = 1000.0 * agreement.min(), 1000.0 * agreement.max()
+    digits = next((d for d in range(1, 9) if round(low / 10.0, d) < 100.0), 17)
+    share = f"{low / 10.0:.{digits}f} %"
+    if low < high:
+        share = f"{math.floor(low) / 10.0:.1f} to {math.ceil(high) / 10.0:.1f} %"
     return f"Theory and exact head agree on\n{share} of the training rows"

@@ -190,7 +190,7 @@ class RoundsDisplay(Display):
         look.caption(
             panel,
             f"{measure[0].upper()}{measure[1:]} by round",
-            y="share predicted right, mean ± s.d. over seeds",
+            y="share right, mean ± s.d.",
             note=style.plain_text(self.group.title, "study", 70),
             heads=True,
         )

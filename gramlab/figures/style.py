@@ -24,6 +24,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -241,6 +242,25 @@ def legend(where: Axes | FigureBase, marks: Mapping[str, Mark], **options: Any) 
     where.legend(handles, list(marks), **options)
 
 
+def legend_below(axes: Axes, marks: Mapping[str, Mark]) -> None:
+    """Name marks below the words of the x axis, in as many columns as find room.
+
+    That is the width of the axes and of the words at their left.
+    """
+    dpi, words, left = axes.figure.dpi, axes.xaxis.get_tightbbox(), axes.yaxis.get_tightbbox()
+    drop = 0.0 if words is None else (axes.bbox.y0 - words.y0) / dpi
+    start = 0.0 if left is None else (left.x0 - axes.bbox.x0) / dpi
+    corner = axes.transAxes + ScaledTranslation(start, -drop, axes.figure.dpi_scale_trans)
+    place = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "bbox_transform": corner}
+    place |= {"borderaxespad": 0.2, "borderpad": 0.0, "frameon": False, "labelspacing": 0.2}
+    place |= {"handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 1.0}
+    for columns in range(len(marks), 0, -1):
+        legend(axes, marks, **place, ncols=columns)
+        named = axes.get_legend()
+        if named is None or named.get_window_extent().width <= axes.bbox.width - start * dpi:
+            return
+
+
 def named_lines(axes: Axes) -> list[Line2D]:
     """The lines of axes that have a label, in the order they were drawn in."""
     return [line for line in axes.get_lines() if str(line.get_label())[:1] not in ("", "_")]
@@ -249,7 +269,7 @@ def named_lines(axes: Axes) -> list[Line2D]:
 def wrapped(text: str, axes: Axes, length: float, font: FontProperties) -> str:
     """Break a text at blanks so that no line is longer than this many pixels, if blanks allow."""
     measure, done = Text(fontproperties=font, figure=axes.figure), []
-    for line in text.split("\n"):
+    for line in text.replace(" %", "\N{NO-BREAK SPACE}%").split("\n"):
         done.append("")
         for word in line.split(" "):
             measure.set_text(f"{done[-1]} {word}".strip())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gramlab.check import CheckResult
 from gramlab.figures import GramDisplay, check_displays
 from gramlab.figures.averaging import when_leading
+from gramlab.figures.by_round import certified_peak
 from gramlab.report.page import SPACE, command, percent, pictures, render
 
 if TYPE_CHECKING:
@@ -105,7 +106,12 @@ def _peak(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     best = max(recovery)
     if best in (recovery[0], recovery[-1]):
         return []
-    return [f"Between, it is {percent(best)} at round {recovery.index(best) + 1}, the most."]
+    found = [row["certified"] for row in rounds]
+    peak = certified_peak([(one["right"], one["right"] + one["undecided"]) for one in found])
+    if peak is None:
+        words = "which round has the most is not certified"
+        return [f"Between, up to {percent(best)} is measured; {words}."]
+    return [f"Between, it is {percent(best)} at round {peak}, the most (certified)."]
 
 
 def _trend(first: Mapping[str, Any], last: Mapping[str, Any], n: int) -> str:

@@ -24,6 +24,7 @@ __all__ += ["near_ties", "targets", "corruption_matrices", "block_models", "weig
 
 Array = npt.NDArray[np.float64]
 Size = int | st.SearchStrategy[int]
+Eigenvalues = npt.ArrayLike | st.SearchStrategy[Array]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _SHARES = 8  # largest share of an entry before rows are divided by their sums
@@ -99,28 +100,44 @@ def gram_matrices(
     n_samples: Size | None = None,
     rank: Size | None = None,
     *,
-    spectrum: st.SearchStrategy[Array] | None = None,
+    spectrum: Eigenvalues | None = None,
 ) -> Array:
     """Gram matrices G (N, N), symmetric and positive semidefinite.
 
     Without a ``spectrum`` G = A Aᵀ of a drawn A (N, rank) of eighths up to 4: every entry is exact,
-    so that G is positive semidefinite without any rounding; shrink to zeros. With one, the non-zero
-    eigenvalues are its own (r,), r ≤ N, to rounding, and ``rank`` is not used; shrink to diagonal.
+    so that G is positive semidefinite without any rounding; shrink to zeros. With one, given or
+    drawn, the non-zero eigenvalues are its own (r,), r ≤ N, to rounding, and ``rank`` is not used;
+    shrink to diagonal.
 
     Raises
     ------
     InvalidSetting
-        If the spectrum has more than N eigenvalues.
+        If the spectrum has more than N eigenvalues, or one that is negative or not finite.
     """
     n = _number(draw, n_samples, 2, 8)
     if spectrum is None:
         factor = draw(matrices(n, _number(draw, rank, 1, 4)))
         return factor @ factor.T
-    eigenvalues = draw(spectrum)
+    eigenvalues = _eigenvalues(draw, spectrum)
     _check_count(eigenvalues, "n_samples", n)
     q = _orthonormal(draw, n, len(eigenvalues))
     gram = q * eigenvalues @ q.T
     return (gram + gram.T) / 2.0
+
+
+def _eigenvalues(draw: Draw, spectrum: Eigenvalues) -> Array:
+    """The eigenvalues (r,) asked for, given or drawn."""
+    given = draw(spectrum) if isinstance(spectrum, st.SearchStrategy) else spectrum
+    found = validation.as_array(given, "spectrum", InvalidSetting)
+    if found.ndim != 1 or found.dtype.kind not in "fiu":
+        raise InvalidSetting(
+            f"spectrum must be real eigenvalues (r,), or a strategy that draws them, got "
+            f"{type(given).__name__} of {found.dtype}, shape {found.shape}; pass such as "
+            "[3.0, 2.0, 1.0] or spectra(3)"
+        )
+    message = "spectrum must be finite and at least 0, got {entry}; a Gram matrix has no other"
+    validation.check_entries(found, lambda s: np.isfinite(s) & (s >= 0), message, InvalidSetting)
+    return found.astype(np.float64)
 
 
 def _check_count(eigenvalues: Array, name: str, size: int) -> None:
@@ -141,7 +158,7 @@ def features(
     n_features: Size | None = None,
     n_classes: Size | None = None,
     *,
-    spectrum: st.SearchStrategy[Array] | None = None,
+    spectrum: Eigenvalues | None = None,
 ) -> Features:
     """``Features`` X (N, d) of K classes, with equal rows, zero rows and unequal classes.
 
@@ -156,16 +173,17 @@ def features(
     n_classes
         K ≥ 2; by default up to 4.
     spectrum
-        Eigenvalues (r,) of X Xᵀ, r ≤ min(N, d), which then holds to rounding. Without one, entries
-        are eighths up to 4, see ``matrices``.
+        Eigenvalues (r,) of X Xᵀ, r ≤ min(N, d), or a strategy that draws them, such as
+        ``spectra``; they then hold to rounding. Without, entries are eighths up to 4, see
+        ``matrices``.
 
     Raises
     ------
     InvalidSetting
-        If the spectrum has more than N or d eigenvalues.
+        If the spectrum has more than N or d eigenvalues, or one that is negative or not finite.
     """
     k = _number(draw, n_classes, 2, 4)
-    eigenvalues = np.zeros(0) if spectrum is None else draw(spectrum)
+    eigenvalues = np.zeros(0) if spectrum is None else _eigenvalues(draw, spectrum)
     rows, columns = max(k, len(eigenvalues)), max(1, len(eigenvalues))
     n = _number(draw, n_samples, rows, rows + 8)
     d = _number(draw, n_features, columns, columns + 4)

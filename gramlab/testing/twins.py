@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from gramlab.errors import InvalidSetting
+
 __all__ = ["dense_closed_form", "dense_filter", "dense_gradient", "dense_hessian"]
 __all__ += ["dense_newton_head", "dense_objective"]
 
@@ -15,7 +17,16 @@ def dense_filter(gram: Array, mu: float, rounds: int = 1) -> Array:
     """h(G)ᵗ (N, N) of a dense Gram matrix G (N, N), h(s) = s/(s + μ), by a dense solve.
 
     Source: docs/objective.md, the closed form.
+
+    Raises
+    ------
+    InvalidSetting
+        If G is not square.
     """
+    if np.ndim(gram) != 2 or len(gram) != np.shape(gram)[1]:
+        raise InvalidSetting(
+            f"gram must be of shape (N, N), got {np.shape(gram)}; pass x @ x.T of rows x (N, d)"
+        )
     one = np.linalg.solve(gram + mu * np.eye(len(gram)), gram)
     return np.linalg.matrix_power(one, rounds)
 
@@ -24,7 +35,17 @@ def dense_closed_form(gram: Array, targets: Array, weight_decay: float, rounds: 
     """Closed-form predictions (N, K) of round t: 1/K + h(G)ᵗ (Y − 1/K), with μ = K N λ.
 
     ``gram`` is G (N, N), of features x @ x.T, and ``targets`` are Y (N, K) of the first round.
+
+    Raises
+    ------
+    InvalidSetting
+        If G is not square, or the targets are not one row for each of its rows.
     """
+    if np.ndim(targets) != 2 or len(targets) != len(gram):
+        raise InvalidSetting(
+            f"targets must be of shape (N, K) with N = {len(gram)} of the Gram matrix, got "
+            f"{np.shape(targets)}; pass one row a sample"
+        )
     n, k = targets.shape
     return 1 / k + dense_filter(gram, k * n * weight_decay, rounds) @ (targets - 1 / k)
 

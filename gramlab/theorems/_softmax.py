@@ -9,7 +9,6 @@ import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
-from gramlab.theorems.steps import vanish
 
 LOGITS = Hypothesis(
     "logits",
@@ -34,8 +33,8 @@ def variance_by_pairs() -> Any:
     return sp.expand((_variance - pairs).subs(_unit))
 
 
-def path_derivatives_hold() -> bool:
-    """Whether p'' = p((v − m)² − Var) on the path softmax(sv), by differentiating at K = 4."""
+def path_derivatives() -> list[Any]:
+    """Residuals of p'' = p((v − m)² − Var) on the path softmax(sv), differentiated at K = 4."""
     s = sp.Symbol("s", real=True)
     weights = [sp.exp(s * e) for e in _v]
     total = sum(weights)
@@ -46,7 +45,7 @@ def path_derivatives_hold() -> bool:
     # The second derivative by the product rule in p, from dp_j/ds = p_j (v_j − m).
     slopes = sp.Matrix([a * (b - _mean) for a, b in zip(_p, _v, strict=True)])
     stated = sp.Matrix([a * ((b - _mean) ** 2 - _variance) for a, b in zip(_p, _v, strict=True)])
-    return vanish([*first, *(slopes.jacobian(_p) * slopes - stated).subs(_unit)])
+    return [*first, *(slopes.jacobian(_p) * slopes - stated).subs(_unit)]
 
 
 def draw_logits(rng: np.random.Generator) -> Instance:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import gramlab.theorems as package
-from gramlab.errors import InvalidSetting, one_line
+from gramlab.errors import GramlabError, InvalidSetting, one_line
 from gramlab.theorems.form import Proof, Theorem
 
 __all__ = [
@@ -46,7 +46,7 @@ GROUP = "gramlab.theorems"
 """Entry points by which an installed package adds its theorems."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A theorem after ``run``: its proof, and on how many drawn instances the conclusion failed.
 
@@ -64,6 +64,14 @@ class Report:
         """The expected verdict was reached and, unless the statement is false, nothing failed."""
         expected = self.proof.verdict == self.theorem.expected
         return expected and (self.failures == 0 or self.theorem.expected == "counterexample")
+
+    def __repr__(self) -> str:
+        told = (
+            f"{self.theorem.name}: {self.proof.verdict} ({self.proof.level}), "
+            f"{self.failures} of {self.instances} instances fail, "
+            f"tightest slack {self.tightest_slack:.3g}"
+        )
+        return f"<Report {one_line(told, 400)}>"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data, for ``gramlab theorems --json``."""
@@ -164,14 +172,14 @@ def _imported(name: str) -> ModuleType:
         sys.modules[own] = module  # where dataclasses look for it
         spec.loader.exec_module(module)  # type: ignore[union-attr]
         return module
-    except Exception as problem:  # whatever the code of somebody else raises
+    except (Exception, SystemExit) as problem:  # whatever the code of somebody else raises
         raise InvalidSetting(
             f"module {name!r} cannot be imported: {_told(problem)}; give the name of a module, or "
             "the path of a .py file, that imports by itself"
         ) from problem
 
 
-def _told(problem: Exception) -> str:
+def _told(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {one_line(str(problem))}"
 
 
@@ -197,7 +205,7 @@ def _installed() -> tuple[Theorem, ...]:
         where = f"entry point {point.name!r} ({point.value}) of the group {GROUP}"
         try:
             offered = point.load()
-        except Exception as problem:  # whatever the code of somebody else raises
+        except (Exception, SystemExit) as problem:  # whatever somebody else's code raises
             raise InvalidSetting(
                 f"{where} cannot be loaded: {_told(problem)}; mend or uninstall the package that "
                 "offers it"
@@ -210,12 +218,36 @@ def _installed() -> tuple[Theorem, ...]:
 
 
 def run(theorem: Theorem, instances: int = 100, seed: int = 0) -> Report:
-    """Prove a theorem and check it on ``instances`` drawn from ``seed``."""
+    """Prove a theorem and check it on ``instances`` drawn from ``seed``.
+
+    Raises
+    ------
+    InvalidSetting
+        If its ``prove`` raises, or returns no ``Proof``.
+    """
     rng = np.random.default_rng(seed)
     checks = [theorem.check(theorem.draw(rng)) for _ in range(instances)]
     failures = sum(not check.holds for check in checks)
     tightest = min((abs(check.slack) for check in checks), default=float("nan"))
-    return Report(theorem, theorem.prove(), instances, failures, tightest)
+    return Report(theorem, _proof_of(theorem), instances, failures, tightest)
+
+
+def _proof_of(theorem: Theorem) -> Proof:
+    where = f"`prove` of the theorem {theorem.name!r}"
+    try:
+        found = theorem.prove()
+    except GramlabError:
+        raise
+    except (Exception, SystemExit) as problem:  # whatever the code of somebody else raises
+        raise InvalidSetting(
+            f"{where} must return a Proof, but raises {_told(problem)}; mend it"
+        ) from problem
+    if not isinstance(found, Proof):
+        raise InvalidSetting(
+            f"{where} must return a gramlab.theorems.form.Proof, got {type(found).__name__}; "
+            "return what gramlab.theorems.steps.proof makes"
+        )
+    return found
 
 
 def refuted(theorem: Theorem, instances: int, seed: int) -> dict[str, int | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.text import html_table
 from gramlab.theorems.catalogue import find
-from gramlab.theorems.form import Held, Theorem
+from gramlab.theorems.form import Held, Kind, Theorem
 
 __all__ = ["CheckReport", "check"]
 
@@ -30,13 +30,17 @@ class CheckReport:
         Whether the conclusion holds, up to rounding; ``None`` where a hypothesis fails without
         which it has no meaning.
     slack
-        As of :class:`~gramlab.theorems.form.Check`; NaN where ``holds`` is ``None``.
+        As of :class:`~gramlab.theorems.form.Check`; NaN where ``holds`` is ``None``. It is shown of
+        a bound alone: of a condition that decides nothing here it is below 0 while all is well.
+    kind
+        What sort of statement the theorem is.
     """
 
     theorem: str
     hypotheses: Mapping[str, Held]
     holds: bool | None
     slack: float
+    kind: Kind
 
     @property
     def applies(self) -> bool:
@@ -49,9 +53,13 @@ class CheckReport:
 
     def __repr__(self) -> str:
         found = {None: "no conclusion", True: "holds", False: "FAILS"}[self.holds]
-        slack = "" if self.holds is None else f", slack {self.slack:.3g}"
+        slack = (
+            f", slack {self.slack:.3g}" if "bound" in self.kind and self.holds is not None else ""
+        )
         failing = [f"{k} ({held.why})" for k, held in self.hypotheses.items() if not held.holds]
-        kept = f"all {len(self.hypotheses)} hypotheses hold"
+        kept = {0: "no hypotheses", 1: "its hypothesis holds"}.get(
+            len(self.hypotheses), f"all {len(self.hypotheses)} hypotheses hold"
+        )
         supposed = f"does not apply, for want of {'; '.join(failing)}" if failing else kept
         return f"<{self.theorem}: {found}{slack}; {supposed}>"
 
@@ -104,6 +112,6 @@ def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:
     held = {h.name: h.test(instance) if h.test else by_definition for h in found.hypotheses}
     # Without a hypothesis that could be dropped the conclusion can still be looked at.
     if all(held[h.name].holds or h.without is not None for h in found.hypotheses):
-        conclusion = found.check(instance)
-        return CheckReport(found.name, held, bool(conclusion.holds), float(conclusion.slack))
-    return CheckReport(found.name, held, None, float("nan"))
+        one = found.check(instance)
+        return CheckReport(found.name, held, bool(one.holds), float(one.slack), found.kind)
+    return CheckReport(found.name, held, None, float("nan"), found.kind)

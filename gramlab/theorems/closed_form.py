@@ -8,7 +8,7 @@ from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
 from gramlab.theorems._heads import closed_form, draw_problem
 from gramlab.theorems._hypotheses import positive_decay, sums_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, zero
+from gramlab.theorems.steps import positive, proof, vanish, zero
 from gramlab.validation import check_integer
 
 
@@ -28,9 +28,9 @@ def _prove() -> Proof:
         zero("w_t − (σ/(Nλ))(a_(t−1) − a_t) = {}", weight - sigma / (n * lam) * (before - now)),
         zero("σ w_t/K − a_t = {}", sigma * weight / k - now),
         # σ = 0: w = (0/Nλ)(...) = 0 and a = 0·w/K = 0, which is what the formulas say for t ≥ 1.
-        holds("σ = 0 gives w_t = a_t = 0 on both sides", 0**t == 0),
+        vanish("σ = 0 gives w_t = a_t = 0 on both sides", [0**t]),
         # (X'X + μ) W = K X'A has the eigenvalue s + μ.
-        holds("s + μ > 0 makes the solution unique", bool((s + mu).is_positive)),
+        positive("s + μ > 0 makes the solution unique", s + mu),
     )
 
 

@@ -11,7 +11,7 @@ from gramlab.theorems._arguments import PROBLEM, array, problem
 from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
 from gramlab.theorems._hypotheses import on_simplex, positive_decay
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, vanish, zero
+from gramlab.theorems.steps import proof, vanish, zero
 
 
 def _prove() -> Proof:
@@ -42,10 +42,10 @@ def _prove() -> Proof:
             "a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {}", now - h * before - damp * source
         ),
         "P_lin obeys the same line without a source, and E_0 = 0: subtract",
-        holds(
+        vanish(
             f"unrolled sum for t = 1 … {rounds}: {{}}; one more factor h and one more "
             "source take t to t + 1",
-            vanish(residuals),
+            residuals,
         ),
     )
 

@@ -22,7 +22,7 @@ from gramlab.population import ClassBlockModel
 from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
+from gramlab.theorems.steps import implies, proof, reals, vanish, zero
 from gramlab.validation import check_integer
 
 _RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
@@ -62,9 +62,9 @@ def _prove() -> Proof:
         "and p_•^t symbolic; that every K and m give the same sum is by hand. Starts from the "
         "label-averaging form of the block model. Hoeffding's lemma is shown for two-point laws; "
         "that these are extreme for a given range and mean (convexity of e^s) is by hand",
-        holds(
+        vanish(
             "margin = own label + Σ_q ω_kq(Ĉ_qk − Ĉ_ql), all pairs (k, l)",
-            vanish(_margin_residuals(size, m)),
+            _margin_residuals(size, m),
         ),
         implies(
             "a label of class q moves the margin by at most 2ω_kq/n",

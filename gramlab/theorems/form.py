@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gramlab.errors import one_line
+
 __all__ = [
     "Check",
     "Held",
@@ -44,15 +46,16 @@ class Proof:
 
     ``level`` says what stands behind the verdict: ``"decided"``, a machine decided all of it;
     ``"core"``, a machine decided the core and steps by hand remain; ``"asserted"``, nobody but the
-    author, which is so unless ``steps.proof`` or ``steps.refutation`` made the proof of decided
-    steps. No proof is checked by a proof kernel yet, which ``"kernel"`` is for.
+    author. It is no argument: ``steps.proof`` and ``steps.refutation`` set it from the steps that
+    a procedure decided, and a copy with anything replaced is asserted again. No proof is checked by
+    a proof kernel yet, which ``"kernel"`` is for.
     """
 
     verdict: Verdict
     method: str
     scope: str
     evidence: tuple[str, ...]
-    level: Level = "asserted"
+    level: Level = field(default="asserted", init=False)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Hypothesis:
     test: Callable[[Instance], Held] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Theorem:
     """A theorem in the fixed form.
 
@@ -150,6 +153,10 @@ class Theorem:
     runs: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
     instance: Callable[..., Instance] | None = None
+
+    def __repr__(self) -> str:
+        told = f"{self.name}: {self.title}; {self.kind}; {self.source}"
+        return f"<Theorem {one_line(told, 400)}>"
 
 
 def equal(left: Any, right: Any, tolerance: float) -> Check:

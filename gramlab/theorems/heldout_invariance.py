@@ -11,7 +11,7 @@ from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, fixed
 from gramlab.theorems._block_algebra import EIGENVALUES, algebra, combination
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, vanish
+from gramlab.theorems.steps import implies, proof, reals, vanish
 
 
 def _prove() -> Proof:
@@ -31,10 +31,7 @@ def _prove() -> Proof:
         "sympy for the algebra, z3 over the reals for the order",
         "symbolic n, m, S, c, d, e, μ, t and entries of C; no size is fixed",
         *algebra(),
-        holds(
-            "the correlations of a new point are a row of Σ (s_• − s_A) E_•",
-            vanish(new - without_own),
-        ),
+        vanish("the correlations of a new point are a row of Σ (s_• − s_A) E_•", new - without_own),
         "so p(x) − 1/K = q_B (C_k − C̄_s) + q_C (C̄_s − 1/K), q_• = p_•^t (s_• − s_A)/s_•; "
         "C̄_s is 1/m on the superclass, 0 elsewhere, and p^t grows with s (label averaging)",
         implies(

@@ -21,7 +21,7 @@ from gramlab.theorems._block import (
 )
 from gramlab.theorems._hypotheses import all_of
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import Step, holds, implies, proof, reals
+from gramlab.theorems.steps import Step, implies, positive, proof, reals
 
 _REFERENCE = {
     ("symmetric", fmpq(1, 100000)): {1: 7, 2: 7, 3: 8, 4: 10, 5: 12, 6: 15, 7: 23},
@@ -48,9 +48,10 @@ def _reference() -> Iterator[Step]:
             eta = fmpq(tenths, 10)
             delta = 1 - eta - (eta / (k - 1) if noise == "symmetric" else 2 * eta / k)
             ball = _ball(ratio, delta)
-            powers = ratio ** (least - 1) < 1 + 1 / delta < ratio**least
+            aim = 1 + 1 / delta
+            powers = aim - ratio ** (least - 1), ratio**least - aim
             line = f"{noise}, λ = {decay}, η = {eta}: t* = {ball.str(8)}, round {least}"
-            yield holds(line, powers and bool(least - 1 < ball) and bool(ball < least))
+            yield positive(line, *powers, ball - (least - 1), least - ball)
 
 
 def _prove() -> Proof:

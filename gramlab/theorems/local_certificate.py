@@ -12,7 +12,7 @@ from gramlab.numerics.certificate import Certificate
 from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
+from gramlab.theorems.steps import implies, proof, reals, vanish, zero
 
 
 def _central_moments(order: int) -> Any:
@@ -55,9 +55,9 @@ def _prove() -> Proof:
         "the instance past cν = 1; the steps named below by hand",
         "scalars along the segment from W to W*, every N, d, K; the two derivatives are "
         "differentiated with all symbols at K = 3 (moments have the same form at every K)",
-        holds(
+        vanish(
             "second and third derivative of lse are central moments at K = 3",
-            vanish(_central_moments(order) for order in (2, 3)),
+            (_central_moments(order) for order in (2, 3)),
         ),
         implies(
             "|y| ≤ R implies |y³| ≤ R y², so |f'''| ≤ R f''",

@@ -1,8 +1,10 @@
 """False: a row maximum on the diagonal is not enough for the top-two student; it can tie."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import Block, block, two_hot
@@ -10,7 +12,7 @@ from gramlab.theorems._hypotheses import all_of
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
 from gramlab.theorems.partial_labels import balanced_superclasses, two_hot_balanced
-from gramlab.theorems.steps import holds, refutation
+from gramlab.theorems.steps import positive, refutation, vanish
 
 _CASES = {
     "pair flip, K = 3, η = 3/10, ρ = 2": (((7, 3, 0), (0, 7, 3), (3, 0, 7)), 3, 2),
@@ -29,11 +31,14 @@ _CASES = {
 """Counts, m, ρ: C_kk is the strict row maximum; the last keeps the side condition as well."""
 
 
-def _student(b: Block) -> tuple[np.ndarray, bool]:
-    """The student's margins, and whether every true label is clearly in the teacher's top two."""
-    targets, clear = two_hot(b.iterate(1))
-    shown = all(targets[np.arange(len(targets)), b.true] > 0)
-    return b.margins(b.iterate(1, targets)), clear and shown
+def _student(b: Block) -> tuple[np.ndarray, list[Any]]:
+    """The student's margins, and what is above 0 if true labels are clearly in every top two."""
+    teacher = b.iterate(1)
+    targets, _ = two_hot(teacher)
+    ordered = np.sort(teacher, axis=1)
+    gaps = ordered[:, -2] - ordered[:, -3] if b.n_classes > 2 else []
+    shares = targets[np.arange(len(targets)), b.true]
+    return b.margins(b.iterate(1, targets)), [*shares, *gaps]
 
 
 def _prove() -> Proof:
@@ -44,11 +49,11 @@ def _prove() -> Proof:
         margins, clear = _student(b)
         line = (
             f"{name}, n = {b.n}, c = 2/5, d = 1/10, e = 0, μ = {b.mu}: true label in every "
-            "top two, no tie there, and the student ties: {}; its margins go from "
-            f"{min(margins)} to {max(margins)}"
+            "top two, no tie there"
         )
-        found.append(holds(line, clear and min(margins) == 0))
-    scope = f"{len(found)} fixed cases, each of which refutes the statement"
+        ties = f"and the student ties: {{}}; its margins go from {min(margins)} to {max(margins)}"
+        found += positive(line, *clear), vanish(ties, [sp.Rational(str(min(margins)))])
+    scope = f"{len(_CASES)} fixed cases, each of which refutes the statement"
     return refutation("exact rational solves with the dense Gram matrix", scope, *found)
 
 

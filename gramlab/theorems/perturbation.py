@@ -5,6 +5,7 @@ import sympy as sp
 import z3
 
 from gramlab.errors import InvalidSetting
+from gramlab.features import Features
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
@@ -97,6 +98,15 @@ def _instance(
             f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
             "matrices of the same rows"
         )
+    known = {g.n_classes for g in (gram, other) if isinstance(g, Features)}
+    if weight_decay is not None and known:
+        told = known if n_classes is None else known | {n_classes}
+        if len(told) > 1:
+            raise InvalidSetting(
+                f"gram, other and n_classes must be of one number of classes, got {sorted(told)}; "
+                "pass features of the same classes, and leave n_classes out"
+            )
+        (n_classes,) = told
     if (weight_decay is None) != (n_classes is None):
         raise InvalidSetting(
             "weight_decay and n_classes go together, got only one; pass both, or mu = K N λ alone"
@@ -170,7 +180,7 @@ THEOREM = Theorem(
         "rounds": ROUNDS,
         "mu": SCALE["mu"],
         "weight_decay": f"{SCALE['weight_decay']}, for which n_classes is needed",
-        "n_classes": "K",
+        "n_classes": "K; that of gramlab.Features where they are passed",
     },
     instance=_instance,
     runs=("gramlab.spectrum.filters.filter_power",),

@@ -12,7 +12,7 @@ from gramlab.population import ClassBlockModel
 from gramlab.theorems._arguments import MODEL, block_model, real
 from gramlab.theorems._hypotheses import equals
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, vanish, zero
+from gramlab.theorems.steps import implies, proof, reals, vanish, zero
 
 
 def _published_noise() -> str:
@@ -69,10 +69,10 @@ def _prove() -> Proof:
             [size > 1, low >= 1 - c, -noise <= eps * (size - 1), eps * (size - 1) <= 1 - c],
             low + noise >= 0,
         ),
-        holds(
+        vanish(
             "n even: v = ±1, half of each sign in every class: Gv − (1 − c)v = 0: {}, and "
             "E_ij = −ε v_i v_j (i ≠ j) gives vᵀ(G + E)v = N((1 − c) − ε(N − 1))",
-            vanish(gram * signs - (1 - inside) * signs),
+            gram * signs - (1 - inside) * signs,
         ),
         implies(
             "(1 − c) − ε(N − 1) ≥ 0 gives ε ≤ (1 − c)/(N − 1)",

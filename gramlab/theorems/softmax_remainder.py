@@ -5,7 +5,7 @@ import z3
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals
+from gramlab.theorems.steps import implies, proof, reals, vanish
 
 
 def _prove() -> Proof:
@@ -15,9 +15,9 @@ def _prove() -> Proof:
         "the inequalities hold for every law on a bounded interval, so for every K; the "
         "second derivative of the path is differentiated with all symbols at K = 4 (its "
         "form does not change with K)",
-        holds(
+        vanish(
             "p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4",
-            softmax.path_derivatives_hold(),
+            softmax.path_derivatives(),
         ),
         implies(
             "|y − E y| ≤ y + E y for y ≥ 0, so E|Y − E Y| ≤ 2 E Y",

@@ -7,7 +7,7 @@ import flint
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals
+from gramlab.theorems.steps import implies, proof, reals, vanish
 
 _CONSTANT = 1 / (6 * math.sqrt(3))
 
@@ -27,10 +27,10 @@ def _prove() -> Proof:
         "sympy for the derivatives, z3 for the extremal problem, its reduction by hand",
         "every law on a bounded interval, so every K; the second derivative of the path is "
         "differentiated with all symbols at K = 4 (its form does not change with K)",
-        holds(
+        vanish(
             "p(s) = softmax(sv): p'' = p((v − m)² − Var_p v) at K = 4: {}; the "
             "remainder is ∫₀¹ (1 − s) p''(s) ds (by hand), so half of sup E|(X − m)² − Var X|",
-            softmax.path_derivatives_hold(),
+            softmax.path_derivatives(),
         ),
         "by hand, X in [0, 1], y = X − m, A = {y² < Var}, α = P(A): E|y² − Var| = "
         "2 E(Var − y²; A) = 2α(1 − α)(E[y² | not A] − E[y² | A])",

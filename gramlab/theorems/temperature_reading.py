@@ -9,7 +9,7 @@ from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem, real
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import holds, proof, vanish, zero
+from gramlab.theorems.steps import proof, vanish, zero
 from gramlab.validation import check_integer
 
 
@@ -40,7 +40,7 @@ def _prove() -> Proof:
         zero(
             "read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {}", sigma * w / (k * tau) - read(t)
         ),
-        holds("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", vanish(first)),
+        vanish("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", first),
         "τ^(−t) > 0 multiplies every class alike, so no argmax changes",
     )
 

@@ -1,13 +1,13 @@
 """What given labels cannot tell: classes that have traded their names."""
 
-from itertools import permutations
+from itertools import chain, permutations
 
 import numpy as np
 import sympy as sp
 
 from gramlab.theorems._arguments import array
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, implies, proof, reals, vanish
+from gramlab.theorems.steps import implies, proof, reals, vanish
 from gramlab.validation import check_labels, check_targets
 
 
@@ -26,10 +26,10 @@ def _prove() -> Proof:
         f"the law of one row's label: C and p symbolic at K = {classes}, every permutation "
         "(a reordered sum at every K); rows are independent, so the law of all labels is the "
         "product. The inequalities hold row by row and are summed",
-        holds(
+        vanish(
             "Σ_y p_y C_(y, j) = Σ_y p'_y C'_(y, j) for p'_σ(y) = p_y, C'_(σ(y), j) = C_(y, j), "
             f"whatever is known of y_i from x_i, and every σ of {classes} classes",
-            all(vanish(law) for law in laws),
+            chain.from_iterable(laws),
         ),
         "so the features and given labels have one law, and whatever is computed from them "
         "(with any draws of its own) has one law in both worlds",
@@ -44,10 +44,10 @@ def _prove() -> Proof:
             [x >= claim - one, x >= one - claim, y >= claim - two, y >= two - claim, one >= two],
             x + y >= one - two,
         ),
-        holds(
+        vanish(
             "superclasses of two: C at rate 1 − η is C at rate η with names traded: "
             "{}; at η = ½ it is its own image",
-            vanish(pair[::-1, :] - pair.subs(eta, 1 - eta)),
+            pair[::-1, :] - pair.subs(eta, 1 - eta),
         ),
     )
 

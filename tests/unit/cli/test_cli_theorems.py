@@ -11,11 +11,12 @@ import sys
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from gramlab import cli
 from gramlab.cli import theorems as verb
 from gramlab.cli.text import format_value
-from gramlab.theorems import catalogue
+from gramlab.theorems import catalogue, steps
 from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
 
 KEYS = {"name", "title", "kind", "source", "statement", "hypotheses", "proof", "check", "ok"}
@@ -23,7 +24,12 @@ KEYS |= {"paper", "runs", "arguments"}
 
 
 def proof(verdict="proved", level="core") -> Proof:
-    return Proof(verdict, "by hand", "every real x", ("a square is not negative",), level)
+    """A proof of that verdict and level, decided as far as the level says."""
+    method, scope, line = "by hand", "every real x", "a square is not negative"
+    if level == "asserted":
+        return Proof(verdict, method, scope, (line,))
+    make = steps.refutation if verdict == "counterexample" else steps.proof
+    return make(method, scope, steps.zero(line, sp.Integer(verdict == "unknown")))
 
 
 def square(x: complex, limit: float = 0.0) -> Check:
@@ -114,9 +120,7 @@ def test_one_table_over_the_registry(registry, capsys):
 
 @pytest.mark.parametrize("width", ["40", "72", "200"])
 def test_the_table_keeps_to_the_width_it_is_given(registry, capsys, monkeypatch, width):
-    registry(
-        dataclasses.replace(TRUE, prove=lambda: Proof("proved", "m", "far " * 60, ("e",), "core"))
-    )
+    registry(dataclasses.replace(TRUE, prove=lambda: Proof("proved", "m", "far " * 60, ("e",))))
     monkeypatch.setenv("COLUMNS", width)
     assert cli.main(["theorems"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -214,6 +218,12 @@ def test_theorems_of_one_s_own(registry, capsys, tmp_path):
     ("source", "sign"),
     [
         ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        (
+            "from test_cli_theorems import FALSE\nimport dataclasses\n"
+            "THEOREM = dataclasses.replace(FALSE, prove=lambda: None)",
+            "`prove` of the theorem 'large-squares' must return",
+        ),
         ("x = 1", "must have a THEOREM"),
         (
             "from test_cli_theorems import TRUE\nimport dataclasses\n"

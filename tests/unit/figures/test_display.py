@@ -122,6 +122,41 @@ def test_a_legend_holds_marks_and_lines_together(result):
     ]
 
 
+def test_a_legend_of_marks_stands_below_the_callers_axes_and_not_on_the_data():
+    angles = {name: np.linspace(0, 1.5, 12) for name in ("raw", "centred", "preconditioned")}
+    figure, (panel,) = own(1, size=(3.3, 3.0))
+    figures.AnglesDisplay.from_angles(angles).plot(panel)
+    figure.draw_without_rendering()
+    box = panel.get_legend().get_window_extent()
+    assert box.y1 <= panel.xaxis.get_tightbbox().y0 + 1
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
+def test_a_number_is_not_parted_from_its_percent_sign():
+    _, (panel,) = own(1)
+    display = figures.AccuracyDisplay(
+        *[[{"label_recovery": share, "test_accuracy": None} for share in (0.5, 0.6)]] * 2,
+        [None, None],
+    )
+    words = display.plot(panel).ax_.get_title()
+    assert "\n" in words
+    assert words.count("\N{NO-BREAK SPACE}%") == words.count("%") == 2
+
+
+def test_trees_of_many_classes_are_drawn_in_thinner_lines():
+    wide = {}
+    for k in (5, 102):
+        rng = np.random.default_rng(0)
+        matrix = np.corrcoef(rng.standard_normal((k, 30)))
+        figure = Figure(figsize=(6.6, 3.3), layout="constrained")
+        display = figures.CorrelationDisplay.from_correlations(matrix).plot(figure.subplots(1, 2))
+        (wide[k],) = display.artists_["kept merges"].get_linewidths()
+        rows = 72.0 * display.ax_.bbox.height / figure.dpi / k
+        assert wide[k] <= 0.5 * rows
+    assert 0.0 < wide[102] < wide[5] == 1.0
+
+
 COLUMN = {  # inches high at 3.3 inches wide
     "eigenvalue_gap": 5.0,
     "gram_heatmap": 3.0,
@@ -186,6 +221,37 @@ def test_other_axes_are_refused(display, ax, got):
         display.plot(ax())
 
 
+def test_polar_axes_and_one_axes_for_two_panels_are_refused(display):
+    polar = Figure().subplots(2, 1, subplot_kw={"projection": "polar"})
+    with pytest.raises(InvalidSetting, match="rectilinear axes, got polar axes; give ax="):
+        display.plot(polar)
+    with pytest.raises(InvalidSetting, match="2 different Axes, got one of them twice; give ax="):
+        display.plot([own(1)[1][0]] * 2)
+
+
+WRONG = {  # data of another type than the display draws
+    "features": lambda r: figures.GramDisplay.from_features(r.features.x),
+    "spectrum": lambda r: figures.EigenvalueDisplay.from_spectrum(r.features, 3),
+    "rounds": lambda r: figures.AccuracyDisplay.from_rounds(list(r.exact), r.given.true_labels),
+    "each of theory": lambda r: figures.AccuracyDisplay.from_rounds(
+        r.exact, r.given.true_labels, theory=[r.features] * 3
+    ),
+    "rounds ": lambda r: figures.DynamicsDisplay.from_rounds(r.features.x, [0], [0]),
+    "each of rounds": lambda r: figures.DynamicsDisplay.from_rounds([r.features.x], [0], [0]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_data_of_another_type_is_refused_in_one_line(result, name):
+    with pytest.raises(InvalidSetting, match=rf"^{name.strip()} must be of type .*, got .*: give "):
+        WRONG[name](result)
+
+
+def test_a_display_says_in_short_what_it_is(display):
+    assert repr(display) == "<EigenvalueDisplay: not drawn; plot() draws it>"
+    assert repr(display.plot(title="Mine\nand yours")) == "<EigenvalueDisplay: Mine and yours>"
+
+
 def test_axes_of_two_figures_are_refused_and_those_of_a_subfigure_drawn_on(display):
     with pytest.raises(InvalidSetting, match="axes of one figure, got axes of several"):
         display.plot([own(1)[1][0], own(1)[1][0]])
@@ -205,6 +271,10 @@ def test_axes_of_two_figures_are_refused_and_those_of_a_subfigure_drawn_on(displ
         ({"labels": ["ends"]}, "labels must be one of"),
         ({"title": 3}, 'title must be text \\("" for none\\), got 3'),
         ({"linewidth": "wide"}, "Matplotlib cannot set .*wide"),
+        ({"path_effects": 3}, "Matplotlib cannot set .*path_effects"),
+        ({"markevery": "a"}, "Matplotlib cannot set .*markevery"),
+        ({"sketch_params": "x"}, "Matplotlib cannot set .*sketch_params"),
+        ({"agg_filter": 3}, "Matplotlib cannot set .*agg_filter"),
         ({"lw": 1, "linewidth": 2}, "each word of style once"),
     ],
 )

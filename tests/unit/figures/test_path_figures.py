@@ -62,7 +62,7 @@ def test_a_cell_is_hatched_where_more_is_undecided_than_differs():
     ("agreement", "title"),
     [
         (1.0, "Theory and exact head agree on every row"),
-        (0.9996, "agree on 99.9 to 100.0 % of the training rows"),
+        (0.9996, "agree on 99.96 % of the training rows"),
         (0.5, "agree on 50.0 % of the training rows"),
     ],
 )
@@ -111,3 +111,12 @@ def test_a_path_draws_itself():
     shades = np.asarray(display.artists_["agreement"].get_array()).reshape(2, 2)
     assert shades.T.ravel().tolist() == [cell["argmax_agreement"] for cell in given.cells]
     assert display.ax_.get_title(loc="left") == "Mine"
+
+
+def test_one_share_of_agreement_is_no_range():
+    given = path(rounds=2)
+    for cell in given.cells:
+        cell["argmax_agreement"] = 0.9596
+    assert "agree on 96.0 % of" in " ".join(
+        PathDisplay.from_path(given).plot().ax_.get_title(loc="left").split()
+    )

@@ -21,10 +21,14 @@ def title(display: figures.Display) -> str:
     return " ".join(display.plot().ax_.get_title(loc="left").split())
 
 
-def recovery(*shares: float) -> str:
+def recovery(*shares: float, undecided: float | None = 0.0) -> str:
+    """The title where each share may grow by what is undecided; None: nothing is certified."""
     exact = [{"label_recovery": share, "test_accuracy": None} for share in shares]
-    display = figures.AccuracyDisplay(exact, exact, [None] * len(shares))
-    return title(display)
+    certified = [
+        None if undecided is None else Certified(share, 1.0 - share - undecided, undecided)
+        for share in shares
+    ]
+    return title(figures.AccuracyDisplay(exact, exact, certified))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,8 @@ def recovery(*shares: float) -> str:
             "Exact label recovery peaks at t = 3: 77.8 → 80.4 → 76.9 %",
         ),
         ((0.5, 0.8, 0.7), "Exact label recovery peaks at t = 2: 50.0 → 80.0 → 70.0 %"),
+        # Two rounds have the most: neither is the peak.
+        ((0.5, 0.8, 0.8, 0.6), "Exact label recovery: 50.0 % at t = 1, 60.0 % at t = 4"),
         ((0.7, 0.5, 0.8), "Exact label recovery: 70.0 % at t = 1, 80.0 % at t = 3"),
         ((0.8, 0.5, 0.8), "Exact label recovery: 80.0 % at t = 1, 80.0 % at t = 3"),
         ((0.5, 0.5004), "Exact label recovery rises: 50.000 → 50.040 %"),
@@ -49,17 +55,32 @@ def test_recovery_rises_or_falls_only_throughout(shares, expected):
     assert recovery(*shares) == expected
 
 
-@given(st.lists(st.integers(0, 20), min_size=2, max_size=6))
-def test_words_of_recovery_hold_of_every_round(counts):
-    words = format_recovery([count / 20 for count in counts])
-    steps = np.diff(counts)
-    assert ("rises" in words) == bool((steps >= 0).all() and steps.any())
-    assert ("falls" in words) == bool((steps <= 0).all() and steps.any())
-    assert ("stays" in words) == (not steps.any())
+@pytest.mark.parametrize(
+    ("shares", "claim"),
+    [((0.5, 0.6, 0.7), "rises"), ((0.7, 0.6, 0.5), "falls"), ((0.5, 0.7, 0.6), "peaks at t = 2")],
+)
+def test_recovery_is_said_to_change_only_where_certified_ranges_are_apart(shares, claim):
+    assert claim in recovery(*shares, undecided=0.09)
+    for undecided in (0.11, None):
+        words = f"{100 * shares[0]:.1f} % at t = 1, {100 * shares[-1]:.1f} % at t = 3"
+        assert recovery(*shares, undecided=undecided) == f"Exact label recovery: {words}"
+
+
+COUNTS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), min_size=2, max_size=6)
+
+
+@given(COUNTS, st.data())
+def test_words_of_recovery_hold_of_all_that_certificates_leave(counts, data):
+    certified = [Certified(right / 25, 1.0, more / 25) for right, more in counts]
+    left = [data.draw(st.integers(right, right + more)) for right, more in counts]
+    words = format_recovery([right / 25 for right, _ in counts], certified)
+    steps = np.diff(left)
+    assert "rises" not in words or (steps >= 0).all()
+    assert "falls" not in words or (steps <= 0).all()
+    assert "stays" not in words or not steps.any()
     if "peaks" in words:
         peak = int(words.partition("t = ")[2].partition(":")[0])
-        assert counts[peak - 1] == max(counts)
-        assert max(counts) > max(counts[0], counts[-1])
+        assert left[peak - 1] > max(left[: peak - 1] + left[peak:])
 
 
 def leads(*pairs: tuple[float, float], theory=None) -> str:
@@ -150,15 +171,21 @@ def test_the_filters_have_one_legend_and_no_fan_where_all_are_zero():
     assert not any(text.get_text() for text in below.texts)
 
 
-@pytest.mark.parametrize("classes", [3, 102])
-def test_classes_have_boundaries_however_many_there_are(classes):
+@pytest.mark.parametrize(("classes", "offset"), [(3, 0.0), (102, 0.0), (102, 3.0)])
+def test_classes_have_boundaries_that_can_be_seen_however_many_there_are(classes, offset):
     labels = np.repeat(np.arange(classes), 5)
-    x = np.random.default_rng(0).standard_normal((len(labels), 4))
+    x = offset + np.random.default_rng(0).standard_normal((len(labels), 4))
     display = figures.GramDisplay.from_features(Features(x, labels)).plot()
-    lines = [line for line in display.ax_.get_lines() if line.get_color() == "white"]
-    assert len(lines) == 2 * (classes - 1)
+    lines = [a for name, a in display.artists_.items() if name.startswith("boundary")]
+    step = 1 if classes == 3 else int(display.ax_.get_ylabel().split("every ")[1])
+    assert len(lines) == 2 * ((classes - 1) // step)
+    assert {line.get_ydata()[0] for line in lines[::2]} == {
+        5 * step * (i + 1) - 0.5 for i in range(len(lines) // 2)
+    }
     side = 72 * display.ax_.get_window_extent().height / display.figure_.dpi / classes
-    assert all(0 < line.get_linewidth() <= 0.15 * side for line in lines)
+    assert all(0.7 <= line.get_linewidth() <= 0.15 * step * side for line in lines)
+    # White would not be seen on the white middle of a diverging scale.
+    assert {line.get_color() == "white" for line in lines} == {not display.diverging}
 
 
 def test_angles_of_a_fifth_set_are_refused_and_not_left_out():

@@ -30,7 +30,7 @@ PLAINEST = {
 
 
 def plainest(strategy, fits=lambda _: True):
-    return find(strategy, fits, settings=examples(10))
+    return find(strategy, fits, settings=examples(200))
 
 
 # ---- Valid, and shrinking -----------------------------------------------------------------------
@@ -97,6 +97,14 @@ def test_a_prescribed_spectrum_is_that_of_features_and_of_gram_matrices(spectrum
     assert np.abs(np.linalg.eigvalsh(gram)[::-1] - np.pad(spectrum, (0, 4))).max() <= bound
 
 
+@pytest.mark.parametrize("spectrum", [[3, 2.0, 1], np.array([3.0, 2.0, 1.0])])
+def test_a_spectrum_is_drawn_or_given(spectrum):
+    features = plainest(testing.features(8, 4, 3, spectrum=spectrum))
+    assert np.allclose(features.x, np.eye(8, 4) * np.sqrt([3.0, 2.0, 1.0, 0.0]), atol=4 * EPS)
+    gram = plainest(testing.gram_matrices(3, spectrum=spectrum))
+    assert np.allclose(gram, np.diag([3.0, 2.0, 1.0]), atol=8 * EPS)
+
+
 @examples(40)
 @given(testing.problems(st.integers(3, 9), st.integers(1, 4), 3), testing.weight_decays(1e-3, 0.5))
 def test_problems_are_features_and_rows_on_the_simplex(problem, weight_decay):
@@ -148,6 +156,9 @@ def test_near_floor_features_have_one_eigenvalue_and_otherwise_rounding(features
     [
         (lambda: testing.features(3, 2, 2, spectrum=testing.spectra(3)), "at most n_features = 2"),
         (lambda: testing.gram_matrices(2, spectrum=testing.spectra(3)), "at most n_samples = 2"),
+        (lambda: testing.features(4, 3, 2, spectrum="wide"), "spectrum must be real eigenvalues"),
+        (lambda: testing.features(4, 3, 2, spectrum=np.eye(2)), "spectrum must be real eigenval"),
+        (lambda: testing.gram_matrices(4, spectrum=[1.0, -1.0]), "at least 0, got -1.0"),
         (lambda: testing.targets(2, 2, kind="hard"), "kind must be any, one-hot or uniform"),
         (lambda: testing.weight_decays(1.0, 0.1), "smallest must be at most largest = 0.1, got 1"),
         (lambda: testing.weight_decays(0.0), "smallest must be"),
@@ -196,6 +207,16 @@ def test_twins_give_the_answers_worked_out_by_hand():
     # W* = (w, −w) with λ w = 1 − σ(2w): choose w = 1, then λ = 1 − σ(2).
     decay = float(1 / (1 + np.exp(2.0)))
     assert testing.dense_newton_head(gram, targets, decay) == pytest.approx(np.array([[1.0, -1.0]]))
+
+
+def test_twins_refuse_what_does_not_fit_in_one_line():
+    for gram, targets, sign in (
+        (np.eye(3), np.eye(4), "targets must be of shape"),
+        (np.ones((3, 2)), np.eye(3), "gram must be of shape"),
+    ):
+        with pytest.raises(InvalidSetting, match=sign) as refused:
+            testing.dense_closed_form(gram, targets, 0.1)
+        assert "\n" not in str(refused.value)
 
 
 @examples(10)

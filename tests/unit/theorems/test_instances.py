@@ -174,6 +174,29 @@ def test_a_weight_decay_is_as_good_as_its_mu():
     )
 
 
+def test_features_bring_their_number_of_classes():
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    features, gram = Features(x, [0, 1, 2] * 2), x @ x.T
+    given = {"gram": features, "other": 1.1 * gram, "weight_decay": 0.25}
+    by_mu = check("perturbation", gram=gram, other=1.1 * gram, mu=3 * 6 * 0.25)
+    assert check("perturbation", **given) == check("perturbation", **given, n_classes=3) == by_mu
+    with pytest.raises(InvalidSetting, match=r"one number of classes, got \[2, 3\]"):
+        check("perturbation", **given, n_classes=2)
+
+
+def test_slack_is_shown_of_bounds_alone():
+    model = ClassBlockModel(4, 20, 0.4, 0.1)
+    noise = corruption_matrix("symmetric", 4, 0.9)
+    report = check("population-accuracy", model=model, corruption=noise, mu=1)
+    assert report.holds
+    assert report.slack < 0
+    assert "slack" not in repr(report)
+    report = check("softmax-remainder", logits=[0.1, 0.2])
+    assert "its hypothesis holds" in repr(report) or len(report.hypotheses) != 1
+    assert "slack" in repr(report)
+    assert "all 1 hypotheses" not in repr(report)
+
+
 def test_features_stand_for_their_rows_and_for_their_gram_matrix():
     x = np.random.default_rng(0).standard_normal((6, 3))
     features = Features(x, [0, 1] * 3)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems import catalogue, check, find, registry
 from gramlab.theorems.form import Proof
-from gramlab.theorems.steps import Step, holds, proof, refutation
+from gramlab.theorems.steps import Step, holds, positive, proof, refutation, zero
 
 OWN = """
 from __future__ import annotations
@@ -83,6 +84,7 @@ def test_a_module_by_its_name(own):
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def", "SyntaxError"),
         ("x = 1", "must have a THEOREM of type"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("THEOREM = 3", "got int"),
         ("THEOREMS = []", "got list"),
     ],
@@ -92,6 +94,35 @@ def test_a_module_that_offers_none_is_told_in_one_line(own, text, sign):
         catalogue.from_module(str(own(text)))
     assert sign in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("prove", "sign"),
+    [
+        ("None", "got NoneType"),
+        ("'proved'", "got str"),
+        ("1 / 0", "raises ZeroDivisionError: division by zero"),
+        ("__import__('sys').exit(3)", "raises SystemExit: 3"),
+    ],
+)
+def test_a_prove_that_gives_no_proof_is_told_in_one_line(own, prove, sign):
+    text = OWN.replace('Proof("proved", "none", "every x", ("it is plain",))', prove)
+    (theorem,) = catalogue.from_module(str(own(text)))
+    with pytest.raises(InvalidSetting, match="`prove` of the theorem 'squares'") as refused:
+        catalogue.run(theorem, 2)
+    assert sign in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_theorems_and_reports_are_shown_in_a_line():
+    report = catalogue.run(registry["perturbation"], 2)
+    assert repr(report).startswith("<Report perturbation: proved (core), 0 of 2 instances fail")
+    for shown in [repr(report), *map(repr, registry.values())]:
+        assert len(shown) <= 600
+        assert "\n" not in shown
+    long = dataclasses.replace(registry["perturbation"], title="far\n" * 900)
+    assert len(repr(long)) <= 600
+    assert "\n" not in repr(long)
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "no/such/file.py", "", ".", "a b"])
@@ -144,21 +175,44 @@ def test_the_paper_has_it_at():
 # ---- What stands behind a verdict ----------------------------------------------------------------
 
 
+TRUE = zero("0 = {}", sp.Integer(0))
+
+
 def test_levels_tell_who_decided():
     assert Proof("proved", "by hand", "all", ("plain",)).level == "asserted"
-    assert proof("z3", "all x", holds("a", True)).level == "decided"
-    assert proof("z3", "all x", holds("a", True), "and so on").level == "core"
-    assert proof("z3; induction by hand", "all x", holds("a", True)).level == "core"
-    assert proof("z3", "all x. By hand: the rest", holds("a", True)).level == "core"
+    assert proof("sympy", "all x", TRUE).level == "decided"
+    assert proof("sympy", "all x", TRUE, "and so on").level == "core"
+    assert proof("sympy", "all x", TRUE, holds("a", True)).level == "core"
+    assert proof("sympy; induction by hand", "all x", TRUE).level == "core"
+    assert proof("sympy", "all x. By hand: the rest", TRUE).level == "core"
     assert proof("none", "all x", "it is plain").level == "asserted"
 
 
+def test_no_level_is_taken_on_its_author_s_word():
+    assert proof("m", "all x", holds("I say so", True)).level == "asserted"
+    assert proof("m", "all x", Step("proved", "I say so")).level == "asserted"
+    with pytest.raises(TypeError):
+        Proof("proved", "m", "all x", ("I say so",), "kernel")
+    with pytest.raises(TypeError):
+        Step("proved", "I say so", True)
+    made = proof("m", "all x", TRUE)
+    assert dataclasses.replace(made, evidence=("I say so",)).level == "asserted"
+    assert dataclasses.replace(TRUE, line="I say so").decided is False
+    with pytest.raises(ValueError, match="level"):
+        dataclasses.replace(made, level="kernel")
+
+
 def test_a_refutation_is_of_decided_claims():
-    found = refutation("exact", "one case", holds("a = 1 > 0", True))
+    found = refutation("exact", "one case", positive("a = 1 > 0", 1))
     assert (found.verdict, found.level) == ("counterexample", "decided")
-    assert refutation("exact", "one case", holds("a", False)).verdict == "unknown"
+    assert refutation("exact", "one case", positive("a", 0)).verdict == "unknown"
     assert refutation("exact", "one case", "look at it").verdict == "unknown"
     assert refutation("exact", "one case", Step("unknown", "?")).verdict == "unknown"
+
+
+def test_what_stands_behind_the_registry_is_counted():
+    levels = [theorem.prove().level for theorem in registry.values()]
+    assert {level: levels.count(level) for level in set(levels)} == {"core": 32, "decided": 1}
 
 
 @pytest.mark.parametrize("name", sorted(registry))
