@@ -8,7 +8,7 @@ from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import holds, implies, proof, reals
+from gramlab.theorems.steps import implies, proof, reals, vanish
 
 EPS = float(np.finfo(float).eps)
 
@@ -26,9 +26,8 @@ def _prove() -> Proof:
             kept * s * (s + total + more) <= s * (s + more),
         ),
         "by hand: induction over rounds from y = 1, Λ = 0",
-        holds(
-            f"log(1 + x) − x is 0 at 0 and falls: its derivative is {slope}",
-            sp.simplify(slope + x / (1 + x)) == 0,
+        vanish(
+            f"log(1 + x) − x is 0 at 0 and falls: its derivative is {slope}", [slope + x / (1 + x)]
         ),
         "by hand: with x = μ_i/s, s/(s + μ_i) = 1/(1 + x) ≥ e^(−x); multiply over rounds",
         "by hand: at s = 0 all three are 0",
