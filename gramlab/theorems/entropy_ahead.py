@@ -2,6 +2,7 @@
 
 import math
 
+import flint
 import numpy as np
 
 from gramlab.theorems._rounds import (
@@ -16,7 +17,7 @@ from gramlab.theorems._rounds import (
     rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, refutation
+from gramlab.theorems.steps import positive, refutation
 
 _FOUND = plain_rounds(
     [[-7, 1], [-6, -1], [2, 0]], [[0, 0, 1], [0.5, 0.5, 0], [0, 0, 1]], [1 / 100, 10]
@@ -35,11 +36,11 @@ def _prove() -> Proof:
     return refutation(
         "exact heads with their certificates",
         "one fixed instance",
-        holds(
+        positive(
             "x = (−7, 1), (−6, −1), (2, 0), targets (0, 0, 1), (1/2, 1/2, 0), (0, 0, 1), λ = 1/100 "
             f"and 10: H̄_2 is above the entropy of one training at 10.01 by {ahead.value:.3e}, "
             f"within {ahead.error:.0e}, and so below it: {{}}",
-            bool(ahead.value < -ahead.error),
+            flint.arb(-float(ahead.value), float(ahead.error)),  # a ball
         ),
         "linearized rounds are always ahead (theorem linear-sandwich)",
     )

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import flint
 import numpy as np
 from scipy.special import log_softmax
 
@@ -16,7 +17,7 @@ from gramlab.theorems._rounds import (
     rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import holds, refutation
+from gramlab.theorems.steps import positive, refutation
 
 _FOUND = plain_rounds([[1, 0], [2, -2]], [0, 1], [1, 1])
 
@@ -43,10 +44,10 @@ def _prove() -> Proof:
     return refutation(
         "exact heads with their certificates",
         "one fixed instance",
-        holds(
+        positive(
             "x = (1, 0), (2, −2), labels 0, 1, λ = 1: from round 1 to 2 the entropy of the first "
             f"row grows by {grown[0]:.6f}, within {error[0]:.0e}, and so falls: {{}}",
-            bool(grown[0] < -error[0]),
+            flint.arb(-float(grown[0]), float(error[0])),  # a ball
         ),
         "that row's prediction passes 1/K on its way from its own label to the other's",
     )
