@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import examples
-from hypothesis import find, given, settings
+from conftest import SEARCH, examples
+from hypothesis import find, given
 from hypothesis import strategies as st
 
 from gramlab import Features, Spectrum, corrupt_labels, testing
@@ -30,8 +30,7 @@ PLAINEST = {
 
 
 def plainest(strategy, fits=lambda _: True):
-    # So many in every profile: what is looked for is there.
-    return find(strategy, fits, settings=settings(max_examples=2000, deadline=None, database=None))
+    return find(strategy, fits, settings=SEARCH)
 
 
 # ---- Valid, and shrinking -----------------------------------------------------------------------
