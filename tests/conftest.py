@@ -26,6 +26,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(_CACHES.cleanup)
 
 
+# For ``hypothesis.find``: what is looked for is there, whatever a profile asks of properties.
+SEARCH = settings(max_examples=2000, deadline=None, database=None)
+
+
 def examples(count: int) -> settings:
     """``count`` examples in every run, and as many as a profile asks for where one was chosen.
 

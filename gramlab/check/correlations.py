@@ -147,7 +147,7 @@ def measure_correlations(
         If the method is not known or the cut is not in (0, 1].
     """
     tell = stage or (lambda words: None)
-    features = features.prepared(center=center, unit_norm=True)
+    features = features.prepared(center=center, unit_norm=True, test=False)
     tell("class correlations")
     plain = class_correlations(features.replaced(superclasses=None))
     groups = find_superclasses(plain.matrix, method=method, cut=cut)

@@ -53,8 +53,8 @@ class Output:
         self.written: list[str] = []
         self._json = ""
 
-    def load(self, *, center: bool = False, unit_norm: bool = False) -> Features:
-        """Open the source and prepare its features."""
+    def load(self, **preparation: bool) -> Features:
+        """Open the source and prepare its features as ``Features.prepared`` does."""
         from gramlab.files.sources import load_features
 
         self.progress.stage("loading features")
@@ -63,7 +63,7 @@ class Output:
         unused = ", ".join(features.provenance.get("unused", ()))
         if unused and not self._options["quiet"]:
             say(f"note: {source} also holds what is neither features nor labels: {unused}")
-        return features.prepared(center=center, unit_norm=unit_norm)
+        return features.prepared(**preparation)
 
     def draw(
         self, figures: Mapping[str, Figure | Display], closing: str = _RESULTS

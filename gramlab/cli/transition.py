@@ -52,7 +52,7 @@ def transition(
     """
     own = options.own_matrix(context)
     with running(context, out) as output:
-        features = output.load(center=center, unit_norm=unit_norm)
+        features = output.load(center=center, unit_norm=unit_norm, test=False)
 
         from gramlab.labels import (
             check_corruption_matrix,

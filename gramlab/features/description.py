@@ -55,6 +55,15 @@ def check_classes(labels: npt.NDArray[np.int64], size: int, known: bool) -> None
         )
 
 
+def check_together(**arrays: object) -> None:
+    """Refuse, with InvalidLabels, one of two arrays without the other."""
+    absent = [name for name, array in arrays.items() if array is None]
+    if len(absent) == 1:
+        raise InvalidLabels(
+            f"{' and '.join(arrays)} go together, got no {absent[0]}; pass both or neither"
+        )
+
+
 def check_provenance(provenance: Mapping[str, Any] | None, dtype: np.dtype[Any]) -> dict[str, Any]:
     """Fill in the fixed keys of a provenance, as plain data of JSON; or raise InvalidSetting."""
     if provenance is not None and not isinstance(provenance, Mapping):

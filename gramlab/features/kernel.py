@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 
-from gramlab.errors import GramAsFeaturesWarning, InvalidFeatures, InvalidLabels
-from gramlab.features.description import check_provenance
+from gramlab.errors import GramAsFeaturesWarning, InvalidFeatures
+from gramlab.features.description import check_provenance, check_together
 from gramlab.machine.memory import aligned, check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
 from gramlab.numerics.rounding import UNDERFLOW, gamma, norm_bound
@@ -103,11 +103,7 @@ def factorize_gram(
 
     Raises as ``Features.from_gram`` says, before the factorization where that can be.
     """
-    if (test_gram is None) != (test_labels is None):
-        absent = "test_gram" if test_gram is None else "test_labels"
-        raise InvalidLabels(
-            f"test_gram and test_labels go together, got no {absent}; pass both or neither"
-        )
+    check_together(test_gram=test_gram, test_labels=test_labels)
     if test_diagonal is not None and test_gram is None:
         raise InvalidFeatures("test_diagonal needs test_gram, got none; pass both, or leave it out")
     shape = np.shape(gram)  # type: ignore[arg-type]

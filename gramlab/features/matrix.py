@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, printable
+from gramlab.errors import InvalidFeatures, printable
+from gramlab.features import description
 from gramlab.features.derived import Args, Derived, Made
-from gramlab.features.description import check_class_names, check_classes, check_provenance
 from gramlab.features.kernel import factorize_gram, known_factors, warn_of_gram
 from gramlab.features.preparation import changed_rows, training_mean, unit_rows
 from gramlab.machine.memory import check_memory, is_mapped, row_blocks
@@ -89,7 +89,7 @@ class Features:
     Warns
     -----
     GramAsFeaturesWarning
-        If x looks like a Gram matrix: N ≥ 3, exactly symmetric, a diagonal ≥ 0.
+        If x looks like a Gram matrix: N ≥ 3, symmetric to rounding, a diagonal ≥ 0.
     """
 
     x: np.ndarray
@@ -113,13 +113,9 @@ class Features:
         n_classes: int | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        if (test_x is None) != (test_labels is None):
-            absent = "test_x" if test_x is None else "test_labels"
-            raise InvalidLabels(
-                f"test_x and test_labels go together, got no {absent}; pass both or neither"
-            )
+        description.check_together(test_x=test_x, test_labels=test_labels)
         size = None if n_classes is None else check_integer("n_classes", n_classes, 1)
-        names = None if class_names is None else check_class_names(class_names, size)
+        names = None if class_names is None else description.check_class_names(class_names, size)
         size = size if names is None else len(names)
         known = size is not None
         train, y = _checked(x, labels, size)
@@ -134,7 +130,7 @@ class Features:
                     f"{test.shape[1]}; extract both splits with the same backbone"
                 )
         size = 1 + int(largest) if size is None else size
-        check_classes(y, size, known)
+        description.check_classes(y, size, known)
         if names is None:
             check_memory(64 * size, f"naming {size} classes", "pass a smaller n_classes")
             names = tuple(map(str, range(size)))
@@ -147,7 +143,7 @@ class Features:
             test_labels=y_test,
             class_names=names,
             superclasses=superclasses,
-            _provenance=check_provenance(provenance, train.dtype),
+            _provenance=description.check_provenance(provenance, train.dtype),
             _derived=Derived(),
         )
 
@@ -219,8 +215,8 @@ class Features:
         """
         kind = np.dtype(dtype)
         step = None if rows is None else check_integer("rows", rows, 1)
-        small = not self.is_mapped and 8 * self.x.size <= _KEPT_BYTES
         # Solvers pass over the rows hundreds of times, and converting costs like a product.
+        small = not self.is_mapped and 8 * self.x.size <= _KEPT_BYTES
         kept = small and kind == np.float64 != self.x.dtype
         return row_blocks(self.derived(_float64_copy) if kept else self.x, rows=step, dtype=kind)
 
@@ -343,9 +339,14 @@ class Features:
         norms = {"min_norm": np.inf, "max_norm": 0.0}
         return self._transformed("unit_norm", partial(unit_rows, norms=norms), norms, dtype)
 
-    def prepared(self, *, center: bool = False, unit_norm: bool = False) -> Features:
-        """:meth:`centered` if `center`, then :meth:`unit_norm` if `unit_norm`, or their errors."""
-        features = self.centered() if center else self
+    def prepared(
+        self, *, center: bool = False, unit_norm: bool = False, test: bool = True
+    ) -> Features:
+        """:meth:`centered` if so, then :meth:`unit_norm` if so; without `test`, of no test rows."""
+        features = (
+            self if test or self.test_x is None else self._with(test_x=None, test_labels=None)
+        )
+        features = features.centered() if center else features
         return features.unit_norm() if unit_norm else features
 
     def _transformed(

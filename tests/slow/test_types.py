@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -59,7 +60,9 @@ def symbols() -> list[dict]:
         pytest.skip("pyright is not installed (pip install '.[test]')")
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
     command += ["--verifytypes", "gramlab", "--ignoreexternal", "--outputjson"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # An editable installation is a line in a .pth file, behind which the checker sees no py.typed.
+    kept = {"cwd": ROOT, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    done = subprocess.run(command, **kept, capture_output=True, text=True, check=False)
     return json.loads(done.stdout)["typeCompleteness"]["symbols"]
 
 

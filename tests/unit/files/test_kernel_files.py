@@ -105,3 +105,19 @@ def test_verbs_say_of_a_kernel_what_they_say_of_its_features(tmp_path, capsys, v
     else:
         for key in ("within_mean", "other_class_mean", "largest_eigenvalue", "gap_after_k"):
             assert results[0][key] == pytest.approx(results[1][key], rel=1e-12)
+
+
+@pytest.mark.parametrize("verb", ["correlations", "transition"])
+def test_verbs_that_read_training_rows_alone_need_no_diagonal_of_the_test_points(
+    tmp_path, capsys, verb
+):
+    found = []
+    for diagonal in ({}, {"test_diagonal": None}):
+        path = write(tmp_path / "k.npz", **diagonal)
+        assert cli.main([verb, str(path), "--json", "-"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        if verb == "transition":
+            found.append(np.ravel(result["estimate"]["matrix"]))
+        else:
+            found.append([result["within_mean"], result["largest_eigenvalue"]])
+    assert np.allclose(*found)
