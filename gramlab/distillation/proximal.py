@@ -52,7 +52,7 @@ class Entropy:
         Certified limits on that of the true iterate, for which all earlier rounds are exact too;
         0 and ln K where the rounds have no chain.
     least
-        What theory says it is at least: ln K − ‖∇L(0)‖²/(2 Σλ), and with momentum at equal λ
+        What theory says it is at least: ln K − ‖∇L(0)‖²/(4 Σλ), and with momentum at equal λ
         ln K − 2‖∇L(0)‖²/(λ (t+1)²); 0 where no theorem speaks.
     rise
         What it has risen by at least since the round before, λ_t ‖W_t‖²; 0 in round 1 and where no
@@ -120,7 +120,7 @@ def measure(
         least, rise, most = 0.0, 0.0, math.inf
         if recursion == "plain":
             most = _UP * start / total * (1.0 + gamma(t))  # the sum rounds too
-            least = uniform - 0.5 * start * most
+            least = uniform - 0.25 * start * most
             rise = _DOWN * decays[t - 1] * shortest**2 if t > 1 else 0.0
         elif recursion == "momentum" and len(set(decays[:t])) == 1:
             least = uniform - 2.0 * start * start / (decays[0] * (t + 1) ** 2)
