@@ -1,0 +1,306 @@
+"""What a proof kernel checked: recorded beside the Rocq files, by the hash of their text.
+
+A record says for each theorem what the kernel printed of its Rocq proof. It counts as long as the
+files are those that were compiled; ``gramlab theorems --kernel --record`` writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gramlab.errors import InvalidSetting
+from gramlab.files.whole import atomic_write, read_json, reading
+from gramlab.numerics.content import sha256, to_json
+from gramlab.theorems.form import Proof, Theorem
+from gramlab.theorems.notation import as_unicode
+
+__all__ = [
+    "AXIOMS",
+    "RECORD",
+    "Recorded",
+    "commented",
+    "kernel_lines",
+    "kernel_proof",
+    "place",
+    "read_record",
+    "recorded",
+    "required",
+    "sources",
+    "write_comments",
+    "write_records",
+]
+
+HOUSE = Path(__file__).with_name("rocq")
+"""The folder of gramlab's own Rocq files."""
+
+RECORD = "record.json"
+
+AXIOMS = frozenset(
+    {
+        "ClassicalDedekindReals.sig_forall_dec",
+        "ClassicalDedekindReals.sig_not_dec",
+        "FunctionalExtensionality.functional_extensionality_dep",
+        "Classical_Prop.classic",
+    }
+)
+"""The axioms of the standard library's real numbers, and no other, may be assumed."""
+
+_REQUIRED = re.compile(r"From\s+Gramlab\s+Require\s+(?:Import\s|Export\s)?([\w\s]+)\.")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the kernel printed of one Rocq proof.
+
+    ``statements`` are those of its main theorems by name, ``assumptions`` the names of all axioms
+    that they rest on, and ``coq`` is the version that compiled them.
+    """
+
+    statements: Mapping[str, str]
+    assumptions: tuple[str, ...]
+    coq: str
+
+
+# ---- Files ---------------------------------------------------------------------------------------
+
+
+def place(theorem: Theorem) -> Path:
+    """The Rocq file of a theorem that has one.
+
+    Raises
+    ------
+    InvalidSetting
+        If the theorem names none, or it is not there.
+    """
+    if theorem.kernel is None:
+        raise InvalidSetting(
+            f"theorem {theorem.name!r} has no Rocq proof; give it `kernel`, a "
+            "gramlab.theorems.form.Rocq"
+        )
+    path = HOUSE / theorem.kernel.file  # which is the file itself where it is a whole path
+    if not path.is_file():
+        raise InvalidSetting(
+            f"theorem {theorem.name!r} names the Rocq file {str(path)!r}, which is not there; give "
+            'its whole path, as Path(__file__).with_name("my_theorem.v") does'
+        )
+    return path
+
+
+def sources(file: Path) -> dict[str, Path]:
+    """A Rocq file and those that it requires of the library Gramlab, by name, required ones first.
+
+    They are looked for beside the file and then among gramlab's own; Rocq itself complains of one
+    that is in neither place.
+
+    Raises
+    ------
+    InvalidSetting
+        If files require each other in a circle.
+    """
+    found: dict[str, Path] = {}
+
+    def visit(path: Path, above: tuple[Path, ...]) -> None:
+        if path in above:
+            circle = ", ".join(one.name for one in above[above.index(path) :])
+            raise InvalidSetting(
+                f"Rocq files must not require each other in a circle, got {circle} in "
+                f"{str(path.parent)!r}; move what both need into a file of its own"
+            )
+        for name in required(path.read_text(encoding="utf-8")):
+            beside = (folder / f"{name}.v" for folder in (path.parent, HOUSE))
+            needed = next((one for one in beside if one.is_file()), None)
+            if needed is not None and name not in found:
+                visit(needed, (*above, path))
+        found[path.stem] = path
+
+    visit(file, ())
+    return found
+
+
+def required(text: str) -> list[str]:
+    """Names of the files that ``From Gramlab Require`` of a Rocq text names."""
+    return [name for names in _REQUIRED.findall(_without_comments(text)) for name in names.split()]
+
+
+def _without_comments(text: str) -> str:
+    """The text less its comments, which may hold others."""
+    kept, depth = [], 0
+    for piece in re.split(r"(\(\*|\*\))", text):
+        depth += piece == "(*"
+        if depth == 0:
+            kept.append(piece)
+        depth -= piece == "*)" and depth > 0
+    return "".join(kept)
+
+
+def _hash(file: Path) -> str:
+    """Hash of a file and of all that it requires, with their names."""
+    parts = (part for name, path in sources(file).items() for part in (name, path.read_bytes()))
+    return sha256(*parts)
+
+
+# ---- The comment above a Rocq theorem ------------------------------------------------------------
+
+
+def commented(theorem: Theorem, text: str) -> str:
+    """A Rocq text with the registry's statement as the comment right above the first main theorem.
+
+    Raises
+    ------
+    InvalidSetting
+        If the text has no such theorem.
+    """
+    rocq = theorem.kernel
+    main = rocq.theorems[0] if rocq else theorem.name
+    found = re.search(rf"^(?:Theorem|Lemma|Corollary)\s+{re.escape(main)}\b", text, re.MULTILINE)
+    if found is None:
+        raise InvalidSetting(
+            f"the Rocq file of the theorem {theorem.name!r} must have a Theorem {main}, got none; "
+            "name its main theorems in `kernel`"
+        )
+    above, below = text[: found.start()], text[found.start() :]
+    # Comments end at their first end mark, so the pattern runs over no other comment.
+    old = rf"\(\*\* {re.escape(theorem.name)}[:,](?:(?!\*\)).)*\*\)\n\Z"
+    return re.sub(old, "", above, flags=re.DOTALL) + _comment(theorem) + below
+
+
+def write_comments(theorems: Iterable[Theorem]) -> None:
+    """Bring the statements of the registry above the Rocq theorems, where they are not yet.
+
+    Raises
+    ------
+    InvalidSetting
+        If a file lacks the theorem that it should have.
+    OutputError
+        If it cannot be written.
+    """
+    for theorem in theorems:
+        path = place(theorem)
+        text = path.read_text(encoding="utf-8")
+        wanted = commented(theorem, text)
+        if wanted != text:
+            atomic_write(path, wanted)
+
+
+def _comment(theorem: Theorem) -> str:
+    told = f"{theorem.name}: {as_unicode(theorem.statement)}"
+    if theorem.expected == "counterexample":
+        told = told.replace(":", ", which is false:", 1)
+    if theorem.kernel and theorem.kernel.covers:
+        told += f" (of this: {theorem.kernel.covers})"
+    told = told.replace('"', "''").replace("(*", "( *").replace("*)", "* )")
+    return f"(** {' '.join(_wrapped(told))} *)\n".replace(" \n ", "\n")
+
+
+def _wrapped(text: str, width: int = 100) -> Iterable[str]:
+    """Words with line breaks among them, so that no line is longer than ``width``."""
+    room = width - len("(** ")
+    for word in text.split():
+        if len(word) > room:
+            yield "\n   "
+            room = width - len("    ")
+        room -= len(word) + 1
+        yield word
+
+
+# ---- The record ----------------------------------------------------------------------------------
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a folder of Rocq files; empty where there is none.
+
+    Raises
+    ------
+    UnreadableSource
+        If it is damaged.
+    """
+    path = folder / RECORD
+    if not path.exists():
+        return {"coq": "", "proofs": {}}
+    with reading(f"record {str(path)!r}", fix="write it by gramlab theorems --kernel --record"):
+        found = read_json(path)
+        if not isinstance(found["proofs"], dict) or not isinstance(found["coq"], str):
+            raise ValueError("it is no record of proofs")
+        return found
+
+
+def recorded(theorem: Theorem) -> Recorded | None:
+    """What the record says of a theorem's Rocq proof.
+
+    ``None`` if it has none, or was compiled from other texts than now stand there, or rests on
+    other axioms than those of the real numbers.
+    """
+    if theorem.kernel is None:
+        return None
+    file = place(theorem)
+    record = read_record(file.parent)
+    entry = record["proofs"].get(theorem.name)
+    if entry is None or entry["sources"] != _hash(file):
+        return None
+    same = tuple(entry["statements"]) == theorem.kernel.theorems
+    if not same or not AXIOMS.issuperset(entry["assumptions"]):
+        return None
+    return Recorded(entry["statements"], tuple(entry["assumptions"]), record["coq"])
+
+
+def write_records(proofs: Sequence[tuple[Theorem, Recorded]]) -> list[Path]:
+    """Record what the kernel printed of all proofs of the folders that they are in.
+
+    Raises
+    ------
+    OutputError
+        If a record cannot be written.
+    """
+    written = []
+    for folder in dict.fromkeys(place(theorem).parent for theorem, _ in proofs):
+        entries = {
+            theorem.name: {
+                "file": place(theorem).name,
+                "sources": _hash(place(theorem)),
+                "statements": dict(found.statements),
+                "assumptions": list(found.assumptions),
+            }
+            for theorem, found in proofs
+            if place(theorem).parent == folder
+        }
+        kept = {"coq": proofs[0][1].coq, "proofs": dict(sorted(entries.items()))}
+        written.append(atomic_write(folder / RECORD, to_json(kept)))
+    return written
+
+
+# ---- As a proof ----------------------------------------------------------------------------------
+
+
+def kernel_proof(theorem: Theorem) -> Proof | None:
+    """The recorded Rocq proof, where it covers all of a theorem; else ``None``.
+
+    It is unknown where the record is of other files than those that are there.
+    """
+    rocq = theorem.kernel
+    if rocq is None or rocq.covers:
+        return None
+    found = recorded(theorem)
+    how = f"Rocq's kernel checks {place(theorem).name}"
+    if found is None:
+        line = f"no record is of these files: gramlab theorems {theorem.name} --kernel compiles them"
+        return Proof("unknown", how, "the whole statement", (line,))
+    proof = Proof(theorem.expected, how, "the whole statement", tuple(kernel_lines(theorem)))
+    object.__setattr__(proof, "level", "kernel")  # no argument, which anybody could pass
+    return proof
+
+
+def kernel_lines(theorem: Theorem) -> list[str]:
+    """What a reader is told of the recorded Rocq proof of a theorem; empty where there is none."""
+    found = recorded(theorem)
+    if found is None:
+        return []
+    axioms = ", ".join(found.assumptions) or "none"
+    return [
+        *(f"{name}: {statement}" for name, statement in found.statements.items()),
+        f"axioms: {axioms}",
+        f"Coq {found.coq}; gramlab theorems {theorem.name} --kernel compiles it here",
+    ]
