@@ -73,9 +73,9 @@ Proof.
   { rewrite <- !norm_square, norm_sub_sym. reflexivity. }
   assert (C : inner d K (g W) (V - W) = - inner d K (g W) (W - V)).
   { expand. ring. }
-  rewrite E, C in B. split.
+  rewrite E in B. split.
   - assert (S := cauchy_schwarz d K (g W) (W - V)).
-    rewrite <- norm_square in A, B.
+    rewrite C in B. rewrite <- norm_square in A, B.
     set (x := norm d K (W - V)) in *. set (y := norm d K (g W)) in *.
     assert (Px : 0 <= x) by apply norm_nonneg. assert (Py : 0 <= y) by apply norm_nonneg.
     apply Rmult_le_reg_l with lam; [assumption|].
@@ -84,13 +84,9 @@ Proof.
     apply Rmult_le_reg_r with x; [assumption|]. simpl in A, B. lra.
   - rewrite norm_square.
     assert (S := inner_nonneg d K (g W + lam * (V - W))).
-    expand_in S. rewrite norm_square in *.
-    assert (Z : inner d K (g W) (g W) + 2 * lam * inner d K (g W) (V - W)
-       + lam ^ 2 * inner d K (W - V) (W - V) >= 0).
-    { rewrite <- E. expand. rewrite (inner_sym d K V (g W)), (inner_sym d K W (g W)) in S. lra. }
-    rewrite C in Z. apply Rmult_le_reg_l with (2 * lam); [lra|].
-    replace (2 * lam * (inner d K (g W) (g W) / (2 * lam))) with (inner d K (g W) (g W))
-      by (field; lra).
+    set (D := (V - W)%M) in *. set (G := g W) in *. expand_in S. rewrite (inner_sym d K D G) in S.
+    rewrite <- E in B. apply Rmult_le_reg_l with (2 * lam); [lra|].
+    replace (2 * lam * (inner d K G G / (2 * lam))) with (inner d K G G) by (field; lra).
     apply Rmult_le_compat_l with (r := 2 * lam) in B; [|lra]. lra.
 Qed.
 
