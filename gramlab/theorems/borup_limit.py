@@ -119,6 +119,7 @@ THEOREM = Theorem(
     r"y^{(t)} - S_{\lambda/\alpha}\, y = \bigl((1-\alpha) S_\lambda\bigr)^t "
     r"\bigl(y^{(0)} - S_{\lambda/\alpha}\, y\bigr) \to 0",
     prove=_prove,
+    uses=("ridge-filter",),
     draw=_draw,
     check=_check,
     planted={

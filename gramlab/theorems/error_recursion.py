@@ -124,6 +124,7 @@ THEOREM = Theorem(
     r"\frac{G}{\mu}\Big)^{-1} S_j,\quad S_t = P^{(t)} - \tfrac1K - \tfrac1K X W_t + "
     r"\tfrac{1}{K\lambda} X g_t \quad \text{for all weights } W_1, W_2, \dots",
     prove=_prove,
+    uses=("closed-form",),
     draw=_draw,
     check=_compare,
     planted={

@@ -98,6 +98,7 @@ THEOREM = Theorem(
     r"\quad \text{for every } t \ge 1 \text{ and every new } x \text{ of class } k, "
     r"\text{ ties included}",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -149,7 +149,9 @@ def _compile(
                     done[name] = _Compiled(0.0, failed[0])
                 elif needs[name] <= done.keys() and len(running) < cores():
                     running[name] = _started(coqc, work, name), time.monotonic()
-            for name in [name for name, (process, _) in running.items() if process.poll() is not None]:
+            for name in [
+                name for name, (process, _) in running.items() if process.poll() is not None
+            ]:
                 process, began = running.pop(name)
                 problem = _problem(work, name, files[name]) if process.returncode else ""
                 done[name] = _Compiled(time.monotonic() - began, problem)
@@ -179,8 +181,8 @@ def _problem(work: Path, name: str, path: Path) -> str:
         return f"{path}: {one_line(log, 400) or 'coqc ended without a word'}"
     line, reason = int(found[1]), " ".join(found[2].split())
     if line > path.read_text(encoding="utf-8").count("\n") + 1:
-        reason += "; `kernel` of a theorem must name theorems of this file"
-    return f"{path}, line {line}: {one_line(reason, 400)}"
+        reason += " (`kernel` of a theorem must name theorems of this file)"
+    return f"{path}, line {line}: {one_line(reason, 400)}; mend the proof there"
 
 
 # ---- What the kernel says ------------------------------------------------------------------------
@@ -195,7 +197,10 @@ def _checked(
     if problem:
         return Checked(theorem.name, file.name, None, seconds, problem)
     answer = {
-        kind: {name: (work / f"{file.stem}.{name}.{kind}.out").read_text(encoding="utf-8") for name in names}
+        kind: {
+            name: (work / f"{file.stem}.{name}.{kind}.out").read_text(encoding="utf-8")
+            for name in names
+        }
         for kind in ("statement", "assumptions")
     }
     statements = {

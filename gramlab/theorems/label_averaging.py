@@ -100,6 +100,7 @@ THEOREM = Theorem(
     r"\text{an average of } y_i, C_k, \bar C_s, \bar C, \tfrac1K \text{ with weights } "
     r"p_A^t,\ p_B^t - p_A^t,\ p_C^t - p_B^t,\ p_D^t - p_C^t,\ 1 - p_D^t \ge 0",
     prove=_prove,
+    uses=("closed-form", "block-spectrum"),
     draw=_draw,
     check=_compare,
     planted={

@@ -182,6 +182,7 @@ THEOREM = Theorem(
     r"+ \mu)}; \quad t^* \text{ falls in } \Delta, \mu, c \text{ and in } n \text{ at fixed } "
     r"\lambda, \text{ and grows with } d",
     prove=_prove,
+    uses=("population-accuracy",),
     draw=_draw,
     check=_compare,
     planted={

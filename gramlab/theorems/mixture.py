@@ -83,6 +83,7 @@ THEOREM = Theorem(
     r"\text{ target and prediction are the same for all samples of a class, the target is a "
     r"distribution, and every label is recovered } \iff \Delta > 0 \text{ or no label is wrong}",
     prove=_prove,
+    uses=("label-averaging",),
     draw=lambda rng: {"block": draw_block(rng, clean=float(rng.uniform(0, 0.9)))},
     check=_compare,
     planted={

@@ -195,6 +195,7 @@ THEOREM = Theorem(
     r"C_{kl^*} - C_{kj} < r; \quad l^* = \operatorname{argmax}_{l \ne k} C_{kl},\ "
     r"r = \frac{1}{\rho - 1}; \text{ otherwise it ties}",
     prove=_prove,
+    uses=("label-averaging",),
     draw=draw,
     check=_compare,
     planted={

@@ -126,6 +126,7 @@ THEOREM = Theorem(
     statement=r"y_k = Q_k(S)\, S y, \quad Q_k(p) = \sum_{i<k} \xi_k \cdots \xi_{k-i+1} "
     r"(1 - \xi_{k-i})\, p^i + \xi_1 \cdots \xi_k\, p^k, \quad Q_k(1) = 1",
     prove=_prove,
+    uses=("ridge-filter",),
     draw=_draw,
     check=_check,
     planted={

@@ -131,6 +131,7 @@ THEOREM = Theorem(
     r"\iff \Delta > 0,\ t > \frac{\ln(1 + 1/\Delta)}{\ln \rho} \text{ or no label is wrong}; "
     r"\quad \rho = p_B / p_A,\ \Delta = \min_{C_{kk'} > 0} (C_{kk} - C_{kk'})",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -198,6 +198,7 @@ THEOREM = Theorem(
     statement=r"G + E = XX^\top \text{ for some } X, \text{ for every } E \text{ with } "
     r"|E_{ij}| \le \varepsilon \iff \varepsilon \le \frac{1 - c}{N - 1}",
     prove=_prove,
+    uses=("block-spectrum",),
     draw=_draw,
     check=lambda i: _compare(i, _threshold(i["model"])),
     planted={

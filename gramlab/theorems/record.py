@@ -7,6 +7,7 @@ files are those that were compiled; ``gramlab theorems --kernel --record`` write
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,18 +155,29 @@ def commented(theorem: Theorem, text: str) -> str:
     InvalidSetting
         If the text has no such theorem.
     """
-    rocq = theorem.kernel
-    main = rocq.theorems[0] if rocq else theorem.name
-    found = re.search(rf"^(?:Theorem|Lemma|Corollary)\s+{re.escape(main)}\b", text, re.MULTILINE)
+    main = theorem.kernel.theorems[0] if theorem.kernel else theorem.name
+    found = re.search(rf"^([ \t]*)(?:Theorem|Lemma|Corollary)\s+{re.escape(main)}\b", text, re.M)
     if found is None:
         raise InvalidSetting(
             f"the Rocq file of the theorem {theorem.name!r} must have a Theorem {main}, got none; "
             "name its main theorems in `kernel`"
         )
     above, below = text[: found.start()], text[found.start() :]
-    # Comments end at their first end mark, so the pattern runs over no other comment.
-    old = rf"\(\*\* {re.escape(theorem.name)}[:,](?:(?!\*\)).)*\*\)\n\Z"
-    return re.sub(old, "", above, flags=re.DOTALL) + _comment(theorem) + below
+    # A comment ends at the first end mark, so the pattern runs over no other.
+    old = r"[ \t]*\(\*\* Registry, (?:(?!\*\)).)*\*\)\n\Z"
+    return re.sub(old, "", above, flags=re.DOTALL) + _comment(theorem, found[1]) + below
+
+
+def _comment(theorem: Theorem, indent: str) -> str:
+    told = f"Registry, {theorem.name}: {as_unicode(theorem.statement)}"
+    if theorem.expected == "counterexample":
+        told = told.replace(":", ", which is false:", 1)
+    if theorem.kernel and theorem.kernel.covers:
+        told += f" (of this: {theorem.kernel.covers})"
+    for mark, plain in (('"', "''"), ("(*", "( *"), ("*)", "* )")):  # which Rocq would read
+        told = told.replace(mark, plain)
+    lines = textwrap.wrap(told, 92 - len(indent), break_long_words=False, break_on_hyphens=False)
+    return f"{indent}(** {f'{chr(10)}{indent}    '.join(lines)} *)\n"
 
 
 def write_comments(theorems: Iterable[Theorem]) -> None:
@@ -184,27 +196,6 @@ def write_comments(theorems: Iterable[Theorem]) -> None:
         wanted = commented(theorem, text)
         if wanted != text:
             atomic_write(path, wanted)
-
-
-def _comment(theorem: Theorem) -> str:
-    told = f"{theorem.name}: {as_unicode(theorem.statement)}"
-    if theorem.expected == "counterexample":
-        told = told.replace(":", ", which is false:", 1)
-    if theorem.kernel and theorem.kernel.covers:
-        told += f" (of this: {theorem.kernel.covers})"
-    told = told.replace('"', "''").replace("(*", "( *").replace("*)", "* )")
-    return f"(** {' '.join(_wrapped(told))} *)\n".replace(" \n ", "\n")
-
-
-def _wrapped(text: str, width: int = 100) -> Iterable[str]:
-    """Words with line breaks among them, so that no line is longer than ``width``."""
-    room = width - len("(** ")
-    for word in text.split():
-        if len(word) > room:
-            yield "\n   "
-            room = width - len("    ")
-        room -= len(word) + 1
-        yield word
 
 
 # ---- The record ----------------------------------------------------------------------------------
@@ -286,7 +277,7 @@ def kernel_proof(theorem: Theorem) -> Proof | None:
     found = recorded(theorem)
     how = f"Rocq's kernel checks {place(theorem).name}"
     if found is None:
-        line = f"no record is of these files: gramlab theorems {theorem.name} --kernel compiles them"
+        line = "no record is of these files; gramlab theorems --kernel --record makes it"
         return Proof("unknown", how, "the whole statement", (line,))
     proof = Proof(theorem.expected, how, "the whole statement", tuple(kernel_lines(theorem)))
     object.__setattr__(proof, "level", "kernel")  # no argument, which anybody could pass

@@ -119,6 +119,7 @@ THEOREM = Theorem(
     r"\iff \tfrac12 \Bigl(1 - \frac{1}{\rho - 1}\Bigr) \le \eta "
     r"< \tfrac12 \Bigl(1 - \frac{1}{\rho^2 - 1}\Bigr); \quad \text{at the lower end it ties}",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -88,6 +88,7 @@ THEOREM = Theorem(
     r"\frac{\lVert \nabla L(0) \rVert_F^2}{4 \Lambda_t}, \quad \lVert W_t \rVert_F \le "
     r"\frac{\lVert \nabla L(0) \rVert_F}{\Lambda_t}",
     prove=_prove,
+    uses=("entropy-step", "shrinking-weights"),
     draw=draw_rounds,
     check=_compare,
     planted={

@@ -92,6 +92,7 @@ THEOREM = Theorem(
     r"t \iff p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t)(C_{kk} - C_{kl}) + (p_D^t - p_B^t)(m_k - "
     r"m_l) > 0 \text{ for all } l \ne k",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -163,6 +163,8 @@ Section ClosedForm.
 
   (** The theorem as it is printed, with X = Z V' (V' V = 1, Z' Z = diag s):
       A_t = h(G)^t D  and  W_t = K V diag(s^(t-1)/(s + mu)^t) Z' D  for t = 1, 2, ... *)
+  (** Registry, closed-form: Wₜ = 1/(Nλ) Xᵀ (Aₜ₋₁ − Aₜ), Aₜ = 1/K (XWₜ − X̅W̅ₜ̅), A₀ = D ⇔ Aₜ =
+      h(G)ᵗ D, Wₜ = K V diag(sᵗ⁻¹/((s+μ)ᵗ)) Zᵀ D *)
   Theorem closed_form (p : nat) (Z V : nat -> nat -> R) (s : nat -> R) (W A : nat -> nat -> nat -> R) :
     svd N d p X Z V s ->
     linear_rounds W A <->

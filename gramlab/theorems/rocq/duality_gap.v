@@ -11,6 +11,7 @@ Definition dual (N d K : nat) (X T : mat) (lam : R) (Q : mat) : R :=
 (** L(W) - dual(softmax(X W)) = |grad L(W)|^2 / (2 lam) for every W.
 
     That T >= 0 is not used. *)
+(** Registry, duality-gap: L(W) − dual(softmax(XW)) = ‖∇ L(W)‖_F²/(2λ)  for every W *)
 Theorem duality_gap N d K X T lam W :
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K T -> 0 < lam ->
   loss N d K X T lam W - dual N d K X T lam (predictions d K X W)

@@ -9,6 +9,8 @@ Open Scope R_scope.
       |u_(t+1) - u'_(t+1)|^2 + lam_t^2 |W_t - W'_t|^2 <= |u_t - u'_t|^2.
 
     That rows of Y and Y' sum to 1 is not used. *)
+(** Registry, firm-nonexpansiveness: ‖uₜ₊₁ − u'ₜ₊₁‖_F² + λₜ² ‖Wₜ − W'ₜ‖_F² ≤ ‖uₜ − u'ₜ‖_F²,  uₜ
+    = 1/N Xᵀ T⁽ᵗ⁾,  for any given targets Y, Y' *)
 Theorem firm_nonexpansiveness N d K X Y Y' lam W W' n :
   (0 < N)%nat -> (0 < K)%nat -> positive lam n ->
   exact_rounds N d K X Y lam W n -> exact_rounds N d K X Y' lam W' n ->

@@ -97,6 +97,8 @@ End Penalties.
       |W - V| <= |grad L(W)| / lam,   L(W) - L(V) <= |grad L(W)|^2 / (2 lam).
 
     That T >= 0 is not used. *)
+(** Registry, global-certificate: ‖W − W*‖_F ≤ ‖∇ L(W)‖_F/λ,  L(W) − L(W* ) ≤ ‖∇ L(W)‖_F²/(2λ)
+    for every W *)
 Theorem global_certificate N d K X T lam V W :
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K T -> 0 < lam ->
   head N d K X T lam V ->

@@ -10,6 +10,8 @@ Open Scope R_scope.
       lam^2 |W_t - V|^2 + |M(W_t) - M(V)|^2 <= (|xi|^t / (1 - xi) lam |V|)^2.
 
     That rows of Y sum to 1 is not used. *)
+(** Registry, mixing-limit: λ² ‖Wₜ − V‖_F² + ‖M(Wₜ) − M(V)‖_F² ≤ (|ξ|ᵗ/(1 − ξ) λ ‖V‖_F)²,  M(W)
+    = 1/N Xᵀ softmax(XW),  V the head trained once on Y at λ/(1 − ξ);  so Wₜ → V if |ξ| < 1 *)
 Theorem mixing_limit N d K xi X Y lam W n V :
   (0 < N)%nat -> (0 < K)%nat -> 0 < lam -> xi < 1 ->
   exact_mixed_rounds N d K xi X Y (fun _ => lam) W n ->

@@ -57,6 +57,8 @@ Qed.
     |g|^2 in the norm of H^-1 is <g, y>, and that of r is <r, z>:
 
       <g, y> = <g, D> + <r, D> + <r, z> <= <g, D> + <r, D> + |r|^2 / lam. *)
+(** Registry, newton-decrement: ‖g‖_(H⁻¹)² = ⟨g, Δ⟩ + ⟨ρ, Δ⟩ + ‖ρ‖_(H⁻¹)² ≤ ⟨g, Δ⟩ + ⟨ρ, Δ⟩ +
+    ‖ρ‖_F²/λ *)
 Theorem newton_decrement g D y z :
   let r := (g - H D)%M in
   meq d K (H y) g -> meq d K (H z) r ->

@@ -6,6 +6,8 @@ Open Scope R_scope.
 
 (** |W_(t+1) - W_t / 2| <= |W_t| / 2, that is |W_(t+1)|^2 <= <W_t, W_(t+1)>, so
     |W_(t+1)| <= |W_t|, for any weight decays, one for each round. *)
+(** Registry, shrinking-weights: ‖Wₜ₊₁ − 1/2 Wₜ‖_F ≤ 1/2 ‖Wₜ‖_F, that is ‖Wₜ₊₁‖_F² ≤ ⟨Wₜ, Wₜ₊₁⟩,
+    so ‖Wₜ₊₁‖_F ≤ ‖Wₜ‖_F *)
 Theorem shrinking_weights N d K X Y lam W n :
   (0 < N)%nat -> (0 < K)%nat -> positive lam n ->
   exact_rounds N d K X Y lam W n ->

@@ -7,6 +7,7 @@ Open Scope R_scope.
 (** lam_1 W_1 + ... + lam_t W_t = X^T (Y - P_t) / N, entry by entry, P_t = softmax(X W_t).
 
     Neither that rows of Y sum to 1 nor the sign of the weight decays is used. *)
+(** Registry, telescope: ∑_(s ≤ t) λₛ Wₛ = 1/N Xᵀ (Y − Pₜ) *)
 Theorem telescope N d K X Y lam W n :
   exact_rounds N d K X Y lam W n ->
   forall t, (1 <= t <= n)%nat ->

@@ -10,6 +10,8 @@ Open Scope R_scope.
       |V - (Wbar + W_t) / 2| <= |Wbar - W_t| / 2,  so  |V - W_t| <= |Wbar - W_t|.
 
     That rows of Y sum to 1 is not used. *)
+(** Registry, the-ball: ‖V − 1/2 (W̄ₜ + Wₜ)‖_F ≤ 1/2 ‖W̄ₜ − Wₜ‖_F,  W̄ₜ = 1/Λ ∑_(s ≤ t) λₛ Wₛ,
+    Λ = ∑_(s ≤ t) λₛ,  V the head trained once on Y at Λ;  so ‖V − Wₜ‖_F ≤ ‖W̄ₜ − Wₜ‖_F *)
 Theorem the_ball N d K X Y lam W n V :
   (0 < N)%nat -> (0 < K)%nat -> positive lam n ->
   exact_rounds N d K X Y lam W n ->
