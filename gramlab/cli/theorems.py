@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +40,7 @@ _MODULE = options.option(
     metavar="MODULE",
 )
 _KERNEL = options.option(
-    "Compile the Rocq proofs by coqc and show what the kernel states and assumes, without instances."
+    "Compile the Rocq proofs by coqc and show what the kernel states and assumes; no instances."
 )
 _RECORD = options.option(
     "With --kernel: write statements, axioms and hashes of the files to record.json beside them, "

@@ -73,6 +73,11 @@ class Report:
         return expected and (self.failures == 0 or self.theorem.expected == "counterexample")
 
     @property
+    def is_false(self) -> bool:
+        """Whether the statement is known to be false, as it may be meant to be."""
+        return self.proof.verdict == "counterexample"
+
+    @property
     def ok(self) -> bool:
         """It holds alone, and so does all that it rests on."""
         return self.holds_alone and not self.refuted_bases
@@ -286,11 +291,9 @@ def run_all(
     for number, name in enumerate(names, 1):
         told(name, number, len(names))
         reports[name] = run(known[name], instances, seed)
+    failed = {name for name, one in reports.items() if not one.holds_alone or one.is_false}
     return [
-        replace(
-            reports[name],
-            refuted_bases=tuple(base for base in found if not reports[base].holds_alone),
-        )
+        replace(reports[name], refuted_bases=tuple(base for base in found if base in failed))
         for name, found in bases.items()
     ]
 
@@ -308,8 +311,8 @@ def prove(theorem: Theorem) -> Proof:
         return by_kernel
     if theorem.prove is None:
         raise InvalidSetting(
-            f"theorem {theorem.name!r} has no proof; give it `prove`, or a `kernel` that covers all "
-            "of it"
+            f"theorem {theorem.name!r} has no proof; give it `prove`, or a `kernel` that covers "
+            "all of it"
         )
     where = f"`prove` of the theorem {theorem.name!r}"
     try:

@@ -196,19 +196,13 @@ def _checked(
     problem = compiled[file.stem].problem
     if problem:
         return Checked(theorem.name, file.name, None, seconds, problem)
-    answer = {
-        kind: {
-            name: (work / f"{file.stem}.{name}.{kind}.out").read_text(encoding="utf-8")
-            for name in names
-        }
-        for kind in ("statement", "assumptions")
-    }
     statements = {
-        name: " ".join(text.split()).removeprefix(f"{name} : ")
-        for name, text in answer["statement"].items()
+        name: " ".join(_answer(work, file, name, "statement").split()).removeprefix(f"{name} : ")
+        for name in names
     }
     # "Axioms:", or that there are none; then each axiom at the beginning of a line.
-    lines = [line for text in answer["assumptions"].values() for line in text.splitlines()[1:]]
+    told = (_answer(work, file, name, "assumptions") for name in names)
+    lines = [line for text in told for line in text.splitlines()[1:]]
     axioms = sorted({line.split()[0] for line in lines if line[:1].strip()})
     more = ", ".join(set(axioms) - AXIOMS)
     if more:
@@ -216,3 +210,8 @@ def _checked(
         problem += f"got also {more}; prove what is assumed or admitted"
     found = Recorded(statements, tuple(axioms), coqc.version)
     return Checked(theorem.name, file.name, found, seconds, problem)
+
+
+def _answer(work: Path, file: Path, name: str, asked: str) -> str:
+    """What the kernel answered of a theorem (see ``_questions``)."""
+    return (work / f"{file.stem}.{name}.{asked}.out").read_text(encoding="utf-8")
