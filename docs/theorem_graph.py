@@ -1,9 +1,10 @@
 """Draw which theorem rests on which, from what each says that its proof uses.
 
-    python docs/theorem_graph.py    # writes docs/generated-theorems/uses.svg, as the docs build does
+    python docs/theorem_graph.py    # writes docs/generated-theorems/uses.svg
 
-A column holds what rests on the columns before it. Theorems that no other rests on, and that rest
-on no other, stand below. The colour of a frame says what stands behind the proof.
+Every docs build draws it anew. A column holds what rests on the columns before it. Theorems that no
+other rests on, and that rest on no other, stand below. The colour of a frame says what stands
+behind the proof.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-import gramlab.theorems as package
 from gramlab.errors import GramlabError, InvalidSetting, one_line
 from gramlab.theorems.dependence import check_uses, rests_on
 from gramlab.theorems.form import SHAKEN, Proof, Theorem
@@ -37,8 +36,8 @@ __all__ = [
 ]
 
 _modules = (
-    import_module(f"{package.__name__}.{module.name}")
-    for module in pkgutil.iter_modules(package.__path__)
+    import_module(f"{__package__}.{module.name}")
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)])
     if module.name not in {"catalogue", "checking"} and not module.name.startswith("_")
 )
 registry: dict[str, Theorem] = {

@@ -149,7 +149,7 @@ def test_a_proof_that_is_none_is_told_with_file_and_line(own, tmp_path, coqc, te
 def test_files_that_require_each_other_are_refused(own, tmp_path):
     (tmp_path / "base.v").write_text("From Gramlab Require Import evens.\n")
     one = own("From Gramlab Require Import base.\n" + GOOD)
-    with pytest.raises(InvalidSetting, match="in a circle, got evens.v, base.v"):
+    with pytest.raises(InvalidSetting, match=r"in a circle, got evens\.v, base\.v"):
         record.sources(record.place(one))
 
 
@@ -207,7 +207,7 @@ def test_a_part_leaves_the_steps_and_their_level(own):
 
 
 def test_neither_proof_nor_kernel(own, tmp_path):
-    with pytest.raises(InvalidSetting, match="'evens' has no proof; give it `prove`, or a `kernel`"):
+    with pytest.raises(InvalidSetting, match="'evens' has no proof; give it"):
         catalogue.prove(own(GOOD, kernel=None))
     with pytest.raises(InvalidSetting, match="which is not there; give its whole path"):
         catalogue.prove(theorem(Path("no.v")))
@@ -309,7 +309,7 @@ def test_a_theorem_without_a_rocq_proof_is_told_those_that_have_one(capsys):
     assert ", ".join(PROVED) in err
 
 
-@pytest.mark.parametrize("more", [[], ["--kernel", "telescope"], ["--kernel", "--paper", "eq. (7)"]])
+@pytest.mark.parametrize("more", [[], ["--kernel", "telescope"], ["--kernel", "--paper", "P"]])
 def test_a_record_is_of_every_theorem(capsys, more):
     assert cli.main(["theorems", "--record", *more]) == 2
     assert "--record keeps what the kernel finds of every theorem" in capsys.readouterr().err
