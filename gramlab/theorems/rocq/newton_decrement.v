@@ -1,7 +1,7 @@
 (** Any direction gives an upper bound on the Newton decrement, without a factorization. *)
 
 From Coq Require Import Reals Lra Lia.
-From Gramlab Require Import sums matrices.
+From Gramlab Require Import sums matrices existence.
 Open Scope R_scope.
 
 (** A linear map H of d x K matrices, by its action; H is symmetric and H >= lam I. *)
@@ -53,6 +53,68 @@ Proof.
   apply Rmult_le_compat_l with (r := lam) in L; lra.
 Qed.
 
+(** ** H^-1 g exists *)
+
+(** The matrix with 1 at (a, b), 0 elsewhere. *)
+Definition unit_at (a b : nat) : mat := fun j k => if (Nat.eqb j a && Nat.eqb k b)%bool then 1 else 0.
+
+Lemma unit_sum (A : mat) j k : (j < d)%nat -> (k < K)%nat ->
+  \sum_(a < d) \sum_(b < K) (A a b * unit_at a b j k) = A j k.
+Proof.
+  intros Hj Hk. rewrite (sum_single d _ j Hj).
+  - rewrite (sum_single K _ k Hk).
+    + unfold unit_at. rewrite !Nat.eqb_refl. simpl. ring.
+    + intros b _ Hb. unfold unit_at. rewrite Nat.eqb_refl.
+      assert (E : Nat.eqb k b = false) by (apply Nat.eqb_neq; lia). rewrite E. simpl. ring.
+  - intros a _ Ha. apply sum_zero. intros b _. unfold unit_at.
+    assert (E : Nat.eqb j a = false) by (apply Nat.eqb_neq; lia). rewrite E. simpl. ring.
+Qed.
+
+Lemma map_zero : meq d K (H zero) zero.
+Proof.
+  destruct H_linear as [E [_ S]]. apply meq_trans with (H (0 * zero)%M).
+  - apply E. intros j k _ _. unfold scale, zero. ring.
+  - intros j k Hj Hk. rewrite S by assumption. unfold scale, zero. ring.
+Qed.
+
+(** Norms of images of sums *)
+Lemma map_sum_bound n (A : nat -> mat) (b : nat -> R) :
+  (forall s, (s < n)%nat -> norm d K (H (A s)) <= b s) -> norm d K (H (msum n A)) <= sum n b.
+Proof.
+  destruct H_linear as [E [P _]]. induction n as [|n IH]; intros B.
+  - right. simpl. rewrite (norm_ext d K _ zero), norm_zero; [reflexivity|].
+    apply meq_trans with (H zero); [apply E, meq_refl | apply map_zero].
+  - simpl. apply Rle_trans with (norm d K (H (msum n A) + H (A n))).
+    + right. apply norm_ext. exact (P (msum n A) (A n)).
+    + eapply Rle_trans; [apply norm_triangle|].
+      apply Rplus_le_compat; [apply IH; intros; apply B; lia|apply B; lia].
+Qed.
+
+(** A linear map of matrices is bounded. *)
+Lemma map_bounded : exists c, 0 <= c /\ forall A, norm d K (H A) <= c * norm d K A.
+Proof.
+  exists (\sum_(a < d) \sum_(b < K) norm d K (H (unit_at a b))). split.
+  { apply sum_nonneg. intros. apply sum_nonneg. intros. apply norm_nonneg. }
+  intros A. destruct H_linear as [E [_ S]].
+  apply Rle_trans with (norm d K (H (msum d (fun a => msum K (fun b => (A a b * unit_at a b)%M))))).
+  - right. apply norm_ext. apply E. intros j k Hj Hk. unfold msum, scale. now rewrite unit_sum.
+  - rewrite <- sum_scal_r. apply map_sum_bound. intros a Ha.
+    rewrite <- sum_scal_r. apply map_sum_bound. intros b Hb.
+    rewrite (norm_ext d K _ _ (S (A a b) (unit_at a b))), norm_scale, Rmult_comm.
+    apply Rmult_le_compat_l; [apply norm_nonneg|]. now apply entry_le_norm.
+Qed.
+
+Theorem inverse_exists g : exists y, meq d K (H y) g.
+Proof.
+  destruct map_bounded as [c [Hc B]].
+  assert (L : forall A B0, norm d K (H A - H B0) <= (lam + c) * norm d K (A - B0)).
+  { intros A A'. rewrite <- (norm_ext d K _ _ (map_sub A A')).
+    eapply Rle_trans; [apply B|]. apply Rmult_le_compat_r; [apply norm_nonneg|lra]. }
+  destruct (strongly_monotone_surjective d K H lam (lam + c) g lam_pos ltac:(lra) L) as [y Hy].
+  - intros A A'. rewrite <- (inner_ext d K _ _ _ _ (map_sub A A') (meq_refl d K _)). apply H_at_least.
+  - now exists y.
+Qed.
+
 (** For every direction D, with the residual r = g - H D, and y = H^-1 g, z = H^-1 r, so that
     |g|^2 in the norm of H^-1 is <g, y>, and that of r is <r, z>:
 
@@ -78,6 +140,14 @@ Proof.
       reflexivity. }
     rewrite G. ring. }
   split; [exact E|]. rewrite E, norm_square. assert (A := inverse_at_most r z Hz). lra.
+Qed.
+
+(** Both y and z exist, and are unique. *)
+Corollary newton_decrement_defined g :
+  exists y, meq d K (H y) g /\ forall y', meq d K (H y') g -> meq d K y' y.
+Proof.
+  destruct (inverse_exists g) as [y Hy]. exists y. split; [exact Hy|]. intros y' Hy'.
+  apply map_injective. apply (meq_trans d K _ _ _ Hy'). now apply meq_sym.
 Qed.
 
 End Decrement.

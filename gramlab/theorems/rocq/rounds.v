@@ -2,7 +2,7 @@
     round on the predictions of the round before, or on those mixed with Y. *)
 
 From Coq Require Import Reals Lra Lia.
-From Gramlab Require Import sums matrices softmax heads proximal.
+From Gramlab Require Import sums matrices softmax heads proximal convex_rounds.
 Open Scope R_scope.
 
 (** The targets of round t: T^(1) = Y, T^(t+1) = softmax(X W_t). *)
@@ -65,3 +65,50 @@ Proof.
     apply (head_minimizes N d K X HN HK _ (lam t) (W t) (Rlt_le _ _ Hl)); trivial;
     now apply plain_sum_to_one.
 Qed.
+
+(** ** Entropy and the gradient at 0 *)
+
+(** grad L(0), which does not depend on the weight decay. *)
+Definition start_gradient (N d K : nat) (X Y : mat) : mat := gradient N d K X Y 0 zero.
+
+Lemma start_gradient_any N d K X Y lam :
+  meq d K (gradient N d K X Y lam zero) (start_gradient N d K X Y).
+Proof. intros j k _ _. unfold start_gradient, gradient, add, scale, zero. ring. Qed.
+
+(** The mean entropy of the predictions of W. *)
+Definition H_bar (N d K : nat) (X W : mat) : R := mean_entropy N K (predictions d K X W).
+
+Definition uniform (K : nat) : mat := fun _ _ => 1 / INR K.
+
+Section Entropy.
+
+Variables (N d K : nat) (X : mat).
+Hypothesis N_pos : (0 < N)%nat.
+Hypothesis K_pos : (0 < K)%nat.
+
+(** The conjugate of F at M(W) is minus the mean entropy of the predictions, *)
+Lemma conjugate_entropy W : G d K (M N d K X) (F N d K X) W = - H_bar N d K X W.
+Proof. unfold G, H_bar. rewrite mean_entropy_predictions by assumption. ring. Qed.
+
+(** and -ln K at 0. *)
+Lemma conjugate_zero : G d K (M N d K X) (F N d K X) zero = - ln (INR K).
+Proof. unfold G. rewrite inner_zero_r, F_zero by assumption. ring. Qed.
+
+Lemma M_zero : meq d K (M N d K X zero) (moment N X (uniform K)).
+Proof.
+  apply moment_ext. intros i k _ Hk. now apply predictions_zero.
+Qed.
+
+(** M(0) - X^T Y / N is the gradient at 0. *)
+Lemma start_gradient_moments Y :
+  inner d K (moment N X Y - M N d K X zero) (moment N X Y - M N d K X zero)
+    = norm d K (start_gradient N d K X Y) ^ 2.
+Proof.
+  rewrite norm_square.
+  assert (E : meq d K (start_gradient N d K X Y) ((-1) * (moment N X Y - M N d K X zero))).
+  { intros j k Hj Hk. unfold start_gradient. rewrite gradient_moments by assumption.
+    unfold add, sub, scale, zero. ring. }
+  rewrite (inner_ext d K _ _ _ _ E E), inner_scale_l, inner_scale_r. ring.
+Qed.
+
+End Entropy.
