@@ -88,11 +88,8 @@ def theorems(
         raise InvalidSetting(
             f"NAME and --paper each choose theorems, got {names[0]!r} and {paper!r}; leave one out"
         )
-    if record and (names or paper is not None or not kernel):
-        raise InvalidSetting(
-            "--record keeps what the kernel finds of every theorem, so it must stand with --kernel "
-            "and without NAME and --paper; mend the command so"
-        )
+    if record and not kernel:
+        raise InvalidSetting("--record keeps what the kernel finds, so it must stand with --kernel")
     own = [] if module is None else catalogue.from_module(module)
     known = catalogue.everything(own)
     chosen = list(known.values()) if module is None else own
@@ -102,9 +99,9 @@ def theorems(
         chosen = catalogue.from_paper(paper, chosen)
     if kernel:
         chosen = _with_kernel(chosen, known, every=not names)
-        _compile(context, chosen, record, story=len(chosen) == 1 and bool(names))
+        _compile(context, chosen, known if record else None, len(chosen) == 1 and bool(names))
     else:
-        _run(context, chosen, known, latex, story=len(chosen) == 1 and bool(names))
+        _run(context, chosen, known, latex, len(chosen) == 1 and bool(names))
 
 
 def _run(
@@ -161,17 +158,22 @@ def _with_kernel(
     return proved
 
 
-def _compile(context: typer.Context, chosen: Sequence[Theorem], record: bool, story: bool) -> None:
-    """Compile Rocq proofs, show what the kernel says of them, and record it where asked."""
+def _compile(
+    context: typer.Context,
+    chosen: Sequence[Theorem],
+    known: Mapping[str, Theorem] | None,
+    story: bool,
+) -> None:
+    """Compile Rocq proofs, show what the kernel says, and record it if ``known`` are told."""
     from gramlab.theorems import kernel
     from gramlab.theorems.record import place, read_record, write_comments, write_records
 
     coqc = kernel.find_coqc()
     with running(context) as output:
-        if record:
+        if known is not None:
             write_comments(chosen)
-        recorded = {read_record(place(theorem).parent)["coq"] for theorem in chosen}
-        for version in recorded - {"", coqc.version}:
+        records = (read_record(place(theorem).parent).get(theorem.name) for theorem in chosen)
+        for version in {one["coq"] for one in records if one} - {coqc.version}:
             text.say(
                 f"note: this is Coq {coqc.version}, the proofs are recorded from Coq {version}; "
                 "they are tried all the same"
@@ -181,9 +183,9 @@ def _compile(context: typer.Context, chosen: Sequence[Theorem], record: bool, st
         proofs = kernel.check_proofs(coqc, chosen, told)
         seconds = time.monotonic() - began
         problems = dict.fromkeys(one.problem for one in proofs if one.problem)
-        if record and not problems:
+        if known is not None and not problems:
             found = [(t, one.found) for t, one in zip(chosen, proofs, strict=True) if one.found]
-            output.written += map(str, write_records(found))
+            output.written += map(str, write_records(found, known.values()))
         kept = {"coq": coqc.version, "seconds": seconds, "proofs": [asdict(one) for one in proofs]}
         output.keep(kept)
     covers = {theorem.name: theorem.kernel.covers for theorem in chosen if theorem.kernel}

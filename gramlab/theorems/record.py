@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ AXIOMS = frozenset(
 )
 """The axioms of the standard library's real numbers, and no other, may be assumed."""
 
+_KEYS = {"file", "sources", "statements", "assumptions", "coq"}  # of each proof in a record
 _REQUIRED = re.compile(r"From\s+Gramlab\s+Require\s+(?:Import\s|Export\s)?([\w\s]+)\.")
 
 
@@ -202,7 +203,7 @@ def write_comments(theorems: Iterable[Theorem]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a folder of Rocq files; empty where there is none.
+    """What is recorded of the proofs in a folder, by theorem; empty where there is no record.
 
     Raises
     ------
@@ -211,10 +212,12 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = folder / RECORD
     if not path.exists():
-        return {"coq": "", "proofs": {}}
-    with reading(f"record {str(path)!r}", fix="write it by gramlab theorems --kernel --record"):
+        return {}
+    with reading(
+        f"record {str(path)!r}", fix="remove it and run gramlab theorems --kernel --record"
+    ):
         found = read_json(path)
-        if not isinstance(found["proofs"], dict) or not isinstance(found["coq"], str):
+        if not all(_KEYS <= entry.keys() for entry in found.values()):
             raise ValueError("it is no record of proofs")
         return found
 
@@ -228,18 +231,21 @@ def recorded(theorem: Theorem) -> Recorded | None:
     if theorem.kernel is None:
         return None
     file = place(theorem)
-    record = read_record(file.parent)
-    entry = record["proofs"].get(theorem.name)
+    entry = read_record(file.parent).get(theorem.name)
     if entry is None or entry["sources"] != _hash(file):
         return None
     same = tuple(entry["statements"]) == theorem.kernel.theorems
     if not same or not AXIOMS.issuperset(entry["assumptions"]):
         return None
-    return Recorded(entry["statements"], tuple(entry["assumptions"]), record["coq"])
+    return Recorded(entry["statements"], tuple(entry["assumptions"]), entry["coq"])
 
 
-def write_records(proofs: Sequence[tuple[Theorem, Recorded]]) -> list[Path]:
-    """Record what the kernel printed of all proofs of the folders that they are in.
+def write_records(
+    proofs: Sequence[tuple[Theorem, Recorded]], known: Iterable[Theorem]
+) -> list[Path]:
+    """Record what the kernel printed of proofs, in the folders that they are in.
+
+    What was recorded there before of others stays, if they are among the ``known`` theorems.
 
     Raises
     ------
@@ -248,18 +254,13 @@ def write_records(proofs: Sequence[tuple[Theorem, Recorded]]) -> list[Path]:
     """
     written = []
     for folder in dict.fromkeys(place(theorem).parent for theorem, _ in proofs):
-        entries = {
-            theorem.name: {
-                "file": place(theorem).name,
-                "sources": _hash(place(theorem)),
-                "statements": dict(found.statements),
-                "assumptions": list(found.assumptions),
-            }
-            for theorem, found in proofs
-            if place(theorem).parent == folder
-        }
-        kept = {"coq": proofs[0][1].coq, "proofs": dict(sorted(entries.items()))}
-        written.append(atomic_write(folder / RECORD, to_json(kept)))
+        there = {one.name for one in known if one.kernel and place(one).parent == folder}
+        entries = {name: one for name, one in read_record(folder).items() if name in there}
+        for theorem, found in proofs:
+            if place(theorem).parent == folder:
+                made = {"file": place(theorem).name, "sources": _hash(place(theorem))}
+                entries[theorem.name] = {**made, **asdict(found)}
+        written.append(atomic_write(folder / RECORD, to_json(dict(sorted(entries.items())))))
     return written
 
 

@@ -148,6 +148,9 @@ Section Spectrum.
         E_B: are constant on classes and sum to 0 over each superclass,
         E_C: are constant on superclasses and sum to 0,
         E_D: are constant. *)
+  (** Registry, block-spectrum: G = ∑_• s_• E_•:  s_A = 1 − c (K(n−1)-fold, inside a class),
+      s_B = s_A + n(c−d) (K−S, class differences inside a superclass),  s_C = s_B + nm(d−e)
+      (S−1, superclass differences),  s_D = s_C + nKe (1, all ones);  0 < s_A < s_B ≤ s_C ≤ s_D *)
   Theorem block_spectrum :
     (forall x i, (i < N)%nat ->
        mv N (block_gram b) x i = s_A b * E_A b x i + s_B b * E_B b x i

@@ -8,6 +8,8 @@ Open Scope R_scope.
     H_t = - (1/N) sum over rows and classes of P_t ln P_t; here t - 1 is called t.
 
     Neither that rows of Y sum to 1 nor the sign of the weight decays is used. *)
+(** Registry, entropy-step: λₜ ‖Wₜ‖_F² ≤ H̄ₜ − H̄ₜ₋₁ ≤ λₜ ⟨Wₜ₋₁, Wₜ⟩,  t ≥ 2,  H̄ₜ = −1/N ∑ᵢₖ
+    P_(t,ik) log P_(t,ik) *)
 Theorem entropy_step N d K X Y lam W n :
   (0 < N)%nat -> (0 < K)%nat ->
   exact_rounds N d K X Y lam W n ->

@@ -22,6 +22,8 @@ Definition new_prediction (b : block) (Y : nat -> nat -> R) (t k l : nat) : R :=
 (** With labels that are given equally often and stay inside superclasses: in every round
     t = 1, 2, ..., the labels of largest p^(t)(x) for a new x of class k are those of largest C_kl,
     ties included. *)
+(** Registry, heldout-invariance: argmaxₗ p⁽ᵗ⁾(x)ₗ = argmaxₗ Cₖₗ  for every t ≥ 1 and every new
+    x of class k, ties included *)
 Theorem heldout_invariance (b : block) (given : nat -> nat) (t k l : nat) :
   in_model b -> labels_exist b given -> balanced b given -> inside b given ->
   (0 < t)%nat -> (k < n_classes b)%nat -> (l < n_classes b)%nat ->

@@ -15,6 +15,9 @@ Open Scope R_scope.
 
     [prediction] is 1/K + h(G)^t (Y - 1/K), the only solution of the rounds
     ([prediction_recursion]). *)
+(** Registry, label-averaging: Pᵢ⁽ᵗ⁾ = 1/K + p_Aᵗ (yᵢ − Cₖ) + p_Bᵗ (Cₖ − C̄ₛ) + p_Cᵗ (C̄ₛ − C̄)
+    + p_Dᵗ (C̄ − 1/K),  an average of yᵢ, Cₖ, C̄ₛ, C̄, 1/K with weights p_Aᵗ, p_Bᵗ − p_Aᵗ, p_Cᵗ
+    − p_Bᵗ, p_Dᵗ − p_Cᵗ, 1 − p_Dᵗ ≥ 0 *)
 Theorem label_averaging (b : block) (Y : nat -> nat -> R) (t i l : nat) :
   in_model b -> (i < n_samples b)%nat ->
   let K := INR (n_classes b) in

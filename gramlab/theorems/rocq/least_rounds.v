@@ -125,6 +125,9 @@ Qed.
 
 (** If some label is wrong and Delta > 0, all labels are recovered exactly in the rounds
     t >= 1 + the integer part of t* . *)
+(** Registry, least-rounds: all labels are recovered exactly in rounds t ≥ ⌊t*⌋ + 1,  t* = ln(1
+    + 1/Δ)/(ln ρ),  ρ = (s_B (s_A + μ))/(s_A (s_B + μ));  t* falls in Δ, μ, c and in n at fixed
+    λ, and grows with d *)
 Theorem least_rounds (b : block) (given : nat -> nat) (Delta : R) (t : nat) :
   in_model b -> labels_exist b given -> balanced b given -> inside b given ->
   least_difference b given Delta -> Delta > 0 -> (0 < t)%nat ->

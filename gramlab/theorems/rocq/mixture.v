@@ -15,6 +15,9 @@ Definition mixed_student (b : block) (given : nat -> nat) : nat -> nat -> R :=
 (** With labels that are given equally often and stay inside superclasses: target and prediction
     are the same for all samples of a class, the target is a distribution, and every label is
     recovered <-> no label is wrong or Delta > 0. *)
+(** Registry, mixture: with the target ξ P⁽¹⁾ + (1 − ξ) Y, ξ = 1/(1 − p_A): target and
+    prediction are the same for all samples of a class, the target is a distribution, and every
+    label is recovered ⇔ Δ > 0 or no label is wrong *)
 Theorem mixture (b : block) (given : nat -> nat) :
   in_model b -> labels_exist b given -> balanced b given -> inside b given ->
   (forall i i' l, (i < n_samples b)%nat -> (i' < n_samples b)%nat -> (l < n_classes b)%nat ->

@@ -26,6 +26,8 @@ Definition with_momentum (d K : nat) (X Y : mat) (W : nat -> mat) (t : nat) : ma
         <= |grad L(0)|^2,   so   ln K - H_t <= 2 |grad L(0)|^2 / (lam (t+1)^2).
 
     That rows of Y sum to 1 is not used. *)
+(** Registry, momentum-rate: 1/2 λ (t+1)² (log K − H̄ₜ) + ‖1/N Xᵀ (Pₜ₋₁ + (t+1)/2 (Pₜ − Pₜ₋₁) −
+    1/K)‖_F² ≤ ‖∇ L(0)‖_F²,  P₀ = Y,  so log K − H̄ₜ ≤ (2 ‖∇ L(0)‖_F²)/(λ (t+1)²) *)
 Theorem momentum_rate N d K X Y lam W n :
   (0 < N)%nat -> (0 < K)%nat -> 0 < lam ->
   (forall t, (1 <= t <= n)%nat -> head N d K X (with_momentum d K X Y W t) lam (W t)) ->

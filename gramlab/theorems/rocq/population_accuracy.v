@@ -12,6 +12,9 @@ Open Scope R_scope.
       <->  no label is wrong, or Delta > 0 and t > ln(1 + 1/Delta)/ln rho,
 
     rho = p_B/p_A, Delta = min of C_kk - C_kk' over k' <> k with C_kk' > 0. *)
+(** Registry, population-accuracy: argmax Pᵢ⁽ᵗ⁾ is unique and true for every i ⇔ Cₖₖ − Cₖₖ' >
+    1/(ρᵗ − 1) for all k' ≠ k with Cₖₖ' > 0 ⇔ Δ > 0, t > ln(1 + 1/Δ)/(ln ρ) or no label is
+    wrong;  ρ = p_B / p_A, Δ = min_(Cₖₖ' > 0) (Cₖₖ − Cₖₖ') *)
 Theorem population_accuracy (b : block) (given : nat -> nat) (t : nat) :
   in_model b -> labels_exist b given -> balanced b given -> inside b given -> (0 < t)%nat ->
   (perfect b given t <->

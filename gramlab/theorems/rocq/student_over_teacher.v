@@ -11,6 +11,8 @@ Open Scope R_scope.
       <->  (1 - 1/(rho - 1))/2 <= eta < (1 - 1/(rho^2 - 1))/2;
 
     at the lower end the teacher ties on every wrong label. *)
+(** Registry, student-over-teacher: the teacher is right on no wrong label and the first student
+    on all samples ⇔ 1/2 (1 − 1/(ρ − 1)) ≤ η < 1/2 (1 − 1/(ρ² − 1));  at the lower end it ties *)
 Theorem student_over_teacher (b : block) (given : nat -> nat) (eta : R) :
   in_model b -> labels_exist b given ->
   n_classes b = 2%nat -> n_superclasses b = 1%nat ->

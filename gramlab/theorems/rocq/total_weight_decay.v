@@ -11,6 +11,9 @@ Open Scope R_scope.
     so ln K - H_t <= |grad L(0)|^2 / (4 Lam_t) and |W_t| <= |grad L(0)| / Lam_t.
 
     That rows of Y sum to 1 is not used. *)
+(** Registry, total-weight-decay: 2 Λₜ (log K − H̄ₜ) + 1/N² ‖Xᵀ (Pₜ − 1/K)‖_F² + Λₜ² ‖Wₜ‖_F² ≤
+    ‖∇ L(0)‖_F²,  Λₜ = ∑_(s ≤ t) λₛ, so log K − H̄ₜ ≤ ‖∇ L(0)‖_F²/(4 Λₜ),  ‖Wₜ‖_F ≤ ‖∇
+    L(0)‖_F/Λₜ *)
 Theorem total_weight_decay N d K X Y lam W n :
   (0 < N)%nat -> (0 < K)%nat -> positive lam n ->
   exact_rounds N d K X Y lam W n ->

@@ -43,6 +43,8 @@ Qed.
 (** Where there is one superclass, or d = e: iff for all l <> k
 
       p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t) (C_kk - C_kl) + (p_D^t - p_B^t) (m_k - m_l) > 0. *)
+(** Registry, unbalanced-condition: a sample of class k given the label j is right at round t ⇔
+    p_Aᵗ (1[j=k] − 1[j=l]) + (p_Bᵗ − p_Aᵗ)(Cₖₖ − Cₖₗ) + (p_Dᵗ − p_Bᵗ)(mₖ − mₗ) > 0 for all l ≠ k *)
 Theorem unbalanced_condition (b : block) (given : nat -> nat) (t i : nat) :
   in_model b -> labels_exist b given -> (i < n_samples b)%nat ->
   n_superclasses b = 1%nat \/ same_superclass b = elsewhere b ->
