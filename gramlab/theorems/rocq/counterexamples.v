@@ -95,7 +95,61 @@ Qed.
 (** Bounds residuals of tables. *)
 Ltac numbers := unfold table, one_hot, given_mixed, M, moment, predictions, softmax, logits,
   add, sub, scale; cbn -[Rplus Rmult Rminus Rdiv Ropp Rinv Rle Rlt pow Rabs exp IZR].
-Ltac entries j k := destruct j as [|[|j]]; try lia; destruct k as [|[|[|k]]]; try lia.
+(** ** Less to compute: rows of residuals sum to 0 over classes *)
+
+Lemma moment_row_sum N K X T j : sum_to_one N K T ->
+  \sum_(k < K) moment N X T j k = (\sum_(i < N) X i j) / INR N.
+Proof.
+  intros H. unfold moment. rewrite sum_div, sum_swap. f_equal. apply sum_ext. intros i Hi.
+  rewrite sum_scal_l, H by assumption. ring.
+Qed.
+
+Lemma residual_row_sum N d K X Y lam W' t j : (0 < K)%nat -> sum_to_one N K Y ->
+  \sum_(k < K) W' t j k = 0 -> \sum_(k < K) residual N d K 1 X Y lam W' t j k = 0.
+Proof.
+  intros HK HY HW. change (sum K (W' t j) = 0) in HW. unfold residual, sub, add, scale.
+  rewrite sum_minus, sum_plus, sum_scal_l, HW.
+  unfold M at 1. rewrite moment_row_sum by now apply predictions_sum.
+  destruct t as [|[|t]]; unfold given_mixed.
+  - rewrite moment_row_sum by assumption. ring.
+  - rewrite moment_row_sum by assumption. ring.
+  - unfold add, scale, M. rewrite sum_plus, !sum_scal_l, !moment_row_sum; trivial; [ring|].
+    now apply predictions_sum.
+Qed.
+
+(** Two classes: the first column is enough, *)
+Lemma first_column N X Y lam W' e : sum_to_one N 2 Y ->
+  (forall t j, (1 <= t <= 2)%nat -> (j < 2)%nat -> \sum_(k < 2) W' t j k = 0) ->
+  (forall t j, (1 <= t <= 2)%nat -> (j < 2)%nat ->
+     Rabs (residual N 2 2 1 X Y lam W' t j 0%nat) <= e) ->
+  forall t j k, (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 2)%nat ->
+  Rabs (residual N 2 2 1 X Y lam W' t j k) <= e.
+Proof.
+  intros HY HW H t j k Ht Hj Hk. specialize (H t j Ht Hj).
+  assert (S := residual_row_sum N 2 2 X Y lam W' t j ltac:(lia) HY (HW t j Ht Hj)). simpl in S.
+  destruct k as [|[|k]]; try lia; [exact H|].
+  replace (residual N 2 2 1 X Y lam W' t j 1%nat) with (- residual N 2 2 1 X Y lam W' t j 0%nat) by lra.
+  now rewrite Rabs_Ropp.
+Qed.
+
+(** and of three, if two are equal. *)
+Lemma first_of_three N X Y lam W' e : sum_to_one N 3 Y ->
+  (forall t j, (1 <= t <= 2)%nat -> (j < 2)%nat -> \sum_(k < 3) W' t j k = 0) ->
+  (forall t j, (1 <= t <= 2)%nat -> (j < 2)%nat ->
+     Rabs (residual N 2 3 1 X Y lam W' t j 0%nat) <= e
+     /\ residual N 2 3 1 X Y lam W' t j 1%nat = residual N 2 3 1 X Y lam W' t j 0%nat) ->
+  forall t j k, (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 3)%nat ->
+  Rabs (residual N 2 3 1 X Y lam W' t j k) <= 2 * e.
+Proof.
+  intros HY HW H t j k Ht Hj Hk. destruct (H t j Ht Hj) as [B E].
+  assert (S := residual_row_sum N 2 3 X Y lam W' t j ltac:(lia) HY (HW t j Ht Hj)). simpl in S.
+  set (r := residual N 2 3 1 X Y lam W' t j) in *. assert (P := Rabs_pos (r 0%nat)).
+  destruct k as [|[|[|k]]]; try lia; [lra|rewrite E; lra|].
+  replace (r 2%nat) with (- (2 * r 0%nat)) by lra.
+  rewrite Rabs_Ropp, Rabs_mult, (Rabs_pos_eq 2) by lra. lra.
+Qed.
+
+Ltac cases t j := destruct t as [|[|[|t]]]; try lia; destruct j as [|[|j]]; try lia.
 
 Lemma one_hot_sum N labels : (forall i, (i < N)%nat -> (labels i < 2)%nat) ->
   sum_to_one N 2 (one_hot labels).
@@ -121,8 +175,11 @@ Definition W1 (t : nat) : mat := match t with
 Lemma residuals1 t j k : (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 2)%nat ->
   Rabs (residual 2 2 2 1 X1 (one_hot labels1) ones W1 t j k) <= 1 / 10 ^ 5.
 Proof.
-  intros Ht Hj Hk. destruct t as [|[|[|t]]]; try lia; entries j k;
-    unfold residual, X1, W1, labels1, ones; numbers; interval.
+  revert t j k. apply first_column.
+  - apply one_hot_sum. intros i Hi. unfold labels1. destruct i as [|[|[|[|i]]]]; lia.
+  - intros t j Ht Hj. cases t j; unfold W1, table; simpl; lra.
+  - intros t j Ht Hj. cases t j;
+      unfold residual, X1, W1, labels1, ones; numbers; interval.
 Qed.
 
 (** x = (1, 0), (2, -2), labels 0, 1, lam = 1: from round 1 to 2 the entropy of row 0 falls. *)
@@ -168,8 +225,11 @@ Definition W2 (t : nat) : mat := match t with
 Lemma residuals2 t j k : (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 2)%nat ->
   Rabs (residual 3 2 2 1 X2 (one_hot labels2) ones W2 t j k) <= 1 / 10 ^ 5.
 Proof.
-  intros Ht Hj Hk. destruct t as [|[|[|t]]]; try lia; entries j k;
-    unfold residual, X2, W2, labels2, ones; numbers; interval.
+  revert t j k. apply first_column.
+  - apply one_hot_sum. intros i Hi. unfold labels2. destruct i as [|[|[|[|i]]]]; lia.
+  - intros t j Ht Hj. cases t j; unfold W2, table; simpl; lra.
+  - intros t j Ht Hj. cases t j;
+      unfold residual, X2, W2, labels2, ones; numbers; interval.
 Qed.
 
 (** x = (1, 1), (-1, 0), (0, 2), given labels 1, 1, 0, true 1, 0, 0, lam = 1: round 1 recovers 1 of 1
@@ -216,14 +276,18 @@ Definition V3 := table [[-25768 / 10 ^ 6; 25768 / 10 ^ 6]; [-155911 / 10 ^ 6; 15
 Lemma residuals3 t j k : (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 2)%nat ->
   Rabs (residual 4 2 2 1 X3 (one_hot labels3) ones W3 t j k) <= 1 / 10 ^ 5.
 Proof.
-  intros Ht Hj Hk. destruct t as [|[|[|t]]]; try lia; entries j k;
-    unfold residual, X3, W3, labels3, ones; numbers; interval.
+  revert t j k. apply first_column.
+  - apply one_hot_sum. intros i Hi. unfold labels3. destruct i as [|[|[|[|i]]]]; lia.
+  - intros t j Ht Hj. cases t j; unfold W3, table; simpl; lra.
+  - intros t j Ht Hj. cases t j;
+      unfold residual, X3, W3, labels3, ones; numbers; interval.
 Qed.
 
 Lemma residual_of_V3 j k : (j < 2)%nat -> (k < 2)%nat ->
   Rabs (total ones 2 * V3 j k + M 4 2 2 X3 V3 j k - moment 4 X3 (one_hot labels3) j k) <= 1 / 10 ^ 5.
 Proof.
-  intros Hj Hk. unfold total, ones. entries j k; unfold X3, V3, labels3; numbers; interval.
+  intros Hj Hk. unfold total, ones. destruct j as [|[|j]]; try lia; destruct k as [|[|k]]; try lia;
+    unfold X3, V3, labels3; numbers; interval.
 Qed.
 
 (** x = (-1, 0), (-3, 1), (1, -3), (-2, 3), given labels 1, 0, 0, 1, true 0, 0, 0, 1: two rounds at
@@ -273,7 +337,7 @@ Definition lam4 (t : nat) : R := match t with 1%nat => 1 / 100 | _ => 10 end.
 Definition W4 (t : nat) : mat := match t with
   | 1%nat => table
     [[-162394997866 / 10 ^ 12; -162394997866 / 10 ^ 12; 324789995732 / 10 ^ 12];
-     [-2027054813887 / 10 ^ 12; -2027054813887 / 10 ^ 12; 4054109627775 / 10 ^ 12]]
+     [-2027054813887 / 10 ^ 12; -2027054813887 / 10 ^ 12; 4054109627774 / 10 ^ 12]]
   | _ => table
     [[10990081685 / 10 ^ 12; 10990081685 / 10 ^ 12; -21980163370 / 10 ^ 12];
      [-14175115531 / 10 ^ 12; -14175115531 / 10 ^ 12; 28350231062 / 10 ^ 12]]
@@ -285,17 +349,27 @@ Definition V4 := table
 Lemma lam4_pos t : 0 < lam4 t.
 Proof. unfold lam4. destruct t as [|[|t]]; lra. Qed.
 
+Lemma Y4_sum : sum_to_one 3 3 Y4.
+Proof. intros i Hi. destruct i as [|[|[|i]]]; try lia; unfold Y4, table; simpl; lra. Qed.
+
 Lemma residuals4 t j k : (1 <= t <= 2)%nat -> (j < 2)%nat -> (k < 3)%nat ->
   Rabs (residual 3 2 3 1 X4 Y4 lam4 W4 t j k) <= 1 / 10 ^ 10.
 Proof.
-  intros Ht Hj Hk. destruct t as [|[|[|t]]]; try lia; entries j k;
-    unfold residual, X4, Y4, W4, lam4; numbers; interval.
+  intros Ht Hj Hk. apply Rle_trans with (2 * (4 / 10 ^ 11)); [|lra].
+  revert t j k Ht Hj Hk. apply first_of_three.
+  - exact Y4_sum.
+  - intros t j Ht Hj. cases t j; unfold W4, table; simpl; lra.
+  - intros t j Ht Hj. split.
+    + cases t j; unfold residual, X4, Y4, W4, lam4; numbers; interval.
+    + cases t j; unfold residual, X4, Y4, W4, lam4; numbers; reflexivity.
 Qed.
 
 Lemma residual_of_V4 j k : (j < 2)%nat -> (k < 3)%nat ->
   Rabs (total lam4 2 * V4 j k + M 3 2 3 X4 V4 j k - moment 3 X4 Y4 j k) <= 1 / 10 ^ 10.
 Proof.
-  intros Hj Hk. unfold total, lam4. entries j k; unfold X4, Y4, V4; numbers; interval.
+  intros Hj Hk. unfold total, lam4.
+  destruct j as [|[|j]]; try lia; destruct k as [|[|[|k]]]; try lia;
+    unfold X4, Y4, V4; numbers; interval.
 Qed.
 
 (** x = (-7, 1), (-6, -1), (2, 0), targets (0, 0, 1), (1/2, 1/2, 0), (0, 0, 1), lam = 1/100 and 10:
@@ -307,8 +381,7 @@ Theorem entropy_ahead : ~ (forall N d K X Y lam W n V,
   H_bar N d K X V <= H_bar N d K X (W t)).
 Proof.
   intros Claim.
-  assert (HY : sum_to_one 3 3 Y4).
-  { intros i Hi. destruct i as [|[|[|i]]]; try lia; unfold Y4, table; simpl; lra. }
+  assert (HY := Y4_sum).
   destruct (rounds_exist 3 2 3 X4 ltac:(lia) ltac:(lia) Y4 lam4 lam4_pos) as [W [HW _]].
   assert (T : 0 < total lam4 2) by (unfold total, lam4; simpl; lra).
   destruct (head_exists 3 2 3 X4 ltac:(lia) ltac:(lia) Y4 (total lam4 2) T) as [V [HV _]].
