@@ -283,6 +283,19 @@ Section Filter.
     assert (0 <= norm2 N z) by apply norm2_nonneg. lra.
   Qed.
 
+  Lemma resolvent_contracts b : mu * mu * norm2 N (resolvent N G mu b) <= norm2 N b.
+  Proof.
+    set (r := resolvent N G mu b).
+    assert (E : forall i, (i < N)%nat -> b i = mv N G r i + mu * r i)
+      by (intros; symmetry; apply resolvent_spec; assumption).
+    rewrite (norm2_ext N _ _ E).
+    assert (E' : norm2 N (fun i => mv N G r i + mu * r i)
+                = norm2 N (mv N G r) + 2 * mu * dot N r (mv N G r) + mu * mu * norm2 N r).
+    { unfold norm2, dot. rewrite <- !sum_scal_l, <- !sum_plus. apply sum_ext. intros. ring. }
+    rewrite E'. assert (Q := norm2_nonneg N (mv N G r)). assert (Q' := P r).
+    assert (0 <= 2 * mu * dot N r (mv N G r)) by (apply Rmult_le_pos; lra). lra.
+  Qed.
+
   Lemma filter_power_contracts t x : norm2 N (filter_power N G mu t x) <= norm2 N x.
   Proof.
     induction t as [|t IH]; [apply Rle_refl|]. cbn [filter_power].
