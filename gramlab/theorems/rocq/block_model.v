@@ -474,6 +474,24 @@ Section Model.
     rewrite <- !sum_scal_l. apply sum_ext. intros. cbn [Nat.eqb ind]. field. lra.
   Qed.
 
+  (** Where all labels are given equally often and stay inside superclasses, the mean over all
+      samples is 1/K, and that over a superclass is 1/m on its labels and 0 elsewhere. *)
+  Lemma overall_mean_balanced l :
+    sum K (fun k => class_mean k l) = 1 -> overall_mean l = 1 / INR K.
+  Proof. intros H. unfold overall_mean. rewrite H. field. lra. Qed.
+
+  Lemma superclass_mean_balanced s l :
+    sum K (fun k => class_mean k l) = 1 ->
+    (forall k, (k < K)%nat -> sup k <> sup l -> class_mean k l = 0) ->
+    superclass_mean s l = ind (Nat.eqb (sup l) s) / m.
+  Proof.
+    intros H Inside. unfold superclass_mean.
+    rewrite (sum_ext K _ (fun k => ind (Nat.eqb (sup l) s) * class_mean k l)).
+    - rewrite sum_scal_l, H. field. lra.
+    - intros k Hk. destruct (Nat.eq_dec (sup k) (sup l)) as [E|E]; [rewrite E; reflexivity|].
+      rewrite (Inside k Hk E). ring.
+  Qed.
+
   Let average_minus_const f w q x i : (i < N)%nat -> w <> 0 ->
     sum N (fun j => ind (Nat.eqb (f i) (f j))) = w ->
     mv N (average f w) (fun j => x j - q) i = mv N (average f w) x i - q.

@@ -282,7 +282,124 @@ Section Filter.
     { unfold norm2, dot, z. rewrite <- sum_scal_l, <- !sum_plus. apply sum_ext. intros. ring. }
     assert (0 <= norm2 N z) by apply norm2_nonneg. lra.
   Qed.
+
+  Lemma resolvent_contracts b : mu * mu * norm2 N (resolvent N G mu b) <= norm2 N b.
+  Proof.
+    set (r := resolvent N G mu b).
+    assert (E : forall i, (i < N)%nat -> b i = mv N G r i + mu * r i)
+      by (intros; symmetry; apply resolvent_spec; assumption).
+    rewrite (norm2_ext N _ _ E).
+    assert (E' : norm2 N (fun i => mv N G r i + mu * r i)
+                = norm2 N (mv N G r) + 2 * mu * dot N r (mv N G r) + mu * mu * norm2 N r).
+    { unfold norm2, dot. rewrite <- !sum_scal_l, <- !sum_plus. apply sum_ext. intros. ring. }
+    rewrite E'. assert (Q := norm2_nonneg N (mv N G r)). assert (Q' := P r).
+    assert (0 <= 2 * mu * dot N r (mv N G r)) by (apply Rmult_le_pos; lra). lra.
+  Qed.
+
+  Lemma filter_power_contracts t x : norm2 N (filter_power N G mu t x) <= norm2 N x.
+  Proof.
+    induction t as [|t IH]; [apply Rle_refl|]. cbn [filter_power].
+    eapply Rle_trans; [apply filter_contracts|exact IH].
+  Qed.
 End Filter.
+
+(** ** The largest eigenvalue *)
+
+(** G v = s v for some v <> 0, and x' G x <= s |x|^2 for all x. *)
+Definition largest_eigenvalue (N : nat) (G : nat -> nat -> R) (s : R) : Prop :=
+  (exists v, (exists i, (i < N)%nat /\ v i <> 0) /\
+     forall i, (i < N)%nat -> mv N G v i = s * v i) /\
+  forall x, dot N x (mv N G x) <= s * norm2 N x.
+
+Section Largest.
+  Variables (N : nat) (G : nat -> nat -> R).
+  Hypotheses (Sy : symmetric N G) (P : psd N G).
+
+  Lemma symmetric_dot x y : dot N x (mv N G y) = dot N (mv N G x) y.
+  Proof.
+    unfold dot, mv.
+    rewrite (sum_ext N _ (fun i => sum N (fun j => x i * (G i j * y j))))
+      by (intros; rewrite sum_scal_l; reflexivity).
+    rewrite sum_swap. apply sum_ext. intros j Hj. rewrite <- sum_scal_r. apply sum_ext.
+    intros i Hi. rewrite (Sy i j) by assumption. ring.
+  Qed.
+
+  (** Cauchy and Schwarz in the form of G. *)
+  Lemma psd_cauchy_schwarz x y :
+    dot N x (mv N G y) * dot N x (mv N G y) <= dot N x (mv N G x) * dot N y (mv N G y).
+  Proof.
+    set (a := dot N x (mv N G x)). set (b := dot N y (mv N G y)). set (c := dot N x (mv N G y)).
+    assert (Ha : 0 <= a) by apply P. assert (Hb : 0 <= b) by apply P.
+    assert (E : forall p q, 0 <= p * p * a - 2 * p * q * c + q * q * b).
+    { intros p q. assert (H := P (fun i => p * x i - q * y i)).
+      rewrite (dot_ext N _ _ (fun i => p * x i - q * y i)
+                 (fun i => p * mv N G x i - q * mv N G y i) (fun _ _ => eq_refl)) in H
+        by (intros; rewrite mv_minus, !mv_scal; reflexivity).
+      rewrite dot_minus_r, !dot_scal_r in H.
+      rewrite !(dot_comm N (fun i => _ - _)), !dot_minus_r, !dot_scal_r in H.
+      rewrite !(dot_comm N (mv N G _)) in H. fold a b c in H.
+      rewrite (symmetric_dot y x), (dot_comm N (mv N G y)) in H. fold c in H. lra. }
+    destruct (Rle_lt_or_eq_dec 0 b Hb) as [Hp|Hz].
+    - assert (H := E b c). apply (Rmult_le_reg_l b); [exact Hp|]. lra.
+    - rewrite <- Hz. destruct (Req_dec c 0) as [->|Hc]; [lra|].
+      assert (H := E 1 ((a + 1) / c)). rewrite <- Hz in H.
+      replace (2 * 1 * ((a + 1) / c) * c) with (2 * (a + 1)) in H by (field; exact Hc). lra.
+  Qed.
+
+  Lemma psd_zero x : dot N x (mv N G x) = 0 -> forall i, (i < N)%nat -> mv N G x i = 0.
+  Proof.
+    intros H. apply norm2_zero. assert (C := psd_cauchy_schwarz (mv N G x) x).
+    rewrite H, Rmult_0_r in C. fold (norm2 N (mv N G x)) in C.
+    assert (Q := norm2_nonneg N (mv N G x)). nra.
+  Qed.
+
+  Variable s : R.
+  Hypothesis Hmax : forall x, dot N x (mv N G x) <= s * norm2 N x.
+
+  (** |G x|^2 <= s x' G x *)
+  Lemma norm2_mv_le x : norm2 N (mv N G x) <= s * dot N x (mv N G x).
+  Proof.
+    set (g := mv N G x). assert (C := psd_cauchy_schwarz g x).
+    change (dot N g (mv N G x)) with (norm2 N g) in C.
+    assert (M := Hmax g). assert (Q := norm2_nonneg N g). assert (Px := P x).
+    fold g in C, Px |- *. set (u := norm2 N g) in *. set (w := dot N x g) in *.
+    set (z := dot N g (mv N G g)) in *.
+    destruct (Rle_lt_or_eq_dec 0 u Q) as [Hu|Hu].
+    - apply (Rmult_le_reg_l u); [exact Hu|].
+      assert (z * w <= s * u * w) by (apply Rmult_le_compat_r; assumption). lra.
+    - rewrite <- Hu in *. assert (Z : 0 <= s * w); [|lra].
+      destruct (Rle_lt_or_eq_dec 0 w Px) as [Hw|Hw]; [|rewrite <- Hw; lra].
+      assert (Mx := Hmax x). fold g in Mx. fold w in Mx. assert (Qx := norm2_nonneg N x).
+      assert (0 < s); [|nra].
+      destruct (Rlt_le_dec 0 s) as [|Hs]; [assumption|exfalso]. nra.
+  Qed.
+
+  (** |h(G) x| <= h(s) |x| *)
+  Lemma filter_norm_le mu x : 0 < mu -> 0 <= s ->
+    norm2 N (filter N G mu x) <= (s / (s + mu)) * (s / (s + mu)) * norm2 N x.
+  Proof.
+    intros Hmu Hs. set (r := resolvent N G mu x). set (g := mv N G r).
+    assert (Ex : forall i, (i < N)%nat -> x i = g i + mu * r i)
+      by (intros; symmetry; apply resolvent_spec; assumption).
+    assert (Ef : forall i, (i < N)%nat -> filter N G mu x i = g i).
+    { intros i Hi. assert (R := resolvent_filter N G mu Sy P Hmu x i Hi). fold r in R.
+      rewrite (Ex i Hi) in R. lra. }
+    rewrite (norm2_ext N _ _ Ef), (norm2_ext N _ _ Ex).
+    assert (E : norm2 N (fun i => g i + mu * r i)
+                = norm2 N g + 2 * mu * dot N r g + mu * mu * norm2 N r).
+    { unfold norm2, dot. rewrite <- !sum_scal_l, <- !sum_plus. apply sum_ext. intros. ring. }
+    rewrite E. assert (H1 := norm2_mv_le r). assert (H2 := Hmax r). fold g in H1, H2.
+    assert (Q := norm2_nonneg N g). assert (Qr := norm2_nonneg N r).
+    set (u := norm2 N g) in *. set (w := dot N r g) in *. set (z := norm2 N r) in *.
+    apply (Rmult_le_reg_l ((s + mu) * (s + mu))); [nra|].
+    replace ((s + mu) * (s + mu) * (s / (s + mu) * (s / (s + mu)) * (u + 2 * mu * w + mu * mu * z)))
+      with (s * s * (u + 2 * mu * w + mu * mu * z)) by (field; lra).
+    assert (s * w <= s * (s * z)) by (apply Rmult_le_compat_l; assumption).
+    assert (2 * s * mu * u <= 2 * s * mu * (s * w))
+      by (apply Rmult_le_compat_l; [apply Rmult_le_pos; lra|exact H1]).
+    assert (mu * mu * u <= mu * mu * (s * (s * z))) by (apply Rmult_le_compat_l; [nra|lra]). lra.
+  Qed.
+End Largest.
 
 (** ** Gram matrices and their spectrum *)
 

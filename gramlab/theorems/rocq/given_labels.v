@@ -96,19 +96,14 @@ Section Given.
 
   Lemma overall_balanced l : (l < K)%nat -> overall_mean b (one_hot given) l = 1 / INR K.
   Proof.
-    intros Hl. unfold overall_mean. assert (Q := Balanced l Hl). unfold share in Q.
-    rewrite Q. field. assert (H := K_pos b Sizes). lra.
+    intros Hl. apply (overall_mean_balanced b Sizes). apply Balanced, Hl.
   Qed.
 
   Lemma superclass_balanced s l : (l < K)%nat ->
     superclass_mean b (one_hot given) s l = ind (Nat.eqb (sup l) s) / m.
   Proof.
-    intros Hl. unfold superclass_mean.
-    rewrite (sum_ext K _ (fun k => ind (Nat.eqb (sup l) s) * share k l)).
-    - rewrite sum_scal_l, (Balanced l Hl). field. lra.
-    - intros k Hk. fold (share k l).
-      destruct (Nat.eq_dec (sup k) (sup l)) as [E|E]; [rewrite E; reflexivity|].
-      rewrite (Inside k l Hk Hl E). ring.
+    intros Hl. apply (superclass_mean_balanced b Sizes); [apply Balanced, Hl|].
+    intros k Hk E. apply (Inside k l Hk Hl E).
   Qed.
 
   (** With balanced labels that stay inside superclasses: a rival outside the superclass is
