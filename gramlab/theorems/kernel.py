@@ -20,6 +20,9 @@ from gramlab.theorems.record import AXIOMS, Recorded, place, required, sources
 __all__ = ["Checked", "Coqc", "check_proofs", "find_coqc"]
 
 
+_QUESTIONS = "gramlab_questions"  # the file in which the kernel is asked for axioms
+
+
 @dataclass(frozen=True)
 class Coqc:
     """The compiler of Rocq files: where it is, and its version."""
@@ -111,20 +114,47 @@ def check_proofs(
     with TemporaryDirectory(prefix="gramlab-rocq-") as folder:
         work = Path(folder)
         for name, path in files.items():
-            asked = [t for t in chosen if place(t) == path]
-            text = path.read_text(encoding="utf-8")
-            (work / f"{name}.v").write_text(text + _questions(name, asked), encoding="utf-8")
+            asked = _names(t for t in chosen if place(t) == path)
+            text = path.read_text(encoding="utf-8") + _told_by("statement", "Check", name, asked)
+            (work / f"{name}.v").write_text(text, encoding="utf-8")
         compiled = _compile(coqc, work, files, told)
+        good = [theorem for theorem in chosen if not compiled[place(theorem).stem].problem]
+        _ask_assumptions(coqc, work, good)
         return [_checked(coqc, theorem, compiled, work) for theorem in chosen]
 
 
-def _questions(file: str, theorems: Sequence[Theorem]) -> str:
-    """What is asked at the end of a file; each answer becomes a file of its own."""
-    lines = ["", "Set Printing Width 100.", "Set Printing Depth 10000."]
-    for name in dict.fromkeys(name for t in theorems if t.kernel for name in t.kernel.theorems):
-        lines.append(f'Redirect "{file}.{name}.statement" Check {name}.')
-        lines.append(f'Redirect "{file}.{name}.assumptions" Print Assumptions {name}.')
-    return "\n".join([*lines, ""])
+def _names(theorems: Iterable[Theorem]) -> list[str]:
+    return [name for one in theorems if one.kernel for name in one.kernel.theorems]
+
+
+# ---- Asking --------------------------------------------------------------------------------------
+
+
+def _told_by(kind: str, command: str, file: str, names: Iterable[str], prefix: str = "") -> str:
+    """Commands that write what the kernel tells of each name into a file of its own."""
+    asked = [f'Redirect "{file}.{n}.{kind}" {command} {prefix}{n}.' for n in dict.fromkeys(names)]
+    return "\n".join(["", "Set Printing Width 100.", "Set Printing Depth 10000.", *asked, ""])
+
+
+def _ask_assumptions(coqc: Coqc, work: Path, theorems: Sequence[Theorem]) -> None:
+    """Ask what compiled proofs assume, where nothing is imported that could shorten a name."""
+    files = dict.fromkeys(place(theorem).stem for theorem in theorems)
+    text = "".join(f"From Gramlab Require {file}.\n" for file in files)
+    for file in files:
+        asked = _names(one for one in theorems if place(one).stem == file)
+        text += _told_by("assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}.")
+    (work / f"{_QUESTIONS}.v").write_text(text, encoding="utf-8")
+    done = subprocess.run(_command(coqc, _QUESTIONS), cwd=work, capture_output=True, check=False)
+    if done.returncode:
+        raise InvalidSetting(
+            "expected coqc to tell the axioms of what it compiled, but: "
+            f"{one_line(done.stderr.decode(errors='replace'), 400)}; install Coq again, with "
+            "Coquelicot and Interval of one distribution"
+        )
+
+
+def _answer(work: Path, file: Path, name: str, asked: str) -> str:
+    return (work / f"{file.stem}.{name}.{asked}.out").read_text(encoding="utf-8")
 
 
 # ---- Compiling -----------------------------------------------------------------------------------
@@ -149,9 +179,8 @@ def _compile(
                     done[name] = _Compiled(0.0, failed[0])
                 elif needs[name] <= done.keys() and len(running) < cores():
                     running[name] = _started(coqc, work, name), time.monotonic()
-            for name in [
-                name for name, (process, _) in running.items() if process.poll() is not None
-            ]:
+            ended = [name for name, (process, _) in running.items() if process.poll() is not None]
+            for name in ended:
                 process, began = running.pop(name)
                 problem = _problem(work, name, files[name]) if process.returncode else ""
                 done[name] = _Compiled(time.monotonic() - began, problem)
@@ -165,11 +194,14 @@ def _compile(
 
 
 def _started(coqc: Coqc, work: Path, name: str) -> subprocess.Popen[bytes]:
-    command = [coqc.path, "-q", "-Q", ".", "Gramlab", f"{name}.v"]
     with changing(f"run {coqc.path}", "install Coq again"), open(work / f"{name}.log", "wb") as log:
         return subprocess.Popen(
-            command, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            _command(coqc, name), cwd=work, stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
+
+
+def _command(coqc: Coqc, name: str) -> list[str]:
+    return [coqc.path, "-q", "-Q", ".", "Gramlab", f"{name}.v"]
 
 
 def _problem(work: Path, name: str, path: Path) -> str:
@@ -210,8 +242,3 @@ def _checked(
         problem += f"got also {more}; prove what is assumed or admitted"
     found = Recorded(statements, tuple(axioms), coqc.version)
     return Checked(theorem.name, file.name, found, seconds, problem)
-
-
-def _answer(work: Path, file: Path, name: str, asked: str) -> str:
-    """What the kernel answered of a theorem (see ``_questions``)."""
-    return (work / f"{file.stem}.{name}.{asked}.out").read_text(encoding="utf-8")

@@ -67,6 +67,8 @@ Section Borup.
 
   (** For 0 < alpha < 2:  y^(t) - S_(lambda/alpha) y
         = ((1 - alpha) S_lambda)^t (y^(0) - S_(lambda/alpha) y) -> 0. *)
+  (** Registry, borup-limit: y⁽ᵗ⁾ = S_λ(α y + (1−α) y⁽ᵗ⁻¹⁾) ⇒ y⁽ᵗ⁾ − S_(λ/α) y = ((1−α) S_λ)ᵗ
+      (y⁽⁰⁾ − S_(λ/α) y) → 0 *)
   Theorem borup_limit (y : nat -> R) (z : nat -> nat -> R) :
     0 < alpha < 2 -> kept_labels N G lambda alpha y z ->
     let limit := filter N G (INR N * (lambda / alpha)) y in

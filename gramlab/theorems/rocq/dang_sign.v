@@ -138,6 +138,8 @@ Section Dang.
         xi* = -R'(lambda) / (2 lambda |dw|^2),  |dw|^2 = dw' Sigma dw,
 
       it alone; it has the sign of -R'(lambda); and R(w_xi* ) = R(lambda) - R'(lambda)^2 / (4 |dw|^2). *)
+  (** Registry, dang-sign: ξ* = −R'(λ)/(2λ ‖∂_λ w_λ‖_Σ²),  sign ξ* = −sign R'(λ),  R(w_ξ* ) =
+      R(λ) − R'(λ)²/(4 ‖∂_λ w_λ‖_Σ²) *)
   Theorem dang_sign (lambda : R) :
     0 < lambda -> (exists j, (j < d)%nat /\ mv d Sigma (dw lambda) j <> 0) ->
     (forall j, (j < d)%nat -> derivable_pt_lim (fun l => w l j) lambda (dw lambda j)) /\

@@ -171,6 +171,8 @@ End Ridge.
       sum over j of lambda^2 sigma_j^2 (sigma_j^2 theta_j^2 + gamma^2) / (sigma_j^2 + lambda)^4,
 
     theta_j = v_j' theta. *)
+(** Registry, das-sanghavi: argmin_ξ 𝔼 ‖w_ξ − θ‖² = (∑ⱼ λ σⱼ² (γ² − λθⱼ²)/(σⱼ²+λ)³)/(∑ⱼ λ² σⱼ²
+    (σⱼ²θⱼ² + γ²)/(σⱼ²+λ)⁴),  θⱼ = vⱼᵀ θ *)
 Theorem das_sanghavi (N d : nat) (X : nat -> nat -> R) (lambda gamma : R) (theta : nat -> R)
     (v : nat -> nat -> R) (sigma : nat -> R)
     (Omega : Type) (integrable : (Omega -> R) -> Prop) (E : (Omega -> R) -> R)

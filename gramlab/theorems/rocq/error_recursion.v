@@ -72,6 +72,9 @@ Section ErrorRecursion.
   (** E_0 = 0 and, for all weights,
         E_t = h(G) E_(t-1) + (I + G/mu)^(-1) S_t  for t = 1, 2, ..., so that
         E_t = sum over j = 1, ..., t of h(G)^(t-j) (I + G/mu)^(-1) S_j. *)
+  (** Registry, error-recursion: Eₜ = P⁽ᵗ⁾ − Pₗᵢₙ⁽ᵗ⁾: Eₜ = h(G) Eₜ₋₁ + (I + G/μ)⁻¹ Sₜ, E₀ = 0,
+      Eₜ = ∑ⱼ₌₁ᵗ h(G)ᵗ⁻ʲ (I + G/μ)⁻¹ Sⱼ,  Sₜ = P⁽ᵗ⁾ − 1/K − 1/K X Wₜ + 1/(Kλ) X gₜ  for all
+      weights W₁, W₂, … *)
   Theorem error_recursion :
     (forall i k, (i < N)%nat -> error 0 i k = 0) /\
     (forall t i k, (i < N)%nat ->

@@ -14,6 +14,7 @@ Open Scope R_scope.
 
     That [gradient] and [hessian] are the derivatives of [loss] is [loss_derivative] and
     [hessian_derivative]. *)
+(** Registry, first-newton-step: W₀ − ∇² L(W₀)⁻¹ ∇ L(W₀) = K V diag(1/(s+μ)) Zᵀ (T − 1/K) *)
 Theorem first_newton_step (N d K p : nat) (X T Z V : nat -> nat -> R) (s : nat -> R) (lambda : R) :
   (0 < N)%nat -> (0 < K)%nat -> 0 < lambda -> sum_to_one N K T -> svd N d p X Z V s ->
   let mu := INR K * INR N * lambda in

@@ -18,6 +18,8 @@ Fixpoint product (t : nat) (f : nat -> R) : R :=
       exp(-Lambda/s) <= product of h_(mu_i)(s) <= h_Lambda(s);
 
     with one mu, exp(-t mu/s) <= h_mu(s)^t <= h_(t mu)(s). *)
+(** Registry, linear-sandwich: e^(−Λ/s) ≤ ∏_(i ≤ t) h_μᵢ(s) ≤ h_Λ(s),  h_μ(s) = s/(s + μ),  Λ =
+    ∑_(i ≤ t) μᵢ;  with one μ: e^(−tμ/s) ≤ h_μ(s)ᵗ ≤ h_tμ(s) *)
 Theorem linear_sandwich (t : nat) (mu : nat -> R) (s : R) :
   0 < s -> (forall i, (i < t)%nat -> 0 < mu i) ->
   let Lambda := \sum_(i < t) mu i in

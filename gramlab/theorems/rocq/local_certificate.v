@@ -317,6 +317,8 @@ Qed.
       (V - W)^T x_i has osc at most r for every row i,   |V - W|_H <= r / c,
 
     and r / c is nu r / (1 - exp(- r)) where nu > 0. *)
+(** Registry, local-certificate: maxᵢ osc((W* − W)ᵀ xᵢ) ≤ r = −ln(1 − cν),  ‖W − W*‖_H ≤ (ν
+    r)/(1 − e⁻ʳ) = r/c *)
 Theorem local_certificate y nu :
   meq d K (H y) g -> 0 <= nu -> nu ^ 2 = << g, y >> -> c * nu < 1 ->
   let r := - ln (1 - c * nu) in

@@ -311,6 +311,9 @@ Section PartialLabels.
       <-> some j, neither k nor l*, has C_kj > 0 and C_kl* - C_kj < r,
 
       where l* is the second label of row k of C and r = 1/(rho - 1); otherwise it ties. *)
+  (** Registry, partial-labels: the student is right on all of class k ⇔ C̃ₖₗ < 1/2 for all l ≠
+      k ⇔ some j ∉ {k, l*} has Cₖⱼ > 0, C_kl* − Cₖⱼ < r;  l* = argmax_(l ≠ k) Cₖₗ, r = 1/(ρ −
+      1); otherwise it ties *)
   Theorem partial_labels (k l : nat) :
     (k < K)%nat -> second_label k l ->
     (right_on_class k <-> forall q, (q < K)%nat -> q <> k -> C' k q < 1 / 2) /\

@@ -24,6 +24,8 @@ Definition two_classes : block :=
 Definition two_classes_given (i : nat) : nat :=
   match i with 0 => 0 | 1 => 0 | 2 => 1 | 3 => 1 | 4 => 1 | _ => 0 end.
 
+(** Registry, partial-labels-unconditional, which is false: the student of the teacher's top two
+    labels is right on all samples *)
 Theorem partial_labels_unconditional : ~ partial_labels_unconditional_statement.
 Proof.
   intros H. set (b := two_classes). set (given := two_classes_given).

@@ -89,6 +89,8 @@ End Mixing.
 
     with Q_k(p) = sum over i < k of xi_k ... xi_(k-i+1) (1 - xi_(k-i)) p^i + xi_1 ... xi_k p^k, and
     Q_k(1) = 1. *)
+(** Registry, polynomial-preconditioner: yₖ = Qₖ(S) S y,  Qₖ(p) = ∑_(i<k) ξₖ ⋯ ξₖ₋ᵢ₊₁ (1 − ξₖ₋ᵢ)
+    pⁱ + ξ₁ ⋯ ξₖ pᵏ,  Qₖ(1) = 1 *)
 Theorem polynomial_preconditioner (N : nat) (G : nat -> nat -> R) (lambda : R)
     (xi y : nat -> R) (z : nat -> nat -> R) (k : nat) :
   (0 < N)%nat -> symmetric N G -> psd N G -> 0 < lambda ->

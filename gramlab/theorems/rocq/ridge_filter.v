@@ -126,6 +126,7 @@ Section Ridge.
 
   (** Each w^(t) the head of the predictions before it, y^(0) = y: X w^(t) = h(G)^t y for
       t = 1, 2, ..., where h(s) = s/(s + N lambda). *)
+  (** Registry, ridge-filter: X w⁽ᵗ⁾ = h(G)ᵗ y,  h(s) = s/(s + Nλ) *)
   Theorem ridge_filter (y : nat -> R) (w : nat -> nat -> R) :
     ridge_head y (w 1%nat) ->
     (forall t, (0 < t)%nat -> ridge_head (mv d X (w t)) (w (S t))) ->
