@@ -8,7 +8,7 @@ import sympy as sp
 import z3
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, fixed
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, draw_round, fixed
 from gramlab.theorems._block_algebra import EIGENVALUES, algebra, combination
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals, vanish
@@ -51,7 +51,7 @@ def _prove() -> Proof:
 
 def _draw(rng: np.random.Generator) -> Instance:
     b = draw_block(rng, clean=float(rng.uniform(0, 0.6)))
-    return {"block": b, "t": int(rng.integers(1, 5))}
+    return {"block": b, "t": draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:

@@ -39,13 +39,13 @@ def _prove() -> Proof:
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    t = int(rng.integers(1, 4))
     if rng.random() < 0.4:  # balanced, on the boundary where μ can be chosen so
         b = draw_block(rng, superclasses=1)
         return {"block": b.tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
     b = draw_block(rng)
     b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
-    return {"block": b if b.m == b.n_classes else replace(b, e=b.d), "t": t}
+    b = b if b.m == b.n_classes else replace(b, e=b.d)
+    return {"block": b, "t": blocks.draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:

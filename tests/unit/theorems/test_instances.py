@@ -128,6 +128,16 @@ def test_theorems_on_matrices_hold_on_any_gram_matrix(gram, other, mu, rounds):
     assert check("perturbation", gram=gram, other=other, mu=mu, rounds=rounds).holds
 
 
+@pytest.mark.parametrize("rounds", [*range(1, 13), 20, 40, 60])
+def test_close_matrices_come_near_to_the_perturbation_bound_at_every_round(rounds):
+    where = (rounds - 1) / 2 * np.eye(2)  # h^t is steepest there
+    report = check(
+        "perturbation", gram=where, other=where + 1e-5 * np.eye(2), mu=1.0, rounds=rounds
+    )
+    assert report.holds
+    assert report.slack <= (0.1 if rounds <= 5 else 0.23 if rounds <= 20 else 0.33)
+
+
 @names
 def test_arguments_are_those_that_are_taken(name):
     theorem = registry[name]
