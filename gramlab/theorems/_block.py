@@ -167,12 +167,14 @@ class Block:
         if self.population is None:
             return []
         excess = self.population.model.filter_excess(Fraction(int(self.mu.p), int(self.mu.q)))
+        paired = (self.n_classes if self.m == 1 or self.d == self.e else self.m) == 2
         shares = []
         for k, row in enumerate(self.class_means()):
             wrong = sorted((Fraction(int(x.p), int(x.q)) for x in np.delete(row, k)), reverse=True)
             own = Fraction(int(row[k].p), int(row[k].q))
-            shares.append((own, wrong[0], excess, wrong[1] if len(wrong) > 1 else Fraction(0)))
-        return [Condition(*one) for one in shares]
+            second = wrong[1] if len(wrong) > 1 else Fraction(0)
+            shares.append(Condition(own, wrong[0], excess, second, paired))
+        return shares
 
     def with_ratio(self, rho: Any) -> Block | None:
         """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
@@ -249,14 +251,12 @@ def draw_block(
     n = size or int(rng.integers(1, min(9, 40 // (s * m)) + 1))
     c, d, e = draw_correlations(rng)
     clean = clean or float(rng.uniform(0.2, 0.95))
-    power = rng.uniform(-10, 10) if rng.random() < 0.3 else rng.uniform(-1.5, 1.5)
-    mu = int(rng.integers(100, 1000)) * fmpq(10) ** (int(np.floor(power)) - 2)
     counts = np.zeros((s * m, s * m), dtype=int)  # all row and column sums n
     for first in range(0, s * m, m):
         for _ in range(n):
             order = np.arange(m) if rng.random() < clean else rng.permutation(m)
             counts[first + np.arange(m), first + order] += 1
-    return Block(counts, m, c, d, e, mu)
+    return Block(counts, m, c, d, e, draw_mu(rng))
 
 
 def draw_correlations(rng: np.random.Generator) -> tuple[fmpq, fmpq, fmpq]:
@@ -270,6 +270,12 @@ def draw_correlations(rng: np.random.Generator) -> tuple[fmpq, fmpq, fmpq]:
     kind = rng.random()
     e = d if kind < 0.2 else fmpq(int(rng.integers(0, int((20 * d).floor()) + 1)), 20)
     return c, d, min(e, d)
+
+
+def draw_mu(rng: np.random.Generator) -> fmpq:
+    """μ of three digits, mostly of the order of the eigenvalues, else of any from 1e-10 to 1e10."""
+    power = rng.uniform(-10, 10) if rng.random() < 0.3 else rng.uniform(-1.5, 1.5)
+    return int(rng.integers(100, 1000)) * fmpq(10) ** (int(np.floor(power)) - 2)
 
 
 def draw_round(rng: np.random.Generator, b: Block, least: int = 1) -> int:
@@ -344,6 +350,13 @@ def stays_inside(instance: Instance) -> Held:
     leaving = b.class_means()[groups[:, None] != groups]
     most = max(leaving, default=fmpq(0))
     return Held(bool(most == 0), f"largest share that leaves its superclass: {float(most):.6g}")
+
+
+def one_group(instance: Instance) -> Held:
+    """Whether no superclass is nearer than the others."""
+    b = instance["block"]
+    found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
+    return Held(bool(b.m == b.n_classes or b.d == b.e), found)
 
 
 def some_wrong(instance: Instance) -> Held:

@@ -10,7 +10,7 @@ from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import EQUAL_SIZES, block, draw_block
 from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import proof, zero
 
 
@@ -68,12 +68,6 @@ def _compare(instance: Instance, variant: str = "") -> Check:
 _drowned = block(((4, 1), (0, 25)), m=2, c=18, d=10, mu=5)
 
 
-def _one_group(instance: Instance) -> Held:
-    b = instance["block"]
-    found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
-    return Held(bool(b.m == b.n_classes or b.d == b.e), found)
-
-
 THEOREM = Theorem(
     name="unbalanced-condition",
     title="Recovery with unbalanced labels",
@@ -81,7 +75,9 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         replace(EQUAL_SIZES, without=lambda rng: {"block": _drowned, "t": int(rng.integers(1, 3))}),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, _one_group),
+        Hypothesis(
+            "no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, blocks.one_group
+        ),
         Hypothesis(
             "class fractions",
             r"C_{kj} \text{ is the fraction of class } k \text{ given the label } j, \quad "

@@ -40,6 +40,7 @@ def as_arguments(theorem, instance) -> dict:
             "corruption": np.array(b.counts) / b.n,
             "mu": Fraction(int(b.mu.p), int(b.mu.q)),
             "rounds": instance.get("t"),
+            "top": instance.get("top"),
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
     words = PUBLIC | (WORLDS if theorem.name == "traded-names" else {})
