@@ -59,7 +59,7 @@ class Block:
         return np.repeat(np.arange(self.n_classes), [sum(row) for row in self.counts])
 
     @cached_property
-    def _near(self) -> np.ndarray:
+    def near(self) -> np.ndarray:
         """Correlation of samples of two classes (K, K)."""
         groups = np.arange(self.n_classes) // self.m
         shared = (groups[:, None] == groups) + np.eye(self.n_classes, dtype=int)
@@ -68,7 +68,7 @@ class Block:
     @cached_property
     def gram(self) -> np.ndarray:
         """The N × N Gram matrix, entry by entry."""
-        gram = self._near[self.true][:, self.true]
+        gram = self.near[self.true][:, self.true]
         np.fill_diagonal(gram, fmpq(1))
         return gram
 
@@ -99,7 +99,7 @@ class Block:
     def heldout(self, t: int) -> np.ndarray:
         """Prediction for a new point of each class, K rows: 1/K + gᵀG^{t−1}(G+μ)^{−t}D."""
         x = self._solve(self.iterate(t - 1) - fmpq(1, self.n_classes))
-        near = fmpq_mat(self._near[:, self.true].tolist())
+        near = fmpq_mat(self.near[:, self.true].tolist())
         return np.array((near * x).tolist(), dtype=object) + fmpq(1, self.n_classes)
 
     def margins(self, predictions: np.ndarray) -> np.ndarray:

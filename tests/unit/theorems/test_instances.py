@@ -43,6 +43,11 @@ def as_arguments(theorem, instance) -> dict:
             "top": instance.get("top"),
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
+    if "classes" in instance:
+        b = instance["classes"]
+        mu = Fraction(int(b.mu.p), int(b.mu.q))
+        told = {"correlations": b.correlations.astype(float), "counts": b.counts}
+        return {**told, "mu": mu, "rounds": instance["t"]}
     words = PUBLIC | (WORLDS if theorem.name == "traded-names" else {})
     return {words.get(key, key): value for key, value in instance.items()}
 
