@@ -31,7 +31,7 @@ def _prove() -> Proof:
             -sp.diff(ratio, t).subs(low, high + gap),
         ),
         zero(
-            "and is 0 at t₀ = ln(ln p_A/ln p_B)/ln(p_B/p_A): residual {}",
+            "and is 0, with its logarithm, at t₀ = ln(ln p_A/ln p_B)/ln(p_B/p_A): residual {}",
             sp.log(low / high)
             + (high - low) * sp.log(low / high) / (low - high),  # of its logarithm
         ),
