@@ -4,11 +4,11 @@ The nearest block Gram B (least squares over the entries of G = XXᵀ) has the g
 products as its entries: a on the diagonal, c inside a class, d inside a superclass, e elsewhere.
 The perturbation bound (derived for this project)
 
-    ‖h(G)^t − h(B)^t‖₂ ≤ min(1, c_t ‖G − B‖₂/μ),   c_t = Σ_i a_i a_{t−1−i} ≤ 1,
+    ‖h(G)^t − h(B)^t‖₂ ≤ min(1, κ_t ‖G − B‖₂/μ),   κ_t of ``perturbation_constant``
 
-a_i = max p^i (1 − p) = i^i/(i + 1)^{i+1} (theorem ``perturbation`` of the registry), then bounds
-how far linearized predictions can be from the block model's; what is *seen* on given labels stands
-beside what is *promised*. Nothing here forms an N×N array.
+(theorem ``perturbation`` of the registry), then bounds how far linearized predictions can be from
+the block model's; what is *seen* on given labels stands beside what is *promised*. Nothing here
+forms an N×N array.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ import numpy as np
 import scipy
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.numerics.text import short_repr
 from gramlab.population.block_model import ClassBlockModel
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_products, given_labels
-from gramlab.spectrum.filters import apply_filter
+from gramlab.spectrum.filters import apply_filter, perturbation_constant
 
 __all__ = ["BlockFit", "fit_block_model"]
 
@@ -138,13 +137,8 @@ class BlockFit:
         return outside * values + u @ ((inside - outside)[:, None] * (u.T @ values))
 
     def promised(self, mu: float, rounds: int = 1) -> float:
-        """min(1, c_t ‖G − B‖₂/μ): bound on the change of predictions per unit of labels.
-
-        c_1 = 1 and c_t falls with t: averaging forgets where two Gram matrices differ.
-        """
-        validation.check_integer("rounds", rounds, 1)
-        peaks = np.array([i**i / (i + 1) ** (i + 1) for i in range(rounds)])
-        return min(1.0, float(peaks @ peaks[::-1]) * self.distance / mu)
+        """min(1, κ_t ‖G − B‖₂/μ): bound on the change of predictions per unit of labels."""
+        return min(1.0, perturbation_constant(rounds) * self.distance / mu)
 
     def seen(self, deviations: np.ndarray, mu: float, rounds: int = 1) -> float:
         """‖(h(G)^t − h(B)^t) D‖_F/‖D‖_F on label deviations D (N, K)."""

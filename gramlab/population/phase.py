@@ -48,13 +48,15 @@ class Condition:
     A class keeps its label in the share ``own``, C_kk, and has its largest shares under a wrong
     label, ``other``, and under a ``second`` one, each 0 if there is none; ``second`` is ``None``
     where the condition for partial labels is not known (labels that leave their superclass).
-    ``excess`` is ρ − 1 > 0 (``ClassBlockModel.filter_excess``).
+    ``excess`` is ρ − 1 > 0 (``ClassBlockModel.filter_excess``). ``paired`` says that a class has
+    one label beside its own (K = 2, or superclasses of two), so that no draw decides its second.
     """
 
     own: Fraction
     other: Fraction
     excess: Fraction
     second: Fraction | None = None
+    paired: bool = False
 
     @property
     def difference(self) -> Fraction:
@@ -68,14 +70,15 @@ class Condition:
         ``"right"`` on every label, an exact ``"tie"``, or ``"not promised"`` without a strict row
         maximum. With r = 1/(ρ − 1) it is right iff a second wrong label has a positive share, less
         than r below the first's: else the second place is always the same label, and with the true
-        label's half it ties (theorem ``partial-labels``; ties of equal shares drawn at random).
+        label's half it ties (theorem ``partial-labels``). Equal shares, as of symmetric noise, tie
+        for the second place, which is then drawn at random (theorem ``top-k-students``).
         """
         if self.second is None:
             return None
         if self.difference <= 0:
             return "not promised"
         if self.other == 0:
-            return "right"
+            return "tie" if self.paired else "right"
         spread = self.second > 0 and (self.other - self.second) * self.excess < 1
         return "right" if spread else "tie"
 
@@ -141,7 +144,8 @@ def condition(model: ClassBlockModel, kind: str, rate: Number, weight_decay: Num
         "pair-flip": (r, Fraction(0)),
     }
     other, second = shares[kind]
-    return Condition(1 - r, other, model.filter_excess(k * model.n_samples * decay), second)
+    excess = model.filter_excess(k * model.n_samples * decay)
+    return Condition(1 - r, other, excess, second, paired=(k if one_block else m) == 2)
 
 
 def matrix_condition(population: Population) -> Condition:

@@ -59,7 +59,7 @@ class Block:
         return np.repeat(np.arange(self.n_classes), [sum(row) for row in self.counts])
 
     @cached_property
-    def _near(self) -> np.ndarray:
+    def near(self) -> np.ndarray:
         """Correlation of samples of two classes (K, K)."""
         groups = np.arange(self.n_classes) // self.m
         shared = (groups[:, None] == groups) + np.eye(self.n_classes, dtype=int)
@@ -68,7 +68,7 @@ class Block:
     @cached_property
     def gram(self) -> np.ndarray:
         """The N × N Gram matrix, entry by entry."""
-        gram = self._near[self.true][:, self.true]
+        gram = self.near[self.true][:, self.true]
         np.fill_diagonal(gram, fmpq(1))
         return gram
 
@@ -78,23 +78,29 @@ class Block:
         labels = np.tile(np.eye(self.n_classes, dtype=int), (self.n_classes, 1))
         return _rational(np.repeat(labels, np.ravel(self.counts), axis=0))
 
-    def _solve(self, right: np.ndarray) -> np.ndarray:
+    def _solve(self, right: np.ndarray) -> fmpq_mat:
         """(G + μ)⁻¹ applied."""
         shifted = self.gram + self.mu * _rational(np.eye(len(self.true)))
-        found = fmpq_mat(shifted.tolist()).solve(fmpq_mat(right.tolist()))
-        return np.array(found.tolist(), dtype=object)
+        return fmpq_mat(shifted.tolist()).solve(fmpq_mat(right.tolist()))
+
+    @cached_property
+    def _filter(self) -> fmpq_mat:
+        """h(G) = (G + μ)⁻¹G (N, N) by a dense solve."""
+        return self._solve(self.gram)
 
     def iterate(self, t: int, targets: np.ndarray | None = None) -> np.ndarray:
-        """P = 1/K + (G(G+μ)⁻¹)^t (T − 1/K) by t dense solves; T is the given labels unless told."""
-        x = (self.one_hot if targets is None else targets) - fmpq(1, self.n_classes)
+        """P = 1/K + h(G)^t (T − 1/K) by t dense products; T is the given labels unless told."""
+        deviations = (self.one_hot if targets is None else targets) - fmpq(1, self.n_classes)
+        x = fmpq_mat(deviations.tolist())
         for _ in range(t):
-            x = self._solve(self.gram @ x)
-        return x + fmpq(1, self.n_classes)
+            x = self._filter * x
+        return np.array(x.tolist(), dtype=object) + fmpq(1, self.n_classes)
 
     def heldout(self, t: int) -> np.ndarray:
         """Prediction for a new point of each class, K rows: 1/K + gᵀG^{t−1}(G+μ)^{−t}D."""
         x = self._solve(self.iterate(t - 1) - fmpq(1, self.n_classes))
-        return self._near[:, self.true] @ x + fmpq(1, self.n_classes)
+        near = fmpq_mat(self.near[:, self.true].tolist())
+        return np.array((near * x).tolist(), dtype=object) + fmpq(1, self.n_classes)
 
     def margins(self, predictions: np.ndarray) -> np.ndarray:
         """Per sample: true class minus the largest other class; positive is right without a tie."""
@@ -161,12 +167,14 @@ class Block:
         if self.population is None:
             return []
         excess = self.population.model.filter_excess(Fraction(int(self.mu.p), int(self.mu.q)))
+        paired = (self.n_classes if self.m == 1 or self.d == self.e else self.m) == 2
         shares = []
         for k, row in enumerate(self.class_means()):
             wrong = sorted((Fraction(int(x.p), int(x.q)) for x in np.delete(row, k)), reverse=True)
             own = Fraction(int(row[k].p), int(row[k].q))
-            shares.append((own, wrong[0], excess, wrong[1] if len(wrong) > 1 else Fraction(0)))
-        return [Condition(*one) for one in shares]
+            second = wrong[1] if len(wrong) > 1 else Fraction(0)
+            shares.append(Condition(own, wrong[0], excess, second, paired))
+        return shares
 
     def with_ratio(self, rho: Any) -> Block | None:
         """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
@@ -234,22 +242,46 @@ def draw_block(
     """Equal class sizes, 0 ≤ e ≤ d < c < 1, balanced corruption inside superclasses.
 
     What is 0 is drawn: the superclasses, the classes of one, the samples of a class, and the share
-    of samples that keep their label.
+    of samples that keep their label. K is 2 to 20, N at most 40 unless the size is told; c comes
+    near to 1 and d near to c, and μ is of any order from 1e-10 to 1e10.
     """
-    s = superclasses or int(rng.integers(1, 3))
-    m = classes or int(rng.integers(2, 5 if s == 1 else 4))
-    n = size or int(rng.integers(3, 9 if s == 1 else 6))
-    c = int(rng.integers(2, 19))
-    d = int(rng.integers(0, c))
-    e = int(rng.integers(0, d + 1))
+    wide = rng.random() < 0.3
+    s = superclasses or int(rng.integers(1, 6 if wide else 3))
+    m = classes or int(rng.integers(1 if s > 1 and wide else 2, (20 // s if wide else 4) + 1))
+    n = size or int(rng.integers(1, min(9, 40 // (s * m)) + 1))
+    c, d, e = draw_correlations(rng)
     clean = clean or float(rng.uniform(0.2, 0.95))
-    mu = fmpq(int(100 * 10 ** rng.uniform(-1.5, 1.5)) + 1, 100)
     counts = np.zeros((s * m, s * m), dtype=int)  # all row and column sums n
     for first in range(0, s * m, m):
         for _ in range(n):
             order = np.arange(m) if rng.random() < clean else rng.permutation(m)
             counts[first + np.arange(m), first + order] += 1
-    return block(counts, m, c, d, mu, e)
+    return Block(counts, m, c, d, e, draw_mu(rng))
+
+
+def draw_correlations(rng: np.random.Generator) -> tuple[fmpq, fmpq, fmpq]:
+    """0 ≤ e ≤ d < c < 1 in decimals: in twentieths, or c near to 1, d near to c, or both."""
+    c = fmpq(int(rng.integers(2, 19)), 20)
+    if rng.random() < 0.3:
+        c = 1 - fmpq(1, 10 ** int(rng.integers(2, 9)))
+    d = c - fmpq(1, 10 ** int(rng.integers(2, 9)))
+    if rng.random() < 0.7:
+        d = fmpq(int(rng.integers(0, int((20 * c).ceil()))), 20)
+    kind = rng.random()
+    e = d if kind < 0.2 else fmpq(int(rng.integers(0, int((20 * d).floor()) + 1)), 20)
+    return c, d, min(e, d)
+
+
+def draw_mu(rng: np.random.Generator) -> fmpq:
+    """μ of three digits, mostly of the order of the eigenvalues, else of any from 1e-10 to 1e10."""
+    power = rng.uniform(-10, 10) if rng.random() < 0.3 else rng.uniform(-1.5, 1.5)
+    return int(rng.integers(100, 1000)) * fmpq(10) ** (int(np.floor(power)) - 2)
+
+
+def draw_round(rng: np.random.Generator, b: Block, least: int = 1) -> int:
+    """A round up to 60 for which N t, and with it the cost of a check, stays below 600."""
+    most = max(min(60, 600 // len(b.true)), least)
+    return least - 1 + round(float(most - least + 1) ** rng.random())
 
 
 def block(counts: Any, m: int, c: int, d: int, mu: Any, e: Any = 0) -> Block:
@@ -318,6 +350,13 @@ def stays_inside(instance: Instance) -> Held:
     leaving = b.class_means()[groups[:, None] != groups]
     most = max(leaving, default=fmpq(0))
     return Held(bool(most == 0), f"largest share that leaves its superclass: {float(most):.6g}")
+
+
+def one_group(instance: Instance) -> Held:
+    """Whether no superclass is nearer than the others."""
+    b = instance["block"]
+    found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
+    return Held(bool(b.m == b.n_classes or b.d == b.e), found)
 
 
 def some_wrong(instance: Instance) -> Held:

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, fixed
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, draw_round, fixed
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     b = draw_block(rng, clean=float(rng.uniform(0, 0.6)))
-    return {"block": b, "t": int(rng.integers(1, 5))}
+    return {"block": b, "t": draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:

@@ -8,14 +8,14 @@ from flint import fmpq
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, split
+from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, draw_round, split
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     b = draw_block(rng)
     counts = split(rng, b.n_classes, b.n)
-    return {"block": replace(b, counts=counts), "t": int(rng.integers(1, 5))}
+    return {"block": replace(b, counts=counts), "t": draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:

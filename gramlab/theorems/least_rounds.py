@@ -39,7 +39,8 @@ def _draw(rng: np.random.Generator) -> Instance:
             tie = b.tied(int(rng.integers(1, 3)), delta)
             if tie is not b:
                 return {"block": tie}
-        power = float(1 + 1 / delta) ** (1 / float(rng.uniform(0.2, 8)))
+        least = 10 ** float(rng.uniform(-0.7, np.log10(min(60, 200 / len(b.true)))))
+        power = float(1 + 1 / delta) ** (1 / least)
         if (found := b.with_ratio(nearby(power, 1000))) is not None:
             return {"block": found}
 

@@ -1,4 +1,6 @@
-"""Close Gram matrices give close predictions: ‖h(G)^t − h(G')^t‖₂ ≤ min(1, c_t ‖G − G'‖₂/μ)."""
+"""Close Gram matrices give close predictions: ‖h(G)^t − h(G')^t‖₂ ≤ min(1, κ_t ‖G − G'‖₂/μ)."""
+
+from fractions import Fraction
 
 import numpy as np
 import sympy as sp
@@ -6,36 +8,48 @@ import z3
 
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
-from gramlab.spectrum.filters import filter_power
+from gramlab.spectrum.filters import filter_power, perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.steps import implies, proof, reals, vanish, zero
 from gramlab.validation import check_integer
 
+_SHARP = 1.5
+"""κ_t is at most this many times the largest slope of h^t, for t to 60."""
 
-def _constant(rounds: int) -> float:
-    """c_t = Σ_i a_i a_{t−1−i} with a_i = max p^i (1 − p) = i^i/(i + 1)^{i+1}; c_1 = 1, c_t ≤ t."""
-    a = [i**i / (i + 1) ** (i + 1) for i in range(rounds)]
-    return float(np.dot(a, a[::-1]))
+
+def _steepest(rounds: int) -> float:
+    """The largest slope of h^t times μ, t p^{t−1} (1 − p)² at p = (t − 1)/(t + 1)."""
+    p = (rounds - 1) / (rounds + 1)
+    return rounds * p ** (rounds - 1) * (1 - p) ** 2
+
+
+def _sharp(rounds: int) -> sp.Expr:
+    """How often (1 − p)² Σ y_i p^{2i} reaches _SHARP times the slope; α near the best."""
+    p, t = sp.Symbol("p"), sp.Integer(rounds)
+    alpha = sp.Rational(43, 100) + sp.Rational(3, 100) * (t - 2)
+    y = [(i + alpha) / (t - 1 - i + alpha) for i in range(rounds)]
+    height = (1 - p) ** 2 * sum(y[i] * p ** (2 * i) for i in range(rounds))
+    slope = t * ((t - 1) / (t + 1)) ** (t - 1) * (2 / (t + 1)) ** 2
+    return sp.Poly(height - sp.Rational(Fraction(_SHARP)) * slope, p).count_roots(0, 1)
 
 
 def _prove() -> Proof:
-    mu, i, p = sp.symbols("mu i p", positive=True)
+    mu, p = sp.symbols("mu p", positive=True)
     t = sp.Symbol("t", integer=True, positive=True)
     # q = G + μ and r = G' + μ as free noncommuting letters: the identities hold for every size.
     q, r, a, b = sp.symbols("q r a b", commutative=False)
-    # p^i (1 − p) rises up to p = i/(i + 1) and falls afterwards, for every real i > 0.
-    rise = sp.diff(p**i * (1 - p), p) / p ** (i - 1)
-    peak = sp.log((p**i * (1 - p)).subs(p, i / (i + 1))) - sp.log(i**i / (i + 1) ** (i + 1))
     s, s2, m = reals("s s' mu")
     spectrum = [s >= s2, s2 >= 0, m > 0]
+    peak = sp.diff(sp.log(t * p ** (t - 1) * (1 - p) ** 2), p).subs(p, (t - 1) / (t + 1))
+    most = 8
     return proof(
-        "sympy in noncommuting letters, z3; norm inequalities by hand",
+        "sympy in noncommuting letters and by counting roots, z3; norm inequalities by hand",
         "every size N, every μ > 0 and every t: the identities are in noncommuting letters "
-        "and symbolic t. By hand: spectral calculus (norms of functions of a symmetric matrix), "
-        "‖AB‖ ≤ ‖A‖‖B‖ and the triangle inequality",
+        f"and symbolic t. That κ_t is near the slope is decided for t = 2 … {most} and run for t "
+        "to 60. By hand: spectral calculus (norms of functions of a symmetric matrix)",
         zero(
             "resolvent identity h(G) − h(G') = μ(G+μ)⁻¹(G − G')(G'+μ)⁻¹: residual {}",
             mu / q * ((q - mu) - (r - mu)) / r - ((1 - mu / q) - (1 - mu / r)),
@@ -44,20 +58,23 @@ def _prove() -> Proof:
             "induction step of A^t − B^t = Σ_i A^i(A − B)B^{t−1−i}: residual {}",
             a * (a**t - b**t) + (a - b) * b**t - (a ** (t + 1) - b ** (t + 1)),
         ),
-        "so each term is (1/μ) A^i(1 − A)(G − G')(1 − B)B^{t−1−i} with A = h(G), B = h(G'), "
-        "of norm ≤ a_i a_{t−1−i} ‖G − G'‖/μ since PSD puts both spectra in [0, 1)",
+        "so with A = h(G), B = h(G') it is (1/μ) Σ_i A^i(1 − A)(G − G')(1 − B)B^{t−1−i}: the row "
+        "of √y_i A^i(1 − A), times G − G' on each entry, times the column of (1 − B)B^{t−1−i}/√y_i",
+        "by hand: the square of the row's norm is max (1 − p)² Σ y_i p^{2i} over A's spectrum, in "
+        "[0, 1); that of the column is the same over B's, as 1/y_i = y_{t−1−i}",
         zero(
-            "a_i = max over [0, 1] of p^i(1 − p) is at p = i/(i+1): residuals {}, {}",
-            rise - (i - (i + 1) * p),
-            sp.expand_log(sp.simplify(peak), force=True),
+            "y_i = (i + α)/(t − 1 − i + α) has y_i y_{t−1−i} = 1: residual {}",
+            (p + mu) / (t - 1 - p + mu) * (t - 1 - p + mu) / (p + mu) - 1,
         ),
-        "a_i ≤ 1 gives c_t ≤ t, with equality at t = 1; 0 ⪯ A^t, B^t ⪯ 1 gives the bound 1",
+        "no constant is less than μ times the largest slope of h^t, as G, G' near a multiple of "
+        "the identity show",
+        zero("the slope t p^{t−1}(1 − p)²/μ is largest at p = (t − 1)/(t + 1): residual {}", peak),
+        vanish(
+            f"κ_t is below {_SHARP} times that slope for t = 2 … {most} (roots between)",
+            [_sharp(rounds) for rounds in range(2, most + 1)],
+        ),
         implies("0 ≤ h < 1", spectrum, z3.And(s / (s + m) < 1, s / (s + m) >= 0)),
-        implies(
-            "scalars, h(s) − h(s') ≤ (s − s')/μ",
-            spectrum,
-            m * (s - s2) * m <= (s - s2) * (s + m) * (s2 + m),
-        ),
+        "0 ⪯ A^t, B^t ⪯ 1 gives the bound 1",
     )
 
 
@@ -69,9 +86,10 @@ def _draw(rng: np.random.Generator) -> Instance:
         return scale * mu * (x @ x.T / np.linalg.norm(x, 2) ** 2)
 
     kind = int(rng.integers(4))
-    rounds = int(rng.integers(1, 8)) if kind else 1
-    first = gram(10 ** rng.uniform(-1, 1.5) if kind else 1e-3)
-    if kind == 0:  # small perturbation of a small G: the slope of h at 0 is 1/μ
+    rounds = round(60 ** float(rng.random()))
+    first = gram(10 ** rng.uniform(-1, 1.5))
+    if kind == 0:  # a small perturbation where h^t is steepest, at p = (t − 1)/(t + 1)
+        first = mu * (rounds - 1) / 2 * np.eye(n)
         other = first + gram(1e-3)
     elif kind == 1:  # as far apart as possible
         first, other = 1e5 * first, 1e-5 * first
@@ -131,12 +149,15 @@ def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: in
     filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
     one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
     ratio = float(np.linalg.norm(grams[0] - grams[1], 2)) / mu
-    limit = min(cap, factor * _constant(rounds + more) * ratio)
+    kappa = perturbation_constant(rounds + more)
+    limit = min(cap, factor * kappa * ratio)
     # A dense solve loses a factor of the condition number (‖G‖ + μ)/μ.
     size = max(float(np.linalg.norm(g, 2)) for g in grams)
     tolerance = min(1e-14 * len(one) * rounds * (1 + size / mu), 1e-8)
     found = bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
-    return found.also(_agrees(grams[0], mu, rounds, one, tolerance))
+    sharp = _steepest(rounds) <= kappa * (1 + 1e-12)
+    sharp = sharp and (rounds > 60 or kappa <= _SHARP * _steepest(rounds))
+    return found.also(sharp and _agrees(grams[0], mu, rounds, one, tolerance))
 
 
 def _agrees(g: np.ndarray, mu: float, rounds: int, power: np.ndarray, tolerance: float) -> bool:
@@ -162,14 +183,16 @@ THEOREM = Theorem(
         ),
         Hypothesis("weight decay", r"\mu > 0", test=above("mu", "μ")),
     ),
-    statement=r"\lVert h(G)^t - h(G')^t \rVert_2 \le \min\Bigl(1,\ c_t "
-    r"\frac{\lVert G - G' \rVert_2}{\mu}\Bigr), \quad c_t = \sum_{i=0}^{t-1} a_i a_{t-1-i} \le t, "
-    r"\quad a_i = \frac{i^i}{(i+1)^{i+1}}",
+    statement=r"\lVert h(G)^t - h(G')^t \rVert_2 \le \min\Bigl(1,\ \kappa_t "
+    r"\frac{\lVert G - G' \rVert_2}{\mu}\Bigr), \quad \kappa_t = \min_{\alpha > 0} "
+    r"\max_{0 \le p \le 1} (1-p)^2 \sum_{i=0}^{t-1} \frac{i + \alpha}{t - 1 - i + \alpha} p^{2i}; "
+    r"\quad L_t \le \kappa_t \le \tfrac32 L_t \text{ for } t \le 60, \text{ where no "
+    r"constant below } L_t = t (\tfrac{t-1}{t+1})^{t-1} \frac{4}{(t+1)^2} \text{ will do}",
     prove=_prove,
     draw=_draw,
     check=_compare,
     planted={
-        "a factor 2 less": lambda x: _compare(x, factor=0.5),
+        "two thirds of it": lambda x: _compare(x, factor=2 / 3),
         "the constant of one more round": lambda x: _compare(x, more=1),
         "never more than 1/2": lambda x: _compare(x, cap=0.5),
     },
@@ -183,5 +206,8 @@ THEOREM = Theorem(
         "n_classes": "K; that of gramlab.Features where they are passed",
     },
     instance=_instance,
-    runs=("gramlab.spectrum.filters.filter_power",),
+    runs=(
+        "gramlab.spectrum.filters.filter_power",
+        "gramlab.spectrum.filters.perturbation_constant",
+    ),
 )

@@ -13,11 +13,13 @@ from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theor
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    b, t = draw_block(rng), int(rng.integers(1, 4))
+    b = draw_block(rng)
+    t = blocks.draw_round(rng, b)
     kind = rng.random()
     if kind < 0.1:
         b = replace(b, counts=b.n * np.eye(b.n_classes, dtype=int))
     elif kind < 0.5:
+        t = min(t, 3)  # whose roots are rational now and then
         b = b.tied(t, blocks.smallest_difference(b.class_means()))
     elif kind < 0.65:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
         counts = ((5, 4, 1, 0), (2, 6, 1, 1), (2, 0, 8, 0), (1, 0, 0, 9))

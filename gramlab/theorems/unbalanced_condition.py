@@ -7,17 +7,17 @@ import numpy as np
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import EQUAL_SIZES, block, draw_block
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    t = int(rng.integers(1, 4))
     if rng.random() < 0.4:  # balanced, on the boundary where μ can be chosen so
         b = draw_block(rng, superclasses=1)
         return {"block": b.tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
     b = draw_block(rng)
     b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
-    return {"block": b if b.m == b.n_classes else replace(b, e=b.d), "t": t}
+    b = b if b.m == b.n_classes else replace(b, e=b.d)
+    return {"block": b, "t": blocks.draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -40,12 +40,6 @@ def _compare(instance: Instance, variant: str = "") -> Check:
 _drowned = block(((4, 1), (0, 25)), m=2, c=18, d=10, mu=5)
 
 
-def _one_group(instance: Instance) -> Held:
-    b = instance["block"]
-    found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
-    return Held(bool(b.m == b.n_classes or b.d == b.e), found)
-
-
 THEOREM = Theorem(
     name="unbalanced-condition",
     title="Recovery with unbalanced labels",
@@ -53,7 +47,9 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         replace(EQUAL_SIZES, without=lambda rng: {"block": _drowned, "t": int(rng.integers(1, 3))}),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, _one_group),
+        Hypothesis(
+            "no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, blocks.one_group
+        ),
         Hypothesis(
             "class fractions",
             r"C_{kj} \text{ is the fraction of class } k \text{ given the label } j, \quad "

@@ -52,16 +52,19 @@ def test_distance_and_filter_equal_their_dense_twins(groups):
             assert found.seen(targets - 1 / 3, mu, t) == pytest.approx(seen, rel=1e-9, abs=1e-13)
 
 
-@pytest.mark.parametrize("t", [1, 2, 3, 4, 5, 8])
-def test_the_promise_is_the_sum_over_both_sides_of_the_difference(t):
-    """Term i of h(G)^t − h(B)^t has i factors on one side and t − 1 − i on the other."""
+@pytest.mark.parametrize(("t", "known"), [(1, 1), (2, 0.3), (3, 0.196), (4, 0.148), (8, 0.077)])
+def test_the_promise_is_the_least_weighted_sum_over_both_sides_of_the_difference(t, known):
+    """Known are the least values over all weights y with y_i y_{t−1−i} = 1, to three digits."""
     features, _ = problem(12, 4, 3, seed=3)
     found = fit_block_model(features)
-    p = np.linspace(0.0, 1.0, 200_001)
-    peaks = [(p**i * (1 - p)).max() for i in range(t)]
-    slope = sum(peaks[i] * peaks[t - 1 - i] for i in range(t))
+    p, i = np.linspace(0.0, 1.0, 20_001), np.arange(t)
+    powers = p ** (2.0 * i[:, None])
     mu = 10.0 * found.distance
-    assert found.promised(mu, t) == pytest.approx(slope / 10, rel=1e-9)
+    told = 10 * found.promised(mu, t)
+    weights = [(i + a) / (t - 1 - i + a) for a in np.linspace(0.3, 1.5, 241)]
+    assert told == pytest.approx(min(((1 - p) ** 2 * (y @ powers)).max() for y in weights), 2e-3)
+    assert known <= told * 1.002
+    assert told <= 1.025 * known
     assert found.promised(found.distance / 2, 1) == 1.0
 
 

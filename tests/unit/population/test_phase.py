@@ -287,6 +287,31 @@ def test_the_figure_shows_every_cell_and_hatches_where_they_differ():
     assert axes.get_title(loc="left") == "100 % accuracy: theory"
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (ClassBlockModel(2, 6, 0.4, 0.1), "tie"),
+        (ClassBlockModel(4, 6, 0.4, 0.2, 0.1, 2), "tie"),
+        (ClassBlockModel(4, 6, 0.4, 0.2, 0.2, 2), "right"),  # no superclass is nearer
+        (ClassBlockModel(3, 6, 0.4, 0.1), "right"),
+    ],
+)
+def test_without_noise_partial_labels_tie_where_one_label_is_always_the_second(model, told):
+    """Of labels that are all right the second place is drawn, unless only one is left for it."""
+    from gramlab.heads.closed_form import LinearizedHead
+    from gramlab.targets import partial_labels
+
+    k = model.n_classes
+    features, labels = model.sample(np.eye(k), seed=3, exact_counts=True)
+    head = LinearizedHead(1e-2)
+    teacher = head.fit(features, np.eye(k)[labels.labels])
+    two_hot = partial_labels(teacher.probabilities, 2, seed=1, tie_tolerance=1e-9)
+    least = head.fit(features, two_hot).margins(features.labels).min()
+    assert (least > 1e-9) == (told == "right")
+    assert least > -1e-9
+    assert condition(model, "superclass", 0, 1e-2).partial_labels == told
+
+
 @pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "superclass", "pair-flip"])
 @pytest.mark.parametrize("weight_decay", [1e-5, 1e-3, 1.0])
 def test_partial_labels_verdict_equals_a_student_on_samples(kind, weight_decay):

@@ -40,8 +40,15 @@ def as_arguments(theorem, instance) -> dict:
             "corruption": np.array(b.counts) / b.n,
             "mu": Fraction(int(b.mu.p), int(b.mu.q)),
             "rounds": instance.get("t"),
+            "top": instance.get("top"),
+            "weight_decays": instance.get("decays"),
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
+    if "classes" in instance:
+        b = instance["classes"]
+        mu = Fraction(int(b.mu.p), int(b.mu.q))
+        told = {"correlations": b.correlations.astype(float), "counts": b.counts}
+        return {**told, "mu": mu, "rounds": instance["t"]}
     words = PUBLIC | (WORLDS if theorem.name == "traded-names" else {})
     return {words.get(key, key): value for key, value in instance.items()}
 
@@ -126,6 +133,16 @@ def test_theorems_on_heads_hold_on_any_problem(problem, weight_decay, rounds):
 @given(testing.gram_matrices(4), testing.gram_matrices(4), st.floats(0.01, 10.0), st.integers(1, 4))
 def test_theorems_on_matrices_hold_on_any_gram_matrix(gram, other, mu, rounds):
     assert check("perturbation", gram=gram, other=other, mu=mu, rounds=rounds).holds
+
+
+@pytest.mark.parametrize("rounds", [*range(1, 13), 20, 40, 60])
+def test_close_matrices_come_near_to_the_perturbation_bound_at_every_round(rounds):
+    where = (rounds - 1) / 2 * np.eye(2)  # h^t is steepest there
+    report = check(
+        "perturbation", gram=where, other=where + 1e-5 * np.eye(2), mu=1.0, rounds=rounds
+    )
+    assert report.holds
+    assert report.slack <= (0.1 if rounds <= 5 else 0.23 if rounds <= 20 else 0.33)
 
 
 @names

@@ -1,0 +1,96 @@
+"""The round at which label averaging gives a class its largest weight."""
+
+from collections.abc import Callable
+
+import numpy as np
+import sympy as sp
+from flint import arb, ctx
+
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import ORDER, Block, draw_block
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.steps import positive, proof, zero
+
+
+def _prove() -> Proof:
+    t, low, high = sp.symbols("t u v", positive=True)
+    # p_A = e^{−u} and p_B = e^{−v}, so that both logarithms are symbols; 0 < v < u.
+    weight = sp.exp(-high * t) - sp.exp(-low * t)
+    ratio = low / high * sp.exp((high - low) * t)  # (ln p_A/ln p_B) (p_A/p_B)^t
+    gap = sp.Symbol("gap", positive=True)
+    return proof(
+        "sympy for the slope and its root; the order of rounds by hand",
+        "every p_A < p_B < 1 and every real t, so every K, n, c, d, e and μ",
+        zero(
+            "w(t) = p_B^t − p_A^t has the slope −ln(p_B) p_B^t ((ln p_A/ln p_B)(p_A/p_B)^t − 1): "
+            "residual {}",
+            sp.diff(weight, t) - high * sp.exp(-high * t) * (ratio - 1),
+        ),
+        positive(
+            "whose bracket falls in t, as p_A < p_B: minus its slope is above 0",
+            -sp.diff(ratio, t).subs(low, high + gap),
+        ),
+        zero(
+            "and is 0, with its logarithm, at t₀ = ln(ln p_A/ln p_B)/ln(p_B/p_A): residual {}",
+            sp.log(low / high)
+            + (high - low) * sp.log(low / high) / (low - high),  # of its logarithm
+        ),
+        "so w rises up to t₀ and falls from there: of whole rounds the best is next to t₀, or the "
+        "first if t₀ < 1",
+    )
+
+
+def _peak(b: Block) -> arb:
+    """t₀, as a ball."""
+    p_a, p_b, _, _ = b.filters()
+    with ctx.workprec(256):
+        return (arb(p_a).log() / arb(p_b).log()).log() / (arb(p_b) / arb(p_a)).log()
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    while True:
+        b = draw_block(rng)
+        if _peak(b) < 200:
+            return {"block": b}
+
+
+def _compare(instance: Instance, peak: Callable[[Block], arb] = _peak) -> Check:
+    """Weights round by round in rationals; and the package's, to their rounding."""
+    b = instance["block"]
+    at = peak(b)
+    last = int(at.ceil().upper().unique_fmpz()) if at > 1 else 1
+    powers = [b.filters(t) for t in range(1, last + 3)]
+    weights = [p_b - p_a for p_a, p_b, _, _ in powers]
+    best = int(np.argmax(weights)) + 1
+    good = best in (last - 1, last)
+    good = good and weights[:best] == sorted(weights[:best])
+    good = good and weights[best - 1 :] == sorted(weights[best - 1 :], reverse=True)
+    if b.population is not None:
+        told = [b.population.averaging_weights(t)["class"] for t in range(1, last + 3)]
+        off = np.abs(np.array(told) - np.array(weights, dtype=float)).max()
+        good = good and off <= 16 * last * np.finfo(float).eps
+    return Check(bool(good), abs(float(at) - best))
+
+
+THEOREM = Theorem(
+    name="class-weight-peak",
+    title="The round of the largest class average",
+    source="D",
+    kind="identity",
+    hypotheses=(ORDER,),
+    statement=r"w(t) = p_B^t - p_A^t \text{ rises to } t_0 = "
+    r"\frac{\ln(\ln p_A/\ln p_B)}{\ln(p_B/p_A)} \text{ and falls from there: of the rounds } "
+    r"1, 2, \dots \text{ it is largest at } \lfloor t_0 \rfloor \text{ or } \lceil t_0 "
+    r"\rceil, \text{ and at } 1 \text{ if } t_0 < 1",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "twice as late": lambda i: _compare(i, lambda b: 2 * _peak(b)),
+        "two rounds later": lambda i: _compare(i, lambda b: _peak(b) + 2),
+        "1/ln(1/p_B)": lambda i: _compare(i, lambda b: -1 / arb(b.filters()[1]).log()),
+    },
+    arguments=arguments.BLOCK,
+    instance=arguments.block,
+    runs=("gramlab.population.Population.averaging_weights",),
+)

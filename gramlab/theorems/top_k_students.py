@@ -1,0 +1,251 @@
+"""Students of the teacher's k largest labels under symmetric noise, ties drawn at random."""
+
+from collections.abc import Callable
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import z3
+from flint import fmpq
+
+from gramlab.heads.softmax import SoftmaxHead
+from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
+from gramlab.theorems._heads import features
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.validation import check_integer
+
+
+def _prove() -> Proof:
+    a, b, x, y, size, k, beta, gamma, m = reals("p_A^t p_B^t C_kk C_kl K k beta gamma M")
+    v, w, d, e, mean, p, po, rk, rj, ro = reals("v w D E mean p p_o r_k r_j r_o")
+    share, top, classes = (size - k) / (size - 1), sp.Symbol("k"), sp.Symbol("K")
+    sizes = [k >= 2, k < size, beta > 0, gamma > 0]
+    simplex = [p + (size - 1) * po == 1, rk + rj + (size - 2) * ro == 1, size >= 3]
+    clean = v + beta * (p - po) == beta + gamma * m
+    wrong = w + beta * (rj - ro) == beta
+    return proof(
+        "z3 over the reals and sympy; symmetry and monotone softmax by hand",
+        "symbolic n, K, k, c, d, μ, t and η, linear and exact softmax",
+        implies(
+            "teacher: the true label, then the given one, are ahead of all others, which tie",
+            [0 < a, a < b, x > y, y >= 0],
+            z3.And(a + (b - a) * x > (b - a) * y, (b - a) * x > (b - a) * y, a > 0),
+        ),
+        "by hand: so every target holds the true label, and every other label equally often: the "
+        "class means are 1/k on it, (1 − 1/k)/(K − 1) beside it",
+        zero(
+            "linear student: T_ik ≥ T_il, and its class means differ by "
+            "(K − k)/(k(K − 1)): residual {}",
+            1 / top - (1 - 1 / top) / (classes - 1) - (classes - top) / (top * (classes - 1)),
+        ),
+        "exact: β = (1 − c)/(Nλ), γ = n(c − d)/(Nλ); logits differ by v_k − v_l = β(T − P)_k − "
+        "β(T − P)_l + γM, M the same difference of class means of T − P, equal for all l by "
+        "symmetry; P_k − P_l has the sign of v_k − v_l",
+        implies(
+            "exact teacher: M ≤ 0 puts k behind the labels that are not given",
+            [w + beta * (rk - ro) == gamma * m, (w > 0) == (rk > ro), beta > 0, gamma > 0, m <= 0],
+            rk <= ro,
+        ),
+        implies(
+            "and the given label of a wrong row at P_j ≥ p, that of k in a clean row, since "
+            "P_j < p would need a smaller logit",
+            [*simplex, clean, wrong, beta > 0, gamma > 0, m <= 0, rk <= ro, z3.Or(rj >= p, w < v)],
+            rj >= p,
+        ),
+        implies(
+            "so the class mean of P_k is below C_kk, and M > 0",
+            [
+                *simplex,
+                x + (size - 1) * y == 1,
+                *(x > y, y >= 0, p < 1, (m > 0) == (x * p + (size - 1) * y * rk < x)),
+                z3.Or(m > 0, z3.And(rj >= p, rk <= ro)),
+            ],
+            m > 0,
+        ),
+        implies(
+            "exact student: M ≤ 0 gives P_k − P_l = D < 1/k where l is no target, E ≤ 0 else",
+            [
+                *(*sizes, m <= 0, (v > 0) == (d > 0), (w > 0) == (e > 0)),
+                *(v + beta * d == beta / k + gamma * m, w + beta * e == gamma * m),
+            ],
+            z3.And(d < 1 / k, e <= 0),
+        ),
+        implies(
+            "whose mean is less than that of the targets, so M > 0",
+            [
+                *(*sizes, z3.Or(m > 0, z3.And(d < 1 / k, e <= 0))),
+                *(mean == share * d + (1 - share) * e, (m > 0) == (mean < share / k)),
+            ],
+            m > 0,
+        ),
+        implies(
+            "exact teacher and student: M > 0 puts the true label ahead of l where T_k ≥ T_l",
+            [
+                *(beta > 0, gamma > 0, m > 0, d >= 0),
+                *(v + beta * e == beta * d + gamma * m, (v > 0) == (e > 0)),
+            ],
+            v > 0,
+        ),
+    )
+
+
+def _targets(b: Block, teacher: np.ndarray, top: int, by_order: bool) -> np.ndarray:
+    """1/k on each row's k largest labels; rows of a kind take the sets of tied ones in turn."""
+    targets = np.full(teacher.shape, fmpq(0))
+    turn: dict[tuple, int] = {}
+    for true, row, target in zip(b.true, teacher, targets, strict=True):
+        least = sorted(row)[-top]
+        ahead = [j for j, p in enumerate(row) if p > least]
+        tied = [j for j, p in enumerate(row) if p == least]
+        draws = list(combinations(tied, top - len(ahead)))
+        number = turn[true, tuple(row)] = turn.get((true, tuple(row)), -1) + 1
+        target[[*ahead, *draws[0 if by_order else number % len(draws)]]] = fmpq(1, top)
+    return targets
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    k, top = ((3, 2), (4, 2), (4, 3), (5, 2))[rng.integers(4)]
+    # Draws of the others in a clean row, and in a wrong one; all come equally often.
+    clean, wrong = comb(k - 1, top - 1), comb(k - 2, top - 2)
+    w = int(rng.integers(0, 2)) * wrong
+    x = clean * (w // clean + int(rng.integers(1, 3)))
+    c, d, _ = draw_correlations(rng)
+    counts = w + (x - w) * np.eye(k, dtype=int)
+    b = Block(counts, k, c, d, d, draw_mu(rng))
+    return {"block": b, "top": top, "t": int(rng.integers(1, 4))}
+
+
+def _compare(instance: Instance, less: int = 0) -> Check:
+    """The least margin of dense exact solves, and what the package's exact heads do."""
+    b, top, t = instance["block"], instance["top"], instance["t"]
+    k, (p_a, p_b, _, _) = b.n_classes, b.filters()
+    teacher = b.iterate(t)
+    targets = _targets(b, teacher, top, "by_order" in instance)
+    margin = min(b.margins(b.iterate(1, targets)))
+    predicted = (p_b - p_a) * fmpq(k - top - less, top * (k - 1 - less))
+    good = b.agrees(t, teacher) and margin == predicted > 0 and _exactly(b, targets)
+    if top == 2:
+        good = good and all(one.partial_labels == "right" for one in b.conditions())
+    return Check(bool(good), float(margin))
+
+
+def _exactly(b: Block, targets: np.ndarray) -> bool:
+    """Whether the package's exact teacher and student are not certified to do otherwise."""
+    if b.population is None:
+        return True
+    rows = features(b.population.model.sample_features(), b.n_classes)
+    head = SoftmaxHead(float(b.population.weight_decay), tolerance=1e-20)
+    true = np.eye(b.n_classes, dtype=bool)[b.true]
+    for given, ahead in ((b.one_hot, true | (b.one_hot > 0).astype(bool)), (targets, true)):
+        fit = head.fit(rows, given.astype(float))
+        logits = rows.x @ fit.weights
+        least = np.where(ahead, logits, np.inf).min(axis=1)
+        rest = np.where(ahead, -np.inf, logits).max(axis=1)
+        if (least - rest < -fit.certificate.logit_bound(rows.x)).any():
+            return False
+    return True
+
+
+def _symmetric(instance: Instance) -> Held:
+    c = instance["block"].class_means()
+    off = c[~np.eye(len(c), dtype=bool)]
+    return Held(bool((off == off[0]).all()), f"C_kl from {float(min(off))} to {float(max(off))}")
+
+
+def _rate(instance: Instance) -> Held:
+    c = instance["block"].class_means()
+    return Held(
+        bool(c[0, 0] > c[0, 1]), f"C_kk = {float(c[0, 0]):.6g}, C_kl = {float(c[0, 1]):.6g}"
+    )
+
+
+def _choice(instance: Instance) -> Held:
+    top, k = instance["top"], instance["block"].n_classes
+    return Held(2 <= top < k, f"k = {top}, K = {k}")
+
+
+def _all_draws(instance: Instance) -> Held:
+    b, top = instance["block"], instance["top"]
+    k = b.n_classes
+    sizes = comb(k - 1, top - 1), comb(k - 2, max(top - 2, 0))
+    good = all(
+        n % sizes[int(i != j)] == 0 for i, row in enumerate(b.counts) for j, n in enumerate(row)
+    )
+    return Held(good, f"tied places have {sizes[0]} and {sizes[1]} outcomes")
+
+
+def _instance(
+    model: object,
+    corruption: object,
+    mu: object = None,
+    weight_decay: object = None,
+    rounds: int = 1,
+    top: int = 2,
+) -> Instance:
+    made = arguments.block_round(model, corruption, mu, weight_decay, rounds)
+    return {**made, "top": check_integer("top", top, 1, made["block"].n_classes)}
+
+
+def _without(
+    counts: Any, m: int, top: int, e: int = 10
+) -> Callable[[np.random.Generator], Instance]:
+    return lambda rng: {
+        "block": block(counts, m, 12, 10, fmpq(int(rng.integers(1, 9)), 10), e),
+        "top": top,
+        "t": 1,
+    }
+
+
+_SUPER = _without(((6, 2, 2, 2), (2, 6, 2, 2), (2, 2, 6, 2), (2, 2, 2, 6)), 2, 3, 0)
+
+THEOREM = Theorem(
+    name="top-k-students",
+    title="Top-k students under symmetric noise",
+    source="P (k = 2; ties, k > 2 and exact softmax D)",
+    kind="sufficient",
+    hypotheses=(
+        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model),
+        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _SUPER, one_group),
+        Hypothesis(
+            "symmetric noise",
+            r"\text{class fractions } C_{kl} = \tfrac{\eta}{K-1} \text{ for } l \ne k",
+            _without(((12, 6, 0), (0, 12, 6), (6, 0, 12)), 3, 2),
+            _symmetric,
+        ),
+        Hypothesis(
+            "noise rate",
+            r"\eta < \tfrac{K-1}{K}",
+            _without(((2, 4, 4), (4, 2, 4), (4, 4, 2)), 3, 2),
+            _rate,
+        ),
+        Hypothesis("k", r"2 \le k < K", _without(4 * np.eye(3, dtype=int) + 1, 3, 3), _choice),
+        Hypothesis(
+            "ties at random",
+            r"\text{tied places are drawn uniformly, each outcome equally often } (n \to \infty)",
+            test=_all_draws,
+        ),
+    ),
+    statement=r"T = 1/k \text{ on the } k \text{ largest labels of a teacher after } t "
+    r"\text{ rounds: the student is right on every sample, with least margin } (p_B - p_A) "
+    r"\frac{K - k}{k (K - 1)} > 0; \quad \text{and so is, at every } \lambda > 0, \text{ the exact "
+    r"softmax student of an exact teacher } (t = 1)",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "a label more": lambda i: _compare(i, less=1),
+        "ties by the order of labels": lambda i: _compare({**i, "by_order": True}),
+    },
+    arguments={**arguments.BLOCK_ROUND, "top": "k of the targets; 2 unless told"},
+    instance=_instance,
+    paper=("section 5",),
+    runs=(
+        "gramlab.population.Population.linearized",
+        "gramlab.population.phase.Condition.partial_labels",
+        "gramlab.SoftmaxHead.fit",
+    ),
+)
