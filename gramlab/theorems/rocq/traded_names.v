@@ -28,6 +28,8 @@ Fixpoint hits (N : nat) (a y : nat -> nat) : nat :=
       (1/N) #{a_i = y_i} + (1/N) #{a_i = y'_i} <= 1 + (1/N) #{sigma(y_i) = y_i}.
 
     That sigma is a permutation is not used. *)
+(** Registry, traded-names: (X, ỹ) has the same law under (y, C) and (y', C'), and for any a =
+    a(X, ỹ):  1/N #{aᵢ = yᵢ} + 1/N #{aᵢ = y'ᵢ} ≤ 1 + 1/N #{σ(yᵢ) = yᵢ} *)
 Theorem traded_names N K (C C' : nat -> nat -> R) (sigma y y' : nat -> nat) :
   (0 < N)%nat -> (forall i, (i < N)%nat -> (y i < K)%nat) ->
   (forall i, (i < N)%nat -> y' i = sigma (y i)) ->
