@@ -46,6 +46,15 @@ Proof.
   intros j k Hj Hk. unfold add. rewrite !(moment_scale N d K X) by assumption. reflexivity.
 Qed.
 
+(** Plain rounds are those mixed with xi = 1. *)
+Lemma exact_rounds_mixed N d K X Y lam W n : exact_rounds N d K X Y lam W n ->
+  exact_mixed_rounds N d K 1 X Y lam W n.
+Proof.
+  intros H t Ht. apply (meq_trans d K _ _ _ (H t Ht)).
+  destruct t as [|[|t]]; try apply meq_refl.
+  apply moment_ext. intros i k _ _. unfold plain, mixed, add, scale. ring.
+Qed.
+
 Lemma exact_rounds_le N d K X Y lam W n m : (m <= n)%nat ->
   exact_rounds N d K X Y lam W n -> exact_rounds N d K X Y lam W m.
 Proof. intros Hm H t Ht. apply H. lia. Qed.
