@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import sys
 import tomllib
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +15,16 @@ from typer.testing import CliRunner
 
 from gramlab.cli import app as command_line
 from gramlab.cli.text import format_value
-from gramlab.cli.theorems import format_source, format_verdict
-from gramlab.theorems import registry, run
+from gramlab.cli.theorems import count_as, format_source, format_verdict
+from gramlab.theorems import registry, run_all
 from gramlab.theorems.catalogue import dropped, refuted
+from gramlab.theorems.record import HOUSE, kernel_lines, place
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+sys.path.insert(0, str(DOCS))
+
+import theorem_graph  # noqa: E402  (a script of this folder)
 
 metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 project = metadata["name"]
@@ -105,8 +111,10 @@ def write_theorems() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     failing = []
-    for name, theorem in sorted(registry.items()):
-        report = run(theorem, INSTANCES, SEED)
+    chosen = [theorem for _, theorem in sorted(registry.items())]
+    reports = run_all(chosen, registry, INSTANCES, SEED)
+    for report in reports:
+        theorem, name = report.theorem, report.theorem.name
         if not report.ok:
             failing.append(f"{name}: {format_verdict(report)}, {report.failures} failures")
         cells = [
@@ -124,7 +132,11 @@ def write_theorems() -> None:
         (target / f"{name}.md").write_text(theorem_page(report), encoding="utf-8")
     if failing:
         raise ConfigError("theorems that fail: " + "; ".join(failing))
+    counts = Counter(map(count_as, reports)).most_common()
+    rows += ["", f"Of {len(reports)}: {', '.join(f'{number} {what}' for what, number in counts)}."]
     (target / "overview.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (target / "rocq-files.md").write_text(rocq_files_page(), encoding="utf-8")
+    theorem_graph.write({one.theorem.name: theorem_graph.level(one.theorem) for one in reports})
 
 
 def theorem_page(report) -> str:
@@ -165,6 +177,7 @@ def theorem_page(report) -> str:
         f"Scope: {plain(proof.scope.rstrip('.'))}.",
         "",
         *(f"- {plain(line)}" for line in proof.evidence),
+        *rocq_proof(report),
         "",
         "## Check",
         "",
@@ -196,6 +209,43 @@ def theorem_page(report) -> str:
     ]
     lines += ["", *(f"- `{name}`: {plain(words)}" for name, words in theorem.arguments.items())]
     return "\n".join(lines) + "\n"
+
+
+def rocq_proof(report) -> list[str]:
+    """What a proof rests on, and the Rocq file; of one that covers a part, what is recorded."""
+    theorem = report.theorem
+    uses = ", ".join(f"[{name}]({name}.md)" for name in theorem.uses)
+    told = ["", f"The proof rests on {uses}."] if uses else []
+    if theorem.kernel is None:
+        return told
+    if theorem.kernel.covers:
+        told += ["", f"Rocq's kernel checks a part, {plain(theorem.kernel.covers)}:", ""]
+        told += [f"- {plain(line)}" for line in kernel_lines(theorem)]
+    return [*told, "", *folded(place(theorem)), "", "What it requires: [](rocq-files.md)."]
+
+
+def rocq_files_page() -> str:
+    """All Rocq files that are of no single theorem."""
+    single = {place(theorem) for theorem in registry.values() if theorem.kernel}
+    lines = ["# Rocq files that proofs share", "", "Definitions and lemmas under the proofs."]
+    for file in sorted({*HOUSE.glob("*.v")} - single):
+        lines += ["", f"## {file.name}", "", *folded(file)]
+    return "\n".join(lines) + "\n"
+
+
+def folded(file: Path) -> list[str]:
+    """A Rocq file as a block that opens at a click."""
+    return [
+        "```{raw} html",
+        f"<details><summary>The Rocq file {file.name}</summary>",
+        "```",
+        f"```{{literalinclude}} ../../{file.relative_to(ROOT).as_posix()}",
+        ":language: coq",
+        "```",
+        "```{raw} html",
+        "</details>",
+        "```",
+    ]
 
 
 def plain(text: str) -> str:

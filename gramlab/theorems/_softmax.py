@@ -1,6 +1,5 @@
 """Facts on the softmax that several theorems rest on, and instances for its remainder."""
 
-from itertools import combinations
 from typing import Any
 
 import flint
@@ -25,12 +24,6 @@ _p, _v = sp.symbols("p:4", positive=True), sp.symbols("v:4", real=True)
 _unit = {_p[-1]: 1 - sum(_p[:-1])}
 _mean: Any = sum(a * b for a, b in zip(_p, _v, strict=True))
 _variance: Any = sum(a * b**2 for a, b in zip(_p, _v, strict=True)) - _mean**2
-
-
-def variance_by_pairs() -> Any:
-    """Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² at K = 4: 0, so lse is convex."""
-    pairs = sum(_p[i] * _p[j] * (_v[i] - _v[j]) ** 2 for i, j in combinations(range(4), 2))
-    return sp.expand((_variance - pairs).subs(_unit))
 
 
 def path_derivatives() -> list[Any]:

@@ -8,28 +8,7 @@ from flint import fmpq, fmpq_mat, fmpq_poly
 
 from gramlab.theorems._arguments import MODEL, block, block_model
 from gramlab.theorems._block import EQUAL_SIZES, Block, disordered, draw_block, in_order
-from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implications, proof, reals
-
-
-def _prove() -> Proof:
-    n, m, big, c, d, e = reals("n m S c d e")
-    order = [0 <= e, e <= d, d < c, c < 1, n >= 1, m >= 1, big >= 1]
-    s_a, s_b = 1 - c, 1 - c + n * (c - d)
-    s_c = s_b + n * m * (d - e)
-    rising = {
-        "0 < s_A": s_a > 0,
-        "s_A < s_B": s_a < s_b,
-        "s_B ≤ s_C": s_b <= s_c,
-        "s_C ≤ s_D": s_c <= s_c + n * m * big * e,
-    }
-    return proof(
-        "sympy for the algebra, z3 over the reals for the order",
-        "symbolic n, m, S, c, d, e, K = mS; no size is fixed",
-        *algebra(),
-        *implications(order, rising),
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _differences(b: Block, size: int, outer: int) -> np.ndarray:
@@ -97,7 +76,7 @@ THEOREM = Theorem(
     r"inside a class}),\quad s_B = s_A + n(c-d) \ (K-S,\text{ class differences inside a "
     r"superclass}),\quad s_C = s_B + nm(d-e) \ (S-1,\text{ superclass differences}),\quad s_D = "
     r"s_C + nKe \ (1,\text{ all ones});\qquad 0 < s_A < s_B \le s_C \le s_D",
-    prove=_prove,
+    kernel=Rocq("block_spectrum.v", ("block_spectrum",)),
     draw=lambda rng: {"block": draw_block(rng)},
     check=_check,
     planted={

@@ -1,46 +1,12 @@
 """Self-distillation with a share α of the labels tends to ridge with weight decay λ/α."""
 
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, ridge
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    s, nu, alpha, y, start = sp.symbols("s nu alpha y y_0", positive=True)
-    t = sp.Symbol("t", integer=True, nonnegative=True)
-    h = s / (s + nu)
-    limit = s / (s + nu / alpha) * y
-    # e_t = ((1 − α)h)^t e_0 solves the recursion: start, and one step at symbolic t.
-    factor = sp.Symbol("f")  # stands for (1 − α)h
-    closed = limit + factor**t * (start - limit)
-    step = h * (alpha * y + (1 - alpha) * closed) - closed.subs(t, t + 1)
-    a, b, c = reals("alpha s nu")
-    return proof(
-        "sympy per eigenvalue, z3 for the contraction; induction and the limit by hand",
-        "every N and every Gram matrix: S is a function of G, so the recursion splits into "
-        "its eigenvalues s; s, ν = Nλ, α, y, the start and t are symbolic",
-        zero(
-            "s/(s + ν/α) y is the fixed point: residual {}",
-            h * (alpha * y + (1 - alpha) * limit) - limit,
-        ),
-        zero(
-            "y^(t) − limit = ((1 − α)h)^t (y^(0) − limit): start {}, step {}",
-            closed.subs(t, 0) - start,
-            step.subs(factor, (1 - alpha) * h),
-        ),
-        implies(
-            "the limit is reached for 0 < α < 2: |(1 − α)h(s)| < 1",
-            [a > 0, a < 2, b >= 0, c > 0],
-            z3.And((1 - a) * b < b + c, (1 - a) * b > -(b + c)),
-        ),
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -118,7 +84,8 @@ THEOREM = Theorem(
     statement=r"y^{(t)} = S_\lambda(\alpha y + (1-\alpha) y^{(t-1)}) \;\Rightarrow\; "
     r"y^{(t)} - S_{\lambda/\alpha}\, y = \bigl((1-\alpha) S_\lambda\bigr)^t "
     r"\bigl(y^{(0)} - S_{\lambda/\alpha}\, y\bigr) \to 0",
-    prove=_prove,
+    kernel=Rocq("borup_limit.v", ("borup_limit",)),
+    uses=("ridge-filter",),
     draw=_draw,
     check=_check,
     planted={

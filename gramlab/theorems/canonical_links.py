@@ -1,7 +1,6 @@
 """The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
@@ -18,51 +17,7 @@ from gramlab.theorems._rounds import (
     total,
     worst,
 )
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound, equal
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    v, lam = sp.symbols("v lambda", real=True)
-    last, mean, head = sp.symbols("w_t w_mean v_head", real=True)  # one entry
-    logistic = 1 / (1 + sp.exp(-v))
-    # i = ⟨V − W̄, V − W_t⟩, m = ⟨M(V) − M(W_t), V − W_t⟩; x = ⟨W_(t−1) − W_t, W_t⟩, n = λx.
-    total_, inner, grown, decay, x, n = reals("Lambda i m lambda x n")
-    return proof(
-        "sympy for the identities, z3 for the inequalities; the steps named below by hand",
-        "scalars: every N, d, t, every number of outputs, every schedule, every convex A",
-        zero(
-            "A'' of v²/2, log(1 + e^v), e^v, less 1, p(1 − p), e^v: {}; each is above 0",
-            [
-                sp.diff(v**2 / 2, v, 2) - 1,
-                sp.diff(sp.log(1 + sp.exp(v)), v, 2) - logistic * (1 - logistic),
-                sp.diff(sp.exp(v), v, 2) - sp.exp(v),
-            ],
-        ),
-        zero(
-            "squared loss: λw + σ²w/N = σy/N along a singular direction is ridge regression: {}",
-            sp.diff((last * mean - head) ** 2 / 2 + lam * last**2 / 2, last)
-            - (lam * last + mean**2 * last - mean * head),
-        ),
-        "by hand: F(W) = (1/N) Σ_i A(Wᵀx_i) is convex, M = ∇F is monotone, and λ_s W_s = u_s − "
-        "u_(s+1) adds up to u_1 − u_(t+1), so ΛV + M(V) = u_1 = ΛW̄ + M(W_t)",
-        implies(
-            "Λi = −m, m ≥ 0 and Λ > 0 give ⟨V − W̄, V − W_t⟩ ≤ 0",
-            [total_ > 0, grown >= 0, total_ * inner == -grown],
-            inner <= 0,
-        ),
-        implies(
-            "⟨M(W_(t−1)) − M(W_t), W_(t−1) − W_t⟩ = λ⟨W_(t−1) − W_t, W_t⟩ ≥ 0 shrinks the weights",
-            [decay > 0, n == decay * x, n >= 0],
-            x >= 0,
-        ),
-        zero(
-            "‖V − (W̄ + W_t)/2‖² − ‖W̄ − W_t‖²/4 − ⟨V − W̄, V − W_t⟩ = {}, entry by entry",
-            (head - (mean + last) / 2) ** 2
-            - (mean - last) ** 2 / 4
-            - (head - mean) * (head - last),
-        ),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -157,7 +112,7 @@ THEOREM = Theorem(
     r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top Y - M(W_t), \quad \lVert W_{t+1} - \tfrac12 "
     r"W_t \rVert_F \le \tfrac12 \lVert W_t \rVert_F, \quad \lVert V - \tfrac12 (\bar W_t + W_t) "
     r"\rVert_F \le \tfrac12 \lVert \bar W_t - W_t \rVert_F",
-    prove=_prove,
+    kernel=Rocq("canonical_links.v", ("canonical_links",)),
     draw=_draw,
     check=_compare,
     planted={

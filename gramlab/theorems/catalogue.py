@@ -5,8 +5,8 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import import_module, util
 from importlib.metadata import entry_points
@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-import gramlab.theorems as package
 from gramlab.errors import GramlabError, InvalidSetting, one_line
-from gramlab.theorems.form import Proof, Theorem
+from gramlab.theorems.dependence import check_uses, rests_on
+from gramlab.theorems.form import SHAKEN, Proof, Theorem
+from gramlab.theorems.record import kernel_proof, recorded
 
 __all__ = [
     "Report",
@@ -27,14 +28,16 @@ __all__ = [
     "find",
     "from_module",
     "from_paper",
+    "prove",
     "refuted",
     "registry",
     "run",
+    "run_all",
 ]
 
 _modules = (
-    import_module(f"{package.__name__}.{module.name}")
-    for module in pkgutil.iter_modules(package.__path__)
+    import_module(f"{__package__}.{module.name}")
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)])
     if module.name not in {"catalogue", "checking"} and not module.name.startswith("_")
 )
 registry: dict[str, Theorem] = {
@@ -50,7 +53,9 @@ GROUP = "gramlab.theorems"
 class Report:
     """A theorem after ``run``: its proof, and on how many drawn instances the conclusion failed.
 
-    ``tightest_slack`` is the smallest slack seen (see ``Check``).
+    ``tightest_slack`` is the smallest slack seen (see ``Check``). ``refuted_bases`` names the
+    theorems that failed among those it rests on, directly or through others, where these were run
+    as well (see ``run_all``).
     """
 
     theorem: Theorem
@@ -58,16 +63,32 @@ class Report:
     instances: int
     failures: int
     tightest_slack: float
+    refuted_bases: tuple[str, ...] = ()
 
     @property
-    def ok(self) -> bool:
+    def holds_alone(self) -> bool:
         """The expected verdict was reached and, unless the statement is false, nothing failed."""
         expected = self.proof.verdict == self.theorem.expected
         return expected and (self.failures == 0 or self.theorem.expected == "counterexample")
 
+    @property
+    def is_false(self) -> bool:
+        """Whether the statement is known to be false, as it may be meant to be."""
+        return self.proof.verdict == "counterexample"
+
+    @property
+    def ok(self) -> bool:
+        """It holds alone, and so does all that it rests on."""
+        return self.holds_alone and not self.refuted_bases
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the proof, unless something that it rests on failed."""
+        return SHAKEN if self.refuted_bases else self.proof.verdict
+
     def __repr__(self) -> str:
         told = (
-            f"{self.theorem.name}: {self.proof.verdict} ({self.proof.level}), "
+            f"{self.theorem.name}: {self.verdict} ({self.proof.level}), "
             f"{self.failures} of {self.instances} instances fail, "
             f"tightest slack {self.tightest_slack:.3g}"
         )
@@ -76,16 +97,28 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data, for ``gramlab theorems --json``."""
         told, counted = ("name", "title", "kind", "source", "statement"), ("instances", "failures")
-        verdicts = {"verdict": self.proof.verdict, "expected": self.theorem.expected}
+        proof = {**asdict(self.proof), "evidence": list(self.proof.evidence)}
+        proof |= {"verdict": self.verdict, "expected": self.theorem.expected}
         return {
             **{name: getattr(self.theorem, name) for name in told},
-            **{name: list(getattr(self.theorem, name)) for name in ("paper", "runs")},
+            **{name: list(getattr(self.theorem, name)) for name in ("paper", "runs", "uses")},
             "arguments": dict(self.theorem.arguments),
             "hypotheses": {h.name: h.statement for h in self.theorem.hypotheses},
-            "proof": {**verdicts, **asdict(self.proof), "evidence": list(self.proof.evidence)},
+            "proof": proof,
+            "kernel": _kernel_as_dict(self.theorem),
+            "refuted_bases": list(self.refuted_bases),
             "check": {name: getattr(self, name) for name in (*counted, "tightest_slack")},
             "ok": self.ok,
         }
+
+
+def _kernel_as_dict(theorem: Theorem) -> dict[str, Any] | None:
+    """Where the Rocq proof is, and what is recorded of it, as plain data."""
+    if theorem.kernel is None:
+        return None
+    place = {"file": Path(theorem.kernel.file).name, "covers": theorem.kernel.covers}
+    found = recorded(theorem)
+    return {**place, "recorded": None if found is None else asdict(found)}
 
 
 # ---- Which theorems there are --------------------------------------------------------------------
@@ -113,7 +146,8 @@ def everything(more: Iterable[Theorem] = ()) -> dict[str, Theorem]:
     Raises
     ------
     InvalidSetting
-        If two have one name, or what an installed package offers cannot be loaded.
+        If two have one name, what an installed package offers cannot be loaded, or one rests on
+        itself or on a theorem that is not there.
     """
     known = dict(registry)
     for theorem in (*_installed(), *more):
@@ -122,6 +156,7 @@ def everything(more: Iterable[Theorem] = ()) -> dict[str, Theorem]:
                 f"two theorems are called {theorem.name!r} ({known[theorem.name].title!r} and "
                 f"{theorem.title!r}); give yours another name"
             )
+    check_uses(known)
     return known
 
 
@@ -223,16 +258,61 @@ def run(theorem: Theorem, instances: int = 100, seed: int = 0) -> Report:
     Raises
     ------
     InvalidSetting
-        If its ``prove`` raises, or returns no ``Proof``.
+        If it has no proof, or its ``prove`` raises, or returns no ``Proof``.
     """
     rng = np.random.default_rng(seed)
     checks = [theorem.check(theorem.draw(rng)) for _ in range(instances)]
     failures = sum(not check.holds for check in checks)
     tightest = min((abs(check.slack) for check in checks), default=float("nan"))
-    return Report(theorem, _proof_of(theorem), instances, failures, tightest)
+    return Report(theorem, prove(theorem), instances, failures, tightest)
 
 
-def _proof_of(theorem: Theorem) -> Proof:
+def run_all(
+    chosen: Sequence[Theorem],
+    known: Mapping[str, Theorem],
+    instances: int = 100,
+    seed: int = 0,
+    told: Callable[[str, int, int], None] = lambda name, number, total: None,
+) -> list[Report]:
+    """Run theorems and all that they rest on, and report the chosen ones.
+
+    What rests on a theorem that fails is no longer proved, whatever its own proof says. ``known``
+    are all theorems by name, and ``told`` hears which of how many is run.
+
+    Raises
+    ------
+    InvalidSetting
+        As of ``run``.
+    """
+    bases = {theorem.name: rests_on(theorem, known) for theorem in chosen}
+    names = dict.fromkeys([*bases, *(name for found in bases.values() for name in found)])
+    reports = {}
+    for number, name in enumerate(names, 1):
+        told(name, number, len(names))
+        reports[name] = run(known[name], instances, seed)
+    failed = {name for name, one in reports.items() if not one.holds_alone or one.is_false}
+    return [
+        replace(reports[name], refuted_bases=tuple(base for base in found if base in failed))
+        for name, found in bases.items()
+    ]
+
+
+def prove(theorem: Theorem) -> Proof:
+    """The proof of a theorem: the recorded one of Rocq if that covers all of it, else ``prove``'s.
+
+    Raises
+    ------
+    InvalidSetting
+        If it has neither, or its ``prove`` raises, or returns no ``Proof``.
+    """
+    by_kernel = kernel_proof(theorem)
+    if by_kernel is not None:
+        return by_kernel
+    if theorem.prove is None:
+        raise InvalidSetting(
+            f"theorem {theorem.name!r} has no proof; give it `prove`, or a `kernel` that covers "
+            "all of it"
+        )
     where = f"`prove` of the theorem {theorem.name!r}"
     try:
         found = theorem.prove()

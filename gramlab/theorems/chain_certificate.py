@@ -1,51 +1,12 @@
 """Errors of earlier rounds add up, and no more: a round is firmly nonexpansive."""
 
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems._arguments import FEATURES, PROBLEM, array, real, rows
 from gramlab.theorems._heads import DenseHead
 from gramlab.theorems._hypotheses import above, equals
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    # λΔW + ΔM = Δu, entry by entry: every term is a sum over entries, so one stands for all.
-    lam, w, m = sp.symbols("lambda w m", real=True)
-    # a = ‖ΔW‖, b = ‖ΔM‖, i = ⟨ΔM, ΔW⟩, v = ‖Δu‖ of one round; s bounds ‖ũ_t − u_t‖, e = ‖e_t‖,
-    # x = |ξ|, q = ‖ũ_{t+1} − u_{t+1}‖.
-    decay, a, b, inner, v, s, e, x, q = reals("lambda a b i v s e x q")
-    sizes = [decay > 0, a >= 0, b >= 0, v >= 0, inner >= 0]
-    return proof(
-        "sympy for the two identities, z3 for the inequalities; the steps named below by hand",
-        "norms and inner products as scalars: every N, d, K, t, every ξ and every weight "
-        "decay of each round; Var_p(u) ≥ 0 expanded with all symbols at K = 4 (a sum over pairs "
-        "of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: lse is convex", variance_by_pairs()),
-        "by hand: M is the gradient of the mean of lse(Wᵀx_i), so integrated along a segment "
-        "⟨M(W) − M(W'), W − W'⟩ ≥ 0",
-        zero(
-            "‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {}, entry by entry",
-            (lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w,
-        ),
-        implies(
-            "v² = λ²a² + b² + 2λi and i ≥ 0 imply λa ≤ v and b ≤ v",
-            [*sizes, v * v == decay * decay * a * a + b * b + 2 * decay * inner],
-            z3.And(decay * a <= v, b <= v),
-        ),
-        "by hand: W̃_t solves the equation of round t with ũ_t + e_t in place of u_t, so "
-        "v ≤ ‖e_t‖ + ‖ũ_t − u_t‖; and ũ_{t+1} − u_{t+1} = ξ(M(W̃_t) − M(W_t))",
-        implies(
-            "b ≤ v ≤ e + s, λa ≤ v and q = |ξ|b imply λa ≤ e + s and q ≤ |ξ|(e + s)",
-            [*sizes, e >= 0, s >= 0, x >= 0, v <= e + s, b <= v, decay * a <= v, q == x * b],
-            z3.And(decay * a <= e + s, q <= x * (e + s)),
-        ),
-        "by hand: induction over t from ũ_1 = u_1, with s = |ξ| S_{t−1}",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _rounds(instance: Instance, weights: list[np.ndarray] | None = None) -> list[DenseHead]:
@@ -171,7 +132,7 @@ THEOREM = Theorem(
     r"|\xi| S_{t-1}, \quad S_0 = 0, \quad e_t = \lambda_t \widetilde W_t + M(\widetilde W_t) - "
     r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y \quad \text{for every } "
     r"\widetilde W_1, \dots, \widetilde W_t",
-    prove=_prove,
+    kernel=Rocq("chain_certificate.v", ("chain_certificate",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -135,6 +135,7 @@ THEOREM = Theorem(
     statement=r"\lVert \sin\Theta(V_K(G), U) \rVert_2 \le \frac{\lVert (G - G_0)\, U "
     r"\rVert_2}{\lvert s_B(G_0) - s_{K+1}(G) \rvert}, \quad s_B = 1 - c + n(c - d)",
     prove=_prove,
+    uses=("block-spectrum",),
     draw=_draw,
     check=_check,
     planted={

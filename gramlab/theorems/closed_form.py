@@ -1,37 +1,13 @@
 """The closed form of every round solves the linearized stationarity equations, and nothing else."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
 from gramlab.theorems._heads import closed_form, draw_problem
 from gramlab.theorems._hypotheses import positive_decay, sums_to_one
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import positive, proof, vanish, zero
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    # One eigen-direction of G: σ ≥ 0 the singular value, δ the coordinate of D, s = σ².
-    sigma, lam, n, k = sp.symbols("sigma lambda N K", positive=True)
-    delta, t = sp.Symbol("delta", real=True), sp.Symbol("t", integer=True, positive=True)
-    mu, s = k * n * lam, sigma**2
-    before, now = ((s / (s + mu)) ** r * delta for r in (t - 1, t))
-    weight = k * sigma * s ** (t - 1) / (s + mu) ** t * delta
-    return proof(
-        "sympy in one singular direction of X; reduction to it by hand",
-        "K, N, λ, μ, the singular value and the round t symbolic; every N, d, K, since the "
-        "equations split over singular directions and classes",
-        "X = Σ σ u vᵀ: the coordinates along v (weights) and u (deviations) do not mix",
-        "rows of every A_t sum to zero, so W has zero row sums and the centring v − v̄ drops",
-        zero("w_t − (σ/(Nλ))(a_(t−1) − a_t) = {}", weight - sigma / (n * lam) * (before - now)),
-        zero("σ w_t/K − a_t = {}", sigma * weight / k - now),
-        # σ = 0: w = (0/Nλ)(...) = 0 and a = 0·w/K = 0, which is what the formulas say for t ≥ 1.
-        vanish("σ = 0 gives w_t = a_t = 0 on both sides", [0**t]),
-        # (X'X + μ) W = K X'A has the eigenvalue s + μ.
-        positive("s + μ > 0 makes the solution unique", s + mu),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -89,7 +65,7 @@ THEOREM = Theorem(
     statement=r"W_t = \tfrac{1}{N\lambda} X^\top (A_{t-1} - A_t),\ "
     r"A_t = \tfrac1K (XW_t - \overline{XW_t}),\ A_0 = D \iff "
     r"A_t = h(G)^t D,\ W_t = K V \operatorname{diag}\!\Big(\frac{s^{t-1}}{(s+\mu)^t}\Big) Z^\top D",
-    prove=_prove,
+    kernel=Rocq("closed_form.v", ("closed_form",)),
     draw=_draw,
     check=_compare,
     planted={

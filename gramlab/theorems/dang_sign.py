@@ -1,55 +1,11 @@
 """The optimal mixing weight has the sign of −R'(λ), given the data and for any quadratic risk."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows
 from gramlab.theorems._hypotheses import above, equals
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import proof, zero
-
-
-def _prove() -> Proof:
-    lam, s, xi, b = sp.symbols("lambda s xi b", positive=True)
-    # One eigenvalue s of XᵀX, b the coordinate of Xᵀy: the student moves along λ ∂w/∂λ.
-    w = b / (s + lam)
-    student = (xi * s * w + (1 - xi) * b) / (s + lam)
-    # The same for every size: m = XᵀX + λ as a noncommuting letter, Xᵀy = v; (m⁻¹)' = −m⁻².
-    m, v = sp.symbols("m v", commutative=False)
-    derivative = -(m ** (-2)) * v
-    mixed = m**-1 * (xi * (m - lam) * m**-1 * v + (1 - xi) * v)
-    # Any quadratic risk R(w) = q(w) with gradient slope g along ∂w/∂λ and curvature 2c:
-    # R(w + ξλw') = R + ξλ g + ξ²λ² c, and g = R'(λ) by the chain rule.
-    r, g, c = sp.symbols("r g c", real=True)
-    parabola = r + xi * lam * g + xi**2 * lam**2 * c
-    best = -g / (2 * lam * c)
-    # Link to the expected risk under white noise: numerator of ξ* is −λR'/2, term by term.
-    sigma, theta, gamma = sp.symbols("sigma theta gamma", positive=True)
-    risk = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
-    numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
-    return proof(
-        "sympy, noncommuting letters and one eigenvalue; chain rule by hand",
-        "every N, d, data set and quadratic risk with positive curvature along ∂w/∂λ; λ and "
-        "ξ symbolic. By hand: (m⁻¹)' = −m⁻² and the chain rule R'(λ) = ⟨∇R(w), ∂w/∂λ⟩",
-        zero(
-            "w_ξ = w_λ + ξ λ ∂w_λ/∂λ: residual {} per eigenvalue, {} in letters",
-            student - (w + xi * lam * sp.diff(w, lam)),
-            mixed - (m**-1 * v + xi * lam * derivative),
-        ),
-        zero(
-            "vertex ξ* = −R'(λ)/(2λc), c = ‖∂w/∂λ‖²_Σ > 0: residual {}",
-            sp.diff(parabola, xi).subs(xi, best),
-        ),
-        zero(
-            "least risk R(λ) − R'(λ)²/(4c), below R(λ) unless R'(λ) = 0: residual {}",
-            parabola.subs(xi, best) - (r - g**2 / (4 * c)),
-        ),
-        zero(
-            "expected risk under white noise: numerator of ξ* = −λR'(λ)/2: residual {}",
-            numerator + lam * sp.diff(risk, lam) / 2,
-        ),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -157,7 +113,7 @@ THEOREM = Theorem(
     r"\rVert_\Sigma^2}, \quad \operatorname{sign} \xi^* = -\operatorname{sign} R'(\lambda), \quad "
     r"R(w_{\xi^*}) = R(\lambda) - \frac{R'(\lambda)^2}"
     r"{4 \lVert \partial_\lambda w_\lambda \rVert_\Sigma^2}",
-    prove=_prove,
+    kernel=Rocq("dang_sign.v", ("dang_sign",)),
     draw=_draw,
     check=_check,
     planted={

@@ -1,43 +1,11 @@
 """The mixing weight ξ* that minimizes the expected estimation error of a ridge student."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._arguments import FEATURES, array, penalized, real
 from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems._hypotheses import above, all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    sigma, lam, gamma = sp.symbols("sigma lambda gamma", positive=True)
-    theta, xi, z = sp.symbols("theta xi z", real=True)
-    # One singular direction: y = σθ + z, E z = 0, E z² = γ². Teacher and student minimize
-    # (σ w − target)² + λ w²; the student's target is ξσ·teacher + (1 − ξ) y.
-    label = sigma * theta + z
-    teacher = sigma * label / (sigma**2 + lam)
-    student = sigma * (xi * sigma * teacher + (1 - xi) * label) / (sigma**2 + lam)
-    slope, intercept = sp.Poly(sp.expand(student - theta), z).all_coeffs()
-    risk = intercept**2 + gamma**2 * slope**2
-    numerator = lam * sigma**2 * (gamma**2 - lam * theta**2) / (sigma**2 + lam) ** 3
-    denominator = lam**2 * sigma**2 * (sigma**2 * theta**2 + gamma**2) / (sigma**2 + lam) ** 4
-    at_zero = (lam**2 * theta**2 + gamma**2 * sigma**2) / (sigma**2 + lam) ** 2
-    s, g, t, m = reals("sigma gamma theta lambda")
-    return proof(
-        "sympy per singular direction, z3 for strict convexity",
-        "every N, d and spectrum: the risk is a sum over singular directions and each term "
-        "has σ, θ, λ, γ, ξ symbolic. By hand: the SVD splits both fits, noise with covariance γ²I "
-        "keeps it in every basis, parts of θ outside the row space add a constant",
-        zero(
-            "risk of one direction = R₀ − 2ξN + ξ²D with the stated N and D: residual {}",
-            risk - (at_zero - 2 * xi * numerator + xi**2 * denominator),
-        ),
-        implies("D > 0", [s > 0, g > 0, m > 0], m * m * s * s * (s * s * t * t + g * g) > 0),
-        "the sums keep the form, so the unique minimum is ξ* = ΣN/ΣD",
-        "the formula, with λ the penalty of the unnormalized loss (Nλ of a mean loss), is "
-        "confirmed as quoted; it is for the estimation error, prediction weights terms by σ²",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -140,7 +108,7 @@ THEOREM = Theorem(
     r"\frac{\sum_j \lambda \sigma_j^2 (\gamma^2 - \lambda\theta_j^2)/(\sigma_j^2+\lambda)^3}"
     r"{\sum_j \lambda^2 \sigma_j^2 (\sigma_j^2\theta_j^2 + \gamma^2)/(\sigma_j^2+\lambda)^4}, "
     r"\quad \theta_j = v_j^\top \theta",
-    prove=_prove,
+    kernel=Rocq("das_sanghavi.v", ("das_sanghavi",)),
     draw=_draw,
     check=_check,
     planted={

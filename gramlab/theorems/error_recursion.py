@@ -1,7 +1,6 @@
 """Exact minus linear predictions: one linear recursion, driven by remainder and left gradient."""
 
 import numpy as np
-import sympy as sp
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
@@ -10,44 +9,7 @@ from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, array, problem
 from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
 from gramlab.theorems._hypotheses import on_simplex, positive_decay
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import proof, vanish, zero
-
-
-def _prove() -> Proof:
-    # One singular direction of X and one class: a coordinates of P − 1/K, γ of the gradient.
-    sigma = sp.Symbol("sigma", nonnegative=True)
-    lam, n, k = sp.symbols("lambda N K", positive=True)
-    before, now, gamma = sp.symbols("a_before a_now gamma", real=True)
-    mu, s = k * n * lam, sigma**2
-    h, damp = s / (s + mu), mu / (s + mu)
-    # g = (σ/N)(a_now − a_before) + λw by definition of the gradient, solved for w.
-    weight = sigma / (n * lam) * (before - now) + gamma / lam
-    source = now - sigma * weight / k + sigma * gamma / (k * lam)
-    # Many rounds: the claimed sum, from E_(t+1) = h E_t + damp S_(t+1), symbol by symbol.
-    rounds = 6
-    filter_, damping = sp.symbols("h q", nonnegative=True)
-    sources = sp.symbols(f"S1:{rounds + 1}", real=True)
-    error, residuals = sp.Integer(0), []
-    for t in range(1, rounds + 1):
-        error = filter_ * error + damping * sources[t - 1]
-        closed = sum(filter_ ** (t - j) * damping * sources[j - 1] for j in range(1, t + 1))
-        residuals.append(error - closed)
-    return proof(
-        "sympy in one singular direction of X; reduction to it and induction by hand",
-        "one round: N, K, λ and the singular value symbolic, every N, d, K; many rounds: "
-        f"t = 1 … {rounds} expanded, every t by induction",
-        "h(G), (I + G/μ)⁻¹ and X act on singular directions, the classes are spectators",
-        zero(
-            "a_t − h a_(t−1) − (1 + s/μ)⁻¹ (R_t + σγ_t/(Kλ)) = {}", now - h * before - damp * source
-        ),
-        "P_lin obeys the same line without a source, and E_0 = 0: subtract",
-        vanish(
-            f"unrolled sum for t = 1 … {rounds}: {{}}; one more factor h and one more "
-            "source take t to t + 1",
-            residuals,
-        ),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -123,7 +85,8 @@ THEOREM = Theorem(
     r"\frac{G}{\mu}\Big)^{-1} S_t,\ E_0 = 0,\ E_t = \sum_{j=1}^t h(G)^{t-j} \Big(I + "
     r"\frac{G}{\mu}\Big)^{-1} S_j,\quad S_t = P^{(t)} - \tfrac1K - \tfrac1K X W_t + "
     r"\tfrac{1}{K\lambda} X g_t \quad \text{for all weights } W_1, W_2, \dots",
-    prove=_prove,
+    kernel=Rocq("error_recursion.v", ("error_recursion",)),
+    uses=("closed-form",),
     draw=_draw,
     check=_compare,
     planted={

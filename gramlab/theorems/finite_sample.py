@@ -280,6 +280,7 @@ THEOREM = Theorem(
     r"\max_{j: C_{kj} > 0} (1[j=l] - 1[j=k]) \le p_A^t, \quad r_{ql} = \operatorname{range}_{j: "
     r"C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=lambda i: _compare(i, *_limits(i)),
     planted={

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._arguments import array
 from gramlab.theorems._rounds import (
@@ -19,32 +18,7 @@ from gramlab.theorems._rounds import (
     sharpened,
     worst,
 )
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    lam, w, m = sp.symbols("lambda w m", real=True)  # one entry of ΔW and ΔM
-    # a = ‖ΔW‖, b = ‖ΔM‖, i = ⟨ΔM, ΔW⟩, v = ‖Δu_t‖.
-    decay, a, b, inner, v = reals("lambda a b i v")
-    given = [decay > 0, a >= 0, b >= 0, v >= 0, inner >= 0]
-    return proof(
-        "sympy for the identities, z3 for the inequality; the steps named below by hand",
-        "norms and inner products as scalars: every N, d, K, t; Var_p(u) ≥ 0 expanded with all "
-        "symbols at K = 4 (a sum over pairs of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
-        "by hand: M = ∇F is monotone, ⟨ΔM, ΔW⟩ ≥ 0",
-        zero(
-            "‖λΔW + ΔM‖² − λ²‖ΔW‖² − ‖ΔM‖² − 2λ⟨ΔM, ΔW⟩ = {}, entry by entry; λΔW + ΔM = Δu_t",
-            (lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w,
-        ),
-        implies(
-            "so λ²‖ΔW‖² + ‖ΔM‖² ≤ ‖Δu_t‖²",
-            [*given, v * v == decay * decay * a * a + b * b + 2 * decay * inner],
-            decay * decay * a * a + b * b <= v * v,
-        ),
-    )
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -101,7 +75,7 @@ THEOREM = Theorem(
     statement=r"\lVert u_{t+1} - u'_{t+1} \rVert_F^2 + \lambda_t^2 \lVert W_t - W'_t \rVert_F^2 "
     r"\le \lVert u_t - u'_t \rVert_F^2, \quad u_t = \tfrac1N X^\top T^{(t)}, \quad "
     r"\text{for any given targets } Y, Y'",
-    prove=_prove,
+    kernel=Rocq("firm_nonexpansiveness.v", ("firm_nonexpansiveness",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,51 +1,12 @@
 """The closed form at t = 1 is the first Newton step of the exact objective from W = 0."""
 
-from itertools import chain
-from typing import Any
-
 import numpy as np
-import sympy as sp
 
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, problem, weights_of
 from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
 from gramlab.theorems._hypotheses import positive_decay, sums_to_one
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import proof, vanish, zero
-
-
-def _row_at_zero(k: int) -> list[Any]:
-    """Gradient and Hessian of lse at v = 0, differentiated, minus 1/K and I/K − 11ᵀ/K²."""
-    v = sp.symbols(f"v:{k}", real=True)
-    lse = sp.log(sum(sp.exp(e) for e in v))
-    gradient = sp.Matrix([lse]).jacobian(v).subs(dict.fromkeys(v, 0))
-    hessian = sp.hessian(lse, v).subs(dict.fromkeys(v, 0))
-    return [*(gradient - sp.ones(1, k) / k), *(hessian - sp.eye(k) / k + sp.ones(k, k) / k**2)]
-
-
-def _prove() -> Proof:
-    # One singular direction of X (σ ≥ 0), one class vector of zero sum: δ the coordinate of D.
-    sigma, delta = sp.Symbol("sigma", nonnegative=True), sp.Symbol("delta", real=True)
-    lam, n, k = sp.symbols("lambda N K", positive=True)
-    mu, s = k * n * lam, sigma**2
-    closed = k * sigma / (s + mu) * delta
-    return proof(
-        "sympy; the class symmetry that carries K = 2 … 5 to every K by hand",
-        "N, d, λ and the singular value symbolic; K symbolic in the Newton equation, and "
-        "∇lse(0), ∇²lse(0) differentiated at K = 2, 3, 4, 5 (their form for every K is "
-        "p = 1/K in diag(p) − ppᵀ)",
-        vanish(
-            "∇lse(0) = 1/K and ∇²lse(0) = I/K − 11ᵀ/K² at K = 2, 3, 4, 5",
-            chain.from_iterable(_row_at_zero(k) for k in range(2, 6)),
-        ),
-        "rows of D sum to zero, so the Newton step stays in zero-sum class vectors, on which "
-        "∇²lse(0) = 1/K; along the class vector of ones gradient and step are both zero",
-        zero(
-            "(s/(NK) + λ) w − σδ/N with w = Kσδ/(s + μ): {}",
-            (s / (n * k) + lam) * closed - sigma * delta / n,
-        ),
-        "s/(NK) + λ > 0, so the step is unique",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -100,7 +61,7 @@ THEOREM = Theorem(
     ),
     statement=r"W_0 - \nabla^2 L(W_0)^{-1} \nabla L(W_0) "
     r"= K V \operatorname{diag}\!\Big(\frac{1}{s+\mu}\Big) Z^\top (T - \tfrac1K)",
-    prove=_prove,
+    kernel=Rocq("first_newton_step.v", ("first_newton_step",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from gramlab.errors import one_line
 
 __all__ = [
+    "SHAKEN",
     "Check",
     "Held",
     "Hypothesis",
@@ -23,6 +25,7 @@ __all__ = [
     "Kind",
     "Level",
     "Proof",
+    "Rocq",
     "Theorem",
     "Verdict",
     "bound",
@@ -34,6 +37,9 @@ Level = Literal["kernel", "decided", "core", "asserted"]
 Kind = Literal["identity", "upper bound", "lower bound", "sufficient", "necessary and sufficient"]
 Instance = Mapping[str, Any]
 
+SHAKEN = "rests on a refuted theorem"
+"""What is said of a theorem, whatever its own proof, when one that it uses fails."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -44,11 +50,11 @@ class Proof:
     proof for all. ``evidence`` holds lines a reader can follow: what was reduced to what, or the
     numbers of the counterexample.
 
-    ``level`` says what stands behind the verdict: ``"decided"``, a machine decided all of it;
-    ``"core"``, a machine decided the core and steps by hand remain; ``"asserted"``, nobody but the
-    author. It is no argument: ``steps.proof`` and ``steps.refutation`` set it from the steps that
-    a procedure decided, and a copy with anything replaced is asserted again. No proof is checked by
-    a proof kernel yet, which ``"kernel"`` is for.
+    ``level`` says what stands behind the verdict: ``"kernel"``, a proof kernel checked all of it;
+    ``"decided"``, a machine decided all of it; ``"core"``, a machine decided the core and steps by
+    hand remain; ``"asserted"``, nobody but the author. It is no argument: ``steps.proof`` and
+    ``steps.refutation`` set it from the steps that a procedure decided, ``record.proof_of`` from
+    what was recorded of the kernel, and a copy with anything replaced is asserted again.
     """
 
     verdict: Verdict
@@ -97,6 +103,20 @@ class Hypothesis:
     test: Callable[[Instance], Held] | None = None
 
 
+@dataclass(frozen=True)
+class Rocq:
+    """Where the Rocq proof of a theorem is.
+
+    ``file`` is a file of gramlab/theorems/rocq by its name, or a .v file of one's own by its path.
+    ``theorems`` are the names there of what states the theorem, or refutes it where it is kept
+    because it is false. ``covers`` says which part they state; it is empty where that is all.
+    """
+
+    file: str | Path
+    theorems: tuple[str, ...]
+    covers: str = ""
+
+
 @dataclass(frozen=True, repr=False)
 class Theorem:
     """A theorem in the fixed form.
@@ -112,19 +132,23 @@ class Theorem:
         What sort of statement it is.
     hypotheses, statement
         One by one, and in LaTeX.
-    prove
-        Decides the statement, with evidence.
     draw
         Draws an instance on which all hypotheses hold.
     check
         The conclusion on an instance.
+    prove
+        Decides the statement, with evidence; ``None`` where the Rocq proof covers all of it.
+    kernel
+        Where the Rocq proof is, if there is one.
+    uses
+        Names of the theorems that the proof rests on.
     planted
         False variants (factor 2, transposed C, strict for non-strict, a round more), each refuted
         by some drawn instance.
     tight_within
         Bounds that claim to be sharp: some drawn instance has at most this slack.
     expected
-        The verdict that ``prove`` must reach; ``"counterexample"`` for statements kept because
+        The verdict that the proof must reach; ``"counterexample"`` for statements kept because
         they are false.
     paper
         Where the paper has it, by the paper's own numbers ("Theorem 4.1"), as far as known.
@@ -143,9 +167,11 @@ class Theorem:
     kind: Kind
     hypotheses: tuple[Hypothesis, ...]
     statement: str
-    prove: Callable[[], Proof]
     draw: Callable[[np.random.Generator], Instance]
     check: Callable[[Instance], Check]
+    prove: Callable[[], Proof] | None = None
+    kernel: Rocq | None = None
+    uses: tuple[str, ...] = ()
     planted: Mapping[str, Callable[[Instance], Check]] = field(default_factory=dict)
     tight_within: float | None = None
     expected: Verdict = "proved"

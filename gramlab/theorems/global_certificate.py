@@ -4,33 +4,7 @@ import numpy as np
 
 from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, real, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    # δ = ‖W − W*‖, γ = ‖g‖, i = ⟨g, W − W*⟩, drop = L(W) − L(W*).
-    lam, delta, gamma, inner, drop = reals("lambda delta gamma inner drop")
-    given = [lam > 0, delta >= 0, gamma >= 0, inner <= gamma * delta]
-    return proof(
-        "sympy for the convexity, z3 for the bounds, strong convexity from it by hand",
-        "the bounds: scalars, every N, d, K; Var_p(u) ≥ 0 expanded with all symbols at "
-        "K = 4 (a sum over pairs of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}, so ∇²L ⪰ λI", variance_by_pairs()),
-        "by hand: integrated along the segment, with ∇L(W*) = 0, this is the hypothesis of "
-        "the two lines below; the rest is the Cauchy–Schwarz inequality",
-        implies(
-            "λδ² ≤ ⟨g, W − W*⟩ ≤ γδ implies δ ≤ γ/λ",
-            [*given, lam * delta * delta <= inner],
-            lam * delta <= gamma,
-        ),
-        implies(
-            "L(W) − L(W*) ≤ ⟨g, W − W*⟩ − λδ²/2 implies L(W) − L(W*) ≤ γ²/(2λ)",
-            [*given, drop <= inner - lam * delta * delta / 2],
-            2 * lam * drop <= gamma * gamma,
-        ),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -108,7 +82,7 @@ THEOREM = Theorem(
     statement=r"\lVert W - W^\star \rVert_F \le \frac{\lVert \nabla L(W) \rVert_F}{\lambda},"
     r"\quad L(W) - L(W^\star) \le \frac{\lVert \nabla L(W) \rVert_F^2}{2\lambda}"
     r"\quad \text{for every } W",
-    prove=_prove,
+    kernel=Rocq("global_certificate.v", ("global_certificate",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,52 +1,12 @@
 """A new point of class k is given the commonest label of class k, at every round."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, draw_round, fixed
-from gramlab.theorems._block_algebra import EIGENVALUES, algebra, combination
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals, vanish
-
-
-def _prove() -> Proof:
-    # The correlations of a new point are those of a sample without its own: G − s_A I.
-    own = EIGENVALUES[0]
-    new = combination([s - own for s in EIGENVALUES])
-    without_own = combination(EIGENVALUES) - sp.Matrix([own, 0, 0, 0])
-
-    q_b, q_c, x, y, m, k = reals("q_B q_C C_kj C_kl m K")
-    s_a, s, s2, u, v = reals("s_A s s2 u v")
-    base = [0 < q_b, q_b <= q_c, m >= 1, k >= m]
-
-    def score(cls: Any, sup: Any) -> Any:
-        return q_b * (cls - sup) + q_c * (sup - 1 / k)
-
-    return proof(
-        "sympy for the algebra, z3 over the reals for the order",
-        "symbolic n, m, S, c, d, e, μ, t and entries of C; no size is fixed",
-        *algebra(),
-        vanish("the correlations of a new point are a row of Σ (s_• − s_A) E_•", new - without_own),
-        "so p(x) − 1/K = q_B (C_k − C̄_s) + q_C (C̄_s − 1/K), q_• = p_•^t (s_• − s_A)/s_•; "
-        "C̄_s is 1/m on the superclass, 0 elsewhere, and p^t grows with s (label averaging)",
-        implies(
-            "q = p^t (s − s_A)/s is positive and grows with s",
-            [0 < s_a, s_a < s, s <= s2, 0 < u, u <= v],
-            z3.And(0 < u * (s - s_a) / s, u * (s - s_a) / s <= v * (s2 - s_a) / s2),
-        ),
-        implies(
-            "inside the superclass the order is that of C_k",
-            base,
-            (score(x, 1 / m) >= score(y, 1 / m)) == (x >= y),
-        ),
-        implies("outside is behind", [*base, x >= 1 / m], score(x, 1 / m) > score(0, 0)),
-        "a row that sums to 1 over m classes has an entry of at least 1/m",
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -97,7 +57,8 @@ THEOREM = Theorem(
     statement=r"\operatorname{argmax}_l\, p^{(t)}(x)_l = \operatorname{argmax}_l\, C_{kl} "
     r"\quad \text{for every } t \ge 1 \text{ and every new } x \text{ of class } k, "
     r"\text{ ties included}",
-    prove=_prove,
+    kernel=Rocq("heldout_invariance.v", ("heldout_invariance",)),
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -3,37 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-import z3
 from flint import fmpq
 
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, draw_round, split
-from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
-
-
-def _prove() -> Proof:
-    s, r, mu, x, y, u, v = reals("s r mu x y u v")
-    return proof(
-        "sympy for the algebra, z3 over the reals for the signs of the weights",
-        "symbolic n, m, S, c, d, e, μ and t (induction over t); no size is fixed",
-        *algebra(),
-        "row i of E_A Y, E_B Y, E_C Y, E_D Y is y_i − C_k, C_k − C̄_s, C̄_s − C̄, C̄: averages",
-        implies(
-            "s ≤ r gives p(s) ≤ p(r) < 1",
-            [0 < s, s <= r, mu > 0],
-            z3.And(s / (s + mu) <= r / (r + mu), r / (r + mu) < 1, s / (s + mu) > 0),
-        ),
-        implies(
-            "0 < x ≤ y < 1 is kept by powers, step from (u, v) = (x^t, y^t)",
-            [0 < x, x <= y, y < 1, 0 < u, u <= v, v <= 1],
-            z3.And(0 < u * x, u * x <= v * y, v * y < 1),
-        ),
-        "the weights p_A^t, p_B^t − p_A^t, p_C^t − p_B^t, p_D^t − p_C^t, 1 − p_D^t telescope",
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -99,7 +75,8 @@ THEOREM = Theorem(
     r"+ p_C^t (\bar C_s - \bar C) + p_D^t (\bar C - \tfrac1K), \quad "
     r"\text{an average of } y_i, C_k, \bar C_s, \bar C, \tfrac1K \text{ with weights } "
     r"p_A^t,\ p_B^t - p_A^t,\ p_C^t - p_B^t,\ p_D^t - p_C^t,\ 1 - p_D^t \ge 0",
-    prove=_prove,
+    kernel=Rocq("label_averaging.v", ("label_averaging",)),
+    uses=("closed-form", "block-spectrum"),
     draw=_draw,
     check=_compare,
     planted={

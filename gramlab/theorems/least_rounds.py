@@ -1,9 +1,7 @@
 """The least number of rounds that recovers every label, what shortens it, and reference numbers."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 from flint import arb, ctx, fmpq
@@ -20,15 +18,8 @@ from gramlab.theorems._block import (
     stays_inside,
 )
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import Step, implies, positive, proof, reals
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
-_REFERENCE = {
-    ("symmetric", fmpq(1, 100000)): {1: 7, 2: 7, 3: 8, 4: 10, 5: 12, 6: 15, 7: 23},
-    ("asymmetric", fmpq(1, 100000)): {1: 7, 2: 8, 3: 9, 4: 11, 5: 13},
-    ("symmetric", fmpq(1, 10000)): {3: 2, 5: 2, 6: 3, 7: 4},
-    ("symmetric", fmpq(1, 1000)): {3: 1, 5: 1, 6: 1, 7: 2},
-}
 """First perfect rounds at K = 4, n = 500, c = 2/5, d = e = 1/10: noise and λ, 10η, round."""
 
 
@@ -36,54 +27,6 @@ def _ball(ratio: fmpq, delta: fmpq) -> arb:
     """Enclosure of t* = ln(1 + 1/Δ)/ln ρ."""
     with ctx.workprec(64):
         return arb(1 + 1 / delta).log() / arb(ratio).log()
-
-
-def _reference() -> Iterator[Step]:
-    k, n = 4, 500
-    model = Block([[n, 0]] * k, 1, fmpq(2, 5), fmpq(1, 10), fmpq(1, 10), fmpq(0))
-    for (noise, decay), cells in _REFERENCE.items():
-        p_a, p_b, _, _ = replace(model, mu=k * k * n * decay).filters()
-        ratio = p_b / p_a
-        for tenths, least in cells.items():
-            eta = fmpq(tenths, 10)
-            delta = 1 - eta - (eta / (k - 1) if noise == "symmetric" else 2 * eta / k)
-            ball = _ball(ratio, delta)
-            aim = 1 + 1 / delta
-            powers = aim - ratio ** (least - 1), ratio**least - aim
-            line = f"{noise}, λ = {decay}, η = {eta}: t* = {ball.str(8)}, round {least}"
-            yield positive(line, *powers, ball - (least - 1), least - ball)
-
-
-def _prove() -> Proof:
-    r, delta, other = reals("R Delta Delta2")
-    s_a, s_b, s_b2, mu, mu2 = reals("s_A s_B s_B2 mu mu2")
-    c, c2, d, n, n2, u = reals("c c2 d n n2 u")
-
-    def rho(low: Any, high: Any, shift: Any) -> Any:
-        return high * (low + shift) / (low * (high + shift))
-
-    def of(cc: Any, nn: Any, shift: Any) -> Any:
-        return rho(1 - cc, 1 - cc + nn * (cc - d), shift)
-
-    eigen = [0 < s_a, s_a < s_b, mu > 0]
-    order = [0 <= d, d < c, c < 1, n >= 1, mu > 0]
-    numbers, now = list(_reference()), rho(s_a, s_b, mu)
-    iff = (delta > 1 / (r - 1)) == (r > 1 + 1 / delta)
-    rate, more = [*order, u > 0, n2 > n], [*eigen, s_b2 > s_b]
-    return proof(
-        "z3 over the reals; ball arithmetic at 64 bits and exact powers for the numbers",
-        "symbolic K, n, m, c, d, e, λ, Δ, t, given the accuracy condition; the "
-        f"{len(numbers)} reference rounds are at K = 4, n = 500, c = 2/5, d = e = 1/10",
-        implies("ρ > 1", eigen, now > 1),
-        implies("Δ > 1/(R−1) iff R > 1 + 1/Δ, for R = ρ^t", [r > 1, delta > 0], iff),
-        implies("1 + 1/Δ falls in Δ", [0 < delta, delta < other], 1 / other < 1 / delta),
-        implies("ρ grows with μ", [*eigen, mu2 > mu], now < rho(s_a, s_b, mu2)),
-        implies("ρ grows with s_B, so falls in d", more, now < rho(s_a, s_b2, mu)),
-        implies("ρ grows with c", [*order, c < c2, c2 < 1], of(c, n, mu) < of(c2, n, mu)),
-        implies("ρ grows with n at fixed λ, μ = n u", rate, of(c, n, n * u) < of(c, n2, n2 * u)),
-        "ln is increasing: ρ^t > 1 + 1/Δ iff t > t*, and the least such integer is ⌊t*⌋ + 1",
-        *numbers,
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -182,7 +125,8 @@ THEOREM = Theorem(
     r"\quad t^* = \frac{\ln(1 + 1/\Delta)}{\ln \rho}, \quad \rho = \frac{s_B (s_A + \mu)}{s_A (s_B "
     r"+ \mu)}; \quad t^* \text{ falls in } \Delta, \mu, c \text{ and in } n \text{ at fixed } "
     r"\lambda, \text{ and grows with } d",
-    prove=_prove,
+    kernel=Rocq("least_rounds.v", ("least_rounds", "least_rounds_monotone")),
+    uses=("population-accuracy",),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,37 +1,14 @@
 """Linearized rounds keep at most what one training at the total weight decay keeps."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems._rounds import worst
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, vanish
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 EPS = float(np.finfo(float).eps)
-
-
-def _prove() -> Proof:
-    s, total, more, kept = reals("s Lambda mu y")
-    x = sp.Symbol("x", nonnegative=True)
-    slope = sp.factor(sp.diff(sp.log(1 + x) - x, x))
-    return proof(
-        "z3 for the step, sympy for the exponential; induction over rounds by hand",
-        "every s > 0, every t and every schedule μ_1, …, μ_t > 0",
-        implies(
-            "y ≤ s/(s + Λ) gives y s/(s + μ) ≤ s/(s + Λ + μ)",
-            [s > 0, total >= 0, more > 0, kept >= 0, kept * (s + total) <= s],
-            kept * s * (s + total + more) <= s * (s + more),
-        ),
-        "by hand: induction over rounds from y = 1, Λ = 0",
-        vanish(
-            f"log(1 + x) − x is 0 at 0 and falls: its derivative is {slope}", [slope + x / (1 + x)]
-        ),
-        "by hand: with x = μ_i/s, s/(s + μ_i) = 1/(1 + x) ≥ e^(−x); multiply over rounds",
-        "by hand: at s = 0 all three are 0",
-    )
 
 
 def _instance(gram: object, mus: object) -> Instance:
@@ -86,7 +63,10 @@ THEOREM = Theorem(
     statement=r"e^{-\Lambda/s} \le \prod_{i \le t} h_{\mu_i}(s) \le h_\Lambda(s), \quad "
     r"h_\mu(s) = \frac{s}{s + \mu}, \quad \Lambda = \sum_{i \le t} \mu_i; \quad "
     r"\text{with one } \mu{:}\ e^{-t\mu/s} \le h_\mu(s)^t \le h_{t\mu}(s)",
-    prove=_prove,
+    kernel=Rocq(
+        "linear_sandwich.v",
+        ("linear_sandwich", "linear_sandwich_one_mu"),
+    ),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,88 +1,13 @@
 """Near the optimum the Newton decrement bounds the distance to it, by self-concordance."""
 
 import math
-from typing import Any
 
-import flint
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.numerics.certificate import Certificate
 from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, vanish, zero
-
-
-def _central_moments(order: int) -> Any:
-    """That derivative of s ↦ lse(v + su) at 0 minus the central moment of u, at K = 3."""
-    s, w, u = sp.Symbol("s", real=True), sp.symbols("w:3", positive=True), sp.symbols("u:3")
-    lse = sp.log(sum(a * sp.exp(s * b) for a, b in zip(w, u, strict=True)))
-    mean = sum(a * b for a, b in zip(w, u, strict=True)) / sum(w)
-    moment = sum(a * (b - mean) ** order for a, b in zip(w, u, strict=True)) / sum(w)
-    return sp.diff(lse, s, order).subs(s, 0) - moment
-
-
-def _far_away() -> str:
-    """An instance with cν ≥ 1 where ‖W − W*‖_H exceeds 8ν, in balls."""
-    # N = d = 1, K = 2, x = 1, T = (1, 0), W = 0: f(z) = ln(1 + e^{−z}) + λz²/4 in z = w₁ − w₂.
-    lam, away = flint.arb("1e-8"), flint.arb(16)
-    slope = -1 / (1 + away.exp()) + lam * away / 2
-    curvature = flint.arb("0.25") + lam / 2
-    nu = flint.arb("0.5") / curvature.sqrt()
-    ratio = away * curvature.sqrt() / nu
-    product = (2 / lam).sqrt() * nu
-    if not (slope < 0 and ratio > 8 and product > 1):
-        return "no instance past cν = 1 was established"
-    return (
-        "cν < 1 is where the bound is finite; past it the theorem is silent and no claim is made "
-        "that the threshold is sharp. A fixed multiple of ν cannot take over: N = d = 1, K = 2, "
-        f"T = (1, 0), λ = 1e-8, W = 0 has cν = {product.str(4)}, and f'(16) < 0 puts W* so far "
-        f"that ‖W − W*‖_H/ν ≥ {ratio.str(6)}"
-    )
-
-
-def _prove() -> Proof:
-    x = sp.Symbol("R", positive=True)
-    s = sp.Symbol("s", nonnegative=True)
-    rise = sp.diff(x / (1 - sp.exp(-x)), x) * (1 - sp.exp(-x)) ** 2
-    # n = ‖Δ‖_H, ν, c, R, e = e^{−R}, f = (1 − e)/R.
-    y, r, n, nu, c, e, f = reals("y r n nu c e f")
-    given = [n > 0, nu >= 0, c > 0, r > 0, e > 0, e < 1, f * r == 1 - e, nu * n >= n * n * f]
-    return proof(
-        "sympy for derivatives and integral, z3 for the inequalities, ball arithmetic for "
-        "the instance past cν = 1; the steps named below by hand",
-        "scalars along the segment from W to W*, every N, d, K; the two derivatives are "
-        "differentiated with all symbols at K = 3 (moments have the same form at every K)",
-        vanish(
-            "second and third derivative of lse are central moments at K = 3",
-            (_central_moments(order) for order in (2, 3)),
-        ),
-        implies(
-            "|y| ≤ R implies |y³| ≤ R y², so |f'''| ≤ R f''",
-            [r >= 0, y <= r, -y <= r],
-            z3.And(y * y * y <= r * y * y, -y * y * y <= r * y * y),
-        ),
-        "by hand: (ln f'')' ≥ −R, so f''(s) ≥ e^{−Rs} f''(0); f'(1) = 0 at W*; sum over rows",
-        zero(
-            "∫₀¹ e^(−Rs) ds − (1 − e^(−R))/R = {}",
-            sp.integrate(sp.exp(-x * s), (s, 0, 1)) - (1 - sp.exp(-x)) / x,
-        ),
-        "by hand: −⟨g, Δ⟩ ≤ νn, and R ≤ cn by the Cauchy–Schwarz inequality with H ⪰ λI",
-        implies(
-            "νn ≥ n²(1 − e^{−R})/R and R ≤ cn imply 1 − e^{−R} ≤ cν, that is R ≤ r",
-            [*given, r <= c * n],
-            1 - e <= c * nu,
-        ),
-        implies("νn ≥ n²(1 − e^{−R})/R implies n ≤ νR/(1 − e^{−R})", given, n * f <= nu),
-        zero(
-            "(R/(1 − e^(−R)))' (1 − e^(−R))² − e^(−R)(e^R − 1 − R) = {}, and e^R ≥ 1 + R: "
-            "increasing, so r may replace R",
-            rise - sp.exp(-x) * (sp.exp(x) - 1 - x),
-        ),
-        _far_away(),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -145,7 +70,7 @@ THEOREM = Theorem(
     ),
     statement=r"\max_i \operatorname{osc}\big((W^\star - W)^\top x_i\big) \le r = -\ln(1 - c\nu),"
     r"\quad \lVert W - W^\star \rVert_H \le \frac{\nu\,r}{1 - e^{-r}} = \frac{r}{c}",
-    prove=_prove,
+    kernel=Rocq("local_certificate.v", ("local_certificate",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,8 +1,6 @@
 """Mixed with the given labels, rounds go to the head trained once at λ/(1 − ξ)."""
 
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.theorems._arguments import DECAY, ROUNDS, real
 from gramlab.theorems._hypotheses import above, equals, positive_decay
@@ -17,45 +15,8 @@ from gramlab.theorems._rounds import (
     rounds_instance,
     worst,
 )
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    lam, xi, v, m, u, w = sp.symbols("lambda xi v m u_1 w", real=True)
-    fixed = xi * m + (1 - xi) * u  # the targets that V makes, one entry
-    # a = ‖W_t − V‖, b = ‖M(W_t) − M(V)‖, i their inner product, p = ‖u_t − u^∞‖; q the next p.
-    decay, a, b, inner, p, q, x = reals("lambda a b i p q x")
-    given = [decay > 0, a >= 0, b >= 0, p >= 0, q >= 0, x >= 0, inner >= 0]
-    return proof(
-        "sympy for the identities, z3 for the inequalities; the steps named below by hand",
-        "norms and inner products as scalars: every N, d, K, t, λ and ξ < 1; Var_p(u) ≥ 0 "
-        "expanded with all symbols at K = 4 (a sum over pairs of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
-        zero(
-            "λV/(1 − ξ) + M(V) = u_1 makes V the head of its own targets: λV + M(V) − (ξM(V) + "
-            "(1 − ξ)u_1) = {}",
-            (lam * v + m - fixed).subs(m, u - lam * v / (1 - xi)),
-        ),
-        zero(
-            "u_1 − u^∞ − ξλV/(1 − ξ) = {}, where u^∞ = λV + M(V)",
-            (u - (lam * v + m) - xi * lam * v / (1 - xi)).subs(m, u - lam * v / (1 - xi)),
-        ),
-        "by hand: M = ∇F is monotone, ⟨M(W_t) − M(V), W_t − V⟩ ≥ 0",
-        zero(
-            "‖λw + m‖² − λ²‖w‖² − ‖m‖² − 2λ⟨m, w⟩ = {}, entry by entry, for w = W_t − V, "
-            "m = M(W_t) − M(V), and λw + m = u_t − u^∞",
-            (lam * w + m) ** 2 - lam**2 * w**2 - m**2 - 2 * lam * m * w,
-        ),
-        implies(
-            "so λ²a² + b² ≤ p², and q = |ξ|b ≤ |ξ|p for u_(t+1) − u^∞ = ξ(M(W_t) − M(V))",
-            [*given, p * p == decay * decay * a * a + b * b + 2 * decay * inner, q == x * b],
-            z3.And(decay * decay * a * a + b * b <= p * p, q <= x * p),
-        ),
-        "by hand: induction over t from ‖u_1 − u^∞‖ = |ξ|λ‖V‖/(1 − ξ)",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -125,7 +86,7 @@ THEOREM = Theorem(
     r"\frac{|\xi|^t}{1 - \xi} \lambda \lVert V \rVert_F \Big)^2, \quad M(W) = \tfrac1N X^\top "
     r"\operatorname{softmax}(XW), \quad V \text{ the head trained once on } Y \text{ at } "
     r"\frac{\lambda}{1 - \xi}; \quad \text{so } W_t \to V \text{ if } |\xi| < 1",
-    prove=_prove,
+    kernel=Rocq("mixing_limit.v", ("mixing_limit", "mixing_converges")),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,47 +1,12 @@
 """One student with a mixed target forgets the own label: as good as infinitely many rounds."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import z3
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed, smallest_difference
-from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implications, implies, proof, reals
-
-
-def _prove() -> Proof:
-    a, b, g, w, x, y, m, k = reals("p_A p_B p_C p_D C_kk C_kl m K")
-    base = [0 < a, a < b, b <= g, g <= w, w < 1, m >= 1, k >= 2, x >= 0, y >= 0]
-    xi = 1 / (1 - a)
-
-    def target(p: Any) -> Any:  # what the mixture keeps of a spectral part of the labels
-        return xi * p + 1 - xi
-
-    def score(cls: Any, sup: Any) -> Any:
-        f_b, f_c = b * target(b), g * target(g)
-        return f_b * (cls - sup) + f_c * (sup - 1 / k)
-
-    inside = score(x, 1 / m)
-    kept = z3.And(0 < target(b), target(b) <= target(g), target(g) <= target(w), target(w) < 1)
-    claims = {
-        "the target keeps nothing of the own label": target(a) == 0,
-        "what it keeps grows with p and stays below 1": kept,
-        "inside the superclass: ahead iff C_kk > C_kl": (inside > score(y, 1 / m)) == (x > y),
-    }
-    return proof(
-        "sympy for the algebra, z3 over the reals for the filter p(ξp + 1 − ξ)",
-        "symbolic n, m, S, c, d, e, μ and entries of C; no size is fixed",
-        *algebra(),
-        "target − 1/K = Σ (ξ p_• + 1 − ξ) E_• D, and the student applies p_• once more",
-        *implications(base, claims),
-        implies("outside: behind once C_kk > 0", [*base, x > 0], inside > score(0, 0)),
-        "Δ > 0 iff C_kk > C_kl for all l ≠ k: a row with a wrong label has C_kk > C_kk' > 0, "
-        "a row without has C_kk = 1",
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -82,7 +47,8 @@ THEOREM = Theorem(
     statement=r"\text{with the target } \xi P^{(1)} + (1 - \xi) Y,\ \xi = \frac{1}{1 - p_A}: "
     r"\text{ target and prediction are the same for all samples of a class, the target is a "
     r"distribution, and every label is recovered } \iff \Delta > 0 \text{ or no label is wrong}",
-    prove=_prove,
+    kernel=Rocq("mixture.v", ("mixture",)),
+    uses=("label-averaging",),
     draw=lambda rng: {"block": draw_block(rng, clean=float(rng.uniform(0, 0.9)))},
     check=_compare,
     planted={

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import sympy as sp
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems._arguments import PROBLEM, ROUNDS
@@ -21,53 +20,8 @@ from gramlab.theorems._rounds import (
     uniform_moment,
     worst,
 )
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    k = sp.Symbol("k", positive=True)
-    now, next_ = (k + 1) / 2, (k + 2) / 2  # the weights of rounds k and k + 1
-    before, last, new, best = sp.symbols("v_before v_now v_next u_star", real=True)
-    start = last + (k - 1) / (k + 2) * (last - before)  # what round k + 1 is given
-    z, z_next = before + now * (last - before), last + next_ * (new - last)
-    # a, b = λD before and after, times 2; c, e: ‖z − u*‖² before and after; x = 2⟨z − z', u* − z'⟩.
-    a, b, c, e, x, t, s = reals("a b c e x t s")
-    return proof(
-        "sympy for the identities, z3 for the inequalities; the steps named below by hand",
-        "norms and inner products as scalars: every N, d, K, t and λ; Var_p(u) ≥ 0 expanded with "
-        "all symbols at K = 4 (a sum over pairs of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
-        "by hand: with v_t = M(W_t) and D_t = log K − H̄_t = F*(v_t) − F*(u*) ≥ 0, W = W_(k+1) is a "
-        "subgradient at v' = v_(k+1): D_k ≥ D_(k+1) + ⟨W, v_k − v'⟩ and 0 ≥ D_(k+1) + "
-        "⟨W, u* − v'⟩, and λW = u_(k+1) − v'",
-        zero(
-            "t²−t of the first and t of the second, t = (k+2)/2, and z' = v_k + t(v' − v_k), z = "
-            "v_(k−1) + (k+1)/2 (v_k − v_(k−1)): what W meets, less t(u* − z'), is {}",
-            (next_**2 - next_) * (last - new) + next_ * (best - new) - next_ * (best - z_next),
-        ),
-        zero("tλW = t(u_(k+1) − v') is z − z': {}", next_ * (start - new) - (z - z_next)),
-        zero(
-            "2⟨z − z', u* − z'⟩ − ‖z' − u*‖² − ‖z − z'‖² + ‖z − u*‖² = {}, entry by entry",
-            2 * (z - z_next) * (best - z_next)
-            - (z_next - best) ** 2
-            - (z - z_next) ** 2
-            + (z - best) ** 2,
-        ),
-        zero(
-            "((k+2)/2)² − (k+2)/2 − (((k+1)/2)² − 1/4) = {}",
-            next_**2 - next_ - now**2 + sp.Rational(1, 4),
-        ),
-        implies(
-            "so 2λ((t+1)/2)² D_t + ‖z_t − u*‖² never grows",
-            [a >= 0, s * s >= t * t - t, (t * t - t) * a >= t * t * b + x, x >= e - c],
-            t * t * b + e <= s * s * a + c,
-        ),
-        "by hand: the same step with k = 0, weights 0 and 1, z_0 = u_1 gives 2λD_1 + ‖z_1 − u*‖² ≤ "
-        "‖u_1 − u*‖² = ‖∇L(0)‖²; induction over t",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -136,7 +90,7 @@ THEOREM = Theorem(
     r"P_{t-1} + \tfrac{t+1}{2} (P_t - P_{t-1}) - \tfrac1K \Big) \Big\rVert_F^2 \le "
     r"\lVert \nabla L(0) \rVert_F^2, \quad P_0 = Y, \quad \text{so } \log K - \bar H_t \le "
     r"\frac{2 \lVert \nabla L(0) \rVert_F^2}{\lambda (t+1)^2}",
-    prove=_prove,
+    kernel=Rocq("momentum_rate.v", ("momentum_rate",)),
     draw=_draw,
     check=_compare,
     planted={

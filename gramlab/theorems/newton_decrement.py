@@ -1,35 +1,10 @@
 """Any direction gives an upper bound on the Newton decrement, without a factorization."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._arguments import PROBLEM, WEIGHTS, real, solved, weights_of
 from gramlab.theorems._heads import DenseHead, draw_problem, draw_weights, objective
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    # One coordinate in an eigenbasis of H: eigenvalue e ≥ λ, gradient g, direction δ.
-    e = sp.Symbol("e", positive=True)
-    g, delta = sp.symbols("g delta", real=True)
-    rho = g - e * delta
-    eigenvalue, modulus, residual = reals("e lambda rho")
-    return proof(
-        "sympy and z3 in one eigen-coordinate of H; the sum over coordinates by hand",
-        "every symmetric H ⪰ λI of any size: both sides are sums over eigen-coordinates",
-        zero(
-            "g²/e − (gδ + ρδ + ρ²/e) with ρ = g − eδ: {}",
-            g**2 / e - (g * delta + rho * delta + rho**2 / e),
-        ),
-        implies(
-            "ρ²/e ≤ ρ²/λ for e ≥ λ > 0",
-            [modulus > 0, eigenvalue >= modulus],
-            modulus * residual * residual <= eigenvalue * residual * residual,
-        ),
-        "equality where ρ lies in the eigenspace of λ, for example along the class vector of "
-        "ones, which the softmax does not see",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -99,7 +74,7 @@ THEOREM = Theorem(
     statement=r"\lVert g \rVert_{H^{-1}}^2 = \langle g, \Delta \rangle + \langle \rho, \Delta "
     r"\rangle + \lVert \rho \rVert_{H^{-1}}^2 \le \langle g, \Delta \rangle + \langle \rho, "
     r"\Delta \rangle + \frac{\lVert \rho \rVert_F^2}{\lambda}",
-    prove=_prove,
+    kernel=Rocq("newton_decrement.v", ("newton_decrement",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,10 +1,8 @@
 """Exactly when a student of the teacher's two largest labels recovers every label of a class."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import z3
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
@@ -19,61 +17,7 @@ from gramlab.theorems._block import (
     two_hot,
 )
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implications, implies, proof, reals
-
-
-def _prove() -> Proof:
-    # k the true class, l its second label l*, q any other, j the given label.
-    a, b, g, m, k, r = reals("p_A p_B p_C m K r")
-    x, y, z, mean, mass = reals("C_kk C_kl C_kq T_kl C_kj")
-    base = [0 < a, a < b, b <= g, g < 1, m >= 2, k >= m, x > y, y > z, z >= 0, r == a / (b - a)]
-
-    def score(own: Any, cls: Any, inside: bool = True) -> Any:
-        sup = 1 / m if inside else 0
-        return a * (own - cls) + b * (cls - sup) + g * (sup - 1 / k)
-
-    true, second, third, outside = score(0, x), score(0, y), score(0, z), score(0, 0, False)
-    given = score(1, y)  # the second label, given
-    ahead = z3.And(true > second, true > third, score(1, x) > second, true > outside)
-    half = z3.Q(1, 2)
-    added: Any = z3.If(mass + r > y, mass / 2, 0)
-    student = [0 < a, a < b, b <= g, m >= 2, k >= m, 0 <= mean, mean <= half]
-    right, rivals = score(half, half), (score(half, mean), score(0, mean))
-    teacher = {
-        "teacher: only the given label can beat the true one": ahead,
-        "teacher: given k or l*, or q against q', the second label is l*": z3.And(
-            second > third, given > third
-        ),
-        "teacher: given j = q, j comes before l* iff C_kq + r > C_kl": (
-            (score(1, z) > second) == (z + r > y)
-        ),
-    }
-    return proof(
-        "z3 over the reals, from label averaging, for the teacher and for the student",
-        "symbolic n, m, K, c, d, e, μ and entries of C: one comparison meets three entries "
-        "of a row and 1/2 − T_kl is a sum over j, so no size is fixed",
-        "balanced two-hot means T = C̃ leave the student's superclass terms as the teacher's",
-        *implications(base, teacher),
-        implies(
-            "teacher: other superclasses come after l* unless they tie with it",
-            [*base, z3.Or(y > 0, g > b)],
-            second > outside,
-        ),
-        implies(
-            "each j adds C_kj/2 ≥ 0 to 1/2 − T_kl, and adds nothing iff C_kj = 0 or l* is second",
-            [mass >= 0, r > 0, y >= mass],
-            (added > 0) == z3.And(mass > 0, y - mass < r),
-        ),
-        implies(
-            "student: T_kl < 1/2 puts every sample of the class ahead of l",
-            [*student, mean < half],
-            z3.And(right > rivals[0], right > rivals[1]),
-        ),
-        implies("student: T_kl = 1/2 is a tie", [*student, mean == half], right == rivals[0]),
-        implies("student: other superclasses are behind", student, right > outside),
-        "a label other than l* is second for no clean sample, so its T_kl < 1/2",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _row(rng: np.random.Generator, m: int) -> list[int]:
@@ -194,7 +138,8 @@ THEOREM = Theorem(
     r"\text{ for all } l \ne k \iff \text{some } j \notin \{k, l^*\} \text{ has } C_{kj} > 0, \ "
     r"C_{kl^*} - C_{kj} < r; \quad l^* = \operatorname{argmax}_{l \ne k} C_{kl},\ "
     r"r = \frac{1}{\rho - 1}; \text{ otherwise it ties}",
-    prove=_prove,
+    kernel=Rocq("partial_labels.v", ("partial_labels",)),
+    uses=("label-averaging",),
     draw=draw,
     check=_compare,
     planted={

@@ -4,30 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import Block, block, two_hot
+from gramlab.theorems._block import Block, two_hot
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
 from gramlab.theorems.partial_labels import balanced_superclasses, two_hot_balanced
-from gramlab.theorems.steps import positive, refutation, vanish
 
-_CASES = {
-    "pair flip, K = 3, η = 3/10, ρ = 2": (((7, 3, 0), (0, 7, 3), (3, 0, 7)), 3, 2),
-    "K = 2, η = 3/10, ρ = 2": (((7, 3), (3, 7)), 2, 2),
-    "superclasses of size 2, η = 3/10, ρ = 2": (
-        ((7, 3, 0, 0), (3, 7, 0, 0), (0, 0, 7, 3), (0, 0, 3, 7)),
-        2,
-        2,
-    ),
-    "row (6, 3, 1)/10, ρ = 8, although C_kk + C_kl* = 9/10 < 1": (
-        ((12, 6, 2), (2, 12, 6), (6, 2, 12)),
-        3,
-        8,
-    ),
-}
 """Counts, m, ρ: C_kk is the strict row maximum; the last keeps the side condition as well."""
 
 
@@ -39,22 +23,6 @@ def _student(b: Block) -> tuple[np.ndarray, list[Any]]:
     gaps = ordered[:, -2] - ordered[:, -3] if b.n_classes > 2 else []
     shares = targets[np.arange(len(targets)), b.true]
     return b.margins(b.iterate(1, targets)), [*shares, *gaps]
-
-
-def _prove() -> Proof:
-    found = []
-    for name, (counts, m, rho) in _CASES.items():
-        b = block(counts, m, c=8, d=2, mu=1)
-        b = b.with_ratio(rho) or b
-        margins, clear = _student(b)
-        line = (
-            f"{name}, n = {b.n}, c = 2/5, d = 1/10, e = 0, μ = {b.mu}: true label in every "
-            "top two, no tie there"
-        )
-        ties = f"and the student ties: {{}}; its margins go from {min(margins)} to {max(margins)}"
-        found += positive(line, *clear), vanish(ties, [sp.Rational(str(min(margins)))])
-    scope = f"{len(_CASES)} fixed cases, each of which refutes the statement"
-    return refutation("exact rational solves with the dense Gram matrix", scope, *found)
 
 
 def _check(instance: Instance, variant: str = "") -> Check:
@@ -85,7 +53,7 @@ THEOREM = Theorem(
         _clear,
     ),
     statement=r"\text{the student of the teacher's top two labels is right on all samples}",
-    prove=_prove,
+    kernel=Rocq("partial_labels_unconditional.v", ("partial_labels_unconditional",)),
     draw=CONDITIONAL.draw,
     check=_check,
     planted={

@@ -12,7 +12,7 @@ from gramlab.spectrum.filters import filter_power, perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Rocq, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, vanish, zero
 from gramlab.validation import check_integer
 
@@ -189,6 +189,11 @@ THEOREM = Theorem(
     r"\quad L_t \le \kappa_t \le \tfrac32 L_t \text{ for } t \le 60, \text{ where no "
     r"constant below } L_t = t (\tfrac{t-1}{t+1})^{t-1} \frac{4}{(t+1)^2} \text{ will do}",
     prove=_prove,
+    kernel=Rocq(
+        "perturbation.v",
+        ("perturbation", "perturbation_sharp"),
+        covers="the bound with κ_t, and that no constant below L_t will do, so L_t ≤ κ_t",
+    ),
     draw=_draw,
     check=_compare,
     planted={

@@ -3,55 +3,12 @@
 from functools import reduce
 
 import numpy as np
-import sympy as sp
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems._arguments import RIDGE, array
 from gramlab.theorems._arguments import ridge as ridge_problem
 from gramlab.theorems._heads import DECAY, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import proof, zero
-
-
-def _prove() -> Proof:
-    steps = 6
-    p, y = sp.symbols("p y")
-    xi = sp.symbols(f"xi1:{steps + 1}")
-    # One step per eigenvalue: predictions p·Q y become p·((1 − ξ) + ξ p Q) y, for any Q.
-    q, x = sp.symbols("Q xi")
-    step = p * (x * (p * q * y) + (1 - x) * y) - p * ((1 - x) + x * p * q) * y
-    # Coefficients for fixed k, all ξ symbolic.
-    residuals = []
-    polynomial = sp.Integer(1)
-    for k in range(1, steps + 1):
-        polynomial = (1 - xi[k - 1]) + xi[k - 1] * p * polynomial
-        stated = sum(c * p**i for i, c in enumerate(_coefficients(np.array(xi[:k]))))
-        residuals.append(polynomial - stated)
-    # Peeling: Q = (1 − ξ) + ξ p Q₁ with ξ = 1 − Q(0) and Q₁ = (Q − Q(0))/(p ξ), and Q₁(1) = 1.
-    c = sp.symbols(f"c1:{steps + 1}")
-    weight = sum(c, sp.Integer(0))  # 1 − Q(0)
-    general = 1 + sum(c[i] * (p ** (i + 1) - 1) for i in range(steps))
-    rest = sp.cancel((general - (1 - weight)) / (p * weight))
-    return proof(
-        "sympy per eigenvalue; induction over steps by hand",
-        "every N and Gram matrix (functions of G reduce to p = s/(s + Nλ)); the step "
-        "p Q → p((1 − ξ) + ξ p Q) is for any Q, so degree ≤ k and Q_k(1) = 1 hold for every k. "
-        f"The coefficient formula and the peeling are expanded for k = 1 … {steps} only",
-        zero(
-            "one step, any Q: residual {}; it keeps Q(1) = 1: residual {}",
-            step,
-            ((1 - x) + x * p * q).subs({p: 1, q: 1}) - 1,
-        ),
-        zero(
-            f"coefficients ξ_k⋯ξ_(k−i+1)(1 − ξ_(k−i)), k = 1 … {steps}: residuals {{}}", residuals
-        ),
-        zero(
-            "any Q with Q(1) = 1 and Q(0) ≠ 1 comes from one step on Q₁: residual {}, "
-            "Q₁(1) − 1 = {}; so all are reached whose peeled constants differ from 1",
-            (1 - weight) + weight * p * rest - general,
-            rest.subs(p, 1) - 1,
-        ),
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -125,7 +82,8 @@ THEOREM = Theorem(
     ),
     statement=r"y_k = Q_k(S)\, S y, \quad Q_k(p) = \sum_{i<k} \xi_k \cdots \xi_{k-i+1} "
     r"(1 - \xi_{k-i})\, p^i + \xi_1 \cdots \xi_k\, p^k, \quad Q_k(1) = 1",
-    prove=_prove,
+    kernel=Rocq("polynomial_preconditioner.v", ("polynomial_preconditioner",)),
+    uses=("ridge-filter",),
     draw=_draw,
     check=_check,
     planted={

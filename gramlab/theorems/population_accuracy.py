@@ -2,57 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import z3
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import block, draw_block
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
-
-
-def _prove() -> Proof:
-    # Only four entries of row k of C meet in one comparison: the true class k, the given label j,
-    # the rival l. So three reals serve every K. Label averaging gives each prediction.
-    a, b, g, w, x, y, z, m, k, delta, r = reals("a b g w C_kk C_kl C_kj m K Delta R")
-    base = [0 < a, a < b, b <= g, g <= w, w < 1, m >= 1, k >= 2, x >= 0, y >= 0, z >= 0]
-
-    def prediction(own: int, cls: Any, sup: Any) -> Any:
-        return 1 / k + a * (own - cls) + b * (cls - sup) + g * (sup - 1 / k) + w * (1 / k - 1 / k)
-
-    def ahead(own_true: int, own_rival: int, outside: bool = False) -> Any:
-        rival = prediction(own_rival, 0, 0) if outside else prediction(own_rival, y, 1 / m)
-        return prediction(own_true, x, 1 / m) > rival
-
-    def condition(entry: Any) -> Any:
-        return z3.Implies(entry > 0, x - entry > a / (b - a))
-
-    both = [*base, z > 0, condition(y), condition(z)]
-    return proof(
-        "z3 over the reals, from label averaging with a = p_A^t, b = p_B^t, g, w",
-        "symbolic n, m, K, c, d, e, μ, t and entries of C: one comparison meets three "
-        "entries of a row, so no size is fixed",
-        "inside a superclass C̄_s is 1/m on its classes, 0 elsewhere, and C̄ = 1/K",
-        implies("necessary: j = l", [*base, y > 0, ahead(0, 1)], condition(y)),
-        implies("sufficient: j = l", [*base, y > 0, condition(y)], ahead(0, 1)),
-        implies("sufficient: j = k, l inside", [*base, x > 0, condition(y)], ahead(1, 0)),
-        implies("sufficient: j, k, l differ, l inside", both, ahead(0, 0)),
-        implies("sufficient: j = k, l outside", [*base, x > 0], ahead(1, 0, True)),
-        implies("sufficient: j ≠ k, l outside", [*base, z > 0, condition(z)], ahead(0, 0, True)),
-        implies(
-            "a/(b−a) = 1/(R−1) at R = b/a", [0 < a, a < b, r == b / a], a / (b - a) == 1 / (r - 1)
-        ),
-        implies(
-            "Δ > 1/(R−1) iff Δ > 0 and R > 1 + 1/Δ",
-            [r > 1],
-            (delta > 1 / (r - 1)) == z3.And(delta > 0, r > 1 + 1 / delta),
-        ),
-        "ρ^t > 1 + 1/Δ iff t > ln(1 + 1/Δ)/ln ρ because ρ > 1",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -132,7 +89,8 @@ THEOREM = Theorem(
     r"C_{kk} - C_{kk'} > \frac{1}{\rho^t - 1} \text{ for all } k' \ne k \text{ with } C_{kk'} > 0 "
     r"\iff \Delta > 0,\ t > \frac{\ln(1 + 1/\Delta)}{\ln \rho} \text{ or no label is wrong}; "
     r"\quad \rho = p_B / p_A,\ \Delta = \min_{C_{kk'} > 0} (C_{kk} - C_{kk'})",
-    prove=_prove,
+    kernel=Rocq("population_accuracy.v", ("population_accuracy",)),
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -10,9 +10,8 @@ from gramlab.theorems._rounds import (
     head_round,
     plain_rounds,
 )
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 from gramlab.theorems.recovery_monotone import TRUE_LABELS, draw_labelled, labelled, recovered
-from gramlab.theorems.steps import positive, refutation
 
 _FOUND = plain_rounds([[-1, 0], [-3, 1], [1, -3], [-2, 3]], [1, 0, 0, 1], [1, 1])
 _FOUND["true_labels"] = np.array([0, 0, 0, 1])
@@ -24,20 +23,6 @@ def _both(instance: Instance) -> tuple[tuple[int, int], tuple[int, int]]:
     total = float(np.sum(instance["decays"]))
     once = head_round(instance["x"], instance["targets"], total).weights
     return recovered(instance, last), recovered(instance, once)
-
-
-def _prove() -> Proof:
-    (_, most), (least, _) = _both(_FOUND)
-    return refutation(
-        "exact heads with their certificates",
-        "one fixed instance",
-        positive(
-            "x = (−1, 0), (−3, 1), (1, −3), (−2, 3), given labels 1, 0, 0, 1, true 0, 0, 0, 1: two "
-            f"rounds at λ = 1 predict {most} of 1 mislabelled row as its true class, one training "
-            f"at λ = 2 predicts {least}: {{}}",
-            least - most,
-        ),
-    )
 
 
 def _compare(instance: Instance, two_classes: bool = False) -> Check:
@@ -54,7 +39,7 @@ THEOREM = Theorem(
     hypotheses=ASSUMED,
     statement=r"\text{round } t \text{ predicts at least as many mislabelled rows as their true "
     r"class as the head trained once on } Y \text{ at } \sum_{s \le t} \lambda_s",
-    prove=_prove,
+    kernel=Rocq("counterexamples.v", ("recovery_ahead",)),
     draw=lambda rng: draw_labelled(rng, _FOUND),
     check=_compare,
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},

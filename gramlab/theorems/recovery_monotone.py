@@ -14,8 +14,7 @@ from gramlab.theorems._rounds import (
     plain_rounds,
     rounds_instance,
 )
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 from gramlab.validation import check_labels
 
 TRUE_LABELS = {
@@ -63,19 +62,6 @@ def labelled(
     return {**made, "true_labels": given}
 
 
-def _prove() -> Proof:
-    (least, _), (_, most) = (recovered(_FOUND, r.weights) for r in exact_rounds(_FOUND))
-    return refutation(
-        "exact heads with their certificates",
-        "one fixed instance",
-        positive(
-            "x = (1, 1), (−1, 0), (0, 2), given labels 1, 1, 0, true 1, 0, 0, λ = 1: round 1 "
-            f"predicts {least} of 1 mislabelled row as its true class, round 2 {most}: {{}}",
-            least - most,
-        ),
-    )
-
-
 def _compare(instance: Instance, two_classes: bool = False) -> Check:
     found = [recovered(instance, r.weights) for r in exact_rounds(instance)]
     changes = [most - least for (least, _), (_, most) in pairwise(found)]
@@ -91,7 +77,7 @@ THEOREM = Theorem(
     hypotheses=ASSUMED,
     statement=r"\text{the share of mislabelled rows that are predicted as their true class never "
     r"falls from round to round}",
-    prove=_prove,
+    kernel=Rocq("counterexamples.v", ("recovery_monotone",)),
     draw=lambda rng: draw_labelled(rng, _FOUND),
     check=_compare,
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},

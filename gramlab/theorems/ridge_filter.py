@@ -1,47 +1,13 @@
 """Under squared loss the filter is h(s) = s/(s + Nλ), and t rounds of ridge give h(G)^t."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.heads.closed_form import RidgeHead
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, features, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import proof, zero
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    nu = sp.Symbol("nu", positive=True)  # ν = Nλ
-    t = sp.Symbol("t", integer=True, positive=True)
-    x, xt, h = sp.symbols("x xt h", commutative=False)
-    # Stationarity of (1/2N)‖Xw − y‖² + (λ/2)‖w‖² along one singular direction, all symbolic.
-    sigma, w, y, lam, n = sp.symbols("sigma w y lambda N", positive=True)
-    loss = (sigma * w - y) ** 2 / (2 * n) + lam * w**2 / 2
-    fitted = sigma * sp.solve(sp.diff(loss, w), w)[0]
-    return proof(
-        "sympy, noncommuting letters and one singular direction",
-        "every N, d and t: the push-through identity is in noncommuting letters, the scalar "
-        "problem has σ, λ, N and y symbolic, the induction over rounds has symbolic t. By hand: "
-        "the SVD splits the loss into its singular directions",
-        zero(
-            "X(XᵀX + ν) = (XXᵀ + ν)X, so X(XᵀX + ν)⁻¹Xᵀ = G(G + ν)⁻¹: residual {}",
-            x * (xt * x + nu) - (x * xt + nu) * x,
-        ),
-        zero(
-            "one direction: fitted value = σ²/(σ² + Nλ) · y: residual {}",
-            fitted - sigma**2 / (sigma**2 + n * lam) * y,
-        ),
-        zero(
-            "the loss is strictly convex (its curvature − (σ²/N + λ) = {}), so this is the head",
-            sp.diff(loss, w, 2) - (sigma**2 / n + lam),
-        ),
-        zero(
-            "targets of round t + 1 are the predictions of round t: residual {}",
-            h * h**t - h ** (t + 1),
-        ),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -103,7 +69,7 @@ THEOREM = Theorem(
         DECAY,
     ),
     statement=r"X w^{(t)} = h(G)^t y, \quad h(s) = \frac{s}{s + N\lambda}",
-    prove=_prove,
+    kernel=Rocq("ridge_filter.v", ("ridge_filter",)),
     draw=_draw,
     check=_check,
     planted={

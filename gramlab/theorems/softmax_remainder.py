@@ -42,6 +42,7 @@ THEOREM = Theorem(
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     prove=_prove,
+    uses=("softmax-remainder-sharp",),
     draw=softmax.draw_logits,
     check=lambda i: softmax.compare_remainder(i, 1 / 4),
     planted={

@@ -1,9 +1,6 @@
 """Two classes: the noise rates at which the teacher fails where the first student is perfect."""
 
-from typing import Any
-
 import numpy as np
-import z3
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
@@ -17,38 +14,7 @@ from gramlab.theorems._block import (
     stays_inside,
 )
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implications, implies, proof, reals
-
-
-def _prove() -> Proof:
-    a, b, eta, rho = reals("a b eta rho")
-    base = [0 < a, a < b, b < 1, 0 < eta, eta < 1, rho == b / a]
-    gap = 1 - 2 * eta
-
-    def right(own: int, x: Any, y: Any) -> Any:
-        return x * (own - gap) + y * gap > 0  # own is +1 for a clean sample, −1 for a wrong label
-
-    lower, upper = (1 - 1 / (rho - 1)) / 2, (1 - 1 / (rho * rho - 1)) / 2
-    student = z3.And(right(1, a * a, b * b), right(-1, a * a, b * b))
-    teacher = "teacher right on no wrong label iff η ≥ lower end"
-    ends = {
-        "the range is never empty before cutting at 0": lower < upper,
-        "its upper end is positive iff ρ² > 2": (upper > 0) == (rho * rho > 2),
-    }
-    return proof(
-        "z3 over the reals, from label averaging with a = p_A, b = p_B",
-        "symbolic n, c, d, μ, η; K = 2 is part of the statement",
-        "P_ik − P_il = p_A^t (±1 − (1 − 2η)) + p_B^t (1 − 2η)",
-        implies(teacher, base, z3.Not(right(-1, a, b)) == (eta >= lower)),
-        implies(
-            "at the lower end itself the teacher ties",
-            [*base, eta == lower],
-            -a + (b - a) * gap == 0,
-        ),
-        implies("first student right everywhere iff η < upper end", base, student == (eta < upper)),
-        *implications([rho > 1], ends),
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -118,7 +84,8 @@ THEOREM = Theorem(
     statement=r"\text{the teacher is right on no wrong label and the first student on all samples} "
     r"\iff \tfrac12 \Bigl(1 - \frac{1}{\rho - 1}\Bigr) \le \eta "
     r"< \tfrac12 \Bigl(1 - \frac{1}{\rho^2 - 1}\Bigr); \quad \text{at the lower end it ties}",
-    prove=_prove,
+    kernel=Rocq("student_over_teacher.v", ("student_over_teacher",)),
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -122,6 +122,7 @@ THEOREM = Theorem(
     statement=r"P_\tau^{(t)} - \tfrac1K = \tau^{-t} h(G)^t D = \tau^{-t} \big(P_1^{(t)} - \tfrac1K"
     r"\big),\quad \operatorname{argmax} P_\tau^{(t)} = \operatorname{argmax} P_1^{(t)}",
     prove=_prove,
+    uses=("closed-form",),
     draw=_draw,
     check=_compare,
     planted={

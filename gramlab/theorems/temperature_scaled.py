@@ -2,18 +2,8 @@
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import equals
-from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw, prove
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-
-
-def _prove() -> Proof:
-    return prove(
-        "L_τ(τW') − τ² L_1(W') with W = τW': {}",
-        lambda loss, w, tau, lam: loss(tau * w, lam, tau, tau**2) - tau**2 * loss(w, lam),
-        "W' ↦ τW' is a bijection and L_1 has one minimum (λ > 0), so W*_τ = τ W*_1 and "
-        "softmax(XW*_τ/τ) = softmax(XW*_1)",
-        "the next round gets the same targets as at τ = 1",
-    )
+from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, power: float = 2.0, read_at: float | None = None) -> Check:
@@ -40,7 +30,7 @@ THEOREM = Theorem(
     r"\operatorname{softmax}(W^\top x_i / \tau)\big) + \tfrac\lambda2 \lVert W \rVert_F^2: \quad "
     r"W_\tau^\star = \tau W_1^\star,\quad \operatorname{softmax}(X W_\tau^\star / \tau) "
     r"= \operatorname{softmax}(X W_1^\star) \text{ in every round}",
-    prove=_prove,
+    kernel=Rocq("temperature.v", ("temperature_scaled",)),
     draw=draw,
     check=_compare,
     planted={

@@ -4,18 +4,8 @@ import numpy as np
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import equals
-from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw, prove
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-
-
-def _prove() -> Proof:
-    return prove(
-        "L_(τ,λ)(τW') − L_(1,λτ²)(W') with W = τW': {}",
-        lambda loss, w, tau, lam: loss(tau * w, lam, tau) - loss(w, lam * tau**2),
-        "W' ↦ τW' is a bijection and both sides have one minimum, so the tempered output is "
-        "that of weight decay λτ² at τ = 1",
-        "the next round gets the same targets on both sides",
-    )
+from gramlab.theorems._temperature import POSITIVE, READ_AT_TAU, compare, draw
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, power: float = 2.0) -> Check:
@@ -47,7 +37,7 @@ THEOREM = Theorem(
     r"\operatorname{softmax}(W^\top x_i / \tau)\big) + \tfrac\lambda2 \lVert W \rVert_F^2: \quad "
     r"\operatorname{softmax}(X W_{\tau,\lambda}^\star / \tau) "
     r"= \operatorname{softmax}(X W_{1,\lambda\tau^2}^\star) \text{ in every round}",
-    prove=_prove,
+    kernel=Rocq("temperature.v", ("temperature_unscaled",)),
     draw=draw,
     check=_compare,
     planted={

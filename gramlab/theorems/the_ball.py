@@ -1,7 +1,5 @@
 """Rounds against one training at their total weight decay: it lies in a ball that rounds know."""
 
-import sympy as sp
-
 from gramlab.theorems._rounds import (
     ARGUMENTS,
     RUNS,
@@ -15,35 +13,7 @@ from gramlab.theorems._rounds import (
     total,
     worst,
 )
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
-
-
-def _prove() -> Proof:
-    v, last, mean = sp.symbols("v w_t w_mean", real=True)  # one entry of V, W_t and W̄
-    total_, inner, grown = reals("Lambda i m")  # i = ⟨V − W̄, V − W_t⟩, m = ⟨M(V) − M(W_t), V − W_t⟩
-    return proof(
-        "sympy for the identities, z3 for the inequality; the steps named below by hand",
-        "norms and inner products as scalars: every N, d, K, t and every schedule; Var_p(u) ≥ 0 "
-        "expanded with all symbols at K = 4 (a sum over pairs of classes at every K)",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
-        "by hand: M = ∇F is monotone; ΛV + M(V) = u_1 = ΛW̄ + M(W_t) (theorem telescope), so "
-        "Λ⟨V − W̄, V − W_t⟩ = −⟨M(V) − M(W_t), V − W_t⟩",
-        implies(
-            "Λi = −m, m ≥ 0 and Λ > 0 give ⟨V − W̄, V − W_t⟩ ≤ 0",
-            [total_ > 0, grown >= 0, total_ * inner == -grown],
-            inner <= 0,
-        ),
-        zero(
-            "‖V − (W̄ + W_t)/2‖² − ‖W̄ − W_t‖²/4 − ⟨V − W̄, V − W_t⟩ = {}, entry by entry",
-            (v - (mean + last) / 2) ** 2 - (mean - last) ** 2 / 4 - (v - mean) * (v - last),
-        ),
-        zero(
-            "‖V − W_t‖² + ‖V − W̄‖² − ‖W̄ − W_t‖² − 2⟨V − W̄, V − W_t⟩ = {}, entry by entry",
-            (v - last) ** 2 + (v - mean) ** 2 - (mean - last) ** 2 - 2 * (v - mean) * (v - last),
-        ),
-    )
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
 
 
 def mean_weights(rounds: list[Round], weighted: bool = True) -> Known:
@@ -79,7 +49,8 @@ THEOREM = Theorem(
     r"\lambda_s W_s, \quad \Lambda = \sum_{s \le t} \lambda_s, \quad V \text{ the head trained "
     r"once on } Y \text{ at } \Lambda; \quad \text{so } \lVert V - W_t \rVert_F \le "
     r"\lVert \bar W_t - W_t \rVert_F",
-    prove=_prove,
+    kernel=Rocq("the_ball.v", ("the_ball",)),
+    uses=("telescope",),
     draw=draw_rounds,
     check=_compare,
     planted={

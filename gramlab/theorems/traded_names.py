@@ -1,55 +1,10 @@
 """What given labels cannot tell: classes that have traded their names."""
 
-from itertools import chain, permutations
-
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._arguments import array
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals, vanish
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_labels, check_targets
-
-
-def _prove() -> Proof:
-    classes = 3
-    matrix = sp.Matrix(classes, classes, lambda k, j: sp.Symbol(f"C_{k}{j}"))
-    known = sp.Matrix(1, classes, lambda _, k: sp.Symbol(f"p_{k}"))  # of y_i, given x_i
-    trades = [sp.eye(classes)[list(sigma), :] for sigma in permutations(range(classes))]
-    laws = [(known * trade.T) * (trade * matrix) - known * matrix for trade in trades]
-    eta = sp.Symbol("eta")
-    pair = sp.Matrix([[1 - eta, eta], [eta, 1 - eta]])
-    # |claim − one| = x and |claim − two| = y, as the larger of both signs.
-    hit, other, claim, one, two, x, y = reals("hit other claim one two x y")
-    return proof(
-        "sympy for the law of the labels, z3 for what follows from it, sums over rows by hand",
-        f"the law of one row's label: C and p symbolic at K = {classes}, every permutation "
-        "(a reordered sum at every K); rows are independent, so the law of all labels is the "
-        "product. The inequalities hold row by row and are summed",
-        vanish(
-            "Σ_y p_y C_(y, j) = Σ_y p'_y C'_(y, j) for p'_σ(y) = p_y, C'_(σ(y), j) = C_(y, j), "
-            f"whatever is known of y_i from x_i, and every σ of {classes} classes",
-            chain.from_iterable(laws),
-        ),
-        "so the features and given labels have one law, and whatever is computed from them "
-        "(with any draws of its own) has one law in both worlds",
-        implies(
-            "a prediction is right in at most one of two worlds that differ in the row's class",
-            [hit * (hit - 1) == 0, other * (other - 1) == 0, hit * other == 0],
-            hit + other <= 1,
-        ),
-        "a row with σ(y) = y counts in both",
-        implies(
-            "one claim for two worlds is off by |one − two| in sum, so it cannot fit both",
-            [x >= claim - one, x >= one - claim, y >= claim - two, y >= two - claim, one >= two],
-            x + y >= one - two,
-        ),
-        vanish(
-            "superclasses of two: C at rate 1 − η is C at rate η with names traded: "
-            "{}; at η = ½ it is its own image",
-            pair[::-1, :] - pair.subs(eta, 1 - eta),
-        ),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -168,7 +123,7 @@ THEOREM = Theorem(
     statement=r"(X, \tilde y) \text{ has the same law under } (y, C) \text{ and } (y', C'), "
     r"\text{ and for any } a = a(X, \tilde y):\quad "
     r"\frac1N \#\{a_i = y_i\} + \frac1N \#\{a_i = y'_i\} \le 1 + \frac1N \#\{\sigma(y_i) = y_i\}",
-    prove=_prove,
+    kernel=Rocq("traded_names.v", ("traded_names",)),
     draw=_draw,
     check=_check,
     planted={

@@ -1,41 +1,13 @@
 """When a training label is recovered although some labels are given more often than others."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import EQUAL_SIZES, block, draw_block
-from gramlab.theorems._block_algebra import algebra
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import proof, zero
-
-
-def _prove() -> Proof:
-    p_a, p_b, p_c, p_d = sp.symbols("p_A p_B p_C p_D", positive=True)
-    t = sp.Symbol("t", integer=True, positive=True)
-    # Label averaging is linear: each average of true class minus rival.
-    own, cls, sup, every = (
-        sp.Symbol(f"{x}_k", real=True) - sp.Symbol(f"{x}_l", real=True)
-        for x in ("y", "C", "s", "m")
-    )
-
-    def lead(power_c: Any, average: Any) -> Any:
-        inner = p_a**t * (own - cls) + p_b**t * (cls - average)
-        return inner + power_c**t * (average - every) + p_d**t * every
-
-    claim = p_a**t * own + (p_b**t - p_a**t) * cls + (p_d**t - p_b**t) * every
-    line = "{}: P_ik − P_il minus the claim is {{}}"
-    return proof(
-        "sympy",
-        "symbolic n, K, c, d, μ, t and any given labels; no size is fixed",
-        *algebra(),
-        zero(line.format("S = 1, so C̄_s = C̄"), lead(p_c, every) - claim),
-        zero(line.format("d = e, so p_C = p_B"), lead(p_b, sup) - claim),
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -87,7 +59,8 @@ THEOREM = Theorem(
     statement=r"\text{a sample of class } k \text{ given the label } j \text{ is right at round } "
     r"t \iff p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t)(C_{kk} - C_{kl}) + (p_D^t - p_B^t)(m_k - "
     r"m_l) > 0 \text{ for all } l \ne k",
-    prove=_prove,
+    kernel=Rocq("unbalanced_condition.v", ("unbalanced_condition",)),
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -20,7 +20,7 @@ from gramlab.theorems import catalogue, steps
 from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
 
 KEYS = {"name", "title", "kind", "source", "statement", "hypotheses", "proof", "check", "ok"}
-KEYS |= {"paper", "runs", "arguments"}
+KEYS |= {"paper", "runs", "arguments", "uses", "kernel", "refuted_bases"}
 
 
 def proof(verdict="proved", level="core") -> Proof:
@@ -112,8 +112,9 @@ def test_one_table_over_the_registry(registry, capsys):
     assert "lower bound; D, school; every real x" in out
     assert "counterexample, as it should be; lower bound; D, school" in out
     assert (
-        "2 theorems: 0 decided by a machine, 1 decided in the core with steps by hand, 0 asserted, "
-        "1 refuted by a counterexample, 0 unknown; 0 fail"
+        "2 theorems: 0 checked by a proof kernel, 0 decided by a machine, 1 decided in the core "
+        "with steps by hand, 0 asserted, 1 refuted by a counterexample, 0 unknown, 0 resting on a "
+        "refuted theorem; 0 fail"
     ) in words(out)
     assert "seed 3" in out
 
@@ -262,7 +263,12 @@ def test_json_holds_a_report_for_each(registry, tmp_path, capsys):
     file = tmp_path / "new" / "found.json"
     assert cli.main(["theorems", "--instances", "30", "--json", str(file)]) == 0
     assert capsys.readouterr().out.endswith(f"\nWrote {file}\n")
-    found = json.loads(file.read_text())
+    kept = json.loads(file.read_text())
+    found = kept["theorems"]
+    assert kept["counts"] == {
+        **dict.fromkeys(("kernel", "decided", "asserted", "unknown"), 0),
+        **{"core": 1, "counterexample": 1, "rests on a refuted theorem": 0},
+    }
     assert [one["name"] for one in found] == ["squares", "large-squares"]
     for one, theorem in zip(found, (TRUE, FALSE), strict=True):
         assert set(one) == KEYS
@@ -278,7 +284,7 @@ def test_json_of_one_to_stdout_is_all_there_is(registry, capsys):
     assert cli.main(["theorems", "squares", "--json", "-"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert [one["name"] for one in json.loads(out)] == ["squares"]
+    assert [one["name"] for one in json.loads(out)["theorems"]] == ["squares"]
 
 
 def test_quiet_prints_nothing(registry, tmp_path, capsys):
@@ -314,7 +320,8 @@ def test_a_theorem_that_fails_gives_exit_1(registry, capsys, tmp_path, planted, 
     count = 1 if one else 2
     assert err == f"gramlab: error: 1 of {count} fail: {planted.name}\n"
     assert sign in out
-    assert [found["ok"] for found in json.loads(file.read_text())] == [True, False][-count:]
+    found = json.loads(file.read_text())["theorems"]
+    assert [one["ok"] for one in found] == [True, False][-count:]
     if not one:
         assert re.search(rf"^{planted.name} .*  NO$", out, re.MULTILINE)
         assert "1 fail" in words(out)
@@ -379,6 +386,8 @@ def test_help_is_light():
         "--quiet",
         "--paper",
         "--latex",
+        "--kernel",
+        "--record",
         "Exit codes:",
     ):
         assert option in done.stdout

@@ -1,0 +1,244 @@
+"""Rocq proofs compiled on this machine: what the kernel states, assumes, and refuses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gramlab.errors import InvalidSetting, one_line
+from gramlab.files.whole import changing
+from gramlab.machine.hardware import cores
+from gramlab.theorems.form import Theorem
+from gramlab.theorems.record import AXIOMS, Recorded, place, required, sources
+
+__all__ = ["Checked", "Coqc", "check_proofs", "find_coqc"]
+
+
+_QUESTIONS = "gramlab_questions"  # the file in which the kernel is asked for axioms
+
+
+@dataclass(frozen=True)
+class Coqc:
+    """The compiler of Rocq files: where it is, and its version."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the kernel found of the Rocq proof of one theorem.
+
+    Attributes
+    ----------
+    theorem, file
+        Its name, and that of its Rocq file.
+    found
+        Statements and axioms as the kernel prints them; ``None`` where the proof does not compile.
+    seconds
+        What its file took, and the files that it requires; those are shared with other proofs.
+    problem
+        File, line and reason, or an axiom that may not be assumed; empty where all is well.
+    """
+
+    theorem: str
+    file: str
+    found: Recorded | None
+    seconds: float
+    problem: str
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    seconds: float
+    problem: str
+
+
+def find_coqc() -> Coqc:
+    """The Coq compiler of this machine.
+
+    Raises
+    ------
+    InvalidSetting
+        If there is none, or it does not tell its version.
+    """
+    path = shutil.which("coqc")
+    if path is None:
+        raise InvalidSetting(
+            "expected coqc, which compiles Rocq proofs, but it is not on the PATH; install it, on "
+            "Debian by apt-get install coq libcoq-coquelicot libcoq-interval, with opam by opam "
+            "install coq coq-coquelicot coq-interval"
+        )
+    told = subprocess.run(
+        [path, "--print-version"], capture_output=True, text=True, check=False, errors="replace"
+    )
+    version = told.stdout.split()[:1]
+    if told.returncode or not version:
+        raise InvalidSetting(
+            f"expected the version of Coq from {path} --print-version, got "
+            f"{told.stderr.strip() or told.stdout.strip()!r}; install Coq again"
+        )
+    return Coqc(path, version[0])
+
+
+def check_proofs(
+    coqc: Coqc,
+    theorems: Iterable[Theorem],
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Checked]:
+    """Compile the Rocq proofs of theorems, and ask the kernel what they state and assume.
+
+    The files are copied to a temporary folder, where as many are compiled at once as there are
+    cores; ``told`` hears how many of how many files are done.
+
+    Raises
+    ------
+    InvalidSetting
+        If a theorem has no Rocq file, or two files have one name.
+    """
+    chosen = list(theorems)
+    files: dict[str, Path] = {}
+    for theorem in chosen:
+        for name, path in sources(place(theorem)).items():
+            if files.setdefault(name, path) != path:
+                raise InvalidSetting(
+                    f"two Rocq files are called {name}.v ({str(files[name])!r} and {str(path)!r}); "
+                    "give yours another name"
+                )
+    with TemporaryDirectory(prefix="gramlab-rocq-") as folder:
+        work = Path(folder)
+        for name, path in files.items():
+            asked = _names(t for t in chosen if place(t) == path)
+            text = path.read_text(encoding="utf-8") + _told_by("statement", "Check", name, asked)
+            (work / f"{name}.v").write_text(text, encoding="utf-8")
+        compiled = _compile(coqc, work, files, told)
+        good = [theorem for theorem in chosen if not compiled[place(theorem).stem].problem]
+        _ask_assumptions(coqc, work, good)
+        return [_checked(coqc, theorem, compiled, work) for theorem in chosen]
+
+
+def _names(theorems: Iterable[Theorem]) -> list[str]:
+    return [name for one in theorems if one.kernel for name in one.kernel.theorems]
+
+
+# ---- Asking --------------------------------------------------------------------------------------
+
+
+def _told_by(kind: str, command: str, file: str, names: Iterable[str], prefix: str = "") -> str:
+    """Commands that write what the kernel tells of each name into a file of its own."""
+    asked = [f'Redirect "{file}.{n}.{kind}" {command} {prefix}{n}.' for n in dict.fromkeys(names)]
+    return "\n".join(["", "Set Printing Width 100.", "Set Printing Depth 10000.", *asked, ""])
+
+
+def _ask_assumptions(coqc: Coqc, work: Path, theorems: Sequence[Theorem]) -> None:
+    """Ask what compiled proofs assume, where nothing is imported that could shorten a name."""
+    files = dict.fromkeys(place(theorem).stem for theorem in theorems)
+    text = "".join(f"From Gramlab Require {file}.\n" for file in files)
+    for file in files:
+        asked = _names(one for one in theorems if place(one).stem == file)
+        text += _told_by("assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}.")
+    (work / f"{_QUESTIONS}.v").write_text(text, encoding="utf-8")
+    done = subprocess.run(_command(coqc, _QUESTIONS), cwd=work, capture_output=True, check=False)
+    if done.returncode:
+        raise InvalidSetting(
+            "expected coqc to tell the axioms of what it compiled, but: "
+            f"{one_line(done.stderr.decode(errors='replace'), 400)}; install Coq again, with "
+            "Coquelicot and Interval of one distribution"
+        )
+
+
+def _answer(work: Path, file: Path, name: str, asked: str) -> str:
+    return (work / f"{file.stem}.{name}.{asked}.out").read_text(encoding="utf-8")
+
+
+# ---- Compiling -----------------------------------------------------------------------------------
+
+
+def _compile(
+    coqc: Coqc, work: Path, files: Mapping[str, Path], told: Callable[[int, int], None]
+) -> dict[str, _Compiled]:
+    """Compile files, each once those that it requires are, until all are done or have failed."""
+    needs = {
+        name: set(required(path.read_text(encoding="utf-8"))) & files.keys() - {name}
+        for name, path in files.items()
+    }
+    done: dict[str, _Compiled] = {}
+    running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+    try:
+        while len(done) < len(files):
+            told(len(done), len(files))
+            for name in files.keys() - done.keys() - running.keys():
+                failed = [done[n].problem for n in needs[name] & done.keys() if done[n].problem]
+                if failed:
+                    done[name] = _Compiled(0.0, failed[0])
+                elif needs[name] <= done.keys() and len(running) < cores():
+                    running[name] = _started(coqc, work, name), time.monotonic()
+            ended = [name for name, (process, _) in running.items() if process.poll() is not None]
+            for name in ended:
+                process, began = running.pop(name)
+                problem = _problem(work, name, files[name]) if process.returncode else ""
+                done[name] = _Compiled(time.monotonic() - began, problem)
+            time.sleep(0.01)
+    finally:
+        for process, _ in running.values():
+            process.kill()
+            process.wait()
+    told(len(done), len(files))
+    return done
+
+
+def _started(coqc: Coqc, work: Path, name: str) -> subprocess.Popen[bytes]:
+    with changing(f"run {coqc.path}", "install Coq again"), open(work / f"{name}.log", "wb") as log:
+        return subprocess.Popen(
+            _command(coqc, name), cwd=work, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+
+
+def _command(coqc: Coqc, name: str) -> list[str]:
+    return [coqc.path, "-q", "-Q", ".", "Gramlab", f"{name}.v"]
+
+
+def _problem(work: Path, name: str, path: Path) -> str:
+    """File, line and reason of what does not compile, as Coq tells it."""
+    log = (work / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    at = r'^File "[^"]*", line (\d+), characters [^\n]*:\n(Error:.*)'
+    found = re.search(at, log, re.MULTILINE | re.DOTALL)
+    if found is None:
+        return f"{path}: {one_line(log, 400) or 'coqc ended without a word'}"
+    line, reason = int(found[1]), " ".join(found[2].split())
+    if line > path.read_text(encoding="utf-8").count("\n") + 1:
+        reason += " (`kernel` of a theorem must name theorems of this file)"
+    return f"{path}, line {line}: {one_line(reason, 400)}; mend the proof there"
+
+
+# ---- What the kernel says ------------------------------------------------------------------------
+
+
+def _checked(
+    coqc: Coqc, theorem: Theorem, compiled: Mapping[str, _Compiled], work: Path
+) -> Checked:
+    file, names = place(theorem), theorem.kernel.theorems if theorem.kernel else ()
+    seconds = sum(compiled[name].seconds for name in sources(file))
+    problem = compiled[file.stem].problem
+    if problem:
+        return Checked(theorem.name, file.name, None, seconds, problem)
+    statements = {
+        name: " ".join(_answer(work, file, name, "statement").split()).removeprefix(f"{name} : ")
+        for name in names
+    }
+    # "Axioms:", or that there are none; then each axiom at the beginning of a line.
+    told = (_answer(work, file, name, "assumptions") for name in names)
+    lines = [line for text in told for line in text.splitlines()[1:]]
+    axioms = sorted({line.split()[0] for line in lines if line[:1].strip()})
+    more = ", ".join(set(axioms) - AXIOMS)
+    if more:
+        problem = f"{file}: {', '.join(names)} must rest on the axioms of the real numbers alone, "
+        problem += f"got also {more}; prove what is assumed or admitted"
+    found = Recorded(statements, tuple(axioms), coqc.version)
+    return Checked(theorem.name, file.name, found, seconds, problem)
