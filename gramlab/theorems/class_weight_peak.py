@@ -83,6 +83,7 @@ THEOREM = Theorem(
     r"1, 2, \dots \text{ it is largest at } \lfloor t_0 \rfloor \text{ or } \lceil t_0 "
     r"\rceil, \text{ and at } 1 \text{ if } t_0 < 1",
     prove=_prove,
+    uses=("label-averaging",),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,4 +1,4 @@
-"""Exact rounds never lose perfect accuracy once they have it, where classes are alike."""
+"""Exact students of targets that are right are right, where classes are alike: none is lost."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -19,35 +19,40 @@ from gramlab.theorems._block import (
     smallest_difference,
 )
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems._rounds import Known, exact_rounds, plain_rounds
+from gramlab.theorems._rounds import exact_rounds, plain_rounds
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import implies, proof, reals
 
 
 def _prove() -> Proof:
-    # Of one row of class k and one other label l: D = P_k − P_l of round t, E that of round t + 1,
-    # x = v_k − v_l of round t + 1; M is the mean of D − E over the class.
+    # Of one row of class k and one other label l: D = T_k − T_l, E = P_k − P_l, x = v_k − v_l; M is
+    # the mean of D − E over the class.
     d, e, x, m, beta, gamma, mean_d, mean_e = reals("D E x M beta gamma D̄ Ē")
-    row = [beta > 0, gamma > 0, d > 0, x + beta * e == beta * d + gamma * m, (x > 0) == (e > 0)]
+    row = [beta > 0, gamma > 0, d >= 0, x + beta * e == beta * d + gamma * m, (x > 0) == (e > 0)]
     return proof(
         "z3 over the reals; block Gram matrix and symmetry by hand",
-        "every K, n, c, d, μ, circulant C and every λ of each round; exact softmax",
-        "by hand: Nλ v_i = Σ_j G_ij (P^(t) − P^(t+1))_j, so x + βE = βD + γM with "
-        "β = (1 − c)/(Nλ), γ = n(c − d)/(Nλ); sums over all rows cancel, since shifts of the "
-        "classes leave the problem and so its one solution what they are",
+        "every K, n, c, d, λ and targets; exact softmax",
+        "by hand: Nλ v_i = Σ_j G_ij (T − P)_j, so x + βE = βD + γM with β = (1 − c)/(Nλ), γ = "
+        "n(c − d)/(Nλ); sums over all rows cancel, since shifts of the classes leave the problem "
+        "and so its one solution what they are",
         "by hand: the softmax is monotone, x > 0 iff E > 0",
-        implies("M ≤ 0 would make E < D in every row of the class", [*row, m <= 0], e < d),
         implies(
-            "and its mean D̄ − Ē above 0, which is M: so M > 0",
+            "M ≤ 0 would make E ≤ D in every row of the class, and E < D where D > 0",
+            [*row, m <= 0],
+            z3.And(e <= d, z3.Or(d == 0, e < d)),
+        ),
+        implies(
+            "and its mean D̄ − Ē above 0, as D̄ > 0; but that is M: so M > 0",
             [z3.Or(m > 0, mean_e < mean_d), m == mean_d - mean_e],
             m > 0,
         ),
-        implies("so x > 0: row i stays ahead of l", [*row, m > 0], x > 0),
+        implies("so x > 0: row i has k ahead of l", [*row, m > 0], x > 0),
+        "T = P^(t) right on every sample has D > 0, so P^(t+1) is right on every sample",
     )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    """Circulant noise at a μ that makes the linear theory perfect after 0.5 to 4 rounds."""
+    """Circulant noise at a μ that makes the linear theory perfect after 0.5 to 4 rounds, or T."""
     k = int(rng.integers(2, 6))
     n = int(rng.integers(2, 31 // k + 1))
     row = rng.multinomial(n, rng.dirichlet(np.r_[2.0, np.ones(k - 1)]))
@@ -59,30 +64,34 @@ def _draw(rng: np.random.Generator) -> Instance:
         rho = float(1 + 1 / delta) ** (1 / float(rng.uniform(0.5, 4)))
         b = b.with_ratio(nearby(rho, 100)) or b
     spread = rng.uniform(-1.5, 1.5, int(rng.integers(2, 5))) * (rng.random() < 0.5)
-    return _of(b, 10 ** (spread - spread[0]))
+    made = _of(b, 10 ** (spread - spread[0]))
+    if rng.random() < 0.5:
+        return made
+    own = rng.integers(0, 3, (n, k)).astype(float)  # of class 0, whose label may tie
+    own[:, 0] = np.maximum(own.max(axis=1), 1) + (rng.random(n) < 0.3)
+    own /= own.sum(axis=1, keepdims=True)
+    return {**made, "targets": np.vstack([np.roll(own, i, axis=1) for i in range(k)])}
 
 
 def _of(b: Block, factors: np.ndarray) -> Instance:
-    """Rounds at the λ of the block's μ, times the factors."""
-    return {"block": b, "decays": float(b.mu) / (b.n_classes * len(b.true)) * factors}
-
-
-def _margins(b: Block, weights: Known) -> tuple[float, float]:
-    """Of the worst row: what its margin in logits is at least, and at most."""
-    x = b.population.model.sample_features()  # type: ignore[union-attr]  (what is drawn has one)
-    margins = b.margins(x @ weights.value)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * weights.error
-    return float((margins - moved).min()), float((margins + moved).min())
+    """Rounds from the given labels, at the λ of the block's μ times the factors."""
+    decay = float(b.mu) / (b.n_classes * len(b.true))
+    return {"block": b, "targets": b.one_hot.astype(float), "decays": decay * factors}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Rounds of ``distill``, each certified through those before it."""
-    b, decays = instance["block"], instance["decays"]
+    b, targets = instance["block"], instance["targets"]
     x = b.population.model.sample_features()
-    found = exact_rounds(plain_rounds(x, b.one_hot.astype(float), decays))
-    ends = [_margins(b, one.weights) for one in found]
-    first = b.population.exact(1).verdict
-    good = not (first is False and ends[0][0] > 0) and not (first and ends[0][1] < 0)
+    never_behind = min(b.margins(targets)) >= 0
+    means = np.array([targets[b.true == k].mean(axis=0) for k in range(b.n_classes)])
+    least = 1e-12 if never_behind and min(b.margins(means[b.true])) > 1e-12 else -np.inf
+    ends = [(least, np.inf)]  # the worst margin of each round, at least and at most
+    for one in exact_rounds(plain_rounds(x, targets, instance["decays"])):
+        margins = b.margins(x @ one.weights.value)
+        moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * one.weights.error
+        ends.append((float((margins - moved).min()), float((margins + moved).min())))
+    good = True
     for (low, high), (next_low, next_high) in pairwise(ends):
         if variant == "never won":
             good = good and not (high < 0 < next_low)
@@ -94,14 +103,22 @@ def _compare(instance: Instance, variant: str = "") -> Check:
 
 
 def _shifts(instance: Instance) -> Held:
-    counts = np.array(instance["block"].counts)
-    off = int(np.abs(np.roll(counts, (1, 1), (0, 1)) - counts).max())
-    return Held(off == 0, f"shifted counts of labels differ by up to {off}")
+    b, targets = instance["block"], instance["targets"]
+    rows = [np.roll(targets[b.true == k], -k, axis=1) for k in range(b.n_classes)]
+    alike = [one[np.lexsort(one.T)] for one in rows]
+    off = max(float(np.abs(one - alike[0]).max()) for one in alike)
+    return Held(off == 0, f"shifted targets of classes differ by up to {off:.3g}")
 
 
-def _instance(model: object, corruption: object, weight_decays: object) -> Instance:
+def _instance(model: object, targets: object, weight_decays: object) -> Instance:
     decays = arguments.array("weight_decays", weight_decays, None)
-    return {**arguments.block(model, corruption, weight_decay=decays[0]), "decays": decays}
+    clean = np.eye(arguments.block_model(model).n_classes)
+    b = arguments.block(model, clean, weight_decay=decays[0])["block"]
+    return {
+        "block": b,
+        "targets": arguments.array("targets", targets, *b.one_hot.shape),
+        "decays": decays,
+    }
 
 
 def _superclasses(rng: np.random.Generator) -> Instance:
@@ -117,23 +134,24 @@ def _unbalanced(rng: np.random.Generator) -> Instance:
 
 THEOREM = Theorem(
     name="persistence",
-    title="Perfect accuracy of exact rounds is kept",
+    title="Exact students of right targets are right, and stay so",
     source="D",
     kind="sufficient",
     hypotheses=(
         replace(ORDER, without=None),
         Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _superclasses, one_group),
         Hypothesis(
-            "circulant",
-            r"\text{equal class sizes; a cyclic shift of the classes leaves the fractions } C "
-            r"\text{ what they are}",
+            "classes alike",
+            r"\text{a cyclic shift of the classes leaves the rows of } T \text{ what they are}",
             _unbalanced,
             _shifts,
         ),
-        Hypothesis("weight decays", r"\lambda_t > 0", test=above("decays", "λ_t")),
+        Hypothesis("weight decay", r"\lambda > 0", test=above("decays", "λ")),
     ),
-    statement=r"\text{exact softmax rounds } t \text{ right on every sample} \Rightarrow "
-    r"\text{round } t + 1 \text{ is too, at any } \lambda_{t+1}",
+    statement=r"T_{ik} \ge T_{il} \text{ for every } i \text{ of class } k \text{ and every } l, "
+    r"\text{ with class means } \bar T_{kk} > \bar T_{kl}\ (l \ne k): \text{ the exact softmax "
+    r"head fitted to } T \text{ is right on every sample}; \quad \text{so exact rounds that are "
+    r"right on every sample at } t \text{ are so at } t + 1, \text{ whatever } \lambda_{t+1}",
     prove=_prove,
     draw=_draw,
     check=_compare,
@@ -143,9 +161,9 @@ THEOREM = Theorem(
     },
     arguments={
         "model": arguments.BLOCK["model"],
-        "corruption": arguments.BLOCK["corruption"],
+        "targets": "(N, K), rows on the simplex, class by class",
         "weight_decays": "(t,), λ > 0 of each round",
     },
     instance=_instance,
-    runs=("gramlab.distill", "gramlab.Rounds.chain", "gramlab.population.Population.exact"),
+    runs=("gramlab.distill", "gramlab.Rounds.chain", "gramlab.ClassBlockModel.sample_features"),
 )

@@ -138,6 +138,7 @@ THEOREM = Theorem(
     r"\frac{\min(1, \kappa_t \lVert G - B \rVert_2/\mu)^2}{\gamma^2}, "
     r"\quad \kappa_t \text{ of the theorem perturbation; a tie is not right}",
     prove=_prove,
+    uses=("perturbation",),
     draw=_draw,
     check=_compare,
     planted={

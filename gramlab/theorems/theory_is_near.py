@@ -106,6 +106,7 @@ THEOREM = Theorem(
     r"(h(G)^{t-j} (I + G/\mu)^{-1})_{im} \bigr\rvert \lVert x_m \rVert^2; \quad \text{where } b_i "
     r"\text{ is below the margin of } P_{\mathrm{lin}, i}^{(t)} \text{, both predict one class}",
     prove=_prove,
+    uses=("error-recursion", "softmax-remainder-sharp", "total-weight-decay"),
     draw=_draw,
     check=_compare,
     planted={

@@ -20,10 +20,9 @@ from gramlab.validation import check_integer
 
 
 def _prove() -> Proof:
-    a, b, x, y, size, k, beta, gamma, m = reals("p_A^t p_B^t C_kk C_kl K k beta gamma M")
-    v, w, d, e, mean, p, po, rk, rj, ro = reals("v w D E mean p p_o r_k r_j r_o")
-    share, top, classes = (size - k) / (size - 1), sp.Symbol("k"), sp.Symbol("K")
-    sizes = [k >= 2, k < size, beta > 0, gamma > 0]
+    a, b, x, y, size, beta, gamma, m = reals("p_A^t p_B^t C_kk C_kl K beta gamma M")
+    v, w, d, e, p, po, rk, rj, ro = reals("v w D E p p_o r_k r_j r_o")
+    top, classes = sp.symbols("k K")
     simplex = [p + (size - 1) * po == 1, rk + rj + (size - 2) * ro == 1, size >= 3]
     clean = v + beta * (p - po) == beta + gamma * m
     wrong = w + beta * (rj - ro) == beta
@@ -67,29 +66,14 @@ def _prove() -> Proof:
             m > 0,
         ),
         implies(
-            "exact student: M ≤ 0 gives P_k − P_l = D < 1/k where l is no target, E ≤ 0 else",
-            [
-                *(*sizes, m <= 0, (v > 0) == (d > 0), (w > 0) == (e > 0)),
-                *(v + beta * d == beta / k + gamma * m, w + beta * e == gamma * m),
-            ],
-            z3.And(d < 1 / k, e <= 0),
-        ),
-        implies(
-            "whose mean is less than that of the targets, so M > 0",
-            [
-                *(*sizes, z3.Or(m > 0, z3.And(d < 1 / k, e <= 0))),
-                *(mean == share * d + (1 - share) * e, (m > 0) == (mean < share / k)),
-            ],
-            m > 0,
-        ),
-        implies(
-            "exact teacher and student: M > 0 puts the true label ahead of l where T_k ≥ T_l",
+            "which puts the true label ahead of l where T_k ≥ T_l",
             [
                 *(beta > 0, gamma > 0, m > 0, d >= 0),
                 *(v + beta * e == beta * d + gamma * m, (v > 0) == (e > 0)),
             ],
             v > 0,
         ),
+        "exact student: by persistence, as its targets never have another label ahead",
     )
 
 
@@ -234,6 +218,7 @@ THEOREM = Theorem(
     r"\frac{K - k}{k (K - 1)} > 0; \quad \text{and so is, at every } \lambda > 0, \text{ the exact "
     r"softmax student of an exact teacher } (t = 1)",
     prove=_prove,
+    uses=("label-averaging", "persistence"),
     draw=_draw,
     check=_compare,
     planted={

@@ -41,6 +41,7 @@ def as_arguments(theorem, instance) -> dict:
             "mu": Fraction(int(b.mu.p), int(b.mu.q)),
             "rounds": instance.get("t"),
             "top": instance.get("top"),
+            "targets": instance.get("targets"),
             "weight_decays": instance.get("decays"),
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
