@@ -211,6 +211,8 @@ Qed.
       |sin Theta(V_K(G), U)|_2 <= |(G - G_0) U|_2 / |s_B - s_(K+1)(G)|,  s_B = 1 - c + n (c - d);
 
     sin Theta is the part of U outside V_K(G), and [Delta] any bound on |(G - G_0) U|_2. *)
+(** Registry, class-subspace: ‖sinΘ(V_K(G), U)‖₂ ≤ ‖(G − G₀) U‖₂/(|s_B(G₀) − s_(K+1)(G)|),  s_B
+    = 1 − c + n(c − d) *)
 Theorem class_subspace :
   map_norm_at_most K N (fun a => outside N K v (indicators a)) (Delta / Rabs (s_B - s K)).
 Proof.

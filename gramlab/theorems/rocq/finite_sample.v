@@ -286,6 +286,11 @@ Qed.
         <= sum over k <> l of exp(- 2 n max(x_kl, 0)^2 / sum over q of omega_kq^2 r_ql^2).
 
     The infimum is taken pair by pair; where the last denominator is 0 the term counts as 1. *)
+(** Registry, finite-sample: P(some sample is wrong after t rounds) ≤ ∑_(k ≠ l) min_(u ≥ 0)
+    (e^(u aₖₗ) ∏_q ∑ⱼ C_qj e^(−u ω_kq (1[j=k] − 1[j=l])))ⁿ ≤ ∑_(k ≠ l) exp(−(2 n max(xₖₗ,
+    0)²)/(∑_q ω_kq² r_ql²)),  xₖₗ = ∑_q ω_kq (C_qk − C_ql) − aₖₗ,  ω_kq = 1[q=k](p_Bᵗ − p_Aᵗ) +
+    1[q ∼ k](p_Cᵗ − p_Bᵗ)/m + (p_Dᵗ − p_Cᵗ)/K,  aₖₗ = p_Aᵗ max_(j: Cₖⱼ > 0) (1[j=l] − 1[j=k]) ≤
+    p_Aᵗ,  r_ql = range_(j: C_qj > 0) (1[j=k] − 1[j=l]) ≤ 2 *)
 Theorem finite_sample :
   (forall u, (forall k l, (k < K)%nat -> (l < K)%nat -> 0 <= u k l) ->
      failure b C t <= pairs (fun k l => chernoff k l (u k l)))
@@ -313,6 +318,17 @@ Proof.
   eapply Rle_trans; [apply (finite_sample_chernoff u); intros; now apply Hu|].
   unfold pairs. apply sum_le. intros k Hk. apply sum_le. intros l Hl.
   destruct (Nat.eqb k l); [lra|]. now apply Hu.
+Qed.
+
+(** So a_kl <= p_A^t and r_ql <= 2. *)
+Theorem finite_sample_ranges k l j j' :
+  p_A b ^ t * - versus k l j <= p_A b ^ t /\ versus k l j - versus k l j' <= 2.
+Proof.
+  assert (L : forall j, -1 <= versus k l j <= 1).
+  { intros i. unfold versus, ind. destruct (Nat.eqb i k), (Nat.eqb i l); lra. }
+  destruct model as (sizes & order & scale). assert (P := proj1 (powers_in_order b sizes order scale t)).
+  split; [|destruct (L j), (L j'); lra].
+  rewrite <- (Rmult_1_r (p_A b ^ t)) at 2. apply Rmult_le_compat_l; [lra|]. destruct (L j). lra.
 Qed.
 
 End FiniteSample.

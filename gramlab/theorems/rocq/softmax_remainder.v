@@ -379,6 +379,7 @@ Definition osc (K : nat) (v : nat -> R) (o : R) : Prop :=
     forall l, (l < K)%nat -> v i <= v l <= v j.
 
 (** |softmax(v) - 1/K - (v - mean v)/K|_1 <= osc(v)^2 / 4 *)
+(** Registry, softmax-remainder: ‖softmax(v) − 1/K − 1/K (v − v̄)‖₁ ≤ 1/4 osc(v)² *)
 Theorem softmax_remainder (K : nat) (v : nat -> R) (o : R) :
   osc K v o -> remainder K v <= / 4 * o ^ 2.
 Proof.
@@ -508,6 +509,8 @@ Qed.
 
 (** |softmax(v) - 1/K - (v - mean v)/K|_1 <= osc(v)^2 / (6 sqrt 3), and no smaller constant serves
     every K. *)
+(** Registry, softmax-remainder-sharp: ‖softmax(v) − 1/K − 1/K (v − v̄)‖₁ ≤ osc(v)²/(6√3),  and
+    no smaller constant serves every K *)
 Theorem softmax_remainder_sharp :
   (forall K v o, osc K v o -> remainder K v <= o ^ 2 / (6 * sqrt 3)) /\
   (forall C, (forall K v o, osc K v o -> remainder K v <= C * o ^ 2) -> 1 / (6 * sqrt 3) <= C).
