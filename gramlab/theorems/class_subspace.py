@@ -1,55 +1,12 @@
 """Davis–Kahan: how far the top-K eigenspace can lean away from the class indicators."""
 
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.population import ClassBlockModel
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._arguments import GRAM, MODEL
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    # Eigenvectors V⊥ of G (letter v), class indicators U (letter u): V⊥ᵀG = ΛV⊥ᵀ and G₀U = UM.
-    v, u, lam, m = sp.symbols("v u Lambda M", commutative=False)
-    # After centring, ‖Λ‖ ≤ r and M ⪰ r + δ, so x = ‖Z(M−κ)‖ and y = ‖(Λ−κ)Z‖ obey:
-    r, delta, z, x, y = reals("r delta z x y")
-    # N = 2, K = 1 as a whole: G = l₁vvᵀ + l₂v⊥v⊥ᵀ, v = (c, s), U = e₁, G₀ = diag(β, anything).
-    c, s, l1, l2, beta = reals("c s l1 l2 beta")
-    first, second = l1 * c * c + l2 * s * s - beta, (l1 - l2) * c * s
-    # Class space of the block model: eigenvalues s_B and s_D = s_B + n K d.
-    cc, d, n, k = reals("c d n K")
-    s_b = 1 - cc + n * (cc - d)
-    return proof(
-        "sympy in noncommuting letters, z3; norm inequalities by hand",
-        "every N, K and n: the Sylvester identity is in noncommuting letters, the norm step "
-        "in real numbers. By hand: V⊥ᵀG = ΛV⊥ᵀ, G₀U = UM, ‖Z‖ ≤ ‖Z(M−κ)‖‖(M−κ)⁻¹‖ and "
-        "‖V⊥ᵀEU‖ ≤ ‖EU‖. N = 2, K = 1 is decided by z3 as a whole",
-        zero(
-            "V⊥ᵀ(G − G₀)U = ΛZ − ZM with Z = V⊥ᵀU, ‖Z‖ = ‖sin Θ‖: residual {}",
-            (lam * v) * u - v * (u * m) - (lam * (v * u) - (v * u) * m),
-        ),
-        implies(
-            "Λ ⪯ s_{K+1}(G) < s_B ⪯ M: centre the interval of Λ at κ with radius r; then "
-            "‖Z(M−κ)‖ ≥ (r + δ)‖Z‖ and ‖(Λ−κ)Z‖ ≤ r‖Z‖, so ‖ZM − ΛZ‖ ≥ δ‖Z‖",
-            [r >= 0, delta > 0, z >= 0, x >= (r + delta) * z, y <= r * z],
-            x - y >= delta * z,
-        ),
-        implies(
-            "N = 2, K = 1, all of G, angle and gap free",
-            [c * c + s * s == 1, beta > l2, l1 >= l2],
-            (beta - l2) * (beta - l2) * s * s <= first * first + second * second,
-        ),
-        implies(
-            "s_B is least on the class space and above s_A",
-            [0 <= d, d < cc, cc < 1, n >= 1, k >= 1],
-            z3.And(s_b + n * k * d >= s_b, s_b > 1 - cc),
-        ),
-        "Weyl: δ ≥ s_B − s_A − ‖G − G₀‖₂, a gap that needs no spectrum of G",
-    )
 
 
 def _indicators(model: ClassBlockModel) -> np.ndarray:
@@ -134,7 +91,7 @@ THEOREM = Theorem(
     ),
     statement=r"\lVert \sin\Theta(V_K(G), U) \rVert_2 \le \frac{\lVert (G - G_0)\, U "
     r"\rVert_2}{\lvert s_B(G_0) - s_{K+1}(G) \rvert}, \quad s_B = 1 - c + n(c - d)",
-    prove=_prove,
+    kernel=Rocq("class_subspace.v", ("class_subspace",)),
     uses=("block-spectrum",),
     draw=_draw,
     check=_check,

@@ -13,8 +13,6 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-import sympy as sp
-import z3
 from scipy.optimize import minimize_scalar
 from scipy.special import betaincinv
 from scipy.stats import binom
@@ -23,83 +21,10 @@ from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
 from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals, vanish, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_integer
 
 _RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
-
-
-def _margin_residuals(size: int, m: int) -> list[Any]:
-    """Margins minus their form with the weights ω; all p_•^t and label shares symbolic."""
-    a, b, c, d = sp.symbols("a b c d", positive=True)  # p_A^t … p_D^t
-    y = sp.Matrix(1, size, sp.symbols(f"y:{size}", real=True))
-    share: Any = sp.Matrix(size, size, sp.symbols(f"C:{size * size}", real=True))
-    alike = sp.Matrix(size, size, lambda k, q: int(q // m == k // m)) / m
-    overall = sp.ones(size, size) / size
-    own: Any = a * sp.ones(size, 1) * y
-    # By label averaging, up to a constant; row k for a sample of class k.
-    averaged = b * (sp.eye(size) - alike) + c * (alike - overall) + d * overall
-    omega = (b - a) * sp.eye(size) + (c - b) * alike + (d - c) * overall
-    rest: Any = (own - a * share + averaged * share) - (own + omega * share)
-    return [rest[k, k] - rest[k, j] for k, j in permutations(range(size), 2)]
-
-
-def _prove() -> Proof:
-    size, m = 4, 2
-    # Own label and ranges: y is one-hot, so y_k − y_l is in {−1, 0, 1}; weights are ≥ 0.
-    yk, yl, vk, vl, w, rest = reals("y_k y_l y'_k y'_l w M")
-    pa, pb, pc, pd, classes, pair, same = reals("p_A p_B p_C p_D K m same")
-    onehot = [z3.Or(v == 0, v == 1) for v in (yk, yl, vk, vl)] + [yk + yl <= 1, vk + vl <= 1]
-    # Hoeffding's lemma: L(s) = −s q + ln(1 − q + q e^s) has L(0) = L'(0) = 0, L'' = u(1 − u).
-    s, q, x, total = sp.symbols("s q x V", positive=True)
-    log_moment = -s * q + sp.log(1 - q + q * sp.exp(s))
-    u = q * sp.exp(s) / (1 - q + q * sp.exp(s))
-    exponent = (-s * x + s**2 * total / 8).subs(s, 4 * x / total)  # of e^{−sx + s²V/8}, the best
-    example = _instance(_symmetric_noise(2, 0.08), 24, (0.5, 0.48, 0.48, 1), 0.3, 10)
-    return proof(
-        "sympy and z3; union bound and Markov's inequality by hand",
-        "every n, t, C and 0 ≤ e ≤ d < c < 1: ranges, own label, Hoeffding's lemma and the "
-        f"exponent are symbolic. The margin's expansion has K = {size}, m = {m} with all shares "
-        "and p_•^t symbolic; that every K and m give the same sum is by hand. Starts from the "
-        "label-averaging form of the block model. Hoeffding's lemma is shown for two-point laws; "
-        "that these are extreme for a given range and mean (convexity of e^s) is by hand",
-        vanish(
-            "margin = own label + Σ_q ω_kq(Ĉ_qk − Ĉ_ql), all pairs (k, l)",
-            _margin_residuals(size, m),
-        ),
-        implies(
-            "a label of class q moves the margin by at most 2ω_kq/n",
-            [*onehot, w >= 0],
-            w * (yk - yl) - w * (vk - vl) <= 2 * w,
-        ),
-        implies(
-            "M_kl > p_A^t makes every sample of class k beat l, whatever its label",
-            [*onehot, pa >= 0, rest > pa],
-            pa * (yk - yl) + rest > 0,
-        ),
-        implies(
-            "ω ≥ 0",
-            [0 <= pa, pa <= pb, pb <= pc, pc <= pd, classes >= 1, pair >= 1, 0 <= same, same <= 1],
-            (pb - pa) + (pc - pb) / pair * same + (pd - pc) / classes >= 0,
-        ),
-        implies("u(1 − u) ≤ 1/4", [w >= 0, w <= 1], w * (1 - w) <= z3.Q(1, 4)),
-        zero(
-            "Hoeffding's lemma, L ≤ s²/8: L'' − u(1 − u) = {}, L(0), L'(0) = {}",
-            sp.diff(log_moment, s, 2) - u * (1 - u),
-            [sp.diff(log_moment, s, order).subs(s, 0) for order in (0, 1)],
-        ),
-        zero(
-            "least exponent −2x²/V, V = Σ_q n (ω_kq r_ql/n)²: residual {}",
-            exponent + 2 * x**2 / total,
-        ),
-        "by hand: at every u the first bound is Markov's inequality for e^{−nuM} of independent "
-        "labels, and with Hoeffding's lemma in each factor at best the second",
-        "own-label cost and ranges r may be lessened to what C lets occur (C_qj > 0)",
-        "the form without marginals is false: K = 2, n = 24, c = .5, d = .48, μ = .3, t = 10, "
-        f"noise .08 gives it {_without_marginals(example):.4f}, all label counts enumerated fail "
-        f"with {_failure(example):.4f}",
-    )
 
 
 def _powers(instance: Instance) -> np.ndarray:
@@ -281,7 +206,7 @@ THEOREM = Theorem(
     r"1[q \sim k]\tfrac{p_C^t - p_B^t}{m} + \tfrac{p_D^t - p_C^t}{K}, \quad a_{kl} = p_A^t "
     r"\max_{j: C_{kj} > 0} (1[j=l] - 1[j=k]) \le p_A^t, \quad r_{ql} = \operatorname{range}_{j: "
     r"C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2",
-    prove=_prove,
+    kernel=Rocq("finite_sample.v", ("finite_sample", "finite_sample_ranges")),
     uses=("label-averaging",),
     draw=_draw,
     check=lambda i: _compare(i, *_limits(i)),

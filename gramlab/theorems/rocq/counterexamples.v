@@ -183,6 +183,7 @@ Proof.
 Qed.
 
 (** x = (1, 0), (2, -2), labels 0, 1, lam = 1: from round 1 to 2 the entropy of row 0 falls. *)
+(** Registry, row-entropy, which is false: H(pᵢ⁽ᵗ⁺¹⁾) ≥ H(pᵢ⁽ᵗ⁾)  for every row i *)
 Theorem row_entropy : ~ (forall N d K X Y lam W n,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n ->
   exact_rounds N d K X Y lam W n ->
@@ -234,6 +235,8 @@ Qed.
 
 (** x = (1, 1), (-1, 0), (0, 2), given labels 1, 1, 0, true 1, 0, 0, lam = 1: round 1 recovers 1 of 1
     mislabelled row, round 2 none. *)
+(** Registry, recovery-monotone, which is false: the share of mislabelled rows that are
+    predicted as their true class never falls from round to round *)
 Theorem recovery_monotone : ~ (forall N d K X lam W n labels truth,
   (0 < N)%nat -> (0 < K)%nat -> (forall i, (i < N)%nat -> (labels i < K)%nat /\ (truth i < K)%nat) ->
   positive lam n -> exact_rounds N d K X (one_hot labels) lam W n ->
@@ -292,6 +295,8 @@ Qed.
 
 (** x = (-1, 0), (-3, 1), (1, -3), (-2, 3), given labels 1, 0, 0, 1, true 0, 0, 0, 1: two rounds at
     lam = 1 recover none of 1 mislabelled row, one training at 2 recovers it. *)
+(** Registry, recovery-ahead, which is false: round t predicts at least as many mislabelled rows
+    as their true class as the head trained once on Y at ∑_(s ≤ t) λₛ *)
 Theorem recovery_ahead : ~ (forall N d K X lam W n labels truth V,
   (0 < N)%nat -> (0 < K)%nat -> (forall i, (i < N)%nat -> (labels i < K)%nat /\ (truth i < K)%nat) ->
   positive lam n -> exact_rounds N d K X (one_hot labels) lam W n ->
@@ -374,6 +379,8 @@ Qed.
 
 (** x = (-7, 1), (-6, -1), (2, 0), targets (0, 0, 1), (1/2, 1/2, 0), (0, 0, 1), lam = 1/100 and 10:
     the mean entropy of round 2 is below that of one training at 10.01. *)
+(** Registry, entropy-ahead, which is false: H̄ₜ ≥ H̄(V),  V the head trained once on Y at ∑_(s
+    ≤ t) λₛ *)
 Theorem entropy_ahead : ~ (forall N d K X Y lam W n V,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n ->
   exact_rounds N d K X Y lam W n ->

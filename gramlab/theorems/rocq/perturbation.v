@@ -305,6 +305,10 @@ Qed.
 
     kappa_t the least over alpha > 0 of the largest value on [0, 1] of
     (1 - p)^2 times the sum over i < t of (i + alpha)/(t - 1 - i + alpha) p^(2i). *)
+(** Registry, perturbation: ‖h(G)ᵗ − h(G')ᵗ‖₂ ≤ min(1, κₜ ‖G − G'‖₂/μ),  κₜ = min_(α > 0) max_(0
+    ≤ p ≤ 1) (1−p)² ∑ᵢ₌₀ᵗ⁻¹ (i + α)/(t − 1 − i + α) p²ⁱ;  Lₜ ≤ κₜ ≤ 3/2 Lₜ for t ≤ 60, where no
+    constant below Lₜ = t ((t−1)/(t+1))ᵗ⁻¹ 4/((t+1)²) will do (of this: the bound with κ_t, and
+    that no constant below L_t will do, so L_t ≤ κ_t) *)
 Theorem perturbation (N : nat) (G G' : nat -> nat -> R) (mu k delta : R) (t : nat) :
   symmetric N G -> psd N G -> symmetric N G' -> psd N G' -> 0 < mu ->
   kappa t k -> norm_at_most N (mv N (fun i j => G i j - G' i j)) delta ->

@@ -348,6 +348,8 @@ Qed.
 
       G + E = X X^T for some X, for every symmetric E of zero diagonal with |E_ij| <= eps,
       if and only if eps <= (1 - c)/(N - 1). *)
+(** Registry, realizability: G + E = XXᵀ for some X, for every E with |Eᵢⱼ| ≤ ε ⇔ ε ≤ (1 − c)/(N
+    − 1) *)
 Theorem realizability K n m c d e eps :
   (0 < K)%nat -> (0 < n)%nat -> Nat.even n = true -> (0 < m)%nat ->
   0 <= e -> e <= d -> d <= c -> c < 1 ->

@@ -128,6 +128,8 @@ End Temperature.
 
     in every round that passes on what it reads at tau, T^(1) = Y. W are the rounds at tau, V those
     at 1, each a minimum of its loss; rows of Y sum to 1. *)
+(** Registry, temperature-scaled: L_τ(W) = τ²/N ∑ᵢ CE(Tᵢ, softmax(Wᵀ xᵢ / τ)) + λ/2 ‖W‖_F²:
+    W_τ* = τ W₁*,  softmax(X W_τ* / τ) = softmax(X W₁* ) in every round *)
 Theorem temperature_scaled N d K X Y tau lam W V n :
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> 0 < tau -> 0 < lam ->
   (forall t, (1 <= t <= n)%nat ->
@@ -144,6 +146,8 @@ Qed.
 (** Without it, a temperature does what the weight decay lam tau^2 does:
 
       softmax(X W*_(tau, lam) / tau) = softmax(X W*_(1, lam tau^2)) in every round. *)
+(** Registry, temperature-unscaled: L_(τ,λ)(W) = 1/N ∑ᵢ CE(Tᵢ, softmax(Wᵀ xᵢ / τ)) + λ/2 ‖W‖_F²:
+    softmax(X W_(τ,λ)* / τ) = softmax(X W_(1,λτ²)* ) in every round *)
 Theorem temperature_unscaled N d K X Y tau lam W V n :
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> 0 < tau -> 0 < lam ->
   (forall t, (1 <= t <= n)%nat ->

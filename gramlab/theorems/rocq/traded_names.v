@@ -4,12 +4,6 @@ From Coq Require Import Reals Lra Lia.
 From Gramlab Require Import sums.
 Open Scope R_scope.
 
-Fixpoint product (n : nat) (f : nat -> R) : R :=
-  match n with
-  | O => 1
-  | S m => product m f * f m
-  end.
-
 (** The probability of given labels j_0, ..., j_(N-1) for true labels y, whatever the features:
     rows are independent, row i has the label j with probability C (y i) j. *)
 Definition law (N : nat) (C : nat -> nat -> R) (y j : nat -> nat) : R :=
@@ -28,6 +22,8 @@ Fixpoint hits (N : nat) (a y : nat -> nat) : nat :=
       (1/N) #{a_i = y_i} + (1/N) #{a_i = y'_i} <= 1 + (1/N) #{sigma(y_i) = y_i}.
 
     That sigma is a permutation is not used. *)
+(** Registry, traded-names: (X, ỹ) has the same law under (y, C) and (y', C'), and for any a =
+    a(X, ỹ):  1/N #{aᵢ = yᵢ} + 1/N #{aᵢ = y'ᵢ} ≤ 1 + 1/N #{σ(yᵢ) = yᵢ} *)
 Theorem traded_names N K (C C' : nat -> nat -> R) (sigma y y' : nat -> nat) :
   (0 < N)%nat -> (forall i, (i < N)%nat -> (y i < K)%nat) ->
   (forall i, (i < N)%nat -> y' i = sigma (y i)) ->

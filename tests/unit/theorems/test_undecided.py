@@ -11,7 +11,7 @@ import z3
 
 from gramlab.errors import InvalidSetting
 from gramlab.population import phase
-from gramlab.theorems import least_rounds, local_certificate, registry
+from gramlab.theorems import registry
 from gramlab.theorems.catalogue import prove
 from gramlab.theorems.steps import (
     holds,
@@ -202,16 +202,3 @@ def test_a_ball_around_the_threshold_does_not_place_a_cell(monkeypatch):
         assert tie.decide(1) == (expected, "ball" if step else "rational")
         monkeypatch.setattr(phase, "BITS", (8,))
         assert tie.decide(1) == (expected, "rational")
-
-
-def test_a_ball_that_holds_an_integer_places_no_round(monkeypatch):
-    wide = flint.arb(10, 30)
-    monkeypatch.setattr(least_rounds, "_ball", lambda ratio, delta: wide)
-    assert prove(registry["least-rounds"]).verdict == "unknown"
-
-
-def test_an_instance_in_wide_balls_is_not_established(monkeypatch):
-    assert "‖W − W*‖_H/ν ≥" in local_certificate._far_away()
-    exact = flint.arb
-    monkeypatch.setattr(local_certificate.flint, "arb", lambda value: exact(value) + exact(0, 20))
-    assert local_certificate._far_away() == "no instance past cν = 1 was established"
