@@ -347,7 +347,8 @@ class Population:
     def first_perfect_round(self, kind: Kind, max_rounds: int = 100) -> int | None:
         """The first round certified to have 100 % population accuracy; None within ``max_rounds``.
 
-        ``undecided_rounds`` has the rounds before it that could be perfect as well.
+        ``undecided_rounds`` has the rounds before it that could be perfect as well. Circulant noise
+        without superclasses stays perfect from there, exact heads too (theorem ``persistence``).
         """
         validation.check_integer("max_rounds", max_rounds, 1)
         return next((t for t in range(1, max_rounds + 1) if self.at(kind, t).perfect), None)

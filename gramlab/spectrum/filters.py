@@ -8,6 +8,8 @@ s = 0 is 1/μ for t = 1 and 0 afterwards, and directions outside the row space c
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -66,12 +68,13 @@ def perturbation_constant(rounds: int) -> float:
         found = heights(grid, alpha)
         k = int(found.argmax())
         around = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-        peak = minimize_scalar(
+        peak: Any = minimize_scalar(
             lambda p: -heights(np.array([p]), alpha)[0], bounds=around, method="bounded"
         )
         return max(-float(peak.fun), float(found[k]))
 
-    return float(minimize_scalar(largest, bounds=(0.3, 1.5), method="bounded").fun)
+    best: Any = minimize_scalar(largest, bounds=(0.3, 1.5), method="bounded")
+    return float(best.fun)
 
 
 def apply_filter(spectrum: Spectrum, values: np.ndarray, mu: float, rounds: int = 1) -> np.ndarray:

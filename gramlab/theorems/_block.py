@@ -183,6 +183,10 @@ class Block:
             return None
         return replace(self, mu=(rho - 1) * s_a * s_b / (s_b - rho * s_a))
 
+    def apart(self) -> Block:
+        """The block with classes far apart, so that μ can make ρ large."""
+        return replace(self, c=fmpq(19, 20), d=fmpq(0), e=fmpq(0))
+
     def tied(self, t: int, delta: fmpq | None) -> Block:
         """The block with μ such that ρ^t = 1 + 1/Δ, or as it was where no rational μ does it."""
         if delta is None or delta <= 0:

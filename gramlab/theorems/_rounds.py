@@ -112,7 +112,7 @@ def draw_rounds(
     return {**problem, "decays": decays, "mixing": 1.0, "temperature": 1.0}
 
 
-def plain_rounds(x: Sequence, targets: Sequence, decays: Sequence) -> dict[str, Any]:
+def plain_rounds(x: Any, targets: Any, decays: Any) -> dict[str, Any]:
     """Plain rounds on rows x; targets (N, K), or labels (N,)."""
     given = np.asarray(targets)
     soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given

@@ -94,7 +94,7 @@ def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:
     >>> import numpy as np
     >>> from gramlab.theorems import check
     >>> check("perturbation", gram=np.eye(3), other=1.1 * np.eye(3), mu=1.0, rounds=2)
-    <perturbation: holds, slack 0.512; all 2 hypotheses hold>
+    <perturbation: holds, slack 0.188; all 2 hypotheses hold>
     """
     found = theorem if isinstance(theorem, Theorem) else find(theorem)
     if found.instance is None:

@@ -58,7 +58,7 @@ def _compare(instance: Instance, peak: Callable[[Block], arb] = _peak) -> Check:
     """Weights round by round in rationals; and the package's, to their rounding."""
     b = instance["block"]
     at = peak(b)
-    last = int(at.ceil().upper().unique_fmpz()) if at > 1 else 1
+    last = max(1, int(np.ceil(float(at))))
     powers = [b.filters(t) for t in range(1, last + 3)]
     weights = [p_b - p_a for p_a, p_b, _, _ in powers]
     best = int(np.argmax(weights)) + 1

@@ -56,7 +56,9 @@ def _limits(instance: Instance, exponent: float = 1.0) -> tuple[float, float]:
             totals += float(x <= 0)
         else:
             # At its end a label against the class weighs e^50, more than any rate of labels.
-            least = minimize_scalar(log_moment, bounds=(0, 50 / omega[k].max()), method="bounded")
+            least: Any = minimize_scalar(
+                log_moment, bounds=(0, 50 / omega[k].max()), method="bounded"
+            )
             hoeffding = -2 * n * max(x, 0.0) ** 2 / variance
             totals += np.exp([exponent * n * min(float(least.fun), 0.0), exponent * hoeffding])
     first, second = np.minimum(totals, 1.0).tolist()

@@ -36,8 +36,9 @@ def _draw(rng: np.random.Generator) -> Instance:
         if delta is None or delta <= 0:
             continue
         if rng.random() < 0.5:
-            tie = b.tied(int(rng.integers(1, 3)), delta)
-            if tie is not b:
+            far = b.apart()
+            tie = far.tied(int(rng.integers(1, 3)), delta)
+            if tie is not far:
                 return {"block": tie}
         least = 10 ** float(rng.uniform(-0.7, np.log10(min(60, 200 / len(b.true)))))
         power = float(1 + 1 / delta) ** (1 / least)

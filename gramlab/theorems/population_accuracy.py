@@ -13,15 +13,18 @@ from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theor
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    b = draw_block(rng)
-    t = blocks.draw_round(rng, b)
     kind = rng.random()
+    b = draw_block(rng, clean=0.8 if 0.1 < kind < 0.7 else 0.0)
+    t, delta = blocks.draw_round(rng, b), blocks.smallest_difference(b.class_means())
     if kind < 0.1:
         b = replace(b, counts=b.n * np.eye(b.n_classes, dtype=int))
-    elif kind < 0.5:
-        t = min(t, 3)  # whose roots are rational now and then
-        b = b.tied(t, blocks.smallest_difference(b.class_means()))
-    elif kind < 0.65:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
+    elif kind < 0.4:  # on the boundary, where μ can be chosen so
+        t = int(rng.integers(1, 3))
+        b = b.apart().tied(t, delta)
+    elif kind < 0.7 and delta is not None and delta > 0:  # near to it
+        rho = (1 + rng.uniform(0.5, 2.5) / float(delta)) ** (1 / t)
+        b = b.with_ratio(blocks.nearby(rho, 1000)) or b
+    elif kind < 0.8:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
         counts = ((5, 4, 1, 0), (2, 6, 1, 1), (2, 0, 8, 0), (1, 0, 0, 9))
         b = block(counts, m=4, c=17, d=2, mu=1)
         b, t = b.tied(1, fmpq(int(rng.integers(11, 20)), 100)), 1

@@ -13,7 +13,7 @@ from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.4:  # balanced, on the boundary where μ can be chosen so
         b = draw_block(rng, superclasses=1)
-        return {"block": b.tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
+        return {"block": b.apart().tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
     b = draw_block(rng)
     b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
     b = b if b.m == b.n_classes else replace(b, e=b.d)

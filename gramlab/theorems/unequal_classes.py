@@ -40,10 +40,12 @@ class _Classes(Block):
 def _prove() -> Proof:
     sizes = (1, 2, 3)
     names = [k for k, size in enumerate(sizes) for _ in range(size)]
-    g = sp.Matrix(3, 3, lambda *kl: sp.Symbol("g_{}{}".format(*sorted(kl))))
-    f = sp.Matrix(sp.symbols("f:6"))
+    g: Any = sp.Matrix(3, 3, lambda *kl: sp.Symbol("g_{}{}".format(*sorted(kl))))
+    f: Any = sp.Matrix(sp.symbols("f:6"))
     gram = sp.Matrix(6, 6, lambda i, j: 1 if i == j else g[names[i], names[j]])
-    mean = sp.Matrix([sum(f[i] for i in range(6) if names[i] == k) / sizes[k] for k in range(3)])
+    mean: Any = sp.Matrix(
+        [sum(f[i] for i in range(6) if names[i] == k) / sizes[k] for k in range(3)]
+    )
     s = sp.diag(*(1 - g[k, k] for k in range(3))) + g * sp.diag(*sizes)
     each = [(1 - g[k, k]) * (f[i] - mean[k]) + (s * mean)[k] for i, k in enumerate(names)]
     a, b, x, y, z = reals("q_k^t A_k^t C_kk C_kl C_kj")
