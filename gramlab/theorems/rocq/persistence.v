@@ -276,6 +276,10 @@ Proof.
 Qed.
 
 (** Exact softmax rounds t right on every sample: round t + 1 is too, at any weight decay. *)
+(** Registry, persistence: Tᵢₖ ≥ Tᵢₗ for every i of class k and every l, with class means T̄ₖₖ >
+    T̄ₖₗ (l ≠ k): the exact softmax head fitted to T is right on every sample;  so exact rounds
+    that are right on every sample at t are so at t + 1, whatever λₜ₊₁ (of this: exact rounds
+    that are right on every sample are so in the next round) *)
 Theorem persistence lam W t : positive lam (S t) -> (1 <= t)%nat ->
   exact_rounds N d K X (one_hot y) lam W (S t) ->
   perfect N d K X cls (W t) -> perfect N d K X cls (W (S t)).
