@@ -3,41 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-import sympy as sp
 from flint import arb, ctx
 
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import ORDER, Block, draw_block
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, proof, zero
-
-
-def _prove() -> Proof:
-    t, low, high = sp.symbols("t u v", positive=True)
-    # p_A = e^{−u} and p_B = e^{−v}, so that both logarithms are symbols; 0 < v < u.
-    weight = sp.exp(-high * t) - sp.exp(-low * t)
-    ratio = low / high * sp.exp((high - low) * t)  # (ln p_A/ln p_B) (p_A/p_B)^t
-    gap = sp.Symbol("gap", positive=True)
-    return proof(
-        "sympy for the slope and its root; the order of rounds by hand",
-        "every p_A < p_B < 1 and every real t, so every K, n, c, d, e and μ",
-        zero(
-            "w(t) = p_B^t − p_A^t has the slope −ln(p_B) p_B^t ((ln p_A/ln p_B)(p_A/p_B)^t − 1): "
-            "residual {}",
-            sp.diff(weight, t) - high * sp.exp(-high * t) * (ratio - 1),
-        ),
-        positive(
-            "whose bracket falls in t, as p_A < p_B: minus its slope is above 0",
-            -sp.diff(ratio, t).subs(low, high + gap),
-        ),
-        zero(
-            "and is 0, with its logarithm, at t₀ = ln(ln p_A/ln p_B)/ln(p_B/p_A): residual {}",
-            sp.log(low / high)
-            + (high - low) * sp.log(low / high) / (low - high),  # of its logarithm
-        ),
-        "so w rises up to t₀ and falls from there: of whole rounds the best is next to t₀, or the "
-        "first if t₀ < 1",
-    )
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
 def _peak(b: Block) -> arb:
@@ -82,7 +52,7 @@ THEOREM = Theorem(
     r"\frac{\ln(\ln p_A/\ln p_B)}{\ln(p_B/p_A)} \text{ and falls from there: of the rounds } "
     r"1, 2, \dots \text{ it is largest at } \lfloor t_0 \rfloor \text{ or } \lceil t_0 "
     r"\rceil, \text{ and at } 1 \text{ if } t_0 < 1",
-    prove=_prove,
+    kernel=Rocq("class_weight_peak.v", ("class_weight_peak",)),
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,

@@ -20,7 +20,7 @@ from gramlab.theorems._block import (
 )
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import exact_rounds, plain_rounds
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Rocq, Theorem
 from gramlab.theorems.steps import implies, proof, reals
 
 
@@ -153,6 +153,11 @@ THEOREM = Theorem(
     r"head fitted to } T \text{ is right on every sample}; \quad \text{so exact rounds that are "
     r"right on every sample at } t \text{ are so at } t + 1, \text{ whatever } \lambda_{t+1}",
     prove=_prove,
+    kernel=Rocq(
+        "persistence.v",
+        ("persistence",),
+        covers="exact rounds that are right on every sample are so in the next round",
+    ),
     draw=_draw,
     check=_compare,
     planted={

@@ -1,7 +1,6 @@
 """How many rows can be wrong on features whose Gram matrix is near one that gets all rows right."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
@@ -9,36 +8,8 @@ from gramlab.spectrum.filters import perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, array, check_condition, real
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, all_of, semidefinite
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer, check_labels
-
-
-def _prove() -> Proof:
-    x, y, gap, wrong, rows, k, delta, total = reals("ΔP_k ΔP_l γ wrong N K δ ‖ΔP‖²")
-    size = sp.Symbol("K")
-    return proof(
-        "z3 and sympy; norm inequalities by hand, from the theorem perturbation",
-        "every N, K, t, μ, labels and Gram matrices",
-        implies(
-            "a row that is wrong, right before by γ, moved by ‖ΔP_i‖² ≥ γ²/2",
-            [gap > 0, x - y <= -gap],
-            x * x + y * y >= gap * gap / 2,
-        ),
-        zero(
-            "‖D_i‖² of a one-hot row is 1 − 1/K: residual {}",
-            (1 - 1 / size) ** 2 + (size - 1) / size**2 - (1 - 1 / size),
-        ),
-        "by hand: ‖ΔP‖_F ≤ δ ‖D‖_F, δ = ‖h(G)^t − h(B)^t‖₂ ≤ min(1, κ_t ‖G − B‖₂/μ)",
-        implies(
-            "so the share of wrong rows is at most 2(1 − 1/K)(δ/γ)²",
-            [
-                *(gap > 0, rows >= 1, k >= 2, delta >= 0, wrong >= 0),
-                *(wrong * gap * gap / 2 <= total, total <= delta * delta * rows * (1 - 1 / k)),
-            ],
-            wrong * gap * gap <= 2 * (1 - 1 / k) * delta * delta * rows,
-        ),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -137,7 +108,7 @@ THEOREM = Theorem(
     statement=r"\frac1N \#\{i \text{ not right with } G\} \le 2 \Bigl(1 - \frac1K\Bigr) "
     r"\frac{\min(1, \kappa_t \lVert G - B \rVert_2/\mu)^2}{\gamma^2}, "
     r"\quad \kappa_t \text{ of the theorem perturbation; a tie is not right}",
-    prove=_prove,
+    kernel=Rocq("robust_accuracy.v", ("robust_accuracy",)),
     uses=("perturbation",),
     draw=_draw,
     check=_compare,

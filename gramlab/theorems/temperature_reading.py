@@ -1,48 +1,14 @@
 """Heads trained at 1 and read at τ: to first order each round's deviations shrink by 1/τ more."""
 
 import numpy as np
-import sympy as sp
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem, real
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, equal
-from gramlab.theorems.steps import proof, vanish, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    sigma = sp.Symbol("sigma", positive=True)
-    lam, n, k, tau = sp.symbols("lambda N K tau", positive=True)
-    delta = sp.Symbol("delta", real=True)
-    t = sp.Symbol("t", integer=True, positive=True)
-    mu, s = k * n * lam, sigma**2
-    read = lambda r: (s / (s + mu) / tau) ** r * delta  # noqa: E731
-    # w solves w = (σ/(Nλ))(read_(t−1) − σw/K), trained at 1; its reading at τ is σw/(Kτ).
-    w = k * sigma / (s + mu) * read(t - 1)
-    z, eps = sp.symbols("z:4", real=True), sp.Symbol("epsilon")
-    weights = [sp.exp(eps * e / tau) for e in z]
-    first = [
-        sp.diff(a / sum(weights), eps).subs(eps, 0) - (e - sum(z) / 4) / (4 * tau)
-        for a, e in zip(weights, z, strict=True)
-    ]
-    return proof(
-        "sympy in one singular direction of X; reduction to it and induction by hand",
-        "N, K, λ, τ, the round t and the singular value symbolic, every N, d, K; the first "
-        "order of softmax(z/τ) differentiated at K = 4. The statement is about the linearized "
-        "head; what exact heads add is of second order in the logits",
-        zero(
-            "trained at 1: w − (σ/(Nλ))(a_(t−1) − σw/K) = {}",
-            w - sigma / (n * lam) * (read(t - 1) - sigma * w / k),
-        ),
-        zero(
-            "read at τ: σw/(Kτ) − a_t with a_t = (h(s)/τ)^t δ: {}", sigma * w / (k * tau) - read(t)
-        ),
-        vanish("softmax(εz/τ) = 1/K + ε(z − z̄)/(Kτ) + O(ε²) at K = 4", first),
-        "τ^(−t) > 0 multiplies every class alike, so no argmax changes",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -121,7 +87,7 @@ THEOREM = Theorem(
     ),
     statement=r"P_\tau^{(t)} - \tfrac1K = \tau^{-t} h(G)^t D = \tau^{-t} \big(P_1^{(t)} - \tfrac1K"
     r"\big),\quad \operatorname{argmax} P_\tau^{(t)} = \operatorname{argmax} P_1^{(t)}",
-    prove=_prove,
+    kernel=Rocq("temperature_reading.v", ("temperature_reading", "softmax_first_order")),
     uses=("closed-form",),
     draw=_draw,
     check=_compare,

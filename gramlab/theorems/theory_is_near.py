@@ -1,7 +1,6 @@
 """How far exact rounds are from the theory at most: from λ, Gram matrix and targets alone."""
 
 import numpy as np
-import sympy as sp
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
@@ -9,40 +8,8 @@ from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, features
 from gramlab.theorems._rounds import exact_rounds, plain_rounds, worst
-from gramlab.theorems.form import Check, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    norm, size, start, lam, j, osc = reals("‖W_j‖ ‖x_m‖ ‖∇L(0)‖ λ j osc")
-    a, b, moved, margin = reals("E_k E_l b margin")
-    x, y = sp.symbols("x y", real=True)
-    return proof(
-        "z3 and sympy, from the theorems error-recursion, softmax-remainder-sharp and "
-        "total-weight-decay; triangle inequalities by hand",
-        "every N, d, K, t and λ",
-        zero(
-            "osc(v)² ≤ 2‖v‖²: 2(x² + y²) − (x − y)² − (x + y)² = {}",
-            2 * (x**2 + y**2) - (x - y) ** 2 - (x + y) ** 2,
-        ),
-        implies(
-            "osc(v_m)² ≤ 2‖x_m‖²‖W_j‖² and jλ‖W_j‖ ≤ ‖∇L(0)‖ bound the remainder of row m",
-            [
-                *(norm >= 0, size >= 0, start >= 0, lam > 0, j >= 1),
-                *(osc <= 2 * size * size * norm * norm, j * lam * norm <= start),
-            ],
-            osc * j * j * lam * lam <= 2 * size * size * start * start,
-        ),
-        "by hand: E_t is the sum over j of h(G)^{t−j} (I + G/μ)⁻¹ times the remainders of round j, "
-        "each of ℓ₁ norm at most osc²/(6√3); the ℓ₁ norm of row i of a product is at most the sum "
-        "of |entries| times those norms",
-        implies(
-            "|E_k − E_l| ≤ ‖E_i‖₁ < P_k − P_l keeps k ahead of l",
-            [moved < margin, b - a <= moved],
-            margin + a - b > 0,
-        ),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -105,7 +72,7 @@ THEOREM = Theorem(
     r"\nabla L(0) \rVert_F^2}{3 \sqrt3 \lambda^2} \sum_{j=1}^t \frac{1}{j^2} \sum_m \bigl\lvert "
     r"(h(G)^{t-j} (I + G/\mu)^{-1})_{im} \bigr\rvert \lVert x_m \rVert^2; \quad \text{where } b_i "
     r"\text{ is below the margin of } P_{\mathrm{lin}, i}^{(t)} \text{, both predict one class}",
-    prove=_prove,
+    kernel=Rocq("theory_is_near.v", ("theory_is_near",)),
     uses=("error-recursion", "softmax-remainder-sharp", "total-weight-decay"),
     draw=_draw,
     check=_compare,

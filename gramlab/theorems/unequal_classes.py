@@ -5,8 +5,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import sympy as sp
-import z3
 from flint import fmpq, fmpq_mat
 
 from gramlab.errors import InvalidSetting
@@ -15,8 +13,7 @@ from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.theorems._arguments import ROUNDS, array
 from gramlab.theorems._block import Block, draw_mu, draw_round, split
 from gramlab.theorems._heads import features
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals, vanish
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_integer
 
 
@@ -35,41 +32,6 @@ class _Classes(Block):
     def sizes(self) -> np.ndarray:
         """Samples of each class (K,)."""
         return np.array(self.counts).sum(axis=1)
-
-
-def _prove() -> Proof:
-    sizes = (1, 2, 3)
-    names = [k for k, size in enumerate(sizes) for _ in range(size)]
-    g: Any = sp.Matrix(3, 3, lambda *kl: sp.Symbol("g_{}{}".format(*sorted(kl))))
-    f: Any = sp.Matrix(sp.symbols("f:6"))
-    gram = sp.Matrix(6, 6, lambda i, j: 1 if i == j else g[names[i], names[j]])
-    mean: Any = sp.Matrix(
-        [sum(f[i] for i in range(6) if names[i] == k) / sizes[k] for k in range(3)]
-    )
-    s = sp.diag(*(1 - g[k, k] for k in range(3))) + g * sp.diag(*sizes)
-    each = [(1 - g[k, k]) * (f[i] - mean[k]) + (s * mean)[k] for i, k in enumerate(names)]
-    a, b, x, y, z = reals("q_k^t A_k^t C_kk C_kl C_kj")
-    base = [0 < a, a < b, x >= 0, y >= 0, z > 0]
-    return proof(
-        "sympy for the Gram matrix, z3 for the classes of Γ = D; powers and every size by hand",
-        "the Gram matrix with symbolic Γ and rows at sizes 1, 2, 3 (a sum over classes at every "
-        "size); μ, t and C symbolic",
-        vanish(
-            "(G f)_i = (1 − Γ_kk)(f_i − f̄_k) + (S f̄)_k for every f, S = diag(1 − Γ_kk) + Γ diag(n)",
-            [left - right for left, right in zip(gram * f, each, strict=True)],
-        ),
-        "by hand: so h(G)^t multiplies f_i − f̄_k by q_k^t and brings f̄ to A^t f̄, by induction",
-        implies(
-            "diagonal Γ and A: given l, class k is ahead of l iff C_kk − C_kl > a/(b − a)",
-            base,
-            (-a + (b - a) * (x - y) > 0) == (x - y > a / (b - a)),
-        ),
-        implies(
-            "which for every label that is given, j among them, puts k ahead under k and j too",
-            [*base, x - z > a / (b - a), z3.Or(y == 0, x - y > a / (b - a))],
-            (b - a) * (x - y) > 0,
-        ),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -180,7 +142,7 @@ THEOREM = Theorem(
     r"\operatorname{diag}(1 - \Gamma_{kk}) + \Gamma \operatorname{diag}(n); \quad \text{for } "
     r"\Gamma_{kl} = 0\ (k \ne l): \text{ all of class } k \text{ is right} \iff C_{kk} - C_{kl} > "
     r"\frac{1}{(A_{kk} / q_k)^t - 1} \text{ for all } l \ne k \text{ with } C_{kl} > 0",
-    prove=_prove,
+    kernel=Rocq("unequal_classes.v", ("unequal_classes", "unequal_classes_right")),
     draw=_draw,
     check=_compare,
     planted={
