@@ -240,6 +240,9 @@ Qed.
 
 (** The exact softmax head fitted to targets in which no label is ahead of the true one, and none
     level with it in the mean of the class, is right on every sample. *)
+(** Registry, persistence: Tᵢₖ ≥ Tᵢₗ for every i of class k and every l, with class means T̄ₖₖ >
+    T̄ₖₗ (l ≠ k): the exact softmax head fitted to T is right on every sample;  so exact rounds
+    that are right on every sample at t are so at t + 1, whatever λₜ₊₁ *)
 Theorem right_targets T lam W : 0 < lam -> alike N K cls T -> never_behind N K cls T ->
   head N d K X T lam W -> perfect N d K X cls W.
 Proof.
