@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import z3
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
@@ -20,35 +19,7 @@ from gramlab.theorems._block import (
 )
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import exact_rounds, plain_rounds
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Rocq, Theorem
-from gramlab.theorems.steps import implies, proof, reals
-
-
-def _prove() -> Proof:
-    # Of one row of class k and one other label l: D = T_k − T_l, E = P_k − P_l, x = v_k − v_l; M is
-    # the mean of D − E over the class.
-    d, e, x, m, beta, gamma, mean_d, mean_e = reals("D E x M beta gamma D̄ Ē")
-    row = [beta > 0, gamma > 0, d >= 0, x + beta * e == beta * d + gamma * m, (x > 0) == (e > 0)]
-    return proof(
-        "z3 over the reals; block Gram matrix and symmetry by hand",
-        "every K, n, c, d, λ and targets; exact softmax",
-        "by hand: Nλ v_i = Σ_j G_ij (T − P)_j, so x + βE = βD + γM with β = (1 − c)/(Nλ), γ = "
-        "n(c − d)/(Nλ); sums over all rows cancel, since shifts of the classes leave the problem "
-        "and so its one solution what they are",
-        "by hand: the softmax is monotone, x > 0 iff E > 0",
-        implies(
-            "M ≤ 0 would make E ≤ D in every row of the class, and E < D where D > 0",
-            [*row, m <= 0],
-            z3.And(e <= d, z3.Or(d == 0, e < d)),
-        ),
-        implies(
-            "and its mean D̄ − Ē above 0, as D̄ > 0; but that is M: so M > 0",
-            [z3.Or(m > 0, mean_e < mean_d), m == mean_d - mean_e],
-            m > 0,
-        ),
-        implies("so x > 0: row i has k ahead of l", [*row, m > 0], x > 0),
-        "T = P^(t) right on every sample has D > 0, so P^(t+1) is right on every sample",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -152,12 +123,7 @@ THEOREM = Theorem(
     r"\text{ with class means } \bar T_{kk} > \bar T_{kl}\ (l \ne k): \text{ the exact softmax "
     r"head fitted to } T \text{ is right on every sample}; \quad \text{so exact rounds that are "
     r"right on every sample at } t \text{ are so at } t + 1, \text{ whatever } \lambda_{t+1}",
-    prove=_prove,
-    kernel=Rocq(
-        "persistence.v",
-        ("persistence",),
-        covers="exact rounds that are right on every sample are so in the next round",
-    ),
+    kernel=Rocq("persistence.v", ("right_targets", "persistence")),
     draw=_draw,
     check=_compare,
     planted={

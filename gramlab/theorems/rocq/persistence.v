@@ -1,6 +1,6 @@
-(** Exact rounds never lose perfect accuracy once they have it, where classes are alike. *)
+(** Exact students of targets that are right are right, where classes are alike: none is lost. *)
 
-From Coq Require Import Reals Lra Lia Arith List FinFun Permutation.
+From Coq Require Import Reals Lra Lia Arith FinFun.
 From Gramlab Require Import sums matrices softmax heads proximal rounds.
 Open Scope R_scope.
 
@@ -22,26 +22,6 @@ Proof.
     + now rewrite E, Nat.eqb_refl.
     + intros k Hk Ne. rewrite (proj2 (Nat.eqb_neq (pi k) j)); [reflexivity|].
       intros E'. apply Ne. apply Inj; trivial. congruence.
-Qed.
-
-(** How many i < N have the value x of f. *)
-Definition count (N : nat) (f : nat -> nat) (x : nat) : nat :=
-  count_occ Nat.eq_dec (map f (seq 0 N)) x.
-
-(** If each value occurs equally often, a permutation takes one function to the other. *)
-Lemma permutation_of_counts N f g : (forall x, count N f x = count N g x) ->
-  exists pi, permutes N pi /\ forall i, (i < N)%nat -> g (pi i) = f i.
-Proof.
-  intros H.
-  assert (P : Permutation (map g (seq 0 N)) (map f (seq 0 N))).
-  { apply (Permutation_count_occ Nat.eq_dec). intros x. symmetry. apply H. }
-  apply (proj1 (Permutation_nth _ _ 0%nat)) in P. cbv zeta in P.
-  rewrite !map_length, !seq_length in P. destruct P as (_ & pi & Fun & Inj & E).
-  exists pi. split; [split; assumption|]. intros i Hi. specialize (E i Hi).
-  assert (V : forall h m, (m < N)%nat -> nth m (map h (seq 0 N)) 0%nat = h m).
-  { intros h m Hm. rewrite (nth_indep _ 0%nat (h 0%nat)) by (rewrite map_length, seq_length; exact Hm).
-    rewrite map_nth, seq_nth by exact Hm. reflexivity. }
-  rewrite !V in E by (trivial; now apply Fun). now symmetry.
 Qed.
 
 (** ** Rounds by the Gram matrix *)
@@ -130,8 +110,6 @@ End Rounds.
 Definition class_gram (cls : nat -> nat) (c e : R) (i j : nat) : R :=
   if Nat.eqb i j then 1 else if Nat.eqb (cls i) (cls j) then c else e.
 
-Definition one_hot (y : nat -> nat) : mat := fun i k => if Nat.eqb (y i) k then 1 else 0.
-
 (** The shift of classes by one. *)
 Definition shift (K k : nat) : nat := (S k mod K)%nat.
 
@@ -157,78 +135,37 @@ Proof.
   rewrite <- IH by lia. rewrite <- (H k) by lia. unfold shift. now rewrite Nat.mod_small by lia.
 Qed.
 
+(** A permutation of the rows takes class k to class k + 1, and with it the targets. *)
+Definition alike_by (N K : nat) (cls : nat -> nat) (T : mat) (pi : nat -> nat) :=
+  permutes N pi /\ (forall i, (i < N)%nat -> cls (pi i) = shift K (cls i)) /\ same N K pi (shift K) T.
+
+(** A cyclic shift of the classes leaves the rows of T what they are. *)
+Definition alike (N K : nat) (cls : nat -> nat) (T : mat) := exists pi, alike_by N K cls T pi.
+
+(** No label is ahead of the true one in a row, and none level with it in the mean of the class. *)
+Definition never_behind (N K : nat) (cls : nat -> nat) (T : mat) :=
+  (forall i l, (i < N)%nat -> (l < K)%nat -> T i l <= T i (cls i)) /\
+  (forall k l, (k < K)%nat -> (l < K)%nat -> l <> k ->
+    0 < \sum_(i < N) (if Nat.eqb k (cls i) then T i k - T i l else 0)).
+
 Section Persistence.
 
-(** N rows of d features in K classes; given labels y. *)
-Variables (N d K : nat) (X : mat) (cls y : nat -> nat) (c e : R).
+(** N rows of d features in K classes. *)
+Variables (N d K : nat) (X : mat) (cls : nat -> nat) (c e : R).
 Hypothesis N_pos : (0 < N)%nat.
 Hypothesis K_pos : (0 < K)%nat.
 Hypothesis cls_lt : forall i, (i < N)%nat -> (cls i < K)%nat.
-Hypothesis y_lt : forall i, (i < N)%nat -> (y i < K)%nat.
 Hypothesis order : 0 <= e < c.
 Hypothesis c_lt_1 : c < 1.
-(** The block model without superclasses, *)
+(** The block model without superclasses. *)
 Hypothesis features : forall i j, (i < N)%nat -> (j < N)%nat ->
   \sum_(f < d) (X i f * X j f) = class_gram cls c e i j.
-(** of which a cyclic shift of the classes leaves the numbers of (true, given) pairs what they are. *)
-Hypothesis circulant : forall k l, (k < K)%nat -> (l < K)%nat ->
-  count N (fun i => (cls i * K + y i)%nat) (shift K k * K + shift K l)%nat
-  = count N (fun i => (cls i * K + y i)%nat) (k * K + l)%nat.
 
 Let G := class_gram cls c e.
 Let PN : 0 < INR N. Proof. now apply lt_0_INR. Qed.
 
-Let row_permutation : exists pi, permutes N pi /\
-  forall i, (i < N)%nat -> cls (pi i) = shift K (cls i) /\ y (pi i) = shift K (y i).
-Proof.
-  set (key := fun i => (cls i * K + y i)%nat).
-  set (next := fun i => (shift K (cls i) * K + shift K (y i))%nat).
-  assert (Lt : forall k, (k < K)%nat -> (shift K k < K)%nat)
-    by (intros k Hk; apply (shift_permutes K K_pos); exact Hk).
-  assert (Dec : forall a b a' b', (b < K)%nat -> (b' < K)%nat ->
-    (a * K + b = a' * K + b')%nat -> a = a' /\ b = b').
-  { intros a b a' b' Hb Hb' E. assert (a = a') by nia. subst. lia. }
-  destruct (permutation_of_counts N next key) as (pi & P & E).
-  - intros x.
-    (* x is the key of a pair (shift k, shift l), or of none *)
-    destruct (lt_dec x (K * K)) as [Lx|Lx].
-    + destruct (bInjective_bSurjective (proj1 (shift_permutes K K_pos))) as [Sur _].
-      specialize (Sur (proj2 (shift_permutes K K_pos))).
-      assert (Dx : (x = x / K * K + x mod K)%nat) by (rewrite Nat.mul_comm; apply Nat.div_mod; lia).
-      assert (Hq : (x / K < K)%nat) by (apply Nat.div_lt_upper_bound; lia).
-      assert (Hr : (x mod K < K)%nat) by (apply Nat.mod_upper_bound; lia).
-      destruct (Sur _ Hq) as (k & Hk & Ek). destruct (Sur _ Hr) as (l & Hl & El).
-      rewrite Dx, <- Ek, <- El. change (fun i => (cls i * K + y i)%nat) with key in circulant.
-      rewrite circulant by assumption. unfold count.
-      (* i counts on the left when (cls i, y i) = (k, l) *)
-      assert (Q : forall s, (forall i, In i s -> (i < N)%nat) ->
-        count_occ Nat.eq_dec (map next s) (shift K k * K + shift K l)%nat
-        = count_occ Nat.eq_dec (map key s) (k * K + l)%nat).
-      { induction s as [|i s IH]; intros Hs; [reflexivity|]. simpl.
-        rewrite IH by (intros; apply Hs; now right).
-        assert (Hi : (i < N)%nat) by (apply Hs; now left).
-        destruct (Nat.eq_dec (next i) (shift K k * K + shift K l)) as [A|A];
-          destruct (Nat.eq_dec (key i) (k * K + l)) as [B|B]; trivial; exfalso.
-        - apply B. unfold next in A. apply Dec in A as (A1 & A2); [|apply Lt, y_lt, Hi|now apply Lt].
-          apply (shift_permutes K K_pos) in A1; [|now apply cls_lt|exact Hk].
-          apply (shift_permutes K K_pos) in A2; [|now apply y_lt|exact Hl].
-          unfold key. congruence.
-        - apply A. unfold key in B. apply Dec in B as (B1 & B2); [|now apply y_lt|exact Hl].
-          unfold next. now rewrite B1, B2. }
-      apply Q. intros i Hi. apply in_seq in Hi. lia.
-    + assert (None : forall h, (forall i, (i < N)%nat -> (h i < K * K)%nat) ->
-        count N h x = 0%nat).
-      { intros h Hh. apply count_occ_not_In. intros Hin. apply in_map_iff in Hin as (i & Ei & Hi).
-        apply in_seq in Hi. specialize (Hh i ltac:(lia)). lia. }
-      rewrite !None; trivial; intros i Hi; unfold key, next.
-      * assert (A := cls_lt i Hi). assert (B := y_lt i Hi). nia.
-      * assert (A := Lt _ (cls_lt i Hi)). assert (B := Lt _ (y_lt i Hi)). nia.
-  - exists pi. split; [exact P|]. intros i Hi. specialize (E i Hi). unfold key, next in E.
-    apply Dec in E; [exact E|apply y_lt; apply P, Hi|apply Lt, y_lt, Hi].
-Qed.
-
 (** Sums of X X^T *)
-Let gram_square x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j)
+Lemma gram_square x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j)
   = \sum_(f < d) ((\sum_(i < N) (x i * X i f)) ^ 2).
 Proof.
   transitivity (\sum_(f < d) \sum_(i < N) \sum_(j < N) (x i * X i f * (x j * X j f))).
@@ -238,10 +175,10 @@ Proof.
   - apply sum_ext. intros f _. rewrite <- (sum_prod N N (fun i => x i * X i f) (fun j => x j * X j f)). ring.
 Qed.
 
-Let gram_positive x : 0 <= \sum_(i < N) \sum_(j < N) (x i * G i j * x j).
+Lemma gram_positive x : 0 <= \sum_(i < N) \sum_(j < N) (x i * G i j * x j).
 Proof. rewrite gram_square. apply sum_nonneg. intros. apply pow2_ge_0. Qed.
 
-Let gram_kernel x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j) = 0 ->
+Lemma gram_kernel x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j) = 0 ->
   forall i, (i < N)%nat -> \sum_(j < N) (G i j * x j) = 0.
 Proof.
   rewrite gram_square. intros Z i Hi.
@@ -256,7 +193,7 @@ Proof.
 Qed.
 
 (** Logits of an exact head *)
-Let head_solves T lam W : head N d K X T lam W -> solves N K G (INR N * lam) T (logits d X W).
+Lemma head_solves T lam W : head N d K X T lam W -> solves N K G (INR N * lam) T (logits d X W).
 Proof.
   intros H i k Hi Hk. unfold logits at 1.
   rewrite (sum_ext N _ (fun j => \sum_(f < d) (X i f * (X j f * (T j k - predictions d K X W j k))))).
@@ -275,77 +212,63 @@ Proof.
     apply sum_ext. intros. unfold predictions. ring.
 Qed.
 
-(** Exact softmax rounds t right on every sample: round t + 1 is too, at any weight decay. *)
-(** Registry, persistence: Tᵢₖ ≥ Tᵢₗ for every i of class k and every l, with class means T̄ₖₖ >
-    T̄ₖₗ (l ≠ k): the exact softmax head fitted to T is right on every sample;  so exact rounds
-    that are right on every sample at t are so at t + 1, whatever λₜ₊₁ (of this: exact rounds
-    that are right on every sample are so in the next round) *)
-Theorem persistence lam W t : positive lam (S t) -> (1 <= t)%nat ->
-  exact_rounds N d K X (one_hot y) lam W (S t) ->
-  perfect N d K X cls (W t) -> perfect N d K X cls (W (S t)).
+(** An exact head leaves alike what was alike. *)
+Let head_alike pi T lam W : 0 < lam -> alike_by N K cls T pi -> head N d K X T lam W ->
+  alike_by N K cls (predictions d K X W) pi.
 Proof.
-  intros Hl Ht HW Right.
-  destruct row_permutation as (pi & P & E).
+  intros Hl (P & E & Same) HW. split; [exact P|split; [exact E|]].
   assert (Sh := shift_permutes K K_pos).
   assert (Gsame : forall i j, (i < N)%nat -> (j < N)%nat -> G (pi i) (pi j) = G i j).
-  { intros i j Hi Hj. unfold G, class_gram. destruct (E i Hi) as (Ei & _). destruct (E j Hj) as (Ej & _).
-    rewrite Ei, Ej.
+  { intros i j Hi Hj. unfold G, class_gram. rewrite (E i Hi), (E j Hj).
     destruct (Nat.eqb_spec i j) as [->|Ne]; [now rewrite Nat.eqb_refl|].
     rewrite (proj2 (Nat.eqb_neq (pi i) (pi j))) by (intros A; apply Ne; now apply P).
     destruct (Nat.eqb_spec (cls i) (cls j)) as [->|Nc]; [now rewrite Nat.eqb_refl|].
     rewrite (proj2 (Nat.eqb_neq _ _)); [reflexivity|]. intros A. apply Nc. apply Sh; auto. }
-  (* every round is the same after the shift *)
-  assert (Same : forall s, (1 <= s <= S t)%nat ->
-    same N K pi (shift K) (plain d K X (one_hot y) W s) /\ same N K pi (shift K) (logits d X (W s))).
-  { assert (Step : forall s, (1 <= s <= S t)%nat -> same N K pi (shift K) (plain d K X (one_hot y) W s) ->
-      same N K pi (shift K) (logits d X (W s))).
-    { intros s Hs HT. assert (Ls := Hl s Hs).
-      apply (solves_same N K G K_pos gram_positive gram_kernel pi (shift K) P Sh Gsame
-        (INR N * lam s) (plain d K X (one_hot y) W s)); trivial.
-      - apply Rmult_lt_0_compat; assumption.
-      - apply head_solves, HW, Hs. }
-    induction s as [|[|s] IH]; intros Hs; [lia| |].
-    - assert (HT : same N K pi (shift K) (plain d K X (one_hot y) W 1)).
-      { intros i k Hi Hk. simpl. unfold one_hot. destruct (E i Hi) as (_ & Ey). rewrite Ey.
-        destruct (Nat.eqb_spec (y i) k) as [->|Ne]; [now rewrite Nat.eqb_refl|].
-        rewrite (proj2 (Nat.eqb_neq _ _)); [reflexivity|]. intros A. apply Ne. apply Sh; auto. }
-      split; [exact HT|now apply Step].
-    - destruct (IH ltac:(lia)) as (_ & Sv).
-      assert (HT : same N K pi (shift K) (plain d K X (one_hot y) W (S (S s)))).
-      { exact (softmax_same N K pi (shift K) Sh _ Sv). }
-      split; [exact HT|now apply Step]. }
-  destruct t as [|t]; [lia|].
-  set (Q := predictions d K X (W (S t))). set (P' := predictions d K X (W (S (S t)))).
-  set (v := logits d X (W (S (S t)))).
-  destruct (Same (S (S t)) ltac:(lia)) as (SQ & Sv). change (plain d K X (one_hot y) W (S (S t))) with Q in SQ.
-  assert (SP : same N K pi (shift K) P') by exact (softmax_same N K pi (shift K) Sh _ Sv).
+  apply (softmax_same N K pi (shift K) Sh).
+  apply (solves_same N K G K_pos gram_positive gram_kernel pi (shift K) P Sh Gsame (INR N * lam) T);
+    trivial; [now apply Rmult_lt_0_compat|now apply head_solves].
+Qed.
+
+(** Order of logits and of predictions. *)
+Let softmax_order u a b : softmax K u a < softmax K u b <-> u a < u b.
+Proof.
+  unfold softmax. assert (Z := Rinv_0_lt_compat _ (exps_pos K K_pos u)).
+  unfold Rdiv. split; intros H.
+  - apply Rmult_lt_reg_r in H; [|exact Z]. now apply exp_lt_inv.
+  - apply Rmult_lt_compat_r; [exact Z|]. now apply exp_increasing.
+Qed.
+
+(** The exact softmax head fitted to targets in which no label is ahead of the true one, and none
+    level with it in the mean of the class, is right on every sample. *)
+(** Registry, persistence: Tᵢₖ ≥ Tᵢₗ for every i of class k and every l, with class means T̄ₖₖ >
+    T̄ₖₗ (l ≠ k): the exact softmax head fitted to T is right on every sample;  so exact rounds
+    that are right on every sample at t are so at t + 1, whatever λₜ₊₁ *)
+Theorem right_targets T lam W : 0 < lam -> alike N K cls T -> never_behind N K cls T ->
+  head N d K X T lam W -> perfect N d K X cls W.
+Proof.
+  intros Hl (pi & Al) (Ahead & Mean) HW.
+  assert (Al' := head_alike pi T lam W Hl Al HW).
+  destruct Al as (P & _ & ST). destruct Al' as (_ & _ & SP).
+  set (P' := predictions d K X W) in *. set (v := logits d X W).
+  assert (Sol := head_solves _ _ _ HW). fold v in Sol.
   (* sums over rows do not depend on the class *)
-  assert (Sums : forall k, (k < K)%nat -> \sum_(j < N) (Q j k - P' j k) = \sum_(j < N) (Q j 0%nat - P' j 0%nat)).
-  { apply (shift_orbit K (fun k => \sum_(j < N) (Q j k - P' j k))). intros k Hk.
-    apply (same_sums N K pi (shift K) P (fun i k => Q i k - P' i k)); [|exact Hk].
-    intros i l Hi Hl'. now rewrite SQ, SP. }
-  assert (Ls := Hl (S (S t)) ltac:(lia)).
-  assert (Pa : 0 < INR N * lam (S (S t))) by (apply Rmult_lt_0_compat; assumption).
-  assert (Sol := head_solves _ _ _ (HW (S (S t)) ltac:(lia))).
-  change (plain d K X (one_hot y) W (S (S t))) with Q in Sol. fold v in Sol.
-  (* order of logits and of predictions *)
-  assert (Mono : forall u a b, softmax K u a < softmax K u b <-> u a < u b).
-  { intros u a b. unfold softmax. assert (Z := Rinv_0_lt_compat _ (exps_pos K K_pos u)).
-    unfold Rdiv. split; intros H.
-    - apply Rmult_lt_reg_r in H; [|exact Z]. now apply exp_lt_inv.
-    - apply Rmult_lt_compat_r; [exact Z|]. now apply exp_increasing. }
+  assert (Sums : forall k, (k < K)%nat -> \sum_(j < N) (T j k - P' j k) = \sum_(j < N) (T j 0%nat - P' j 0%nat)).
+  { apply (shift_orbit K (fun k => \sum_(j < N) (T j k - P' j k))). intros k Hk.
+    apply (same_sums N K pi (shift K) P (fun i k => T i k - P' i k)); [|exact Hk].
+    intros i l Hi Hl'. now rewrite ST, SP. }
+  assert (Pa : 0 < INR N * lam) by (apply Rmult_lt_0_compat; assumption).
   intros i l Hi Hl' Ne. set (k := cls i) in *. assert (Hk : (k < K)%nat) by (apply cls_lt, Hi).
   (* differences of class k and label l, in the rows of class k *)
-  set (D := fun j => Q j k - Q j l). set (F := fun j => P' j k - P' j l).
+  set (D := fun j => T j k - T j l). set (F := fun j => P' j k - P' j l).
   set (x := fun j => v j k - v j l).
   set (Mt := \sum_(j < N) (if Nat.eqb k (cls j) then D j - F j else 0)).
   assert (Eq : forall j, (j < N)%nat -> cls j = k ->
-    INR N * lam (S (S t)) * x j = (1 - c) * (D j - F j) + (c - e) * Mt).
+    INR N * lam * x j = (1 - c) * (D j - F j) + (c - e) * Mt).
   { intros j Hj Cj. unfold x. rewrite Rmult_minus_distr_l, !Sol by assumption. rewrite <- sum_minus.
     rewrite (sum_ext N _ (fun q => (if Nat.eqb j q then (1 - c) * (D j - F j) else 0)
       + (c - e) * (if Nat.eqb k (cls q) then D q - F q else 0)
-      + e * ((Q q k - P' q k) - (Q q l - P' q l)))).
-    - rewrite !sum_plus, !sum_scal_l, (sum_minus N (fun q => Q q k - P' q k)),
+      + e * ((T q k - P' q k) - (T q l - P' q l)))).
+    - rewrite !sum_plus, !sum_scal_l, (sum_minus N (fun q => T q k - P' q k)),
         (Sums k Hk), (Sums l Hl').
       rewrite (sum_single N _ j Hj), Nat.eqb_refl; [unfold Mt; ring|].
       intros q _ Hq. now rewrite (proj2 (Nat.eqb_neq j q)) by auto.
@@ -354,35 +277,68 @@ Proof.
       destruct (Nat.eqb_spec j q) as [<-|].
       + rewrite Cj, Nat.eqb_refl. ring.
       + destruct (Nat.eqb k (cls q)); ring. }
-  assert (DPos : forall j, (j < N)%nat -> cls j = k -> 0 < D j).
-  { intros j Hj Cj. unfold D. assert (A : Q j l < Q j k); [|lra].
-    apply Mono. assert (B := Right j l Hj Hl'). rewrite Cj in B. apply B. auto. }
+  assert (DPos : forall j, (j < N)%nat -> cls j = k -> 0 <= D j).
+  { intros j Hj Cj. unfold D. assert (A := Ahead j l Hj Hl'). rewrite Cj in A. lra. }
   assert (Sign : forall j, 0 < F j <-> 0 < x j).
-  { intros j. unfold F, x. assert (A := Mono (v j) l k). change (softmax K (v j)) with (P' j) in A. lra. }
+  { intros j. unfold F, x. assert (A := softmax_order (v j) l k).
+    change (softmax K (v j)) with (P' j) in A. lra. }
   assert (MPos : 0 < Mt).
   { apply Rnot_le_lt. intros Le.
-    (* M <= 0 would make F < D in every row of the class *)
-    assert (Less : forall j, (j < N)%nat -> cls j = k -> F j < D j).
-    { intros j Hj Cj. apply Rnot_le_lt. intros A.
-      assert (B := DPos j Hj Cj). assert (0 < x j) by (apply Sign; lra).
-      assert (C := Eq j Hj Cj).
-      assert (0 < INR N * lam (S (S t)) * x j) by (apply Rmult_lt_0_compat; assumption).
+    (* M <= 0 would make F <= D in every row of the class, and F < D where F > 0 *)
+    assert (Less : forall j, (j < N)%nat -> cls j = k -> F j < D j \/ F j <= 0).
+    { intros j Hj Cj. destruct (Rle_lt_dec (F j) 0) as [A|A]; [now right|left].
+      apply Rnot_le_lt. intros B.
+      assert (0 < x j) by now apply Sign. assert (C := Eq j Hj Cj).
+      assert (0 < INR N * lam * x j) by (apply Rmult_lt_0_compat; assumption).
       assert (0 <= (1 - c) * (F j - D j)) by (apply Rmult_le_pos; lra).
       assert (0 <= (c - e) * - Mt) by (apply Rmult_le_pos; lra). lra. }
-    assert (0 < Mt); [|lra]. unfold Mt.
-    apply Rlt_le_trans with (if Nat.eqb k (cls i) then D i - F i else 0).
-    - fold k. rewrite Nat.eqb_refl. assert (A := Less i Hi eq_refl). lra.
-    - apply (sum_term_le N (fun j => if Nat.eqb k (cls j) then D j - F j else 0) i Hi).
-      intros j Hj. destruct (Nat.eqb_spec k (cls j)) as [Cj|]; [|lra].
-      assert (A := Less j Hj (eq_sym Cj)). lra. }
+    assert (Le' : forall j, (j < N)%nat ->
+      0 <= (fun j => if Nat.eqb k (cls j) then D j - F j else 0) j).
+    { intros j Hj. cbv beta. destruct (Nat.eqb_spec k (cls j)) as [Cj|]; [|lra].
+      assert (A := DPos j Hj (eq_sym Cj)). destruct (Less j Hj (eq_sym Cj)); lra. }
+    (* so all D - F are 0, and with them D itself *)
+    assert (Z : \sum_(j < N) (if Nat.eqb k (cls j) then D j else 0) = 0).
+    { apply sum_zero. intros j Hj. destruct (Nat.eqb_spec k (cls j)) as [Cj|]; [|reflexivity].
+      assert (A := sum_term_le N (fun j => if Nat.eqb k (cls j) then D j - F j else 0) j Hj Le').
+      cbv beta in A. fold Mt in A. rewrite <- Cj, Nat.eqb_refl in A.
+      assert (B := DPos j Hj (eq_sym Cj)). destruct (Less j Hj (eq_sym Cj)); lra. }
+    assert (A := Mean k l Hk Hl' Ne). unfold D in Z. lra. }
   assert (X0 : 0 < x i).
   { apply Rnot_le_lt. intros Le.
     assert (NF : F i <= 0) by (apply Rnot_lt_le; intros A; apply Sign in A; lra).
     assert (B := DPos i Hi eq_refl). assert (C := Eq i Hi eq_refl).
-    assert (0 < (1 - c) * (D i - F i)) by (apply Rmult_lt_0_compat; lra).
+    assert (0 <= (1 - c) * (D i - F i)) by (apply Rmult_le_pos; lra).
     assert (0 < (c - e) * Mt) by (apply Rmult_lt_0_compat; lra).
-    assert (0 <= INR N * lam (S (S t)) * - x i) by (apply Rmult_le_pos; lra). lra. }
+    assert (0 <= INR N * lam * - x i) by (apply Rmult_le_pos; lra). lra. }
   change (v i l < v i k). unfold x in X0. lra.
+Qed.
+
+(** So exact rounds that are right on every sample at t are so at t + 1, at any weight decay. *)
+Theorem persistence T lam W t : alike N K cls T -> positive lam (S t) -> (1 <= t)%nat ->
+  (forall k, (k < K)%nat -> exists i, (i < N)%nat /\ cls i = k) ->
+  exact_rounds N d K X T lam W (S t) ->
+  perfect N d K X cls (W t) -> perfect N d K X cls (W (S t)).
+Proof.
+  intros (pi & Al) Hl Ht Some HW Right.
+  assert (Same : forall s, (s <= t)%nat -> alike_by N K cls (plain d K X T W (S s)) pi).
+  { induction s as [|s IH]; intros Hs; [exact Al|].
+    apply (head_alike pi (plain d K X T W (S s)) (lam (S s))); [apply Hl; lia|apply IH; lia|apply HW; lia]. }
+  apply (right_targets (plain d K X T W (S t)) (lam (S t))); [apply Hl; lia| | |apply HW; lia].
+  { exists pi. apply Same. lia. }
+  destruct t as [|t]; [lia|]. simpl.
+  assert (Ahead : forall i l, (i < N)%nat -> (l < K)%nat -> l <> cls i ->
+    predictions d K X (W (S t)) i l < predictions d K X (W (S t)) i (cls i)).
+  { intros i l Hi Hl' Ne. apply softmax_order, Right; assumption. }
+  split.
+  - intros i l Hi Hl'. destruct (Nat.eq_dec l (cls i)) as [->|Ne]; [lra|]. left. now apply Ahead.
+  - intros k l Hk Hl' Ne. destruct (Some k Hk) as (i & Hi & Ci).
+    apply Rlt_le_trans with (if Nat.eqb k (cls i)
+      then predictions d K X (W (S t)) i k - predictions d K X (W (S t)) i l else 0).
+    + rewrite <- Ci, Nat.eqb_refl. assert (A := Ahead i l Hi Hl' ltac:(congruence)). lra.
+    + apply (sum_term_le N (fun i => if Nat.eqb k (cls i)
+        then predictions d K X (W (S t)) i k - predictions d K X (W (S t)) i l else 0) i Hi).
+      intros j Hj. destruct (Nat.eqb_spec k (cls j)) as [->|]; [|lra].
+      assert (A := Ahead j l Hj Hl' ltac:(congruence)). lra.
 Qed.
 
 End Persistence.
