@@ -130,3 +130,20 @@ Proof.
   induction n as [|n IH]; simpl; [rewrite Rabs_R0; lra|].
   eapply Rle_trans; [apply Rabs_triang|lra].
 Qed.
+
+(** ** Products *)
+
+Fixpoint product (n : nat) (f : nat -> R) : R :=
+  match n with
+  | O => 1
+  | S m => product m f * f m
+  end.
+
+Lemma product_ext n f g : (forall i, (i < n)%nat -> f i = g i) -> product n f = product n g.
+Proof.
+  induction n as [|n IH]; simpl; intros H; [reflexivity|].
+  rewrite IH, (H n) by (intros; try apply H; lia). reflexivity.
+Qed.
+
+Lemma product_exp n f : product n (fun i => exp (f i)) = exp (sum n f).
+Proof. induction n as [|n IH]; simpl; [now rewrite exp_0|]. now rewrite IH, exp_plus. Qed.

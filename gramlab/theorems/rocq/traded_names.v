@@ -4,12 +4,6 @@ From Coq Require Import Reals Lra Lia.
 From Gramlab Require Import sums.
 Open Scope R_scope.
 
-Fixpoint product (n : nat) (f : nat -> R) : R :=
-  match n with
-  | O => 1
-  | S m => product m f * f m
-  end.
-
 (** The probability of given labels j_0, ..., j_(N-1) for true labels y, whatever the features:
     rows are independent, row i has the label j with probability C (y i) j. *)
 Definition law (N : nat) (C : nat -> nat -> R) (y j : nat -> nat) : R :=
