@@ -281,6 +281,10 @@ Section TopK.
 
   (** The student of the k largest labels of a teacher after t rounds is right on every sample, with
       least margin (p_B - p_A) (K - k)/(k (K - 1)) > 0. *)
+  (** Registry, top-k-students: T = 1/k on the k largest labels of a teacher after t rounds: the
+      student is right on every sample, with least margin (p_B − p_A) (K − k)/(k (K − 1)) > 0;
+      and so is, at every λ > 0, the exact softmax student of an exact teacher (t = 1) (of this:
+      linear students, with their least margin) *)
   Theorem top_k_students_linear :
     0 < margin /\
     (forall i, (i < N)%nat -> right b student i) /\
