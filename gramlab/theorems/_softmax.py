@@ -1,10 +1,7 @@
-"""Facts on the softmax that several theorems rest on, and instances for its remainder."""
-
-from typing import Any
+"""What the theorems on the remainder of the softmax share."""
 
 import flint
 import numpy as np
-import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
@@ -18,27 +15,6 @@ LOGITS = Hypothesis(
 )
 ARGUMENTS = {"logits": "(K,), the logits v of one row"}
 RUNS = ("gramlab.heads.referee.softmax_remainder",)
-
-# Symbols p and v at K = 4, the last p by the others, mean and variance of v.
-_p, _v = sp.symbols("p:4", positive=True), sp.symbols("v:4", real=True)
-_unit = {_p[-1]: 1 - sum(_p[:-1])}
-_mean: Any = sum(a * b for a, b in zip(_p, _v, strict=True))
-_variance: Any = sum(a * b**2 for a, b in zip(_p, _v, strict=True)) - _mean**2
-
-
-def path_derivatives() -> list[Any]:
-    """Residuals of p'' = p((v − m)² − Var) on the path softmax(sv), differentiated at K = 4."""
-    s = sp.Symbol("s", real=True)
-    weights = [sp.exp(s * e) for e in _v]
-    total = sum(weights)
-    mean = sum(w * e for w, e in zip(weights, _v, strict=True)) / total
-    first = [
-        sp.diff(w / total, s) - w / total * (e - mean) for w, e in zip(weights, _v, strict=True)
-    ]
-    # The second derivative by the product rule in p, from dp_j/ds = p_j (v_j − m).
-    slopes = sp.Matrix([a * (b - _mean) for a, b in zip(_p, _v, strict=True)])
-    stated = sp.Matrix([a * ((b - _mean) ** 2 - _variance) for a, b in zip(_p, _v, strict=True)])
-    return [*first, *(slopes.jacobian(_p) * slopes - stated).subs(_unit)]
 
 
 def draw_logits(rng: np.random.Generator) -> Instance:

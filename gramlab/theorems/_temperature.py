@@ -1,45 +1,10 @@
-"""What the theorems on temperature share: substitution in the loss, and chains of dense heads."""
-
-from collections.abc import Callable
-from typing import Any
+"""What the theorems on temperature share: hypotheses, and chains of dense heads."""
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._heads import DenseHead, draw_problem
 from gramlab.theorems._hypotheses import above, all_of, equals, positive_decay
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, equal
-from gramlab.theorems.steps import proof, zero
-
-
-def prove(line: str, change: Callable[..., Any], minimum: str, following: str) -> Proof:
-    """By ``change(L, W, τ, λ)`` = 0 at N = 2, d = 2, K = 3 with every entry a symbol.
-
-    L(W, λ, τ, f) = (f/N) Σ CE(T_i, softmax(Wᵀx_i/τ)) + (λ/2)‖W‖².
-    """
-    n, d, k = 2, 2, 3
-    x = sp.Matrix(n, d, sp.symbols(f"x:{n * d}", real=True))
-    targets = sp.Matrix(n, k, sp.symbols(f"t:{n * k}", nonnegative=True))
-    symbols = sp.Matrix(d, k, sp.symbols(f"w:{d * k}", real=True))
-    tau, lam = sp.symbols("tau lambda", positive=True)
-
-    def loss(weights: Any, weight_decay: Any, temperature: Any = 1, factor: Any = 1) -> Any:
-        v = (x * weights / temperature).applyfunc(sp.expand)
-        entropy = sum(
-            targets[i, j] * (sp.log(sum(sp.exp(v[i, a]) for a in range(k))) - v[i, j])
-            for i in range(n)
-            for j in range(k)
-        )
-        return factor * entropy / n + weight_decay / 2 * sum(e**2 for e in weights)
-
-    return proof(
-        "sympy for the substitution; minima and induction by hand",
-        "all entries, τ and λ symbolic at N = 2, d = 2, K = 3; every term is a sum over rows and "
-        "entries and sees W only through XW/τ and ‖W‖², so every size; every round by induction",
-        zero(line, change(loss, symbols, tau, lam)),
-        minimum,
-        following,
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, equal
 
 
 def draw(rng: np.random.Generator) -> Instance:
