@@ -26,10 +26,9 @@ EXAMPLES = (
     'gramlab theorems --paper "Theorem 4.1"',
     "gramlab theorems",
     "gramlab theorems --seed 7 --json -",
-    "gramlab theorems telescope --kernel",
 )
 
-_NAMES = typer.Argument(metavar="[NAME]...", help="One theorem or some; all of them without it.")
+_NAMES = typer.Argument(metavar="NAME", help="One theorem or some; all of them without it.")
 _INSTANCES = options.at_least(1, "Instances drawn to check each theorem on.")
 _PAPER = options.option(
     'Only what the paper has at this place, such as "Theorem 4.1" or "eq. (10)".', metavar="PLACE"
@@ -40,11 +39,13 @@ _MODULE = options.option(
     metavar="MODULE",
 )
 _KERNEL = options.option(
-    "Compile the Rocq proofs by coqc and show what the kernel states and assumes; no instances."
+    "Compile the Rocq proofs by coqc and show what the kernel states and assumes; no instances.",
+    "--kernel",
 )
 _RECORD = options.option(
     "With --kernel: write statements, axioms and hashes of the files to record.json beside them, "
-    "and the statements of the registry above the Rocq theorems."
+    "and the statements of the registry above the Rocq theorems.",
+    "--record",
 )
 _LATEX = options.option("Statements and hypotheses in LaTeX.", "--latex")
 _MARKS = {
