@@ -279,7 +279,7 @@ Section TopK.
 
   (** The student of the k largest labels of a teacher after t rounds is right on every sample, with
       least margin (p_B - p_A) (K - k)/(k (K - 1)) > 0. *)
-  Theorem top_k_linear_linear :
+  Theorem top_k_linear :
     0 < margin /\
     (forall i, (i < N)%nat -> right b student i) /\
     (forall i l, (i < N)%nat -> (l < K)%nat -> l <> cls i -> margin <= student i (cls i) - student i l) /\
