@@ -14,7 +14,7 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
 from gramlab.theorems._heads import features
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Rocq, Theorem
 from gramlab.theorems.steps import implies, proof, reals, zero
 from gramlab.validation import check_integer
 
@@ -218,6 +218,11 @@ THEOREM = Theorem(
     r"\frac{K - k}{k (K - 1)} > 0; \quad \text{and so is, at every } \lambda > 0, \text{ the exact "
     r"softmax student of an exact teacher } (t = 1)",
     prove=_prove,
+    kernel=Rocq(
+        "top_k_students.v",
+        ("top_k_students_linear",),
+        covers="linear students, with their least margin",
+    ),
     uses=("label-averaging", "persistence"),
     draw=_draw,
     check=_compare,

@@ -93,6 +93,9 @@ End Peak.
 (** In the block model, w(t) = p_B^t - p_A^t rises to t_0 and falls from there: of the rounds
     1, 2, ... it is largest at the integers next to t_0 (the last one at or below, the first one at
     or above it), and at 1 if t_0 < 1. *)
+(** Registry, class-weight-peak: w(t) = p_Bᵗ − p_Aᵗ rises to t₀ = ln(ln p_A/ln
+    p_B)/(ln(p_B/p_A)) and falls from there: of the rounds 1, 2, … it is largest at ⌊t₀⌋ or
+    ⌈t₀⌉, and at 1 if t₀ < 1 *)
 Theorem class_weight_peak (b : block) :
   in_model b ->
   let w := class_weight (p_A b) (p_B b) in

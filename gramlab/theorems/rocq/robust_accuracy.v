@@ -27,6 +27,8 @@ Qed.
     included, is at most
 
       2 (1 - 1/K) (min(1, kappa_t |G - B|/mu) / gamma)^2. *)
+(** Registry, robust-accuracy: 1/N #{i not right with G} ≤ 2 (1 − 1/K) min(1, κₜ ‖G −
+    B‖₂/μ)²/γ²,  κₜ of the theorem perturbation; a tie is not right *)
 Theorem robust_accuracy (N K : nat) (G B : nat -> nat -> R) (mu kappa_t delta gamma : R) (t : nat)
     (given truth : nat -> nat) (wrong : nat -> bool) :
   (0 < N)%nat -> symmetric N G -> psd N G -> symmetric N B -> psd N B -> 0 < mu ->

@@ -61,6 +61,8 @@ Qed.
 
 (** P_tau^(t) - 1/K = tau^(-t) h(G)^t D, where h(G)^t D is P_1^(t) - 1/K, the same read at 1; so the
     order of the classes is the same in every row. *)
+(** Registry, temperature-reading: P_τ⁽ᵗ⁾ − 1/K = τ⁻ᵗ h(G)ᵗ D = τ⁻ᵗ (P₁⁽ᵗ⁾ − 1/K),  argmax
+    P_τ⁽ᵗ⁾ = argmax P₁⁽ᵗ⁾ *)
 Theorem temperature_reading W A : read_rounds W A ->
   forall t i, (i < N)%nat ->
   (forall k, (k < K)%nat -> A t i k = / tau ^ t * filter_power N G mu t (fun q => D q k) i)

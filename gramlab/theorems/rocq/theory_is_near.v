@@ -177,6 +177,9 @@ Qed.
         j = 1, ..., t of (1/j^2) sum over m of |(h(G)^(t-j) (I + G/mu)^(-1))_im| |x_m|^2,
 
     and where class k is ahead of every other by more than b_i in P_lin, it is ahead in P. *)
+(** Registry, theory-is-near: ‖Pᵢ⁽ᵗ⁾ − P_(lin, i)⁽ᵗ⁾‖₁ ≤ bᵢ = ‖∇ L(0)‖_F²/(3 √3 λ²) ∑ⱼ₌₁ᵗ 1/j²
+    ∑ₘ |(h(G)ᵗ⁻ʲ (I + G/μ)⁻¹)ᵢₘ| ‖xₘ‖²;  where bᵢ is below the margin of P_(lin, i)⁽ᵗ⁾, both
+    predict one class *)
 Theorem theory_is_near : (1 <= t)%nat -> forall i, (i < N)%nat ->
   \sum_(k < K) Rabs (predictions d K X (W t) i k - linear_prediction N d K X Y lam t i k) <= near i
   /\ forall k, (k < K)%nat ->
