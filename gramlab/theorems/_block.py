@@ -17,6 +17,7 @@ from flint import fmpq, fmpq_mat
 
 from gramlab.population import ClassBlockModel, Population
 from gramlab.population.phase import Condition
+from gramlab.theorems._heads import margins
 from gramlab.theorems._hypotheses import Test, all_of
 from gramlab.theorems.form import Held, Hypothesis, Instance
 
@@ -104,9 +105,7 @@ class Block:
 
     def margins(self, predictions: np.ndarray) -> np.ndarray:
         """Per sample: true class minus the largest other class; positive is right without a tie."""
-        others = np.arange(self.n_classes) != self.true[:, None]
-        rivals = predictions[others].reshape(len(predictions), -1).max(axis=1)
-        return predictions[~others] - rivals
+        return margins(predictions, self.true)
 
     # The model's constants, as the formulas use them.
 

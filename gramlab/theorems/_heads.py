@@ -52,6 +52,12 @@ def features(x: np.ndarray, n_classes: int) -> Features:
     return Features(x, np.arange(len(x)) % n_classes, n_classes=n_classes)
 
 
+def margins(values: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Of each row (N, K): entry of the true class less the largest other one, in any numbers."""
+    others = np.arange(values.shape[1]) != true[:, None]
+    return values[~others] - values[others].reshape(len(values), -1).max(axis=1)
+
+
 def objective(instance: Instance) -> SoftmaxObjective:
     """The package's objective of a problem."""
     targets = instance["targets"]

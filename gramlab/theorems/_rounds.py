@@ -22,7 +22,7 @@ from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
 from gramlab.theorems._arguments import FEATURES, array, real, rows
-from gramlab.theorems._heads import features
+from gramlab.theorems._heads import features, margins
 from gramlab.theorems._hypotheses import above, all_of, equals, sums_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance
 
@@ -200,6 +200,15 @@ class Round:
     weights: Known
     moment: Known
     entropy: Known
+
+    def margins(self, x: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row x_i and its true class, in logits: at least, and at most.
+
+        A logit difference moves by at most √2 ‖x‖ times the error of the weights.
+        """
+        found = margins(x @ self.weights.value, true)
+        moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * self.weights.error
+        return found - moved, found + moved
 
 
 def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:

@@ -56,12 +56,13 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     x = b.population.model.sample_features()
     never_behind = min(b.margins(targets)) >= 0
     means = np.array([targets[b.true == k].mean(axis=0) for k in range(b.n_classes)])
-    least = 1e-12 if never_behind and min(b.margins(means[b.true])) > 1e-12 else -np.inf
-    ends = [(least, np.inf)]  # the worst margin of each round, at least and at most
+    right = never_behind and min(b.margins(means[b.true])) > 1e-12
+    ends = [
+        (1.0 if right else -np.inf, np.inf)
+    ]  # the worst margin of each round, at least and at most
     for one in exact_rounds(plain_rounds(x, targets, instance["decays"])):
-        margins = b.margins(x @ one.weights.value)
-        moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * one.weights.error
-        ends.append((float((margins - moved).min()), float((margins + moved).min())))
+        least, most = one.margins(x, b.true)
+        ends.append((float(least.min()), float(most.min())))
     good = True
     for (low, high), (next_low, next_high) in pairwise(ends):
         if variant == "never won":

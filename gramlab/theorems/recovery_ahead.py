@@ -19,9 +19,9 @@ _FOUND["true_labels"] = np.array([0, 0, 0, 1])
 
 def _both(instance: Instance) -> tuple[tuple[int, int], tuple[int, int]]:
     """Recovered rows of the last round, and of one training at the total weight decay."""
-    last = exact_rounds(instance)[-1].weights
+    last = exact_rounds(instance)[-1]
     total = float(np.sum(instance["decays"]))
-    once = head_round(instance["x"], instance["targets"], total).weights
+    once = head_round(instance["x"], instance["targets"], total)
     return recovered(instance, last), recovered(instance, once)
 
 

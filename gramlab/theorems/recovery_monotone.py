@@ -8,7 +8,7 @@ from gramlab.theorems._rounds import (
     ARGUMENTS,
     ASSUMED,
     RUNS,
-    Known,
+    Round,
     draw_near,
     exact_rounds,
     plain_rounds,
@@ -25,19 +25,12 @@ _FOUND = plain_rounds([[1, 1], [-1, 0], [0, 2]], [1, 1, 0], [1, 1])
 _FOUND["true_labels"] = np.array([1, 0, 0])
 
 
-def recovered(instance: Instance, weights: Known) -> tuple[int, int]:
-    """How many mislabelled rows the true weights predict as their true class: at least, at most.
-
-    A logit difference moves by at most √2 ‖x‖ times the error of the weights.
-    """
-    x, true = instance["x"], instance["true_labels"]
-    logits, rows = x @ weights.value, np.arange(len(x))
-    own, others = logits[rows, true], logits.copy()
-    others[rows, true] = -np.inf
-    margins = own - others.max(axis=1)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * weights.error
+def recovered(instance: Instance, of: Round) -> tuple[int, int]:
+    """How many mislabelled rows a round predicts as their true class: at least, at most."""
+    true = instance["true_labels"]
+    least, most = of.margins(instance["x"], true)
     wrong = instance["targets"].argmax(axis=1) != true
-    return int((wrong & (margins > moved)).sum()), int((wrong & (margins >= -moved)).sum())
+    return int((wrong & (least > 0)).sum()), int((wrong & (most >= 0)).sum())
 
 
 def draw_labelled(rng: np.random.Generator, found: Instance) -> Instance:
@@ -63,7 +56,7 @@ def labelled(
 
 
 def _compare(instance: Instance, two_classes: bool = False) -> Check:
-    found = [recovered(instance, r.weights) for r in exact_rounds(instance)]
+    found = [recovered(instance, r) for r in exact_rounds(instance)]
     changes = [most - least for (least, _), (_, most) in pairwise(found)]
     exempt = two_classes and instance["targets"].shape[1] > 2
     return Check(bool(exempt or min(changes, default=0) >= 0), float(min(changes, default=0)))

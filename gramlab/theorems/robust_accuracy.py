@@ -7,6 +7,7 @@ from gramlab.population.block_fit import fit_block_model
 from gramlab.spectrum.filters import perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, array, check_condition, real
 from gramlab.theorems._arguments import gram as symmetric
+from gramlab.theorems._heads import margins
 from gramlab.theorems._hypotheses import above, all_of, semidefinite
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer, check_labels
@@ -46,27 +47,26 @@ def _margins(gram: np.ndarray, instance: Instance) -> tuple[np.ndarray, float]:
     shifted = gram + mu * np.eye(n)
     for _ in range(instance["rounds"]):
         deviations = np.linalg.solve(shifted, gram @ deviations)
-    rivals = np.where(np.eye(k, dtype=bool)[true], -np.inf, deviations).max(axis=1)
     rounding = 1e-14 * n * instance["rounds"] * (1 + float(np.linalg.norm(gram, 2)) / mu)
-    return deviations[np.arange(n), true] - rivals, rounding
+    return margins(deviations, true), rounding
 
 
 def _perfect(instance: Instance) -> Held:
-    margins, rounding = _margins(instance["other"], instance)
-    least = float(margins.min())
+    found, rounding = _margins(instance["other"], instance)
+    least = float(found.min())
     return Held(least > rounding, f"γ = {least:.6g}")
 
 
 def _compare(instance: Instance, factor: float = 2.0, power: int = 2) -> Check:
     gram, other, mu = instance["gram"], instance["other"], instance["mu"]
-    margins, rounding = _margins(gram, instance)
+    found, rounding = _margins(gram, instance)
     given, before = _margins(other, instance)
     k = int(max(instance["labels"].max(), instance["given"].max())) + 1
     moved = perturbation_constant(instance["rounds"]) * np.linalg.norm(gram - other, 2) / mu
     # What rounding leaves open counts as wrong, and is taken from γ.
     gap = abs(given.min()) - before - rounding
     limit = factor * (1 - 1 / k) * (min(1.0, moved) / gap) ** power if gap > 0 else np.inf
-    return bound(float((margins <= rounding).mean()), float(min(limit, 1.0)), 1e-9)
+    return bound(float((found <= rounding).mean()), float(min(limit, 1.0)), 1e-9)
 
 
 def _without(rng: np.random.Generator) -> Instance:

@@ -110,6 +110,9 @@ End Rounds.
 Definition class_gram (cls : nat -> nat) (c e : R) (i j : nat) : R :=
   if Nat.eqb i j then 1 else if Nat.eqb (cls i) (cls j) then c else e.
 
+(** Given labels as one-hot rows. *)
+Definition one_hot (y : nat -> nat) : mat := fun i k => if Nat.eqb (y i) k then 1 else 0.
+
 (** The shift of classes by one. *)
 Definition shift (K k : nat) : nat := (S k mod K)%nat.
 
