@@ -6,75 +6,14 @@ from math import comb
 from typing import Any
 
 import numpy as np
-import sympy as sp
-import z3
 from flint import fmpq
 
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
 from gramlab.theorems._heads import features
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Rocq, Theorem
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_integer
-
-
-def _prove() -> Proof:
-    a, b, x, y, size, beta, gamma, m = reals("p_A^t p_B^t C_kk C_kl K beta gamma M")
-    v, w, d, e, p, po, rk, rj, ro = reals("v w D E p p_o r_k r_j r_o")
-    top, classes = sp.symbols("k K")
-    simplex = [p + (size - 1) * po == 1, rk + rj + (size - 2) * ro == 1, size >= 3]
-    clean = v + beta * (p - po) == beta + gamma * m
-    wrong = w + beta * (rj - ro) == beta
-    return proof(
-        "z3 over the reals and sympy; symmetry and monotone softmax by hand",
-        "symbolic n, K, k, c, d, μ, t and η, linear and exact softmax",
-        implies(
-            "teacher: the true label, then the given one, are ahead of all others, which tie",
-            [0 < a, a < b, x > y, y >= 0],
-            z3.And(a + (b - a) * x > (b - a) * y, (b - a) * x > (b - a) * y, a > 0),
-        ),
-        "by hand: so every target holds the true label, and every other label equally often: the "
-        "class means are 1/k on it, (1 − 1/k)/(K − 1) beside it",
-        zero(
-            "linear student: T_ik ≥ T_il, and its class means differ by "
-            "(K − k)/(k(K − 1)): residual {}",
-            1 / top - (1 - 1 / top) / (classes - 1) - (classes - top) / (top * (classes - 1)),
-        ),
-        "exact: β = (1 − c)/(Nλ), γ = n(c − d)/(Nλ); logits differ by v_k − v_l = β(T − P)_k − "
-        "β(T − P)_l + γM, M the same difference of class means of T − P, equal for all l by "
-        "symmetry; P_k − P_l has the sign of v_k − v_l",
-        implies(
-            "exact teacher: M ≤ 0 puts k behind the labels that are not given",
-            [w + beta * (rk - ro) == gamma * m, (w > 0) == (rk > ro), beta > 0, gamma > 0, m <= 0],
-            rk <= ro,
-        ),
-        implies(
-            "and the given label of a wrong row at P_j ≥ p, that of k in a clean row, since "
-            "P_j < p would need a smaller logit",
-            [*simplex, clean, wrong, beta > 0, gamma > 0, m <= 0, rk <= ro, z3.Or(rj >= p, w < v)],
-            rj >= p,
-        ),
-        implies(
-            "so the class mean of P_k is below C_kk, and M > 0",
-            [
-                *simplex,
-                x + (size - 1) * y == 1,
-                *(x > y, y >= 0, p < 1, (m > 0) == (x * p + (size - 1) * y * rk < x)),
-                z3.Or(m > 0, z3.And(rj >= p, rk <= ro)),
-            ],
-            m > 0,
-        ),
-        implies(
-            "which puts the true label ahead of l where T_k ≥ T_l",
-            [
-                *(beta > 0, gamma > 0, m > 0, d >= 0),
-                *(v + beta * e == beta * d + gamma * m, (v > 0) == (e > 0)),
-            ],
-            v > 0,
-        ),
-        "exact student: by persistence, as its targets never have another label ahead",
-    )
 
 
 def _targets(b: Block, teacher: np.ndarray, top: int, by_order: bool) -> np.ndarray:
@@ -217,12 +156,7 @@ THEOREM = Theorem(
     r"\text{ rounds: the student is right on every sample, with least margin } (p_B - p_A) "
     r"\frac{K - k}{k (K - 1)} > 0; \quad \text{and so is, at every } \lambda > 0, \text{ the exact "
     r"softmax student of an exact teacher } (t = 1)",
-    prove=_prove,
-    kernel=Rocq(
-        "top_k_students.v",
-        ("top_k_students_linear",),
-        covers="linear students, with their least margin",
-    ),
+    kernel=Rocq("top_k_students.v", ("top_k_students", "top_k_students_exact")),
     uses=("label-averaging", "persistence"),
     draw=_draw,
     check=_compare,
