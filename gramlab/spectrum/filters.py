@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from gramlab import validation
 from gramlab.spectrum import Spectrum
@@ -55,6 +54,8 @@ def perturbation_constant(rounds: int) -> float:
     1, .300, .196, .148, .121 for t = 1 to 5, then less: averaging forgets where two Gram matrices
     differ (theorem ``perturbation``). InvalidSetting if ``rounds`` is no integer of at least 1.
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and needed nowhere else
+
     validation.check_integer("rounds", rounds, 1)
     i = np.arange(rounds)
     ratios = np.r_[0.0, np.geomspace(1e-3, 1e3 * rounds, 512)]  # s/μ, to far beyond the maximum

@@ -54,12 +54,10 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     """Rounds of ``distill``, each certified through those before it."""
     b, targets = instance["block"], instance["targets"]
     x = b.population.model.sample_features()
-    never_behind = min(b.margins(targets)) >= 0
     means = np.array([targets[b.true == k].mean(axis=0) for k in range(b.n_classes)])
-    right = never_behind and min(b.margins(means[b.true])) > 1e-12
-    ends = [
-        (1.0 if right else -np.inf, np.inf)
-    ]  # the worst margin of each round, at least and at most
+    right = min(b.margins(targets)) >= 0 and min(b.margins(means[b.true])) > 1e-12
+    # The worst margin of each round, at least and at most; of the targets only whether it is right.
+    ends = [(1e-12 if right else -np.inf, np.inf)]
     for one in exact_rounds(plain_rounds(x, targets, instance["decays"])):
         least, most = one.margins(x, b.true)
         ends.append((float(least.min()), float(most.min())))
