@@ -260,6 +260,9 @@ Qed.
     2 <= k < K; T = 1/k on the k largest labels of the linear teacher after t >= 1 rounds, ties drawn
     with every outcome equally often: the linear student on T is right on every sample, with the
     least margin (p_B - p_A) (K - k)/(k (K - 1)) > 0. *)
+(** Registry, top-k-students: T = 1/k on the k largest labels of a teacher after t rounds: the
+    student is right on every sample, with least margin (p_B − p_A) (K − k)/(k (K − 1)) > 0;
+    and so is, at every λ > 0, the exact softmax student of an exact teacher (t = 1) *)
 Theorem top_k_students t T : (1 <= t)%nat ->
   top_targets N K k (prediction b (one_hot y) t) T -> alike N K cls y T ->
   let gap := (p_B b - p_A b) * ((INR K - INR k) / (INR k * (INR K - 1))) in
