@@ -176,7 +176,7 @@ def theorem_page(report) -> str:
         "",
         f"Scope: {plain(proof.scope.rstrip('.'))}.",
         "",
-        *(f"- {plain(line)}" for line in proof.evidence),
+        *(f"- {code(line) if proof.level == 'kernel' else plain(line)}" for line in proof.evidence),
         *rocq_proof(report),
         "",
         "## Check",
@@ -220,7 +220,7 @@ def rocq_proof(report) -> list[str]:
         return told
     if theorem.kernel.covers:
         told += ["", f"Rocq's kernel checks a part, {plain(theorem.kernel.covers)}:", ""]
-        told += [f"- {plain(line)}" for line in kernel_lines(theorem)]
+        told += [f"- {code(line)}" for line in kernel_lines(theorem)]
     return [*told, "", *folded(place(theorem)), "", "What it requires: [](rocq-files.md)."]
 
 
@@ -246,6 +246,11 @@ def folded(file: Path) -> list[str]:
         "</details>",
         "```",
     ]
+
+
+def code(text: str) -> str:
+    """What Rocq printed, in one line that Markdown shows as it is: it holds no backquote."""
+    return f"`{' '.join(text.split())}`"
 
 
 def plain(text: str) -> str:
