@@ -75,20 +75,9 @@ def _exactly(b: Block, targets: np.ndarray) -> bool:
 
 def _symmetric(instance: Instance) -> Held:
     c = instance["block"].class_means()
-    off = c[~np.eye(len(c), dtype=bool)]
-    return Held(bool((off == off[0]).all()), f"C_kl from {float(min(off))} to {float(max(off))}")
-
-
-def _rate(instance: Instance) -> Held:
-    c = instance["block"].class_means()
-    return Held(
-        bool(c[0, 0] > c[0, 1]), f"C_kk = {float(c[0, 0]):.6g}, C_kl = {float(c[0, 1]):.6g}"
-    )
-
-
-def _choice(instance: Instance) -> Held:
-    top, k = instance["top"], instance["block"].n_classes
-    return Held(2 <= top < k, f"k = {top}, K = {k}")
+    own, off = np.diag(c), c[~np.eye(len(c), dtype=bool)]
+    found = f"C_kk from {float(min(own)):.6g}, C_kl from {float(min(off)):.6g} to "
+    return Held(bool((off == off[0]).all() and min(own) > off[0]), f"{found}{float(max(off)):.6g}")
 
 
 def _all_draws(instance: Instance) -> Held:
@@ -135,17 +124,17 @@ THEOREM = Theorem(
         Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _SUPER, one_group),
         Hypothesis(
             "symmetric noise",
-            r"\text{class fractions } C_{kl} = \tfrac{\eta}{K-1} \text{ for } l \ne k",
-            _without(((12, 6, 0), (0, 12, 6), (6, 0, 12)), 3, 2),
+            r"\text{class fractions } C_{kl} = \tfrac{\eta}{K-1} \text{ for } l \ne k,\ "
+            r"\eta < \tfrac{K-1}{K}",
+            _without(((2, 4, 4), (4, 2, 4), (4, 4, 2)), 3, 2),
             _symmetric,
         ),
         Hypothesis(
-            "noise rate",
-            r"\eta < \tfrac{K-1}{K}",
-            _without(((2, 4, 4), (4, 2, 4), (4, 4, 2)), 3, 2),
-            _rate,
+            "k",
+            r"2 \le k < K",
+            _without(4 * np.eye(3, dtype=int) + 1, 3, 3),
+            lambda i: Held(2 <= i["top"] < i["block"].n_classes, f"k = {i['top']}"),
         ),
-        Hypothesis("k", r"2 \le k < K", _without(4 * np.eye(3, dtype=int) + 1, 3, 3), _choice),
         Hypothesis(
             "ties at random",
             r"\text{tied places are drawn uniformly, each outcome equally often } (n \to \infty)",
