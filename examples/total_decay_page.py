@@ -25,8 +25,11 @@ run cifar10_resnet56cifar.npz --given cifar10_human_labels.npz:train_aggre_label
 SAID = """\
 Features are centred with unit norm. Noise is symmetric with rate 0.5; where it is one draw, it is
 that of seed 0. `train_worse_label` and `train_aggre_label` are what people said of CIFAR-10
-(CIFAR-10N, Wei et al. 2022), none drawn. Exact heads are solved to a relative gap of 1e-16. A cell
-is a weight decay λ, a number of rounds t from 2 to 8, and a draw.
+(CIFAR-10N, Wei et al. 2022), nothing drawn. Exact heads are solved to a relative gap of 1e-16. A
+cell is a weight decay λ, a number of rounds t from 2 to 8, and a draw.
+"""
+SETTINGS = """\
+**What was run**, all else was not: no raw features, no other rates or kinds of noise.
 """
 DIFFERENCES = """\
 **Rounds against one training at the same Σλ**, in points: median and range over the cells of the
@@ -45,11 +48,11 @@ range, and the mean of the draws' medians with its 95 % interval. It is read off
 training where that is monotone, and withheld elsewhere.
 """
 EXPLAINED = """\
-**The same factor beside what filters give** (means over draws; plain rounds). A head that predicts
-P = 1/K + aV of its logits is a linear filter, and a, measured, its secant slope. Matched level: one
-filter that keeps as much of the true labels as those of t rounds. Matched ratio: one that gives a
-row's own label as much weight beside that. Of each the median predicted factor, the median error,
-and the rank correlation ρ with the measured one over the cells.
+**The same factor of the means over draws, beside what filters give**, lines without a cell left
+out. A head that predicts P = 1/K + aV of its logits is a linear filter, and a, measured, its secant
+slope. Matched level: one filter that keeps as much of the true labels as those of t plain rounds.
+Matched ratio: one that gives a row's own label as much weight beside that. Of each the median
+predicted factor, the median error, and the rank correlation ρ with the measured one over the cells.
 """
 SIDES = {1: "rising", -1: "falling"}
 Row = dict[str, Any]
@@ -143,6 +146,16 @@ def by_draw(medians: Sequence[float]) -> str:
     return f"{np.mean(medians):.2f} ± {half:.2f}"
 
 
+def settings(rows: list[Row]) -> list[str]:
+    """What was run."""
+    lines = []
+    for (name, noise), found in group(rows, "features", "noise").items():
+        decays = sorted({row["weight_decay"] for row in found if row["kind"] == "rounds"})
+        draws = len({row["seed"] for row in found})
+        lines.append((name, noise, draws, ", ".join(f"{decay:.2e}" for decay in decays)))
+    return table("features | noise | draws | weight decays of the rounds", lines)
+
+
 def differences(rows: list[Row]) -> list[str]:
     """Rounds against one training at the same total weight decay, and the best of each kind."""
     lines = []
@@ -231,22 +244,26 @@ def mean_over_draws(rows: list[Row]) -> list[Row]:
 
 
 def explained(rows: list[Row]) -> list[str]:
-    """Measured factors of plain rounds beside those that the filter's sharpness gives."""
+    """Measured factors, and of plain rounds those that the filter's sharpness gives."""
     lines = []
     for (name, noise, head), of_head in group(rows, "features", "noise", "head").items():
-        cells = worths(mean_over_draws(of_head), "rounds")
-        for side, word in SIDES.items():
-            of_side = [(row, worth.factor) for row, worth in cells if worth.side == side]
-            line: list[object] = [name, noise, head, word, len(of_side)]
-            for t in (2, 4, 8):
-                values = [factor for row, factor in of_side if row["round"] == t]
-                line.append(two(float(np.median(values))) if values else "–")
-            for column in ("predicted_level", "predicted_ratio"):
-                both = [(row[column], f) for row, f in of_side if row[column] is not None]
-                line.append(fit_of(both))
-            lines.append(line)
-    heads = "features | noise | head | one training's recovery | cells | t = 2 | t = 4 | t = 8"
-    return table(f"{heads} | matched level: predicted, error, ρ | matched ratio", lines)
+        means = mean_over_draws(of_head)
+        for kind in ("rounds", "momentum"):
+            cells = worths(means, kind)
+            for side, word in SIDES.items():
+                of_side = [(row, worth.factor) for row, worth in cells if worth.side == side]
+                if not of_side:
+                    continue
+                line: list[object] = [name, noise, head, kind, word, len(of_side)]
+                for t in (2, 4, 8):
+                    values = [factor for row, factor in of_side if row["round"] == t]
+                    line.append(two(float(np.median(values))) if values else "–")
+                for column in ("predicted_level", "predicted_ratio"):
+                    both = [(row[column], f) for row, f in of_side if row[column] is not None]
+                    line.append(fit_of(both))
+                lines.append(line)
+    heads = "features | noise | head | kind | one training's recovery | cells | t = 2 | t = 4"
+    return table(f"{heads} | t = 8 | matched level: predicted, error, ρ | matched ratio", lines)
 
 
 def fit_of(both: Sequence[tuple[float, float]]) -> str:
@@ -265,6 +282,7 @@ def markdown(rows: Iterable[Row]) -> str:
     ordered = sorted(rows, key=lambda row: tuple(row[name] for name in names))
     parts = [COMMAND, SAID]
     for words, tables in (
+        (SETTINGS, settings),
         (DIFFERENCES, differences),
         (BALLS, balls),
         (FACTORS, factors),

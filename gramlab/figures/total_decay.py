@@ -137,8 +137,8 @@ class TotalDecayDisplay(Display):
 
     def _panels(self) -> Panels:
         wide, high = len(self.heads), len(self.scores)
-        sides = {"rows": (1.0,) * high, "columns": (1.0,) * wide}
-        return Panels(0.8 + 2.8 * high, 4.8 if wide == 1 else 3.8 * wide, **sides)
+        width = 4.8 if wide == 1 else 3.8 * wide
+        return Panels(0.8 + 2.8 * high, width, rows=(1.0,) * high, columns=(1.0,) * wide)
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
         wide, most = len(self.heads), max(cell["round"] for cell in self.cells)
