@@ -1,5 +1,6 @@
 """With one feature and two classes, exact rounds average most if weight decays rise."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,7 @@ def _compare(instance: Instance, reverse: bool = False, scale: float = 1.0) -> C
     rising = np.sort(instance["decays"])
     orders = [scale * rising, instance["decays"], rising[::-1]]
     left = [_left(instance, one) for one in (orders[::-1] if reverse else orders)]
-    pairs = zip(left, left[1:], strict=False)
-    return worst([bound(a.norm, b.norm, a.error + b.error) for a, b in pairs])
+    return worst([bound(a.norm, b.norm, a.error + b.error) for a, b in pairwise(left)])
 
 
 THEOREM = Theorem(

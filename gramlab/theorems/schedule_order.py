@@ -1,5 +1,7 @@
 """At one total weight decay, linear rounds keep the less the more even their steps are."""
 
+from itertools import pairwise
+
 import numpy as np
 import sympy as sp
 
@@ -90,7 +92,7 @@ def _compare(instance: Instance, spent: float = 1.0, reverse: bool = False) -> C
         kept = [_kept(float(s), one) for one in (order[::-1] if reverse else order)]
         # Products of t quotients; totals that differ by rounding meet the factors as d log h does.
         rounding = 8 * (t + 1) * EPS * (1 + abs(total / (s + others.min())))
-        checks += [bound(a, b, rounding * abs(b)) for a, b in zip(kept, kept[1:], strict=False)]
+        checks += [bound(a, b, rounding * abs(b)) for a, b in pairwise(kept)]
     return worst(checks)
 
 

@@ -118,8 +118,10 @@ def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> 
         # Sums and quotients of rationals that were rounded.
         rounding = 16 * (len(mus) + 1) * EPS
         same = abs(_filtered(b, mus) / float(ratio) - 1) <= rounding
-        most = math.exp(float(sum(mus) * (1 / s_a - 1 / s_b)))
-        found.append((ratio, margin > 0, right and same and float(ratio) <= most * (1 + rounding)))
+        most = float(sum(mus) * (1 / s_a - 1 / s_b)) + rounding
+        found.append(
+            (ratio, margin > 0, right and same and math.log(float(ratio)) <= most * (1 + rounding))
+        )
     (less, uneven_, one), (more, even, other) = found[::-1] if swapped else found
     return Check(bool(one and other and less <= more and even >= uneven_), float(more - less))
 

@@ -31,7 +31,7 @@ def _step(instance: Instance, told: str, sign: int) -> Step:
     found = _ahead(instance)
     value = float(found.value)
     return positive(
-        f"x = 1 twice, label 0, {told}: the entropy of rounds at λ = 1, 2 is that of rounds at 2, 1 "
+        f"x = 1 twice, label 0, {told}: the entropy of rounds at λ = 1, 2 is that at 2, 1 "
         f"{'plus' if sign > 0 else 'minus'} {abs(value):.6f}, within {found.error:.0e}: {{}}",
         flint.arb(sign * value, found.error),
     )
