@@ -190,9 +190,9 @@ def told_top_two(found: Rows) -> Iterator[str]:
             yield "| " + " | ".join(cells) + " |"
 
 
-def markdown(schedules: Rows, momentum: Rows, partial: Rows) -> str:
-    lines = [line for name, rows in schedules.items() for line in told_schedules(name, rows)]
-    lines += [*told_order(schedules), *told_momentum(momentum), *told_top_two(partial)]
+def markdown(totals: Rows, momentum: Rows, top_two: Rows) -> str:
+    lines = [line for name, rows in totals.items() for line in told_schedules(name, rows)]
+    lines += [*told_order(totals), *told_momentum(momentum), *told_top_two(top_two)]
     return "\n".join(lines) + "\n"
 
 
@@ -235,15 +235,15 @@ def filters() -> Figure:
     return figure
 
 
-def by_total(schedules: Rows) -> Figure:
-    figure, axes = panels(len(schedules))
-    for ax, (name, rows) in zip(axes, schedules.items(), strict=True):
-        totals = by(rows, "total")
+def by_total(totals: Rows) -> Figure:
+    figure, axes = panels(len(totals))
+    for ax, (name, rows) in zip(axes, totals.items(), strict=True):
+        spent = by(rows, "total")
         for one, colour in zip(SCHEDULES, COLOURS, strict=True):
             recovery = [
-                100 * at(chosen, "exact", one, "recovery").mean() for chosen in totals.values()
+                100 * at(chosen, "exact", one, "recovery").mean() for chosen in spent.values()
             ]
-            ax.plot(list(totals), recovery, "o-", markersize=3, color=colour, label=one)
+            ax.plot(list(spent), recovery, "o-", markersize=3, color=colour, label=one)
         ax.set(xscale="log", xlabel="total weight decay Λ")
         ax.set_title(name, loc="left", fontsize=10)
     axes[0].set_ylabel("label recovery, %")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -15,10 +15,13 @@ import gramlab
 from gramlab import (
     ClassBlockModel,
     Features,
+    GeneralizedCrossEntropyHead,
     LinearizedHead,
+    SoftmaxHead,
     corruption_matrix,
     distill,
     one_hot,
+    testing,
 )
 from gramlab.errors import GramlabError
 from gramlab.testing import twins
@@ -185,6 +188,22 @@ def test_top_two_rounds_descend_on_digits_and_plain_rounds_do_not(monkeypatch):
     place = "gramlab.theorems.top_two_rounds.distill"
     monkeypatch.setattr(place, lambda *told, refine, **more: distill(*told, **more))
     assert not check("top-two-rounds", **told, rounds=6).holds
+
+
+@examples(10)
+@given(testing.problems(), testing.weight_decays(1e-3), st.sampled_from([None, 0.3, 0.7, 1.0]))
+def test_top_two_rounds_descend_for_every_loss_that_falls_in_each_probability(
+    problem, weight_decay, q
+):
+    """Since each round starts from the weights of the one before, local minima suffice."""
+    features, targets = problem
+    head = SoftmaxHead(weight_decay)
+    if q is not None:
+        head = GeneralizedCrossEntropyHead(weight_decay, q=q)
+    rounds = distill(head, features, targets, 5, refine="top2")
+    losses = [fit.problem if q is not None else fit.loss for fit in rounds]
+    values = [loss.value(fit.weights) for loss, fit in zip(losses, rounds, strict=True)][1:]
+    assert all(now <= before * (1 + 1e-7) for before, now in pairwise(values))
 
 
 def test_the_generalized_cross_entropy_has_two_minima():
