@@ -133,6 +133,7 @@ def told_momentum(found: Rows) -> Iterator[str]:
     yield ""
     yield from table(
         "features",
+        "draws",
         "λ",
         "score",
         "plain: best (round)",
@@ -143,14 +144,15 @@ def told_momentum(found: Rows) -> Iterator[str]:
     )
     for name, rows in found.items():
         for decay, chosen in by(rows, "weight_decay").items():
-            for key, word in (("recovery", "recovery"), ("test", "test")):
+            for key in ("recovery", "test"):
                 plain, fast = (at(chosen, kind, key).mean(axis=0) for kind in ("plain", "momentum"))
                 level = plain.max() - 0.005
                 slow, soon = first(plain, level), first(fast, level)
                 cells = [
                     name,
+                    f"{len(chosen)}",
                     f"{decay:.0e}",
-                    word,
+                    key,
                     *(f"{100 * v.max():.1f} ({v.argmax() + 1})" for v in (plain, fast)),
                     f"{slow}",
                     f"{soon}" if soon else "none",
@@ -165,6 +167,7 @@ def told_top_two(found: Rows) -> Iterator[str]:
     yield ""
     yield from table(
         "features",
+        "draws",
         "λ",
         "rows with new targets in rounds 3, 4, 5, …",
         "mean entropy, rounds 1, 2, last",
@@ -179,6 +182,7 @@ def told_top_two(found: Rows) -> Iterator[str]:
             three = {key: at(chosen, key).mean(axis=0)[[0, 1, -1]] for key in ("entropy", "norm")}
             cells = [
                 name,
+                f"{len(chosen)}",
                 f"{decay:.0e}",
                 ", ".join(f"{100 * v:.2g} %" for v in kept),
                 *(", ".join(f"{v:.3g}" for v in three[key]) for key in ("entropy", "norm")),

@@ -63,11 +63,11 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _two_features(rng: np.random.Generator) -> Instance:
     x = np.array([[2.0, 1.0], [-1.0, -2.0], [-3.0, -4.0]])
     turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
-    return plain_rounds(x @ turn, [1, 0, 1], [0.25, 0.5])
+    return plain_rounds((x @ turn).tolist(), [1, 0, 1], [0.25, 0.5])
 
 
 def _three_classes(rng: np.random.Generator) -> Instance:
-    return plain_rounds([[1], [1]], np.eye(3)[[0, 0]], [1.0, float(rng.uniform(2, 4))])
+    return plain_rounds([[1], [1]], [[1, 0, 0]] * 2, [1.0, float(rng.uniform(2, 4))])
 
 
 def _shape(axis: int, key: str, wanted: int, word: str) -> Any:

@@ -18,7 +18,7 @@ from gramlab.theorems._rounds import (
 from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.steps import Step, positive, refutation
 
-_TWO, _THREE = (plain_rounds([[1], [1]], np.eye(k)[[0, 0]], [1, 2]) for k in (2, 3))
+_TWO, _THREE = (plain_rounds([[1], [1]], np.eye(k)[[0, 0]].tolist(), [1, 2]) for k in (2, 3))
 
 
 def _ahead(instance: Instance) -> Known:
