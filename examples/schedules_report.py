@@ -259,7 +259,7 @@ def by_round(momentum: Rows) -> Figure:
     figure, axes = panels(len(momentum))
     for ax, (name, rows) in zip(axes, momentum.items(), strict=True):
         decays = by(rows, "weight_decay")
-        for (decay, chosen), colour in zip(decays.items(), COLOURS[3:], strict=True):
+        for (decay, chosen), colour in zip(decays.items(), COLOURS[3:], strict=False):
             for kind, mark in (("plain", "-"), ("momentum", "^")):
                 recovery = 100 * at(chosen, kind, "recovery").mean(axis=0)
                 told = f"λ = {decay:.0e}" if kind == "plain" else None

@@ -7,13 +7,15 @@ from a larger to a smaller one (Hardy, Littlewood & Pólya 1929), so it is the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from flint import fmpq
 
 from gramlab.errors import InvalidSetting
+from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.theorems._arguments import array
 from gramlab.theorems._hypotheses import above, all_of
 from gramlab.theorems.form import Held, Hypothesis, Instance
@@ -47,7 +49,9 @@ def _majorizes(instance: Instance) -> Held:
 def uneven(rng: np.random.Generator) -> tuple[list[int], list[int]]:
     """A schedule in whole numbers and a more even one: transfers, some of them to new rounds."""
     mus = [int(10 ** rng.uniform(1, 3)) for _ in range(int(rng.integers(1, 5)))]
-    others = mus + [0] * int(rng.integers(len(mus) == 1, 3))
+    others = mus + [0] * int(rng.integers(3))
+    if len(others) == 1:  # one training has no other schedule of one round
+        others.append(0)
     for low in range(len(mus), len(others)):
         transfer(others, low, rng)
     for _ in range(int(rng.integers(1, 4))):
@@ -70,9 +74,19 @@ def schedule(name: str, value: object) -> np.ndarray:
     return array(name, np.atleast_1d(value), None)  # type: ignore[arg-type]
 
 
-def two_schedules(mus: object, others: object) -> dict[str, np.ndarray]:
+def exact_schedule(name: str, value: object) -> list[fmpq]:
+    """The same in the rationals that its numbers stand for."""
+    entries = value if isinstance(value, (list, tuple, np.ndarray)) else [value]
+    if not len(entries):
+        raise InvalidSetting(f"{name} must be the weight decays of at least one round, got none")
+    return [rational(exact_number(name, one)) for one in entries]
+
+
+def two_schedules(
+    mus: object, others: object, read: Callable[[str, object], Any] = schedule
+) -> dict[str, Any]:
     """Somebody's own two, of which the second has no fewer rounds."""
-    found = {"mus": schedule("mus", mus), "others": schedule("others", others)}
+    found = {"mus": read("mus", mus), "others": read("others", others)}
     if len(found["others"]) < len(found["mus"]):
         raise InvalidSetting(
             f"others must have at least as many rounds as mus, {len(found['mus'])}, got "

@@ -9,9 +9,8 @@ from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import FEATURES, rows
 from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above
-from gramlab.theorems._schedules import SCHEDULES, majorization, two_schedules, uneven
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
+from gramlab.theorems._schedules import POSITIVE, SCHEDULES, majorization, two_schedules, uneven
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
 from gramlab.theorems.steps import positive, refutation
 from gramlab.validation import check_labels
 
@@ -105,7 +104,7 @@ THEOREM = Theorem(
     source="D",
     kind="sufficient",
     hypotheses=(
-        Hypothesis("weight decays", r"\mu_i > 0,\ \nu_i > 0", test=above("others", "ν_i")),
+        POSITIVE,
         majorization(None),
     ),
     statement=r"\text{linear rounds at } \nu \text{ predict at least as many mislabelled rows as "

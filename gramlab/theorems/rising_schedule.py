@@ -55,9 +55,9 @@ def _draw(rng: np.random.Generator) -> Instance:
     """One feature, two classes; schedules over decades."""
     while True:
         drawn = draw_rounds(rng, (2, 5), spread=(-2.0, 1.0))
-        x, targets = drawn["x"][:, :1], drawn["targets"]
+        x, targets = np.ascontiguousarray(drawn["x"][:, :1]), drawn["targets"]
         if targets.shape[1] == 2 and x.any():
-            return {**drawn, "x": x, "decays": drawn["decays"]}
+            return {**drawn, "x": x}
 
 
 def _two_features(rng: np.random.Generator) -> Instance:

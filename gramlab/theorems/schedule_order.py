@@ -111,10 +111,10 @@ THEOREM = Theorem(
         POSITIVE,
         majorization(_the_more_even_first),
     ),
-    statement=r"e^{-\Lambda/s} \leftarrow h_{\Lambda/t}(s)^t \le \prod_i h_{\nu_i}(s) \le "
-    r"\prod_i h_{\mu_i}(s) \le h_\Lambda(s), \quad h_\mu(s) = \frac{s}{s + \mu}, \quad t "
-    r"\text{ the rounds of } \nu; \quad \text{the order of a schedule changes nothing, and } "
-    r"h_{\Lambda/t}(s)^t \text{ falls with } t",
+    statement=r"h_{\Lambda/t}(s)^t \le \prod_i h_{\nu_i}(s) \le \prod_i h_{\mu_i}(s) \le "
+    r"h_\Lambda(s), \quad h_\mu(s) = \frac{s}{s + \mu}, \quad t \text{ the rounds of } \nu; "
+    r"\quad \text{the order of a schedule changes nothing, and } h_{\Lambda/t}(s)^t "
+    r"\text{ falls to } e^{-\Lambda/s} \text{ as } t \text{ grows}",
     prove=_prove,
     draw=_draw,
     check=_compare,

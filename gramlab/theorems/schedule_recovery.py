@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
@@ -17,6 +16,7 @@ from gramlab.theorems._schedules import (
     EPS,
     POSITIVE,
     SCHEDULES,
+    exact_schedule,
     majorization,
     two_schedules,
     uneven,
@@ -127,12 +127,8 @@ def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> 
 
 
 def _instance(model: object, corruption: object, mus: object, others: object) -> Instance:
-    told = two_schedules(mus, others)
     made = arguments.block(model, corruption, mu=Fraction(1))  # of which rounds take their own
-    found = {
-        name: [rational(exact_number(name, float(m))) for m in one] for name, one in told.items()
-    }
-    return {**made, **found}
+    return {**made, **two_schedules(mus, others, exact_schedule)}
 
 
 THEOREM = Theorem(

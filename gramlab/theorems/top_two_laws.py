@@ -1,12 +1,9 @@
 """False: top-two rounds obey none of the laws of plain rounds that tie rounds together."""
 
-from typing import Any
-
 import flint
 import numpy as np
 
 from gramlab.theorems._rounds import (
-    ARGUMENTS,
     DECAYS,
     RUNS,
     TARGETS,
@@ -15,13 +12,13 @@ from gramlab.theorems._rounds import (
     exact_rounds,
     head_round,
     plain_rounds,
-    rounds_instance,
     total,
 )
 from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
 from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.top_two_rounds import TOP_TWO, only_top_two, top_two
 
-_FOUND = {**plain_rounds([[3], [2], [1]], [0, 1, 2], [1, 1]), "refine": "top2"}
+_FOUND = plain_rounds([[3], [2], [1]], [0, 1, 2], [1, 1])
 
 
 def _beyond(instance: Instance) -> dict[str, tuple[float, float]]:
@@ -29,7 +26,7 @@ def _beyond(instance: Instance) -> dict[str, tuple[float, float]]:
 
     Above 0 it is broken: a residual, a norm that grows, an entropy that falls, a point outside.
     """
-    rounds = exact_rounds(instance)
+    rounds = exact_rounds({"mixing": 1.0, "temperature": 1.0, "refine": "top2", **instance})
     before, last = rounds[-2:]
     spent = total(r.decay * r.weights for r in rounds)
     whole = float(np.sum(instance["decays"]))
@@ -76,7 +73,7 @@ def _prove() -> Proof:
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    return {**draw_near(rng, _FOUND), "refine": "top2"}
+    return only_top_two(draw_near(rng, _FOUND))
 
 
 def _compare(instance: Instance, laws: tuple[str, ...] = ()) -> Check:
@@ -84,10 +81,6 @@ def _compare(instance: Instance, laws: tuple[str, ...] = ()) -> Check:
     told = [found[law] for law in laws or tuple(found)]
     least = min(error - value for value, error in told)
     return Check(least >= 0, float(least))
-
-
-def _top_two(features: object, targets: object, weight_decays: object) -> dict[str, Any]:
-    return {**rounds_instance(features, targets, weight_decays), "refine": "top2"}
 
 
 THEOREM = Theorem(
@@ -115,7 +108,7 @@ THEOREM = Theorem(
         for law in ("telescope", "weights shrink", "entropy grows", "the ball")
     },
     expected="counterexample",
-    arguments={name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")},
-    instance=_top_two,
+    arguments=TOP_TWO,
+    instance=top_two,
     runs=RUNS,
 )

@@ -1,6 +1,5 @@
 """Top-two rounds are descent on one loss, and stop: no proximal steps, but alternating minima."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +7,7 @@ import sympy as sp
 
 from gramlab.distillation import distill
 from gramlab.numerics.rounding import gamma
-from gramlab.theorems._arguments import DECAY, array, real, rows
 from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import (
     ARGUMENTS,
     DECAYS,
@@ -19,12 +16,14 @@ from gramlab.theorems._rounds import (
     draw_rounds,
     head_of,
     natural_decay,
+    rounds_instance,
     worst,
 )
 from gramlab.theorems._softmax import variance_by_pairs
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
-from gramlab.validation import check_integer
+
+TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
 
 
 def _prove() -> Proof:
@@ -53,12 +52,22 @@ def _prove() -> Proof:
     )
 
 
+def only_top_two(rounds: Instance) -> Instance:
+    """What top-two rounds take of plain ones: no mixing and no temperature."""
+    return {name: rounds[name] for name in ("x", "targets", "decays")}
+
+
+def top_two(features: object, targets: object, weight_decays: object) -> Instance:
+    """Somebody's own top-two rounds."""
+    return only_top_two(rounds_instance(features, targets, weight_decays))
+
+
 def _draw(rng: np.random.Generator) -> Instance:
     """Small weight decays at times, where top-two targets take some rounds to settle."""
     drawn = draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
     x, k = drawn["x"], drawn["targets"].shape[1]
     decay = natural_decay(x, k) * float(10 ** rng.uniform(-4, 1))
-    return {**drawn, "decays": np.full(len(drawn["decays"]), decay), "refine": "top2"}
+    return only_top_two({**drawn, "decays": np.full(len(drawn["decays"]), decay)})
 
 
 def _rising(rng: np.random.Generator) -> Instance:
@@ -91,17 +100,6 @@ def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool
     return worst(checks)
 
 
-def _instance(features: object, targets: object, weight_decay: object, rounds: int = 3) -> Instance:
-    x = rows(features)
-    count = check_integer("rounds", rounds, 3)
-    return {
-        "x": x,
-        "targets": array("targets", targets, len(x), None),
-        "decays": np.full(count, real("weight_decay", weight_decay)),
-        "refine": "top2",
-    }
-
-
 THEOREM = Theorem(
     name="top-two-rounds",
     title="Top-two rounds descend on one loss, and stop",
@@ -109,7 +107,7 @@ THEOREM = Theorem(
     kind="upper bound",
     hypotheses=(
         TARGETS,
-        replace(DECAYS, test=above("decays", "λ")),
+        DECAYS,
         Hypothesis("one weight decay", r"\lambda_1 = \dots = \lambda_t = \lambda", _rising, _one),
         Hypothesis(
             "top-two rounds",
@@ -129,11 +127,7 @@ THEOREM = Theorem(
         "strictly": lambda i: _compare(i, strict=True),
     },
     tight_within=1e-9,
-    arguments={
-        **{name: ARGUMENTS[name] for name in ("features", "targets")},
-        "weight_decay": DECAY,
-        "rounds": "t ≥ 3, 3 unless told",
-    },
-    instance=_instance,
+    arguments=TOP_TWO,
+    instance=top_two,
     runs=RUNS[:2],
 )

@@ -183,11 +183,11 @@ def test_top_two_rounds_break_the_laws_by_dense_newton():
 def test_top_two_rounds_descend_on_digits_and_plain_rounds_do_not(monkeypatch):
     digits = gramlab.load_features("digits").prepared(center=True, unit_norm=True)
     some = Features(digits.x[:200], digits.labels[:200], n_classes=10)
-    told = {"features": some, "targets": one_hot(some.labels, 10), "weight_decay": 1e-4}
-    assert check("top-two-rounds", **told, rounds=6).holds
+    told = {"features": some, "targets": one_hot(some.labels, 10)}
+    assert check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
     place = "gramlab.theorems.top_two_rounds.distill"
     monkeypatch.setattr(place, lambda *told, refine, **more: distill(*told, **more))
-    assert not check("top-two-rounds", **told, rounds=6).holds
+    assert not check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
 
 
 @examples(10)
@@ -219,6 +219,7 @@ def test_the_generalized_cross_entropy_has_two_minima():
 
 X, Y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.eye(2)
 GRAM = {"gram": X @ X.T}
+BLOCK = ClassBlockModel(2, 4, 0.5, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -230,11 +231,16 @@ GRAM = {"gram": X @ X.T}
             "others must have at least as many rounds as mus, 2, got 1",
         ),
         ("schedule-order", {**GRAM, "mus": [[1.0]], "others": [1.0]}, "mus must be real numbers"),
+        (
+            "schedule-recovery",
+            {"model": BLOCK, "corruption": np.eye(2), "mus": [], "others": [1.0]},
+            "mus must be the weight decays of at least one round, got none",
+        ),
         ("rising-schedule", {"features": X, "targets": Y, "weight_decays": [1.0]}, "at least two"),
         (
             "top-two-rounds",
-            {"features": X, "targets": Y, "weight_decay": 1.0, "rounds": 2},
-            "rounds must be an integer of at least 3",
+            {"features": X, "targets": Y, "weight_decays": [1.0]},
+            "weight_decays must be at least two",
         ),
         ("momentum-class", {"features": X, "weight_decay": 1.0}, "features must be real numbers"),
         (
@@ -262,7 +268,7 @@ def test_bad_input_is_refused_in_one_line(name, arguments, sign):
         ("schedule-order", {**GRAM, "mus": [-1.0], "others": [-1.0]}, "weight decays"),
         ("momentum-filter", {"eigenvalue": 0.0, "mu": 1.0}, "eigenvalue"),
         ("momentum-class", {"features": -np.ones((2, 1)), "weight_decay": 1.0}, "one positive"),
-        ("top-two-rounds", {"features": X, "targets": 2 * Y, "weight_decay": 1.0}, "targets"),
+        ("top-two-rounds", {"features": X, "targets": 2 * Y, "weight_decays": [1, 1]}, "targets"),
         (
             "gce-optimum",
             {"features": X, "targets": Y, "weight_decay": 1.0, "start": X, "q": 2.0},
