@@ -22,10 +22,10 @@ def example(monkeypatch):
 
 
 def test_a_line_pairs_rounds_and_one_training_by_seed(example):
-    """Rounds gain 10, 12 and 14 points, one training 9 in each; t(2 degrees of freedom) is 4.303."""
+    """Rounds gain 10, 12 and 14 points, one training 9 in each; t is 4.303 at 2 degrees."""
     gains = {0: 0.10, 1: 0.12, 2: 0.14}
     (of_rounds,) = groups(rounds({s: [0.5, 0.5, 0.5, 0.5, 0.5 + g] for s, g in gains.items()}))
-    (of_one,) = groups(rounds(dict.fromkeys(gains, [0.59]), weight_decay_name="total"))
+    (of_one,) = groups(rounds({s: [0.59] for s in gains}, weight_decay_name="total"))
     (line,) = example.lines_of(example.joined(of_rounds, of_one))
     assert line == (
         "| toy, raw, symmetric | 0.5 | 50.00 % | 62.00 % | 59.00 % | **+12.0** (+7.0 to +17.0) "
