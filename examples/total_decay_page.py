@@ -49,10 +49,11 @@ training where that is monotone, and withheld elsewhere.
 """
 EXPLAINED = """\
 **The same factor of the means over draws, beside what filters give**, lines without a cell left
-out. A head that predicts P = 1/K + aV of its logits is a linear filter, and a, measured, its secant
-slope. Matched level: one filter that keeps as much of the true labels as those of t plain rounds.
-Matched ratio: one that gives a row's own label as much weight beside that. Of each the median
-predicted factor, the median error, and the rank correlation ρ with the measured one over the cells.
+out, all sets together last. A head that predicts P = 1/K + aV of its logits is a linear filter; a
+is measured, the secant slope. Matched level: one filter that keeps as much of the true labels as
+those of t plain rounds. Matched ratio: one that gives a row's own label as much weight beside that.
+Of each the median predicted factor, the median error, and the rank correlation ρ with the measured
+one over the cells.
 """
 SIDES = {1: "rising", -1: "falling"}
 Row = dict[str, Any]
@@ -245,23 +246,24 @@ def mean_over_draws(rows: list[Row]) -> list[Row]:
 
 def explained(rows: list[Row]) -> list[str]:
     """Measured factors, and of plain rounds those that the filter's sharpness gives."""
-    lines = []
+    sides: dict[tuple[str, ...], list[tuple[Row, float]]] = {}
     for (name, noise, head), of_head in group(rows, "features", "noise", "head").items():
         means = mean_over_draws(of_head)
         for kind in ("rounds", "momentum"):
-            cells = worths(means, kind)
-            for side, word in SIDES.items():
-                of_side = [(row, worth.factor) for row, worth in cells if worth.side == side]
-                if not of_side:
-                    continue
-                line: list[object] = [name, noise, head, kind, word, len(of_side)]
-                for t in (2, 4, 8):
-                    values = [factor for row, factor in of_side if row["round"] == t]
-                    line.append(two(float(np.median(values))) if values else "–")
-                for column in ("predicted_level", "predicted_ratio"):
-                    both = [(row[column], f) for row, f in of_side if row[column] is not None]
-                    line.append(fit_of(both))
-                lines.append(line)
+            for row, worth in worths(means, kind):
+                for of_set in ((name, noise), ("all", "all")):
+                    key = (*of_set, head, kind, SIDES[worth.side])
+                    sides.setdefault(key, []).append((row, worth.factor))
+    lines = []
+    for key in sorted(sides, key=lambda one: (one[0] == "all", one)):
+        line: list[object] = [*key, len(sides[key])]
+        for t in (2, 4, 8):
+            values = [factor for row, factor in sides[key] if row["round"] == t]
+            line.append(two(float(np.median(values))) if values else "–")
+        for column in ("predicted_level", "predicted_ratio"):
+            both = [(row[column], f) for row, f in sides[key] if row[column] is not None]
+            line.append(fit_of(both))
+        lines.append(line)
     heads = "features | noise | head | kind | one training's recovery | cells | t = 2 | t = 4"
     return table(f"{heads} | t = 8 | matched level: predicted, error, ρ | matched ratio", lines)
 

@@ -137,7 +137,7 @@ class TotalDecayDisplay(Display):
 
     def _panels(self) -> Panels:
         wide, high = len(self.heads), len(self.scores)
-        width = 4.8 if wide == 1 else 3.8 * wide
+        width = 4.8 if wide == 1 else 4.0 * wide
         return Panels(0.8 + 2.8 * high, width, rows=(1.0,) * high, columns=(1.0,) * wide)
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
@@ -263,7 +263,7 @@ def _format_differences(head: str, before: Range | None, beyond: Range | None) -
             return head, ""
         return f"{head}: {_points(beyond)} points\nbeyond the best of one training", note
     if beyond is not None:
-        note = f"rounds less one training; beyond it {_points(beyond)}"
+        note = f"rounds less one training; beyond {_points(beyond)}"
     return f"{head}: {_points(before)} points\nup to the best of one training", note
 
 

@@ -78,7 +78,7 @@ def test_a_title_holds_for_all_pairs_of_plain_rounds_and_one_training():
     display = TotalDecayDisplay.from_cells(more)
     assert display.differences("exact", "recovery") == ((-0.0625, 0.125), (-0.375, -0.375))
     assert title(display) == said
-    assert note(display) == "rounds less one training; beyond it −37.5"
+    assert note(display) == "rounds less one training; beyond −37.5"
     # Without one training at as much, nothing is said.
     alone = [one for one in CELLS if one["kind"] != "one"]
     display = TotalDecayDisplay.from_cells(alone)
@@ -127,6 +127,17 @@ def test_there_is_a_panel_for_what_is_known_and_all_text_is_inside(keep, panels)
     display.plot(axes, labels="legend", markersize=3.0)
     assert not outside(figure)
     assert named(figure).keys() == named(display.figure_).keys()
+
+
+def test_the_longest_words_are_inside():
+    """Ranges of the most digits, of both heads, beside the longest tick labels."""
+    ones = [cell("one", 10.0**-i, y) for i, y in ((6, 0.8125), (5, 0.9375), (4, 0.875), (3, 0.8))]
+    rounds = [cell("rounds", 10.0**-i, y) for i, y in ((6, 0.0), (5, 0.125), (4, 0.0), (3, 0.1))]
+    cells = [one | {"test": one["recovery"]} for one in (*ones, *rounds)]
+    display = TotalDecayDisplay.from_cells([*cells, *({**one, "head": "linear"} for one in cells)])
+    assert title(display, 1) == "Linear heads: −81.3 to −81.2 points up to the best of one training"
+    assert note(display, 3) == "rounds less one training; beyond −87.5 to −70.0"
+    assert not outside(display.figure_)
 
 
 def test_rounds_are_scored_at_the_sum_of_their_weight_decays():
