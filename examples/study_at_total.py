@@ -38,11 +38,12 @@ def joined(rounds: Group, once: Group) -> Group:
 
 
 def points(found: Difference) -> str:
-    """A difference in percentage points with its interval, in bold where that excludes 0."""
-    values = (found.mean, found.low, found.high)
-    mean, *ends = [f"{100 * v:+.1f}".replace("-", "−") for v in values if v is not None]
+    """A difference in percentage points ± its interval, in bold where that excludes 0."""
+    mean = f"{100 * found.mean:+.1f}".replace("-", "−")
+    if found.high is None:
+        return mean
     bold = "**" if found.verdict != "not separated" else ""
-    return f"{bold}{mean}{bold}" + (f" ({' to '.join(ends)})" if ends else "")
+    return f"{bold}{mean}{bold} ± {100 * (found.high - found.mean):.1f}"
 
 
 def lines_of(group: Group) -> list[str]:
@@ -52,7 +53,7 @@ def lines_of(group: Group) -> list[str]:
         shown = [group.mean(column, rate, "test_accuracy") for column in (TEACHER, LAST, ONCE)]
         pairs = ((LAST, TEACHER), (ONCE, TEACHER), (LAST, ONCE))
         found = [paired_difference(group, rate, *pair) for pair in pairs]
-        words = [f"{100 * value:.2f} %" for value in shown if value is not None]
+        words = [f"{100 * value:.2f}" for value in shown if value is not None]
         words += [points(one) for one in found if one is not None]
         setting = f"{group.features}, {group.preparation}, {group.noise}"
         lines.append(f"| {setting} | {rate:g} | {' | '.join(words)} |")
