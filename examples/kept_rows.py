@@ -39,8 +39,9 @@ class KeptRows:
             found.setdefault(row[name], []).append(row)
         return {value: sorted(rows, key=order) for value, rows in found.items()}
 
-    def add(self, row: dict) -> None:
-        self.rows[tuple(row[name] for name in self.key)] = row
+    def add(self, *rows: dict) -> None:
+        """Keep results, all of them or, if stopped, none."""
+        self.rows |= {tuple(row[name] for name in self.key): row for row in rows}
         lines = [dict(flat(one)) for one in self.rows.values()]
         columns = list(dict.fromkeys(name for line in lines for name in line))
         partial = self.path.with_suffix(".partial")

@@ -5,7 +5,7 @@ most work (leave everything as it is; train once at another weight decay; distil
 the teacher's top two), and the first is advised whose best setting is within one standard error of
 the best of all. Standard errors are those of the paired difference on the same rows.
 
-Rounds spend weight decay (docs/objective.md): r rounds at λ average labels much as one training at
+Rounds spend weight decay (docs/proximal.md): r rounds at λ average labels much as one training at
 r λ does. So rounds are advised only where they beat that one too, by more than a standard error.
 
 Source: the one-standard-error rule of Breiman et al. (1984), on paired differences.

@@ -4,11 +4,11 @@ With M(W) = XᵀP(W)/N, the gradient of F(W) = (1/N) Σ lse(Wᵀx_i), exact plai
 λ_t W_t + M(W_t) = M(W_{t−1}), and at first XᵀY/N =: u_1: proximal point steps on F*, whose value at
 M(W) is −H̄, the negative mean entropy of the predictions. With Λ_t = Σ_{s≤t} λ_s and the average
 W̄_t = Σ λ_s W_s/Λ_t, on any features and for any targets (derived for this project;
-docs/objective.md, "Rounds spend weight decay"):
+docs/proximal.md):
 
 * telescope: Λ_t W̄_t + M(W_t) = u_1;
-* H̄_t − H̄_{t−1} ≥ λ_t ‖W_t‖², and ‖W_t‖ falls;
-* Λ_t² ‖W_t‖² + 2 Λ_t (ln K − H̄_t) + ‖M(W_t) − M(0)‖² ≤ ‖∇L(0)‖²;
+* λ_t ‖W_t‖² ≤ H̄_t − H̄_{t−1} ≤ λ_t ⟨W_{t−1}, W_t⟩, and ‖W_t‖ falls;
+* Λ_t² ‖W_t‖² + 2 Λ_t (ln K − H̄_t) + ‖M(W_t) − M(0)‖² ≤ ‖∇L(0)‖², so 4 Λ_t (ln K − H̄_t) too;
 * the head V trained once at Λ_t on Y lies in the ball with the segment from W_t to W̄_t as diameter.
 
 With momentum and equal λ, ln K − H̄_t ≤ 2 ‖∇L(0)‖²/(λ (t+1)²). Weights row by row change nothing.

@@ -57,6 +57,7 @@ from gramlab.figures.study_teacher import (
     coverage_by_rate,
     error_by_logits,
 )
+from gramlab.figures.total_decay import TotalDecayDisplay
 from gramlab.figures.transition import TransitionDisplay, transition_figure
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "RoundsDisplay",
     "SettingsDisplay",
     "SuspectsDisplay",
+    "TotalDecayDisplay",
     "TransitionDisplay",
     "accuracy_by_round",
     "accuracy_by_rounds",

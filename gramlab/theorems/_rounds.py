@@ -276,6 +276,7 @@ def exact_rounds(instance: Instance) -> list[Round]:
         features(x, targets.shape[1]),
         targets,
         len(decays),
+        refine=instance.get("refine"),
         mixing=instance["mixing"],
         temperature=instance["temperature"],
         momentum=momentum,

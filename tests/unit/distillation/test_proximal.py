@@ -357,6 +357,22 @@ def test_kernels_files_shards_and_repeated_rows_say_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ([SoftmaxHead(0.1)] * 3, "one for each of 2 rounds, got 3; pass as many heads"),
+        ([0.1, 0.2], "got 0.1; make a head of each weight decay"),
+        (np.array([0.1, 0.2]), "make a head of each weight decay"),
+        (0.1, "got 0.1; make a head of each weight decay"),
+    ],
+)
+def test_what_is_no_head_for_each_round_is_refused_in_one_line(head, told):
+    features, targets = problem(12, 3, 3, seed=0)
+    with pytest.raises(InvalidSetting, match=told) as caught:
+        distill(head, features, targets, 2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "options", [{"refine": "top2"}, {"mixing": 0.5}, {"temperature": 2.0}, {"refine": np.asarray}]
 )
 def test_momentum_stands_alone(options):

@@ -43,6 +43,11 @@ def as_arguments(theorem, instance) -> dict:
             "top": instance.get("top"),
             "targets": instance.get("targets"),
             "weight_decays": instance.get("decays"),
+            **{
+                key: [Fraction(int(mu.p), int(mu.q)) for mu in instance[key]]
+                for key in ("mus", "others")
+                if key in instance
+            },
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
     if "classes" in instance:
