@@ -1,7 +1,11 @@
-"""What the theorems on the remainder of the softmax share."""
+"""What the theorems on the remainder of the softmax share, and that its potential is convex."""
+
+from itertools import combinations
+from typing import Any
 
 import flint
 import numpy as np
+import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
@@ -15,6 +19,15 @@ LOGITS = Hypothesis(
 )
 ARGUMENTS = {"logits": "(K,), the logits v of one row"}
 RUNS = ("gramlab.heads.referee.softmax_remainder",)
+
+
+def variance_by_pairs() -> Any:
+    """Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² at K = 4: 0, so lse is convex."""
+    p, u = sp.symbols("p:4", positive=True), sp.symbols("u:4", real=True)
+    mean = sum(a * b for a, b in zip(p, u, strict=True))
+    variance = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
+    pairs = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i, j in combinations(range(4), 2))
+    return sp.expand((variance - pairs).subs(p[-1], 1 - sum(p[:-1])))
 
 
 def draw_logits(rng: np.random.Generator) -> Instance:
