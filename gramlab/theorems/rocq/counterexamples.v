@@ -5,7 +5,7 @@
 From Coq Require Import Reals Lra Lia List.
 From Gramlab Require Import sums matrices softmax heads proximal convex_rounds rounds existence.
 From Gramlab Require Import chain_certificate.
-From Interval Require Import Tactic.
+From Gramlab Require Import intervals.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -179,10 +179,11 @@ Proof.
   - apply one_hot_sum. intros i Hi. unfold labels1. destruct i as [|[|[|[|i]]]]; lia.
   - intros t j Ht Hj. cases t j; unfold W1, table; simpl; lra.
   - intros t j Ht Hj. cases t j;
-      unfold residual, X1, W1, labels1, ones; numbers; interval.
+      unfold residual, X1, W1, labels1, ones; numbers; bounded.
 Qed.
 
 (** x = (1, 0), (2, -2), labels 0, 1, lam = 1: from round 1 to 2 the entropy of row 0 falls. *)
+(** Registry, row-entropy, which is false: H(pᵢ⁽ᵗ⁺¹⁾) ≥ H(pᵢ⁽ᵗ⁾)  for every row i *)
 Theorem row_entropy : ~ (forall N d K X Y lam W n,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n ->
   exact_rounds N d K X Y lam W n ->
@@ -209,7 +210,7 @@ Proof.
   set (a := W 1%nat 0%nat 0%nat) in *. set (b := W 1%nat 0%nat 1%nat) in *.
   set (c := W 2%nat 0%nat 0%nat) in *. set (e := W 2%nat 0%nat 1%nat) in *.
   rewrite !Rmult_0_l, !Rplus_0_r, !Rplus_0_l, !Rmult_1_l.
-  apply Rlt_trans with (6920 / 10000); interval.
+  apply Rlt_trans with (6920 / 10000); bounded.
 Qed.
 
 (** ** Rounds never lose what they recovered: false *)
@@ -229,11 +230,13 @@ Proof.
   - apply one_hot_sum. intros i Hi. unfold labels2. destruct i as [|[|[|[|i]]]]; lia.
   - intros t j Ht Hj. cases t j; unfold W2, table; simpl; lra.
   - intros t j Ht Hj. cases t j;
-      unfold residual, X2, W2, labels2, ones; numbers; interval.
+      unfold residual, X2, W2, labels2, ones; numbers; bounded.
 Qed.
 
 (** x = (1, 1), (-1, 0), (0, 2), given labels 1, 1, 0, true 1, 0, 0, lam = 1: round 1 recovers 1 of 1
     mislabelled row, round 2 none. *)
+(** Registry, recovery-monotone, which is false: the share of mislabelled rows that are
+    predicted as their true class never falls from round to round *)
 Theorem recovery_monotone : ~ (forall N d K X lam W n labels truth,
   (0 < N)%nat -> (0 < K)%nat -> (forall i, (i < N)%nat -> (labels i < K)%nat /\ (truth i < K)%nat) ->
   positive lam n -> exact_rounds N d K X (one_hot labels) lam W n ->
@@ -280,18 +283,20 @@ Proof.
   - apply one_hot_sum. intros i Hi. unfold labels3. destruct i as [|[|[|[|i]]]]; lia.
   - intros t j Ht Hj. cases t j; unfold W3, table; simpl; lra.
   - intros t j Ht Hj. cases t j;
-      unfold residual, X3, W3, labels3, ones; numbers; interval.
+      unfold residual, X3, W3, labels3, ones; numbers; bounded.
 Qed.
 
 Lemma residual_of_V3 j k : (j < 2)%nat -> (k < 2)%nat ->
   Rabs (total ones 2 * V3 j k + M 4 2 2 X3 V3 j k - moment 4 X3 (one_hot labels3) j k) <= 1 / 10 ^ 5.
 Proof.
   intros Hj Hk. unfold total, ones. destruct j as [|[|j]]; try lia; destruct k as [|[|k]]; try lia;
-    unfold X3, V3, labels3; numbers; interval.
+    unfold X3, V3, labels3; numbers; bounded.
 Qed.
 
 (** x = (-1, 0), (-3, 1), (1, -3), (-2, 3), given labels 1, 0, 0, 1, true 0, 0, 0, 1: two rounds at
     lam = 1 recover none of 1 mislabelled row, one training at 2 recovers it. *)
+(** Registry, recovery-ahead, which is false: round t predicts at least as many mislabelled rows
+    as their true class as the head trained once on Y at ∑_(s ≤ t) λₛ *)
 Theorem recovery_ahead : ~ (forall N d K X lam W n labels truth V,
   (0 < N)%nat -> (0 < K)%nat -> (forall i, (i < N)%nat -> (labels i < K)%nat /\ (truth i < K)%nat) ->
   positive lam n -> exact_rounds N d K X (one_hot labels) lam W n ->
@@ -360,7 +365,7 @@ Proof.
   - exact Y4_sum.
   - intros t j Ht Hj. cases t j; unfold W4, table; simpl; lra.
   - intros t j Ht Hj. split.
-    + cases t j; unfold residual, X4, Y4, W4, lam4; numbers; interval.
+    + cases t j; unfold residual, X4, Y4, W4, lam4; numbers; bounded.
     + cases t j; unfold residual, X4, Y4, W4, lam4; numbers; reflexivity.
 Qed.
 
@@ -369,11 +374,13 @@ Lemma residual_of_V4 j k : (j < 2)%nat -> (k < 3)%nat ->
 Proof.
   intros Hj Hk. unfold total, lam4.
   destruct j as [|[|j]]; try lia; destruct k as [|[|[|k]]]; try lia;
-    unfold X4, Y4, V4; numbers; interval.
+    unfold X4, Y4, V4; numbers; bounded.
 Qed.
 
 (** x = (-7, 1), (-6, -1), (2, 0), targets (0, 0, 1), (1/2, 1/2, 0), (0, 0, 1), lam = 1/100 and 10:
     the mean entropy of round 2 is below that of one training at 10.01. *)
+(** Registry, entropy-ahead, which is false: H̄ₜ ≥ H̄(V),  V the head trained once on Y at ∑_(s
+    ≤ t) λₛ *)
 Theorem entropy_ahead : ~ (forall N d K X Y lam W n V,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n ->
   exact_rounds N d K X Y lam W n ->
@@ -416,5 +423,5 @@ Proof.
   set (B0 := V 0%nat 0%nat) in *. set (B1 := V 0%nat 1%nat) in *. set (B2 := V 0%nat 2%nat) in *.
   set (B3 := V 1%nat 0%nat) in *. set (B4 := V 1%nat 1%nat) in *. set (B5 := V 1%nat 2%nat) in *.
   clearbody A0 A1 A2 A3 A4 A5 B0 B1 B2 B3 B4 B5. clear BW BV W V HY T.
-  apply Rlt_trans with (1094620 / 1000000); interval.
+  apply Rlt_trans with (1094620 / 1000000); bounded.
 Qed.

@@ -228,7 +228,7 @@ Proof.
 Qed.
 
 (** Sums of X X^T *)
-Let gram_square x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j)
+Lemma gram_square x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j)
   = \sum_(f < d) ((\sum_(i < N) (x i * X i f)) ^ 2).
 Proof.
   transitivity (\sum_(f < d) \sum_(i < N) \sum_(j < N) (x i * X i f * (x j * X j f))).
@@ -238,10 +238,10 @@ Proof.
   - apply sum_ext. intros f _. rewrite <- (sum_prod N N (fun i => x i * X i f) (fun j => x j * X j f)). ring.
 Qed.
 
-Let gram_positive x : 0 <= \sum_(i < N) \sum_(j < N) (x i * G i j * x j).
+Lemma gram_positive x : 0 <= \sum_(i < N) \sum_(j < N) (x i * G i j * x j).
 Proof. rewrite gram_square. apply sum_nonneg. intros. apply pow2_ge_0. Qed.
 
-Let gram_kernel x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j) = 0 ->
+Lemma gram_kernel x : \sum_(i < N) \sum_(j < N) (x i * G i j * x j) = 0 ->
   forall i, (i < N)%nat -> \sum_(j < N) (G i j * x j) = 0.
 Proof.
   rewrite gram_square. intros Z i Hi.
@@ -256,7 +256,7 @@ Proof.
 Qed.
 
 (** Logits of an exact head *)
-Let head_solves T lam W : head N d K X T lam W -> solves N K G (INR N * lam) T (logits d X W).
+Lemma head_solves T lam W : head N d K X T lam W -> solves N K G (INR N * lam) T (logits d X W).
 Proof.
   intros H i k Hi Hk. unfold logits at 1.
   rewrite (sum_ext N _ (fun j => \sum_(f < d) (X i f * (X j f * (T j k - predictions d K X W j k))))).
