@@ -126,6 +126,11 @@ class Block:
         counts = _rational(np.array(self.counts))
         return counts / counts.sum(axis=1)[:, None]
 
+    def superclass_means(self) -> np.ndarray:
+        """C̄ (K, K): row k holds the mean of the rows of C in the superclass of k."""
+        means = self.class_means().reshape(-1, self.m, self.n_classes).sum(axis=1) / self.m
+        return np.repeat(means, self.m, axis=0)
+
     # The package's population of the same numbers, and whether it says the same.
 
     @cached_property

@@ -26,9 +26,9 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         p_c = p_b
     classes, k = b.class_means(), b.n_classes
     weights = (p_a, p_b - p_a, p_c - p_b, p_d - p_c, 1 - p_d)
-    supers = np.repeat(classes.reshape(-1, b.m, k).sum(axis=1) / b.m, b.m, axis=0)
     own = classes.T if variant == "transposed" else classes
-    averages = (b.one_hot, own[b.true], supers[b.true], classes.sum(axis=0) / k, fmpq(1, k))
+    supers = b.superclass_means()[b.true]
+    averages = (b.one_hot, own[b.true], supers, classes.sum(axis=0) / k, fmpq(1, k))
     predicted = sum(w * average for w, average in zip(weights, averages, strict=True))
     found = b.iterate(t)
     worst = abs(found - predicted).max()

@@ -16,18 +16,20 @@ def _draw(rng: np.random.Generator) -> Instance:
         return {"block": b.apart().tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
     b = draw_block(rng)
     b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
-    b = b if b.m == b.n_classes else replace(b, e=b.d)
     return {"block": b, "t": blocks.draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Sample by sample: the condition against its margin found by dense exact solves."""
     b = instance["block"]
-    p_a, p_b, _, p_d = b.filters(instance["t"] + (variant == "a round more"))
+    p_a, p_b, p_c, p_d = b.filters(instance["t"] + (variant == "a round more"))
     c = b.class_means().T if variant == "transposed" else b.class_means()
     m = b.class_means().sum(axis=0) / {"sums": 1}.get(variant, b.n_classes)
+    if variant == "no superclasses":
+        p_c = p_b
     # Rows of samples, columns of labels: what a label has that its rivals must fall short of.
-    scores = p_a * b.one_hot + (p_b - p_a) * c[b.true] + (variant != "ignored") * (p_d - p_b) * m
+    scores = p_a * b.one_hot + (p_b - p_a) * c[b.true] + (p_c - p_b) * b.superclass_means()[b.true]
+    scores += (variant != "ignored") * (p_d - p_c) * m
     predicted = b.margins(scores)
     iterate = b.iterate(instance["t"])
     found = b.margins(iterate)
@@ -46,19 +48,18 @@ THEOREM = Theorem(
     source="D",
     kind="necessary and sufficient",
     hypotheses=(
+        replace(blocks.ORDER, without=None),
         replace(EQUAL_SIZES, without=lambda rng: {"block": _drowned, "t": int(rng.integers(1, 3))}),
         Hypothesis(
-            "no superclasses", r"S = 1 \text{ or } d = e", blocks.crossing, blocks.one_group
-        ),
-        Hypothesis(
             "class fractions",
-            r"C_{kj} \text{ is the fraction of class } k \text{ given the label } j, \quad "
-            r"m_j = \tfrac1K \textstyle\sum_k C_{kj}",
+            r"C_{kj} \text{ is the fraction of class } k \text{ given the label } j; "
+            r"\ \bar C_s, m \text{ are the means of the rows of a superclass, and of all}",
         ),
     ),
     statement=r"\text{a sample of class } k \text{ given the label } j \text{ is right at round } "
-    r"t \iff p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t)(C_{kk} - C_{kl}) + (p_D^t - p_B^t)(m_k - "
-    r"m_l) > 0 \text{ for all } l \ne k",
+    r"t \iff p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t)(C_{kk} - C_{kl}) + (p_C^t - p_B^t)"
+    r"(\bar C_{sk} - \bar C_{sl}) + (p_D^t - p_C^t)(m_k - m_l) > 0 \text{ for all } l \ne k, "
+    r"\text{ where } s \text{ is the superclass of } k",
     kernel=Rocq("unbalanced_condition.v", ("unbalanced_condition",)),
     uses=("label-averaging",),
     draw=_draw,
@@ -68,6 +69,7 @@ THEOREM = Theorem(
         "transposed C": lambda i: _compare(i, "transposed"),
         "column sums in place of means": lambda i: _compare(i, "sums"),
         "no column means": lambda i: _compare(i, "ignored"),
+        "no superclass term": lambda i: _compare(i, "no superclasses"),
         "a round more": lambda i: _compare(i, "a round more"),
     },
     arguments=arguments.BLOCK_ROUND,

@@ -20,7 +20,10 @@ Definition share_in_superclass (b : block) (given : nat -> nat) (s l : nat) : R 
         + (p_C^t - p_B^t) (C_sk - C_sl) + (p_D^t - p_C^t) (m_k - m_l) > 0,
 
     C_sl the mean of C_kl over the classes of the superclass s of k. *)
-Theorem unbalanced_condition_superclasses (b : block) (given : nat -> nat) (t i : nat) :
+(** Registry, unbalanced-condition: a sample of class k given the label j is right at round t ⇔
+    p_Aᵗ (1[j=k] − 1[j=l]) + (p_Bᵗ − p_Aᵗ)(Cₖₖ − Cₖₗ) + (p_Cᵗ − p_Bᵗ)(C̄ₛₖ − C̄ₛₗ) + (p_Dᵗ −
+    p_Cᵗ)(mₖ − mₗ) > 0 for all l ≠ k, where s is the superclass of k *)
+Theorem unbalanced_condition (b : block) (given : nat -> nat) (t i : nat) :
   in_model b -> labels_exist b given -> (i < n_samples b)%nat ->
   let k := true_class b i in let j := given i in
   let C := share b given in
@@ -43,9 +46,7 @@ Qed.
 (** Where there is one superclass, or d = e: iff for all l <> k
 
       p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t) (C_kk - C_kl) + (p_D^t - p_B^t) (m_k - m_l) > 0. *)
-(** Registry, unbalanced-condition: a sample of class k given the label j is right at round t ⇔
-    p_Aᵗ (1[j=k] − 1[j=l]) + (p_Bᵗ − p_Aᵗ)(Cₖₖ − Cₖₗ) + (p_Dᵗ − p_Bᵗ)(mₖ − mₗ) > 0 for all l ≠ k *)
-Theorem unbalanced_condition (b : block) (given : nat -> nat) (t i : nat) :
+Theorem unbalanced_condition_one_group (b : block) (given : nat -> nat) (t i : nat) :
   in_model b -> labels_exist b given -> (i < n_samples b)%nat ->
   n_superclasses b = 1%nat \/ same_superclass b = elsewhere b ->
   let k := true_class b i in let j := given i in
@@ -71,7 +72,7 @@ Proof.
                  (fun q => share b given q l)); [ring|].
       intros q Hq. rewrite !Z by assumption. cbn. ring.
     - replace (p_C b) with (p_B b); [ring|]. unfold p_B, p_C. f_equal. unfold s_C. rewrite One. ring. }
-  assert (S := unbalanced_condition_superclasses b given t i M Labels Hi).
+  assert (S := unbalanced_condition b given t i M Labels Hi).
   cbv zeta in S. fold k j C m in S. rewrite S.
   split; intros H l Hl Hne; specialize (H l Hl Hne); assert (Qk := Q k); assert (Ql := Q l); lra.
 Qed.
