@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import sympy as sp
 
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
@@ -11,8 +10,7 @@ from gramlab.theorems._arguments import ROUNDS, real
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._rounds import worst
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, vanish, zero
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
 
 EPS = float(np.finfo(float).eps)
@@ -21,44 +19,6 @@ EPS = float(np.finfo(float).eps)
 def _spent(t: int) -> float:
     """c_t = (t² + 5t + 2)/8: the slope of the filter of t rounds in μ/s at 0."""
     return (t * t + 5 * t + 2) / 8
-
-
-def _prove() -> Proof:
-    t, h = sp.Symbol("t", positive=True), sp.Symbol("h")
-    c = (t**2 + 5 * t + 2) / 8
-    step = 1 + (t - 1) / (t + 2) * (c - c.subs(t, t - 1)) - (c.subs(t, t + 1) - c)
-    q = [sp.Integer(1), h]
-    for i in (1, 2):
-        q.append(sp.expand(h * (q[i] + sp.Rational(i - 1, i + 2) * (q[i] - q[i - 1]))))
-    now, before, next_, keep, beta, x, e, d = reals("q_t q_(t-1) q_(t+1) h beta x e d")
-    filtered = [keep > 0, keep < 1, beta >= 0, next_ == keep * (now + beta * (now - before))]
-    return proof(
-        "sympy for the slope, z3 for the steps; inductions over t by hand",
-        "every s > 0, μ > 0 and t",
-        "by hand: a round takes q_t + β_t (q_t − q_(t−1)) to h times it, q_0 = 1, q_1 = h",
-        zero("slopes: 1 + β_t (c_t − c_(t−1)) − (c_(t+1) − c_t) = {}", step),
-        vanish("c_1 = 1 and c_2 = 2", [c.subs(t, 1) - 1, c.subs(t, 2) - 2]),
-        "by hand: the energy is that of theorem momentum-rate for F* = v²/2s, so |z_t| ≤ 1 with "
-        "z_t = q_(t−1) + (t + 1)/2 (q_t − q_(t−1)); q_t is between q_(t−1) and z_t, so |q_t| ≤ 1",
-        implies(
-            "with 1 − h = hx: q_t − q_(t+1) ≤ x(1 + β d) if q_(t−1) − q_t ≤ d x, q_t ≤ 1",
-            [*filtered, keep * (1 + x) == 1, x > 0, d >= 0, before - now <= d * x, now <= 1],
-            now - next_ <= x * (1 + beta * d),
-        ),
-        "by hand: summed over rounds, 1 − q_t ≤ c_t x",
-        implies(
-            "a filter that has not risen and is not negative: q_(t+1) ≤ h q_t",
-            [*filtered, now <= before],
-            next_ <= keep * now,
-        ),
-        implies(
-            "and then it has not risen either",
-            [*filtered, now <= before, now >= 0, e == next_],
-            e <= now,
-        ),
-        "by hand: so q_t ≤ h^t up to the first round after one below 0",
-        vanish("q_3 = h²(5h − 1)/4, below 0 for μ > 4s", [q[3] - h**2 * (5 * h - 1) / 4]),
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -134,7 +94,7 @@ THEOREM = Theorem(
     statement=r"1 - \frac{t^2 + 5t + 2}{8} \frac{\mu}{s} \le q_t, \quad \lvert q_t \rvert \le "
     r"\frac{2}{t + 1} \sqrt{\frac{s}{\mu}}, \quad q_t \le h^t \text{ if } q_1, \dots, q_{t-1} \ge "
     r"0; \quad q_3 < 0 \iff \mu > 4s",
-    prove=_prove,
+    kernel=Rocq("momentum_filter.v", ("momentum_filter",)),
     draw=_draw,
     check=_compare,
     planted={

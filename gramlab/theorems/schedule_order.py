@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-import sympy as sp
 
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
@@ -17,37 +16,7 @@ from gramlab.theorems._schedules import (
     two_schedules,
     uneven,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, vanish
-
-
-def _prove() -> Proof:
-    s, a, b, moved = reals("s a b delta")
-    x, t = sp.symbols("x t", positive=True)
-    return proof(
-        "z3 for a transfer, sympy for the limit; the chain of transfers by hand",
-        "every s > 0, every number of rounds and every two schedules of which one majorizes",
-        implies(
-            "moving δ ≤ a − b from a round at a to one at b gives (s + a)(s + b) ≤ "
-            "(s + a − δ)(s + b + δ)",
-            [s > 0, b >= 0, a >= b, moved >= 0, moved <= a - b],
-            (s + a) * (s + b) <= (s + a - moved) * (s + b + moved),
-        ),
-        implies(
-            "and with 0 < δ < a − b it is strict",
-            [s > 0, b >= 0, moved > 0, moved < a - b],
-            (s + a) * (s + b) < (s + a - moved) * (s + b + moved),
-        ),
-        "by hand: a schedule that majorizes another reaches it by such transfers (Hardy, "
-        "Littlewood & Pólya), rounds that are not there counting as μ = 0, where h = 1",
-        "by hand: equal rounds are majorized by all of their number and total, one training "
-        "majorizes all, and t equal rounds majorize t + 1",
-        vanish(
-            "(1 + x/t)^(−t) goes to e^(−x)",
-            [sp.limit((1 + x / t) ** (-t), t, sp.oo) - sp.exp(-x)],
-        ),
-        "by hand: at s = 0 all of them are 0; the product does not see the order of its factors",
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -115,7 +84,7 @@ THEOREM = Theorem(
     r"h_\Lambda(s), \quad h_\mu(s) = \frac{s}{s + \mu}, \quad t \text{ the rounds of } \nu; "
     r"\quad \text{the order of a schedule changes nothing, and } h_{\Lambda/t}(s)^t "
     r"\text{ falls to } e^{-\Lambda/s} \text{ as } t \text{ grows}",
-    prove=_prove,
+    kernel=Rocq("schedule_order.v", ("schedule_order",)),
     draw=_draw,
     check=_compare,
     planted={
