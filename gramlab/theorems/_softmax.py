@@ -24,9 +24,9 @@ RUNS = ("gramlab.heads.referee.softmax_remainder",)
 def variance_by_pairs() -> Any:
     """Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² at K = 4: 0, so lse is convex."""
     p, u = sp.symbols("p:4", positive=True), sp.symbols("u:4", real=True)
-    mean = sum(a * b for a, b in zip(p, u, strict=True))
-    variance = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
-    pairs = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i, j in combinations(range(4), 2))
+    mean: Any = sum(a * b for a, b in zip(p, u, strict=True))
+    variance: Any = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
+    pairs: Any = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i, j in combinations(range(4), 2))
     return sp.expand((variance - pairs).subs(p[-1], 1 - sum(p[:-1])))
 
 

@@ -83,6 +83,7 @@ THEOREM = Theorem(
     ),
     statement=r"\text{every round with momentum predicts class } 0 \text{ on every row}",
     prove=_prove,
+    uses=("momentum-filter",),
     draw=_draw,
     check=_compare,
     planted={"but for round 3": lambda i: _compare(i, from_round=4)},

@@ -153,6 +153,7 @@ THEOREM = Theorem(
     r"\frac{p_B(\mu_i)}{p_A(\mu_i)}; \quad R(\mu) \le R(\nu) \le e^{\Lambda (1/s_A - 1/s_B)}, "
     r"\text{ so if rounds at } \mu \text{ recover every label, so do those at } \nu",
     prove=_prove,
+    uses=("label-averaging", "population-accuracy"),
     draw=_draw,
     check=_compare,
     planted={

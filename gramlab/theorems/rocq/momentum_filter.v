@@ -126,6 +126,8 @@ Qed.
 
       1 - (t^2 + 5 t + 2)/8 mu/s <= q_t,   |q_t| <= 2/(t + 1) sqrt(s/mu),
       q_t <= h^t if q_1, ..., q_(t-1) >= 0,   and q_3 < 0 iff mu > 4 s. *)
+(** Registry, momentum-filter: 1 − (t² + 5t + 2)/8 μ/s ≤ qₜ,  |qₜ| ≤ 2/(t + 1) √(s/μ),  qₜ ≤ hᵗ
+    if q₁, …, qₜ₋₁ ≥ 0;  q₃ < 0 ⇔ μ > 4s *)
 Theorem momentum_filter t : (1 <= t)%nat ->
   1 - (INR t ^ 2 + 5 * INR t + 2) / 8 * (mu / s) <= q t
   /\ Rabs (q t) <= 2 / (INR t + 1) * sqrt (s / mu)

@@ -426,6 +426,9 @@ Qed.
 
     where no constant below L_t = t ((t - 1)/(t + 1))^(t - 1) 4/(t + 1)^2 will do in place of kappa_t.
     ([norm_at_most N T delta] says that the spectral norm of T is at most delta.) *)
+(** Registry, perturbation: ‖h(G)ᵗ − h(G')ᵗ‖₂ ≤ min(1, κₜ ‖G − G'‖₂/μ),  κₜ = min_(α > 0) max_(0
+    ≤ p ≤ 1) (1−p)² ∑ᵢ₌₀ᵗ⁻¹ (i + α)/(t − 1 − i + α) p²ⁱ;  Lₜ ≤ κₜ ≤ 3/2 Lₜ for t ≤ 60, where no
+    constant below Lₜ = t ((t−1)/(t+1))ᵗ⁻¹ 4/((t+1)²) will do *)
 Theorem perturbation (t : nat) (kappa_t : R) : (0 < t)%nat -> kappa t kappa_t ->
   let holds constant bounded := forall N G G' mu delta,
     symmetric N G -> psd N G -> symmetric N G' -> psd N G' -> 0 < mu ->

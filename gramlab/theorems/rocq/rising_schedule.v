@@ -399,6 +399,8 @@ Qed.
 (** One feature, two classes, any targets Y: of all orders of lam_1, ..., lam_t > 0 the distance
     |M(W_t) - M(0)| of the last of t exact rounds, M(W) = X^T softmax(X W) / N, is least where they
     rise and largest where they fall. W are the rounds at lam, W' those at another order lam' of it. *)
+(** Registry, rising-schedule: ‖M(Wₜ) − M(0)‖ of the last of t exact rounds, of all orders of
+    λ₁, …, λₜ, is least where they rise and largest where they fall;  M(W) = 1/N Xᵀ softmax(XW) *)
 Theorem rising_schedule Y lam lam' W W' t : (1 <= t)%nat -> positive lam t ->
   Permutation (schedule lam' t) (schedule lam t) ->
   exact_rounds N 1 2 X Y lam W t -> exact_rounds N 1 2 X Y lam' W' t ->

@@ -238,6 +238,9 @@ Qed.
       h_(Lam/t)(s)^t <= prod of h_(nu_i)(s) <= prod of h_(mu_i)(s) <= h_Lam(s);
 
     the order of a schedule changes nothing, and h_(Lam/t)(s)^t falls to exp(- Lam/s) as t grows. *)
+(** Registry, schedule-order: h_(Λ/t)(s)ᵗ ≤ ∏ᵢ h_νᵢ(s) ≤ ∏ᵢ h_μᵢ(s) ≤ h_Λ(s),  h_μ(s) = s/(s +
+    μ),  t the rounds of ν;  the order of a schedule changes nothing, and h_(Λ/t)(s)ᵗ falls to
+    e^(−Λ/s) as t grows *)
 Theorem schedule_order t mu nu : (0 < t)%nat -> (forall i, (i < t)%nat -> 0 <= mu i) ->
   (forall i, (i < t)%nat -> 0 <= nu i) -> majorizes t mu nu ->
   let Lam := sum t nu in
