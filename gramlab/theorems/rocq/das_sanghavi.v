@@ -1,7 +1,7 @@
 (** das-sanghavi: the mixing weight that minimizes the expected estimation error of a ridge student. *)
 
 From Coq Require Import Reals Lra Lia FunctionalExtensionality.
-From Gramlab Require Import filters.
+From Gramlab Require Import filters spectral.
 Open Scope R_scope.
 
 (** ** Expectations and white noise *)
@@ -75,6 +75,17 @@ Definition right_singular (N d : nat) (X : nat -> nat -> R) (v : nat -> nat -> R
   (forall x j, (j < d)%nat -> x j = sum d (fun r => dot d (v r) x * v r j)) /\
   (forall r j, (r < d)%nat -> (j < d)%nat ->
      tmv N X (mv d X (v r)) j = sigma r * sigma r * v r j).
+
+Lemma right_singular_exists N d X : exists v sigma, right_singular N d X v sigma.
+Proof.
+  set (A := gram N (fun j i => X i j)).
+  assert (Sy : symmetric d A) by apply gram_symmetric.
+  destruct (spectral_theorem d A Sy) as (v & s & B).
+  exists v, (fun r => sqrt (s r)). destruct (B) as (O & C & E).
+  split; [exact O|]. split; [exact C|]. intros r j Hr Hj.
+  rewrite sqrt_sqrt by (apply (eigenvalue_nonneg d A v s Sy B (gram_psd d N _) r Hr)).
+  rewrite <- (E r j Hr Hj). unfold A. rewrite mv_gram. reflexivity.
+Qed.
 
 (** (X' X + lambda)^(-1) X' y *)
 Definition ridge_fit (N d : nat) (X : nat -> nat -> R) (lambda : R) (y : nat -> R) : nat -> R :=

@@ -1,30 +1,14 @@
-(** perturbation: close Gram matrices give close predictions.
-
-    Not in this file: that kappa_t <= (3/2) L_t for t <= 60, which is a matter of numbers. *)
+(** perturbation: close Gram matrices give close predictions. *)
 
 From Coq Require Import Reals Lra Lia Arith Psatz.
 From Gramlab Require Import filters spectral.
+From Gramlab Require Export perturbation_numbers.
 Open Scope R_scope.
 
 (** |T x| <= delta |x| for all x: the spectral norm of T, which is the least such delta, is at most
     delta. *)
 Definition norm_at_most (N : nat) (T : (nat -> R) -> nat -> R) (delta : R) : Prop :=
   0 <= delta /\ forall x, norm2 N (T x) <= delta * delta * norm2 N x.
-
-(** (1 - p)^2 times the sum of y_i p^(2i) over i < t *)
-Definition height (t : nat) (y : nat -> R) (p : R) : R :=
-  (1 - p) * (1 - p) * \sum_(i < t) (y i * (p ^ i * p ^ i)).
-
-(** The weights (i + alpha) / (t - 1 - i + alpha) *)
-Definition weight (t : nat) (alpha : R) (i : nat) : R :=
-  (INR i + alpha) / (INR (t - 1 - i) + alpha).
-
-(** kappa_t is the least, over alpha > 0, of the largest height on [0, 1]. *)
-Definition kappa_bound (t : nat) (k : R) : Prop :=
-  exists alpha, 0 < alpha /\ forall p, 0 <= p <= 1 -> height t (weight t alpha) p <= k.
-Definition kappa (t : nat) (k : R) : Prop :=
-  (forall k', kappa_bound t k' -> k <= k') /\
-  forall eps, 0 < eps -> exists k', kappa_bound t k' /\ k' < k + eps.
 
 Lemma sum_reverse t f : sum t (fun i => f (t - 1 - i)%nat) = sum t f.
 Proof.
@@ -299,13 +283,8 @@ Proof.
   field. lra.
 Qed.
 
-(** For positive semidefinite G and G' and mu > 0, in spectral norms,
-
-      |h(G)^t - h(G')^t| <= min(1, kappa_t |G - G'| / mu),
-
-    kappa_t the least over alpha > 0 of the largest value on [0, 1] of
-    (1 - p)^2 times the sum over i < t of (i + alpha)/(t - 1 - i + alpha) p^(2i). *)
-Theorem perturbation (N : nat) (G G' : nat -> nat -> R) (mu k delta : R) (t : nat) :
+(** The bound, with kappa_t the infimum over alpha. *)
+Theorem perturbation_bound (N : nat) (G G' : nat -> nat -> R) (mu k delta : R) (t : nat) :
   symmetric N G -> psd N G -> symmetric N G' -> psd N G' -> 0 < mu ->
   kappa t k -> norm_at_most N (mv N (fun i j => G i j - G' i j)) delta ->
   norm_at_most N (fun x i => filter_power N G mu t x i - filter_power N G' mu t x i)
@@ -362,10 +341,6 @@ Proof.
       replace (eps / (c + 1) * c * (c + 1)) with (eps * c) by (field; lra). lra. }
   apply Rmin_case; assumption.
 Qed.
-
-(** L_t = t ((t - 1)/(t + 1))^(t - 1) 4/(t + 1)^2, the largest slope of h^t times mu. *)
-Definition steepest (t : nat) : R :=
-  INR t * ((INR t - 1) / (INR t + 1)) ^ (t - 1) * (4 / (INR t + 1) ^ 2).
 
 (** No constant below L_t will do in place of kappa_t, even for 1 x 1 matrices; so L_t <= kappa_t. *)
 Theorem perturbation_sharp (t : nat) (mu k : R) : (0 < t)%nat -> 0 < mu ->
@@ -438,4 +413,40 @@ Proof.
         with (f (s0 + delta / 2) - f s0) by (field; lra). lra. }
     lra. }
   rewrite HL in Le. apply (Rmult_le_reg_r (/ mu)); [apply Rinv_0_lt_compat, Hmu|exact Le].
+Qed.
+
+(** For positive semidefinite G and G' and mu > 0, in spectral norms,
+
+      |h(G)^t - h(G')^t| <= min(1, kappa_t |G - G'| / mu),
+
+    kappa_t the least over alpha > 0 of the largest value on [0, 1] of
+    (1 - p)^2 times the sum over i < t of (i + alpha)/(t - 1 - i + alpha) p^(2i);
+
+      L_t <= kappa_t, and kappa_t <= (3/2) L_t for t <= 60,
+
+    where no constant below L_t = t ((t - 1)/(t + 1))^(t - 1) 4/(t + 1)^2 will do in place of kappa_t.
+    ([norm_at_most N T delta] says that the spectral norm of T is at most delta.) *)
+Theorem perturbation (t : nat) (kappa_t : R) : (0 < t)%nat -> kappa t kappa_t ->
+  let holds constant bounded := forall N G G' mu delta,
+    symmetric N G -> psd N G -> symmetric N G' -> psd N G' -> 0 < mu ->
+    norm_at_most N (mv N (fun i j => G i j - G' i j)) delta ->
+    norm_at_most N (fun x i => filter_power N G mu t x i - filter_power N G' mu t x i)
+      (bounded (constant * delta / mu)) in
+  holds kappa_t (Rmin 1) /\
+  steepest t <= kappa_t /\ ((t <= 60)%nat -> kappa_t <= 3 / 2 * steepest t) /\
+  forall constant, holds constant (fun x => x) -> steepest t <= constant.
+Proof.
+  intros Ht Hk holds.
+  assert (Main : holds kappa_t (Rmin 1))
+    by (intros N G G' mu delta Sy P Sy' P' Hmu Hd; apply perturbation_bound; assumption).
+  assert (Least : forall constant, holds constant (fun x => x) -> steepest t <= constant).
+  { intros c H. apply (perturbation_sharp t 1 c Ht Rlt_0_1).
+    intros N G G' delta Sy P Sy' P' Hd. apply (H N G G' 1 delta); try assumption. apply Rlt_0_1. }
+  split; [exact Main|]. split; [|split; [|exact Least]].
+  - apply Least. intros N G G' mu delta Sy P Sy' P' Hmu Hd.
+    destruct (Main N G G' mu delta Sy P Sy' P' Hmu Hd) as (H0 & H).
+    assert (L : Rmin 1 (kappa_t * delta / mu) <= kappa_t * delta / mu) by apply Rmin_r.
+    split; [lra|]. intros x. eapply Rle_trans; [apply H|]. apply Rmult_le_compat_r; [apply norm2_nonneg|].
+    apply Rmult_le_compat; lra.
+  - intros H60. apply Hk. apply kappa_near. lia.
 Qed.

@@ -42,7 +42,7 @@ Theorem robust_accuracy (N K : nat) (G B : nat -> nat -> R) (mu kappa_t delta ga
 Proof.
   intros HN Sy P Sy' P' Hmu Hk Hd Labels Hg Margin Wrong.
   set (rho := Rmin 1 (kappa_t * delta / mu)).
-  destruct (perturbation N G B mu kappa_t delta t Sy P Sy' P' Hmu Hk Hd) as (Hrho & Norm).
+  destruct (perturbation_bound N G B mu kappa_t delta t Sy P Sy' P' Hmu Hk Hd) as (Hrho & Norm).
   fold rho in Hrho, Norm.
   set (D := fun l j => ind (Nat.eqb (given j) l) - 1 / INR K).
   set (E := fun i l => predicted N K G mu given t i l - predicted N K B mu given t i l).
