@@ -1,19 +1,119 @@
 (** block-spectrum: the Gram matrix of the block model has four eigenvalues. *)
 
 From Coq Require Import Reals Lra Lia Arith.
-From Gramlab Require Import block_model.
+From Gramlab Require Import block_model spectral.
 Open Scope R_scope.
 
-(** Trace of a linear map of vectors of length N. *)
+(** [dimension N E m]: the vectors x with E x = x have an orthonormal basis of m vectors. *)
+Definition dimension (N : nat) (E : (nat -> R) -> nat -> R) (m : R) : Prop :=
+  exists k v, INR k = m /\ orthonormal N k v /\
+    (forall r i, (r < k)%nat -> (i < N)%nat -> E (v r) i = v r i) /\
+    (forall x, (forall i, (i < N)%nat -> E x i = x i) ->
+       forall i, (i < N)%nat -> x i = sum k (fun r => dot N (v r) x * v r i)).
+
+(** [projection N E m]: E is a symmetric idempotent, the orthogonal projection on its range, which has
+    the dimension m. *)
+Definition projection (N : nat) (E : (nat -> R) -> nat -> R) (m : R) : Prop :=
+  (forall x i, (i < N)%nat -> E (E x) i = E x i) /\
+  (forall x y, dot N x (E y) = dot N (E x) y) /\
+  dimension N E m.
+
+(** ** The dimension of the range of a projection is its trace *)
+
 Definition trace (N : nat) (E : (nat -> R) -> nat -> R) : R :=
   sum N (fun i => E (fun j => ind (Nat.eqb j i)) i).
 
-(** [projection N E count]: E is a symmetric idempotent, so the orthogonal projection on its range,
-    and its trace, which is the dimension of the range, is count. *)
-Definition projection (N : nat) (E : (nat -> R) -> nat -> R) (count : R) : Prop :=
-  (forall x i, (i < N)%nat -> E (E x) i = E x i) /\
-  (forall x y, dot N x (E y) = dot N (E x) y) /\
-  trace N E = count.
+(** An enumeration of the selected ones among 0, ..., N - 1. *)
+Lemma selection N (sel : nat -> bool) : exists k idx,
+  (forall r, (r < k)%nat -> (idx r < N)%nat /\ sel (idx r) = true) /\
+  (forall r q, (r < k)%nat -> (q < k)%nat -> idx r = idx q -> r = q) /\
+  (forall f, sum k (fun r => f (idx r)) = sum N (fun r => ind (sel r) * f r)).
+Proof.
+  induction N as [|N (k & idx & H1 & H2 & H3)].
+  - exists 0%nat, (fun r => r). split; [lia|]. split; [lia|reflexivity].
+  - destruct (sel N) eqn:E.
+    + exists (S k), (fun r => if Nat.eqb r k then N else idx r). split; [|split].
+      * intros r Hr. destruct (Nat.eqb_spec r k) as [->|Ne]; [auto|].
+        destruct (H1 r ltac:(lia)). split; [lia|assumption].
+      * intros r q Hr Hq. destruct (Nat.eqb_spec r k) as [->|Nr], (Nat.eqb_spec q k) as [->|Nq]; intros Eq.
+        -- reflexivity.
+        -- destruct (H1 q ltac:(lia)). lia.
+        -- destruct (H1 r ltac:(lia)). lia.
+        -- apply H2; lia.
+      * intros f. cbn [sum]. rewrite Nat.eqb_refl, E. cbn [ind].
+        rewrite (sum_ext k _ (fun r => f (idx r))).
+        -- rewrite H3. ring.
+        -- intros r Hr. rewrite (proj2 (Nat.eqb_neq r k)) by lia. reflexivity.
+    + exists k, idx. split; [|split; [exact H2|]].
+      * intros r Hr. destruct (H1 r Hr). split; [lia|assumption].
+      * intros f. cbn [sum]. rewrite E, H3. cbn [ind]. ring.
+Qed.
+
+Lemma dimension_is_trace N E M :
+  (forall x i, (i < N)%nat -> E x i = mv N M x i) ->
+  (forall x i, (i < N)%nat -> E (E x) i = E x i) ->
+  (forall x y, dot N x (E y) = dot N (E x) y) ->
+  dimension N E (trace N E).
+Proof.
+  intros HM Idem Symm.
+  set (e := fun i j => ind (Nat.eqb j i)).
+  assert (Entry : forall i j, (i < N)%nat -> (j < N)%nat -> E (e j) i = M i j).
+  { intros i j Hi Hj. rewrite HM by exact Hi. unfold mv, e.
+    rewrite (sum_ext N _ (fun q => ind (Nat.eqb q j) * M i q)) by (intros; ring).
+    apply (sum_ind N (M i) j Hj). }
+  assert (Sy : symmetric N M).
+  { intros i j Hi Hj. rewrite <- !Entry by assumption.
+    transitivity (dot N (E (e j)) (e i)); [symmetry; apply dot_unit, Hi|].
+    rewrite <- Symm, dot_comm. apply dot_unit, Hj. }
+  destruct (spectral_theorem N M Sy) as (v & s & B). destruct (B) as (O & C & Ev).
+  (* eigenvalues are 0 or 1 *)
+  assert (EE : forall r i, (r < N)%nat -> (i < N)%nat -> E (v r) i = s r * v r i)
+    by (intros; rewrite HM by assumption; apply Ev; assumption).
+  assert (Val : forall r, (r < N)%nat -> s r = 0 \/ s r = 1).
+  { intros r Hr.
+    assert (Q : s r * s r = s r).
+    { assert (D : dot N (v r) (E (E (v r))) = dot N (v r) (E (v r)))
+        by (apply dot_ext; [reflexivity|intros; apply Idem; assumption]).
+      rewrite Symm in D.
+      rewrite (dot_ext N _ _ (fun i => s r * v r i) (fun i => s r * v r i)
+                 (fun i Hi => EE r i Hr Hi) (fun i Hi => EE r i Hr Hi)) in D.
+      rewrite (dot_ext N (v r) (E (v r)) (v r) (fun i => s r * v r i) (fun _ _ => eq_refl)
+                 (fun i Hi => EE r i Hr Hi)) in D.
+      rewrite dot_scal_l, !dot_scal_r, (O r r Hr Hr), Nat.eqb_refl in D. cbn in D. lra. }
+    assert (Z : s r * (s r - 1) = 0) by lra. apply Rmult_integral in Z as [Z|Z]; [left|right]; lra. }
+  set (sel := fun r => if Req_EM_T (s r) 1 then true else false).
+  assert (Sel : forall r, (r < N)%nat -> ind (sel r) = s r).
+  { intros r Hr. unfold sel. destruct (Req_EM_T (s r) 1) as [Q|Q]; cbn; [lra|].
+    destruct (Val r Hr); [lra|contradiction]. }
+  destruct (selection N sel) as (k & idx & H1 & H2 & H3).
+  exists k, (fun r => v (idx r)). split; [|split; [|split]].
+  - (* the trace is the sum of the eigenvalues *)
+    assert (T : trace N E = sum N s).
+    { unfold trace. fold e.
+      rewrite (sum_ext N _ (fun i => sum N (fun r => s r * (v r i * v r i)))).
+      - rewrite sum_swap. apply sum_ext. intros r Hr. rewrite sum_scal_l.
+        assert (Q := O r r Hr Hr). rewrite Nat.eqb_refl in Q. unfold dot in Q. rewrite Q. cbn. ring.
+      - intros i Hi. change (fun j => ind (Nat.eqb j i)) with (e i).
+        rewrite (HM (e i) i Hi), (mv_ext N M (e i) _ i (C (e i))).
+        rewrite (mv_sum N M N (fun r q => dot N (v r) (e i) * v r q)). apply sum_ext. intros r Hr.
+        rewrite mv_scal, (Ev r i Hr Hi). unfold e. rewrite dot_unit by exact Hi. ring. }
+    rewrite T, <- (Rmult_1_r (INR k)), <- sum_const, (H3 (fun _ => 1)). apply sum_ext.
+    intros r Hr. rewrite (Sel r Hr). ring.
+  - intros r q Hr Hq. destruct (H1 r Hr) as (A1 & _). destruct (H1 q Hq) as (A2 & _).
+    rewrite (O _ _ A1 A2). destruct (Nat.eqb_spec r q) as [->|Ne]; [rewrite Nat.eqb_refl; reflexivity|].
+    rewrite (proj2 (Nat.eqb_neq (idx r) (idx q))); [reflexivity|].
+    intros Q. apply Ne. apply H2; assumption.
+  - intros r i Hr Hi. destruct (H1 r Hr) as (A1 & A2). rewrite (EE _ _ A1 Hi).
+    assert (Q := Sel _ A1). rewrite A2 in Q. cbn in Q. rewrite <- Q. ring.
+  - intros x Hx i Hi. rewrite (H3 (fun r => dot N (v r) x * v r i)). rewrite (C x i Hi) at 1.
+    apply sum_ext. intros r Hr. rewrite (Sel r Hr).
+    (* <v_r, x> = <v_r, E x> = s_r <v_r, x> *)
+    assert (Q : dot N (v r) x = s r * dot N (v r) x).
+    { rewrite <- (dot_ext N (v r) _ (v r) x (fun _ _ => eq_refl) Hx) at 1. rewrite Symm.
+      rewrite (dot_ext N _ x (fun i => s r * v r i) x (fun i Hi => EE r i Hr Hi) (fun _ _ => eq_refl)).
+      apply dot_scal_l. }
+    rewrite Q at 1. ring.
+Qed.
 
 Section Spectrum.
   Variable b : block.
@@ -200,23 +300,49 @@ Section Spectrum.
     assert (Zero3 : forall x i, over_all b x i = 0 <-> sum N x = 0).
     { intros x i. unfold over_all. rewrite (average_zero _ _ x i HnK).
       rewrite (sum_ext N (fun j => ind (Nat.eqb 0 0) * x j) x) by (intros; cbn; ring). tauto. }
+    (* each E as a matrix *)
+    assert (Dim : forall P Q p q E,
+      (forall x i, (i < N)%nat -> E x i = mv N P x i - mv N Q x i) ->
+      (forall x i, (i < N)%nat -> E (E x) i = E x i) -> (forall x y, dot N x (E y) = dot N (E x) y) ->
+      trace N E = p - q -> dimension N E (p - q)).
+    { intros P Q p q E H Idem Symm <-. apply (dimension_is_trace N E (fun i j => P i j - Q i j)); trivial.
+      intros x i Hi. rewrite (H x i Hi). unfold mv. rewrite <- sum_minus. apply sum_ext. intros. ring. }
+    set (I_ := fun i j => ind (Nat.eqb i j)).
+    assert (HI : forall x i, (i < N)%nat -> mv N I_ x i = x i) by (intros; apply sum_ind'; assumption).
     split; [exact (gram_parts b Sizes)|].
     split; [intros; unfold E_A, E_B, E_C, E_D; ring|].
     split; [intros x i Hi; assert (Q := products x i Hi); tauto|].
+    assert (SA : forall x y, dot N x (E_A b y) = dot N (E_A b x) y)
+      by (apply (symmetric_difference (fun x => x)); [reflexivity|exact Sym1]).
+    assert (SB : forall x y, dot N x (E_B b y) = dot N (E_B b x) y)
+      by (apply symmetric_difference; assumption).
+    assert (SC : forall x y, dot N x (E_C b y) = dot N (E_C b x) y)
+      by (apply symmetric_difference; assumption).
+    assert (IA : forall x i, (i < N)%nat -> E_A b (E_A b x) i = E_A b x i)
+      by (intros x i Hi; apply (products x i Hi)).
+    assert (IB : forall x i, (i < N)%nat -> E_B b (E_B b x) i = E_B b x i)
+      by (intros x i Hi; apply (products x i Hi)).
+    assert (IC : forall x i, (i < N)%nat -> E_C b (E_C b x) i = E_C b x i)
+      by (intros x i Hi; apply (products x i Hi)).
+    assert (ID : forall x i, (i < N)%nat -> E_D b (E_D b x) i = E_D b x i)
+      by (intros x i Hi; apply (products x i Hi)).
     split.
-    { split; [intros x i Hi; apply (products x i Hi)|]. split.
-      - apply (symmetric_difference (fun x => x)); [reflexivity|exact Sym1].
-      - replace (K * (n - 1)) with (n * K - K) by ring.
-        apply (trace_difference (fun x => x)); assumption. }
+    { split; [exact IA|]. split; [exact SA|]. replace (K * (n - 1)) with (n * K - K) by ring.
+      apply (Dim I_ (average cls n)); [|exact IA|exact SA|].
+      - intros x i Hi. rewrite HI by exact Hi. reflexivity.
+      - apply (trace_difference (fun x => x)); assumption. }
     split.
-    { split; [intros x i Hi; apply (products x i Hi)|]. split.
-      - apply symmetric_difference; assumption.
-      - apply trace_difference; assumption. }
+    { split; [exact IB|]. split; [exact SB|].
+      apply (Dim (average cls n) (average (fun i => sup (cls i)) (n * m))); [reflexivity|exact IB|exact SB|].
+      apply trace_difference; assumption. }
     split.
-    { split; [intros x i Hi; apply (products x i Hi)|]. split.
-      - apply symmetric_difference; assumption.
-      - apply trace_difference; assumption. }
-    split; [split; [intros x i Hi; apply (products x i Hi)|split; assumption]|].
+    { split; [exact IC|]. split; [exact SC|].
+      apply (Dim (average (fun i => sup (cls i)) (n * m)) (average (fun _ => 0%nat) (n * K)));
+        [reflexivity|exact IC|exact SC|].
+      apply trace_difference; assumption. }
+    split.
+    { split; [exact ID|]. split; [exact Sym3|]. rewrite <- trace_all.
+      apply (dimension_is_trace N (E_D b) (average (fun _ => 0%nat) (n * K))); [reflexivity|exact ID|exact Sym3]. }
     split; [exact (eigenvalues_in_order b Sizes Order)|].
     split; [|split; [|split]]; intros x.
     - split; intros H i Hi; specialize (H i Hi).

@@ -27,6 +27,21 @@ Proof.
   simpl pow. rewrite IH, <- exp_plus, S_INR. f_equal. ring.
 Qed.
 
+(** Abel: for weights that rise and partial sums that are not below 0, total 0, the weighted sum is
+    not above 0. *)
+Lemma abel t (w x : nat -> R) : (forall i j, (i < j)%nat -> (j < t)%nat -> w i <= w j) ->
+  (forall k, (k <= t)%nat -> 0 <= sum k x) -> sum t x = 0 -> \sum_(i < t) (w i * x i) <= 0.
+Proof.
+  intros Hw Hx Hz.
+  assert (P : forall n, (S n <= t)%nat -> \sum_(i < S n) (w i * x i) <= w n * sum (S n) x).
+  { induction n as [|n IH]; intros Hn; [simpl; lra|].
+    specialize (IH ltac:(lia)). assert (W := Hw n (S n) ltac:(lia) ltac:(lia)).
+    assert (X := Hx (S n) ltac:(lia)).
+    change (\sum_(i < S n) (w i * x i) + w (S n) * x (S n) <= w (S n) * (sum (S n) x + x (S n))).
+    assert (w n * sum (S n) x <= w (S n) * sum (S n) x) by (apply Rmult_le_compat_r; assumption). lra. }
+  destruct t as [|n]; [simpl; lra|]. assert (Q := P n (le_n _)). rewrite Hz in Q. lra.
+Qed.
+
 Section Order.
 
 Variable s : R.
@@ -60,21 +75,6 @@ Let tangent a b : 0 <= a -> 0 <= b -> ln (s + a) - ln (s + b) <= (a - b) / (s + 
 Proof.
   intros Ha Hb. rewrite <- ln_div by lra.
   eapply Rle_trans; [apply ln_le_minus, Rdiv_lt_0_compat; lra|]. right. field. lra.
-Qed.
-
-(** Abel: for weights that rise and partial sums that are not below 0, total 0, the weighted sum is
-    not above 0. *)
-Let abel t (w x : nat -> R) : (forall i j, (i < j)%nat -> (j < t)%nat -> w i <= w j) ->
-  (forall k, (k <= t)%nat -> 0 <= sum k x) -> sum t x = 0 -> \sum_(i < t) (w i * x i) <= 0.
-Proof.
-  intros Hw Hx Hz.
-  assert (P : forall n, (S n <= t)%nat -> \sum_(i < S n) (w i * x i) <= w n * sum (S n) x).
-  { induction n as [|n IH]; intros Hn; [simpl; lra|].
-    specialize (IH ltac:(lia)). assert (W := Hw n (S n) ltac:(lia) ltac:(lia)).
-    assert (X := Hx (S n) ltac:(lia)).
-    change (\sum_(i < S n) (w i * x i) + w (S n) * x (S n) <= w (S n) * (sum (S n) x + x (S n))).
-    assert (w n * sum (S n) x <= w (S n) * sum (S n) x) by (apply Rmult_le_compat_r; assumption). lra. }
-  destruct t as [|n]; [simpl; lra|]. assert (Q := P n (le_n _)). rewrite Hz in Q. lra.
 Qed.
 
 (** The more even schedule keeps less. *)
