@@ -65,6 +65,20 @@ def test_only_the_dropped_hypothesis_fails_of_a_block_model(name):
                 assert block.mu > 0
 
 
+def test_block_models_are_drawn_to_their_ends():
+    theorem, rng = registry["label-averaging"], np.random.default_rng(5)
+    drawn = [theorem.draw(rng) for _ in range(600)]
+    blocks = [instance["block"] for instance in drawn]
+    assert {2, 3, 20} <= {b.n_classes for b in blocks}
+    assert {1, 8} <= {b.n for b in blocks}
+    assert min(float(1 - b.c) for b in blocks) < 1e-6
+    assert min(float(b.c - b.d) for b in blocks) < 1e-6
+    assert min(float(b.mu) for b in blocks) < 1e-9
+    assert max(float(b.mu) for b in blocks) > 1e9
+    assert max(instance["t"] for instance in drawn) > 50
+    assert max(len(i["block"].true) * i["t"] for i in drawn) <= 600  # and so is the time of each
+
+
 @names
 def test_planted_variants_are_refuted(name):
     theorem = registry[name]
