@@ -21,40 +21,7 @@ from gramlab.theorems._schedules import (
     two_schedules,
     uneven,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import implies, proof, reals
-
-
-def _prove() -> Proof:
-    a, b, x, y, moved, low, high, ratio = reals("a b f_A f_B delta s_A s_B R")
-    own, other, share = reals("C_kk C_kl m")
-    base = [0 < low, low < high, b >= 0, a >= b, moved >= 0, moved <= a - b]
-    kept = [0 < x, x < y, own >= 0, other > 0]
-    return proof(
-        "z3 over the reals, from label averaging; the chain of transfers by hand",
-        "symbolic n, m, K, c, d, e, entries of C, and weight decays; any number of rounds",
-        implies(
-            "a transfer from a to b raises R = ∏ (s_A + μ_i) s_B / ((s_B + μ_i) s_A)",
-            base,
-            (low + a) * (low + b) * (high + a - moved) * (high + b + moved)
-            <= (low + a - moved) * (low + b + moved) * (high + a) * (high + b),
-        ),
-        "by hand: a schedule that majorizes another reaches it by such transfers; the factors of "
-        "all rounds commute, so label averaging and the accuracy condition hold with ∏ p_•(μ_i) "
-        "in place of p_•^t (theorems label-averaging and population-accuracy)",
-        implies(
-            "a wrong row is right iff its two labels are further apart than 1/(R − 1)",
-            [*kept, ratio * x == y],
-            ((y - x) * own > (y - x) * other + x) == (own - other > 1 / (ratio - 1)),
-        ),
-        implies(
-            "(1 + m/s_A)/(1 + m/s_B) ≤ 1 + m (1/s_A − 1/s_B) ≤ e^(m(1/s_A − 1/s_B))",
-            [0 < low, low < high, share > 0],
-            (low + share) * high * low * high
-            <= (high + share) * low * (low * high + share * (high - low)),
-        ),
-        "by hand: 1 + x ≤ e^x; the product over rounds; equal rounds reach it as t → ∞",
-    )
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -152,7 +119,7 @@ THEOREM = Theorem(
     r"\frac{1}{R(\mu) - 1} \text{ or no label is wrong}, \quad R(\mu) = \prod_i "
     r"\frac{p_B(\mu_i)}{p_A(\mu_i)}; \quad R(\mu) \le R(\nu) \le e^{\Lambda (1/s_A - 1/s_B)}, "
     r"\text{ so if rounds at } \mu \text{ recover every label, so do those at } \nu",
-    prove=_prove,
+    kernel=Rocq("schedule_recovery.v", ("schedule_recovery",)),
     uses=("label-averaging", "population-accuracy"),
     draw=_draw,
     check=_compare,

@@ -2,7 +2,6 @@
 
 import math
 
-import flint
 import numpy as np
 
 from gramlab.theorems._rounds import (
@@ -15,8 +14,7 @@ from gramlab.theorems._rounds import (
     plain_rounds,
     rounds_instance,
 )
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import Step, positive, refutation
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 _TWO, _THREE = (plain_rounds([[1], [1]], np.eye(k)[[0, 0]].tolist(), [1, 2]) for k in (2, 3))
 
@@ -25,26 +23,6 @@ def _ahead(instance: Instance) -> Known:
     """Mean entropy of the last round, less that of the schedule told backwards."""
     back = {**instance, "decays": instance["decays"][::-1]}
     return exact_rounds(instance)[-1].entropy - exact_rounds(back)[-1].entropy
-
-
-def _step(instance: Instance, told: str, sign: int) -> Step:
-    found = _ahead(instance)
-    value = float(found.value)
-    return positive(
-        f"x = 1 twice, label 0, {told}: the entropy of rounds at λ = 1, 2 is that at 2, 1 "
-        f"{'plus' if sign > 0 else 'minus'} {abs(value):.6f}, within {found.error:.0e}: {{}}",
-        flint.arb(sign * value, found.error),
-    )
-
-
-def _prove() -> Proof:
-    return refutation(
-        "exact heads with their certificates",
-        "two fixed instances of one feature",
-        _step(_TWO, "two classes", 1),
-        _step(_THREE, "three classes", -1),
-        "linear rounds do not see the order (theorem schedule-order)",
-    )
 
 
 def _compare(instance: Instance, of_two: bool = False) -> Check:
@@ -62,7 +40,7 @@ THEOREM = Theorem(
     hypotheses=ASSUMED,
     statement=r"\bar H_t \text{ at } \lambda_1, \dots, \lambda_t \text{ is } \bar H_t \text{ at } "
     r"\lambda_t, \dots, \lambda_1",
-    prove=_prove,
+    kernel=Rocq("schedule_symmetry.v", ("schedule_symmetry",)),
     draw=lambda rng: draw_near(rng, _TWO),
     check=_compare,
     planted={"of two rounds": lambda i: _compare(i, of_two=True)},
