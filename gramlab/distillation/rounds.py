@@ -129,7 +129,7 @@ class Rounds(Sequence[Fit]):
 
     @property
     def average_weights(self) -> np.ndarray:
-        """W̄ = Σ λ_s W_s/Λ (d, K): of exact rounds (u_1 − M(W_t))/Λ, by the telescope."""
+        """W̄ = Σ λ_s W_s/Λ (d, K): of exact plain rounds (u_1 − M(W_t))/Λ (telescope)."""
         decays = [fit.weight_decay for fit in self.fits]
         return np.average(np.stack([fit.weights for fit in self.fits]), axis=0, weights=decays)
 
