@@ -75,9 +75,9 @@ class TotalDecayDisplay(Display):
             plain = one.refine is None and one.temperature == 1.0 and one.mixing == 1.0
             if not plain or any(fit.loss is None for fit in one):
                 raise InvalidSetting(
-                    "each of runs must be of SoftmaxHead or LinearizedHead, plain or with momentum: "
-                    f"others spend no Σλ, got {one!r}; run distill without refine, temperature and "
-                    "mixing"
+                    "each of runs must be of SoftmaxHead or LinearizedHead, plain or with "
+                    f"momentum: others spend no Σλ, got {one!r}; run distill without refine, "
+                    "temperature and mixing"
                 )
             if one.features.fingerprint != features.fingerprint:
                 raise InvalidSetting(
