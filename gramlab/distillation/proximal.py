@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.distillation.classes import largest_classes
+from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, check_rows
 from gramlab.heads.referee import SoftmaxObjective
@@ -195,6 +196,8 @@ class Ball:
         ------
         InvalidFeatures
             If x is not finite, or has another number of columns.
+        InvalidSetting
+            If the rounds' own rows are spread over devices, or x is neither of these.
         """
         labels, decided = largest_classes(self._rows(x), self.center, self, 1)
         return labels[:, 0], decided
@@ -269,6 +272,12 @@ class Ball:
         rows: Any = self.objective.features if x is None else x
         if isinstance(rows, np.ndarray):
             return check_rows(rows, len(self.center))
+        if not isinstance(rows, Features):
+            raise InvalidSetting(
+                "a ball must be asked of an array of rows or of Features, got "
+                f"{type(rows).__name__}; give it rows, such as ball.decides(x) with those of this "
+                "process"
+            )
         return rows
 
 

@@ -354,7 +354,16 @@ def test_kernels_files_shards_and_repeated_rows_say_the_same(tmp_path):
         assert ball.total_weight_decay == same.total_weight_decay
         own = ball.decides(x) if found is others[-1] else ball.decides()
         assert own == pytest.approx(same.decides(), abs=1e-12)
-        assert ball.check is not None
+        if found is not others[-1]:
+            assert ball.check(1e-16).holds
+            assert ball.sentence() == same.sentence()
+            continue
+        # Rows of all processes are nowhere at hand: what asks of them says so.
+        assert ball.same_class(x) == pytest.approx(same.same_class(), abs=1e-12)
+        for ask in (ball.classes, ball.decides, ball.same_class, ball.sentence, ball.check):
+            with pytest.raises(InvalidSetting, match="got ShardedFeatures; give it rows") as caught:
+                ask()
+            assert "\n" not in str(caught.value)
 
 
 # ---- What is refused -----------------------------------------------------------------------------
