@@ -138,7 +138,8 @@ Proof.
   set (g := \sum_(i < t) (f (0 + i)%nat * (p * p) ^ i)) in *.
   assert (Eg : height t f p = (1 - p) * (1 - p) * g).
   { unfold height, g. f_equal. apply sum_ext. intros i _. rewrite Rpow_mult_distr. reflexivity. }
-  assert (Hg : 0 <= g) by (apply sum_nonneg; intros; apply Rmult_le_pos; [apply Hf|apply pow_le, Rmult_le_pos; lra]).
+  assert (Hg : 0 <= g).
+  { apply sum_nonneg. intros. apply Rmult_le_pos; [apply Hf|apply pow_le, Rmult_le_pos; lra]. }
   rewrite Eg. unfold height_up. fold x h. set (c := up_D ((D - l) * (D - l))).
   assert (Hc : (1 - p) * (1 - p) * IZR D <= IZR c).
   { assert (U := up_D_spec ((D - l) * (D - l))). rewrite mult_IZR, minus_IZR in U. fold c in U.
