@@ -1,8 +1,9 @@
 (** top-k-students: students of the teacher's k largest labels under symmetric noise, ties drawn at
     random.
 
-    The linear part of the theorem, for a teacher of any number of rounds. Not in this file: the exact
-    softmax student of an exact teacher. *)
+    The linear part of the theorem, for a teacher of any number of rounds, any superclasses where d = e,
+    and ties that are drawn equally often. The exact softmax student of an exact teacher is in
+    top_k_exact.v. *)
 
 From Coq Require Import Reals Lra Lia Arith.
 From Gramlab Require Import given_labels.
