@@ -100,9 +100,8 @@ def distill(
     ------
     InvalidSetting
         If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds`` or one
-        is none,
-        ``temperature`` is so small that predictions read at it overflow, or ``momentum`` comes with
-        ``refine``, ``temperature`` or ``mixing``.
+        is none, ``temperature`` is so small that predictions read at it overflow, or ``momentum``
+        comes with ``refine``, ``temperature`` or ``mixing``.
     InvalidTargets
         If the given targets or those of a round are no distributions over classes.
     """
@@ -114,7 +113,7 @@ def distill(
             "many heads as rounds"
         )
     for one in heads:
-        if not hasattr(one, "fit"):
+        if isinstance(one, type) or not hasattr(one, "fit"):
             shown = errors.one_line(repr(one), 60)
             raise errors.InvalidSetting(
                 "head must be a head with a fit, such as SoftmaxHead(0.1), or a list of one for "

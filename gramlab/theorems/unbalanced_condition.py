@@ -60,7 +60,7 @@ THEOREM = Theorem(
     r"t \iff p_A^t (1[j=k] - 1[j=l]) + (p_B^t - p_A^t)(C_{kk} - C_{kl}) + (p_C^t - p_B^t)"
     r"(\bar C_{sk} - \bar C_{sl}) + (p_D^t - p_C^t)(m_k - m_l) > 0 \text{ for all } l \ne k, "
     r"\text{ where } s \text{ is the superclass of } k",
-    kernel=Rocq("unbalanced_condition.v", ("unbalanced_condition_superclasses",)),
+    kernel=Rocq("unbalanced_condition.v", ("unbalanced_condition",)),
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,

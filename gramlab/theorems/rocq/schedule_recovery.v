@@ -270,6 +270,9 @@ Qed.
 (** Rounds at mu_0, ..., mu_(r-1) > 0 recover every label iff no label is wrong or Delta > 1/(R(mu) - 1);
     if mu majorizes nu, of t >= r rounds, R(mu) <= R(nu) <= exp(Lam (1/s_A - 1/s_B)), so that rounds at nu
     recover every label if those at mu do. *)
+(** Registry, schedule-recovery: rounds at μ₁, μ₂, … recover every label ⇔ Δ > 1/(R(μ) − 1) or
+    no label is wrong,  R(μ) = ∏ᵢ p_B(μᵢ)/(p_A(μᵢ));  R(μ) ≤ R(ν) ≤ e^(Λ (1/s_A − 1/s_B)), so if
+    rounds at μ recover every label, so do those at ν *)
 Theorem schedule_recovery mu nu r t : (0 < r <= t)%nat ->
   (forall i, (i < r)%nat -> 0 < mu i) -> (forall i, (r <= i < t)%nat -> mu i = 0) ->
   (forall i, (i < t)%nat -> 0 < nu i) -> majorizes t mu nu ->

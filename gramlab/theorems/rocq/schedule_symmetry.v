@@ -55,6 +55,7 @@ Proof.
 Qed.
 
 (** x = 1 twice, label 0, two classes: the mean entropy of rounds at lam = 1, 2 is above that at 2, 1. *)
+(** Registry, schedule-symmetry, which is false: H̄ₜ at λ₁, …, λₜ is H̄ₜ at λₜ, …, λ₁ *)
 Theorem schedule_symmetry : ~ (forall N d K X Y lam W W' n,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n ->
   exact_rounds N d K X Y lam W n ->

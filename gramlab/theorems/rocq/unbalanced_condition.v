@@ -20,6 +20,9 @@ Definition share_in_superclass (b : block) (given : nat -> nat) (s l : nat) : R 
         + (p_C^t - p_B^t) (C_sk - C_sl) + (p_D^t - p_C^t) (m_k - m_l) > 0,
 
     C_sl the mean of C_kl over the classes of the superclass s of k. *)
+(** Registry, unbalanced-condition: a sample of class k given the label j is right at round t ⇔
+    p_Aᵗ (1[j=k] − 1[j=l]) + (p_Bᵗ − p_Aᵗ)(Cₖₖ − Cₖₗ) + (p_Cᵗ − p_Bᵗ)(C̄ₛₖ − C̄ₛₗ) + (p_Dᵗ −
+    p_Cᵗ)(mₖ − mₗ) > 0 for all l ≠ k, where s is the superclass of k *)
 Theorem unbalanced_condition (b : block) (given : nat -> nat) (t i : nat) :
   in_model b -> labels_exist b given -> (i < n_samples b)%nat ->
   let k := true_class b i in let j := given i in
