@@ -46,6 +46,8 @@ Qed.
 
 (** x = (-2, 0), (1, 0), (-1, -1), given labels 1, 1, 0, true 1, 0, 0: one training at mu = 6 recovers the
     one mislabelled row, two rounds at mu = 3 do not. *)
+(** Registry, even-steps, which is false: linear rounds at ν predict at least as many
+    mislabelled rows as their true class as those at μ *)
 Theorem even_steps : ~ (forall N d K X labels truth mu nu r t,
   (0 < r <= t)%nat -> (forall i, (i < r)%nat -> 0 < mu i) -> (forall i, (r <= i < t)%nat -> mu i = 0) ->
   (forall i, (i < t)%nat -> 0 < nu i) -> majorizes t mu nu ->

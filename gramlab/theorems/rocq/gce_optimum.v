@@ -104,6 +104,8 @@ Qed.
 
 (** x = 1, 4, labels 0, 1, q = 0.7, lam = 1/100: L_q has a local minimum with W_0 < W_1, which predicts
     class 1 on both rows, and one with W_0 > W_1, which predicts class 0. *)
+(** Registry, gce-optimum, which is false: descent from any start leads to the same predicted
+    classes,  L_q(W; T) = 1/N ∑_(i,k) Tᵢₖ (1 − pᵢₖ^q)/q + λ/2 ‖W‖_F² *)
 Theorem gce_optimum : ~ (forall N d K X T q lam W V,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K T ->
   (forall i k, (i < N)%nat -> (k < K)%nat -> 0 <= T i k) -> 0 < lam -> 0 < q < 1 ->

@@ -24,6 +24,8 @@ Proof.
 Qed.
 
 (** x = 1 twice, label 0 of two classes, lam = 4: in round 3 the other class is the likelier. *)
+(** Registry, momentum-class, which is false: every round with momentum predicts class 0 on
+    every row *)
 Theorem momentum_class : ~ (forall N K X lam W n,
   (0 < N)%nat -> (1 < K)%nat -> (forall i, (i < N)%nat -> 0 < X i 0%nat) -> 0 < lam ->
   (forall t, (1 <= t <= n)%nat -> head N 1 K X (with_momentum 1 K X Y6 W t) lam (W t)) ->

@@ -17,6 +17,8 @@ Definition T7 : mat := fun _ k => match k with O => 1 / 2 | 1%nat => 1 / 2 | _ =
 
 (** x = 1, targets (1/2, 1/3, 1/6), lam = 1: W_1 + W_2 is not X^T (Y - P_2)/N, since the second round is
     given (1/2, 1/2, 0) and no softmax is that. *)
+(** Registry, top-two-laws, which is false: ∑ₛ λₛ Wₛ = 1/N Xᵀ (Y − Pₜ), ‖Wₜ‖ ≤ ‖Wₜ₋₁‖, H̄ₜ ≥
+    H̄ₜ₋₁, and the head trained once at Λ lies in the ball over Wₜ and W̄ₜ *)
 Theorem top_two_laws : ~ (forall N d K X Y lam W T n,
   (0 < N)%nat -> (0 < K)%nat -> sum_to_one N K Y -> positive lam n -> T 1%nat = Y ->
   (forall t, (1 <= t)%nat -> (S t <= n)%nat -> top_two N K (predictions d K X (W t)) (T (S t))) ->

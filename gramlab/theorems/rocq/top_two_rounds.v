@@ -143,6 +143,9 @@ Qed.
       L(W_(t+1); T^(t+1)) + (lam/2) |W_(t+1) - W_t|^2 <= L(W_t; T^(t)),   t >= 2,
 
     and with one rule for ties all rounds are equal after finitely many. *)
+(** Registry, top-two-rounds: L(Wₜ₊₁; T⁽ᵗ⁺¹⁾) + λ/2 ‖Wₜ₊₁ − Wₜ‖_F² ≤ L(Wₜ; T⁽ᵗ⁾),  t ≥ 2,  L(W;
+    T) = −1/N ⟨T, log softmax(XW)⟩ + λ/2 ‖W‖_F²;  with one rule for ties all rounds are equal
+    after finitely many *)
 Theorem top_two_rounds :
   (forall t, (2 <= t)%nat -> L (S t) + lam / 2 * norm d K (W (S t) - W t) ^ 2 <= L t)
   /\ exists s, forall t, (s <= t)%nat -> meq d K (W t) (W s).
