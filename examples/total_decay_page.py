@@ -53,7 +53,7 @@ out, all sets together last. A head that predicts P = 1/K + aV of its logits is 
 is measured, the secant slope. Matched level: one filter that keeps as much of the true labels as
 those of t plain rounds. Matched ratio: one that gives a row's own label as much weight beside that.
 Of each the median predicted factor, the median error, and the rank correlation ρ with the measured
-one over the cells.
+one over the cells; beside them the median error of one factor, the median, for all of the cells.
 """
 SIDES = {1: "rising", -1: "falling"}
 Row = dict[str, Any]
@@ -263,9 +263,13 @@ def explained(rows: list[Row]) -> list[str]:
         for column in ("predicted_level", "predicted_ratio"):
             both = [(row[column], f) for row, f in sides[key] if row[column] is not None]
             line.append(fit_of(both))
+        # That of cells which a level is predicted for, so that the errors are of the same.
+        measured = [f for row, f in sides[key] if row["predicted_level"] is not None]
+        line.append(one_for_all(measured))
         lines.append(line)
     heads = "features | noise | head | kind | one training's recovery | cells | t = 2 | t = 4"
-    return table(f"{heads} | t = 8 | matched level: predicted, error, ρ | matched ratio", lines)
+    heads += " | t = 8 | matched level: predicted, error, ρ | matched ratio"
+    return table(f"{heads} | one factor: error", lines)
 
 
 def fit_of(both: Sequence[tuple[float, float]]) -> str:
@@ -276,6 +280,13 @@ def fit_of(both: Sequence[tuple[float, float]]) -> str:
     error = 100 * np.median(np.abs(np.log(predicted / measured)))
     rank = spearmanr(predicted, measured).statistic
     return f"{np.median(predicted):.2f}, {error:.0f} %, {rank:.2f}"
+
+
+def one_for_all(measured: Sequence[float]) -> str:
+    """Median error in percent of the median factor, said of every cell."""
+    if len(measured) < 3:
+        return "–"
+    return f"{100 * np.median(np.abs(np.log(np.median(measured) / np.array(measured)))):.0f} %"
 
 
 def markdown(rows: Iterable[Row]) -> str:

@@ -329,6 +329,12 @@ def check_rate(name: str, value: object) -> float:
     return _number(name, value, expected, lambda v: 0 <= v < 1, fix)
 
 
+def check_share(name: str, value: object) -> float:
+    """Check that a value is a share in [0, 1] (else InvalidSetting)."""
+    expected, fix = "at least 0 and at most 1", "pass a fraction (0.5 for 50 %)"
+    return _number(name, value, expected, lambda v: 0 <= v <= 1, fix)
+
+
 def check_weight_decay(value: object) -> float:
     """Check that a weight decay λ is in [1e-100, 1e100] (else InvalidSetting).
 

@@ -5,8 +5,9 @@ most work (leave everything as it is; train once at another weight decay; distil
 the teacher's top two), and the first is advised whose best setting is within one standard error of
 the best of all. Standard errors are those of the paired difference on the same rows.
 
-Rounds spend weight decay (docs/objective.md): r rounds at λ average labels much as one training at
-r λ does. So rounds are advised only where they beat that one too, by more than a standard error.
+Rounds spend weight decay (docs/proximal.md): where more of it helps, r rounds at λ do much what one
+training at r λ does. So rounds are advised only where they beat that one too, by more than a
+standard error.
 
 Source: the one-standard-error rule of Breiman et al. (1984), on paired differences.
 """
@@ -78,8 +79,12 @@ class Advice:
             )
         if self.at_total is not None and self.against_total is not None:
             value, error = (100 * value for value in self.against_total)
-            total = self.at_total.setting.weight_decay
-            reached += f", {value:+.1f} ± {error:.1f} over one at the total {total:.3g}"
+            tried, total = (
+                f"{decay:.3g}"
+                for decay in (self.at_total.setting.weight_decay, setting.total_weight_decay)
+            )
+            at = f"the total {total}" if tried == total else f"{tried}, near the total {total}"
+            reached += f", {value:+.1f} ± {error:.1f} over one at {at}"
         runner = "nothing else was tried"
         if self.runner_up is not None and self.against_runner_up is not None:
             value, error = (100 * value for value in self.against_runner_up)

@@ -4,11 +4,11 @@ With M(W) = XᵀP(W)/N, the gradient of F(W) = (1/N) Σ lse(Wᵀx_i), exact plai
 λ_t W_t + M(W_t) = M(W_{t−1}), and at first XᵀY/N =: u_1: proximal point steps on F*, whose value at
 M(W) is −H̄, the negative mean entropy of the predictions. With Λ_t = Σ_{s≤t} λ_s and the average
 W̄_t = Σ λ_s W_s/Λ_t, on any features and for any targets (derived for this project;
-docs/objective.md, "Rounds spend weight decay"):
+docs/proximal.md):
 
 * telescope: Λ_t W̄_t + M(W_t) = u_1;
-* H̄_t − H̄_{t−1} ≥ λ_t ‖W_t‖², and ‖W_t‖ falls;
-* Λ_t² ‖W_t‖² + 2 Λ_t (ln K − H̄_t) + ‖M(W_t) − M(0)‖² ≤ ‖∇L(0)‖²;
+* λ_t ‖W_t‖² ≤ H̄_t − H̄_{t−1} ≤ λ_t ⟨W_{t−1}, W_t⟩, and ‖W_t‖ falls;
+* Λ_t² ‖W_t‖² + 2 Λ_t (ln K − H̄_t) + ‖M(W_t) − M(0)‖² ≤ ‖∇L(0)‖², so 4 Λ_t (ln K − H̄_t) too;
 * the head V trained once at Λ_t on Y lies in the ball with the segment from W_t to W̄_t as diameter.
 
 With momentum and equal λ, ln K − H̄_t ≤ 2 ‖∇L(0)‖²/(λ (t+1)²). Weights row by row change nothing.
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.distillation.classes import largest_classes
+from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, check_rows
 from gramlab.heads.referee import SoftmaxObjective
@@ -50,13 +51,13 @@ class Entropy:
         Of softmax(XW) at the weights at hand.
     low, high
         Certified limits on that of the true iterate, for which all earlier rounds are exact too;
-        0 and ln K where the rounds have no chain.
+        0 and ln K, rounded up, where the rounds have no chain.
     least
-        What theory says it is at least: ln K − ‖∇L(0)‖²/(2 Σλ), and with momentum at equal λ
+        What theory says it is at least: ln K − ‖∇L(0)‖²/(4 Σλ), and with momentum at equal λ
         ln K − 2‖∇L(0)‖²/(λ (t+1)²); 0 where no theorem speaks.
     rise
-        What it has risen by at least since the round before, λ_t ‖W_t‖²; 0 in round 1 and where no
-        theorem speaks.
+        What it has risen by at least since the round before, λ_t ‖W_t‖²; 0 in round 1, and −ln K
+        where no theorem speaks, as with momentum, where it can fall.
     """
 
     value: float
@@ -97,7 +98,9 @@ def measure(
     As F* is convex with subgradient W at M(W), ⟨W, ΔM⟩ ≤ H̄(W) − H̄(W̃) ≤ ⟨W̃, ΔM⟩ with
     ΔM = M(W̃) − M(W), of which the chain says ‖ΔM‖ ≤ S_t.
     """
-    uniform, start = math.log(losses[0].n_classes), _start_norm(losses[0])
+    # ln K rounded up: the entropy of a true iterate can lie between it and its float64.
+    uniform = math.nextafter(math.log(losses[0].n_classes), math.inf)
+    start = _start_norm(losses[0])
     decays = [fit.weight_decay for fit in fits]
     totals = accumulate(decays)
     found: list[tuple[Entropy, WeightNorm]] = []
@@ -117,12 +120,14 @@ def measure(
             # The norm rounds too.
             shortest = max(0.0, (1.0 - gamma(fit.weights.size + 32)) * size - off)
             longest = _UP * (longest + off)
-        least, rise, most = 0.0, 0.0, math.inf
-        if recursion == "plain":
+        least, rise, most = 0.0, -uniform if t > 1 else 0.0, math.inf
+        # Plain rounds have no chain on other rows or with other weights on them: M is another one.
+        law = "other" if certificate is None else recursion
+        if law == "plain":
             most = _UP * start / total * (1.0 + gamma(t))  # the sum rounds too
-            least = uniform - 0.5 * start * most
+            least = uniform - 0.25 * start * most
             rise = _DOWN * decays[t - 1] * shortest**2 if t > 1 else 0.0
-        elif recursion == "momentum" and len(set(decays[:t])) == 1:
+        elif law == "momentum" and len(set(decays[:t])) == 1:
             least = uniform - 2.0 * start * start / (decays[0] * (t + 1) ** 2)
         least = max(0.0, least - gamma(32) * uniform)
         entropy = Entropy(value, low, high, least, rise)
@@ -191,6 +196,8 @@ class Ball:
         ------
         InvalidFeatures
             If x is not finite, or has another number of columns.
+        InvalidSetting
+            If the rounds' own rows are spread over devices, or x is neither of these.
         """
         labels, decided = largest_classes(self._rows(x), self.center, self, 1)
         return labels[:, 0], decided
@@ -228,8 +235,8 @@ class Ball:
         spent += f" to {most:.3g}" if most > least else ""
         once = f"one training at {self.total_weight_decay:.3g}"
         if same + other < 500:
-            share = (same + other) / 10
-            return f"{spent}: of {once} the ball decides {share:g} % of the rows only"
+            share = f"{(same + other) / 10:g} % of the rows"
+            return f"{spent}: whether {once} gives the same class is known on {share} only"
         rows = "all rows" if same == 1000 else f"at least {same / 10:g} % of the rows"
         rows += f", another on at least {other / 10:g} %" if other else ""
         return f"{spent}: {once} gives the same class on {rows}"
@@ -265,6 +272,12 @@ class Ball:
         rows: Any = self.objective.features if x is None else x
         if isinstance(rows, np.ndarray):
             return check_rows(rows, len(self.center))
+        if not isinstance(rows, Features):
+            raise InvalidSetting(
+                "a ball must be asked of an array of rows or of Features, got "
+                f"{type(rows).__name__}; give it rows, such as ball.decides(x) with those of this "
+                "process"
+            )
         return rows
 
 

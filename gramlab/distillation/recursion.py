@@ -99,9 +99,9 @@ def distill(
     Raises
     ------
     InvalidSetting
-        If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds``,
-        ``temperature`` is so small that predictions read at it overflow, or ``momentum`` comes with
-        ``refine``, ``temperature`` or ``mixing``.
+        If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds`` or one
+        is none, ``temperature`` is so small that predictions read at it overflow, or ``momentum``
+        comes with ``refine``, ``temperature`` or ``mixing``.
     InvalidTargets
         If the given targets or those of a round are no distributions over classes.
     """
@@ -109,8 +109,16 @@ def distill(
     heads = head if isinstance(head, Sequence) else [head] * rounds
     if len(heads) != rounds:
         raise errors.InvalidSetting(
-            f"head must be one head, or one for each of {rounds} rounds, got {len(heads)}"
+            f"head must be one head, or one for each of {rounds} rounds, got {len(heads)}; pass as "
+            "many heads as rounds"
         )
+    for one in heads:
+        if isinstance(one, type) or not hasattr(one, "fit"):
+            shown = errors.one_line(repr(one), 60)
+            raise errors.InvalidSetting(
+                "head must be a head with a fit, such as SoftmaxHead(0.1), or a list of one for "
+                f"each round, got {shown}; make a head of each weight decay"
+            )
     validation.check_positive("temperature", temperature)
     if refine not in (None, "top2") and not callable(refine):
         raise errors.InvalidSetting(

@@ -129,7 +129,7 @@ class Rounds(Sequence[Fit]):
 
     @property
     def average_weights(self) -> np.ndarray:
-        """W̄ = Σ λ_s W_s/Λ (d, K): of exact rounds (u_1 − M(W_t))/Λ, by the telescope."""
+        """W̄ = Σ λ_s W_s/Λ (d, K): of exact plain rounds (u_1 − M(W_t))/Λ (telescope)."""
         decays = [fit.weight_decay for fit in self.fits]
         return np.average(np.stack([fit.weights for fit in self.fits]), axis=0, weights=decays)
 
@@ -168,13 +168,16 @@ class Rounds(Sequence[Fit]):
         """
         count = len(self) if round is None else round
         count = validation.check_integer("round", count, 1, len(self))
-        reason = "" if self._recursion == "plain" else "targets other than their predictions"
-        certificate = self.chain[count - 1]
-        if reason or certificate is None:
-            reason = reason or self.chain_ends
+        plain, certificate = self._recursion == "plain", self.chain[count - 1]
+        if not plain or certificate is None:
+            reason, told = "targets other than their predictions", "without refine, temperature, "
+            told += "mixing and momentum"
+            if plain:
+                reason, told = self.chain_ends, "with SoftmaxHead or LinearizedHead, on one set of "
+                told += "rows and weights"
             raise errors.InvalidSetting(
                 "equivalent must be asked of plain rounds of the exact or linearized head, got: "
-                f"{reason}; run distill without refine, temperature, mixing and momentum"
+                f"{reason}; run distill {told}"
             )
         return proximal.ball(self.fits[:count], self._losses(), certificate, combine)
 

@@ -63,7 +63,8 @@ class TotalDecayDisplay(Display):
         InvalidLabels
             If labels are not one class number per training row.
         InvalidSetting
-            If there are no runs, one is no ``Rounds``, or they have other training rows.
+            If there are no runs, one is no ``Rounds``, they have other training rows, or rounds are
+            neither plain nor with momentum, or minimize another loss.
         """
         expect(runs, Sequence, "runs", "give a list of what gramlab.distill(...) returned")
         for one in runs:
@@ -71,6 +72,13 @@ class TotalDecayDisplay(Display):
         _some(runs, "runs", "give a list of what gramlab.distill(...) returned")
         features = runs[0].features
         for one in runs:
+            plain = one.refine is None and one.temperature == 1.0 and one.mixing == 1.0
+            if not plain or any(fit.loss is None for fit in one):
+                raise InvalidSetting(
+                    "each of runs must be of SoftmaxHead or LinearizedHead, plain or with "
+                    f"momentum: others spend no Σλ, got {one!r}; run distill without refine, "
+                    "temperature and mixing"
+                )
             if one.features.fingerprint != features.fingerprint:
                 raise InvalidSetting(
                     "runs must be of the same training rows, got two sets of them; draw a figure "
@@ -115,7 +123,18 @@ class TotalDecayDisplay(Display):
         First over pairs up to the Σλ at which one training, as drawn, scores best, then over those
         beyond. Of label recovery these bound the differences of the exact optima, where cells are
         certified. ``None`` where no rounds have one training at as much beside them.
+
+        Raises
+        ------
+        InvalidSetting
+            If there are no such heads, or the score is not known of all cells.
         """
+        for name, value, known in (("head", head, self.heads), ("score", score, self.scores)):
+            if value not in known:
+                raise InvalidSetting(
+                    f"{name} must be one that is drawn, {' or '.join(map(repr, known))}, got "
+                    f"{value!r}; choose one of these"
+                )
         line = self._of(head, "one")
         best = max(line, key=lambda cell: cell[score], default=None)
         once = {_key(cell): cell for cell in line}
@@ -210,7 +229,7 @@ def _check_cell(cell: object, name: str) -> None:
     validation.check_positive(f"total_weight_decay of {name}", given["total_weight_decay"])
     for entry in (*_SCORES, *_CERTIFIED):
         if given.get(entry) is not None:
-            validation.check_finite(f"{entry} of {name}", given[entry])
+            validation.check_share(f"{entry} of {name}", given[entry])
 
 
 def _some(given: Sequence[Any], name: str, do: str) -> None:

@@ -16,7 +16,7 @@ def above(key: str, symbol: str, least: float = 0.0, most: float = np.inf) -> Te
     """Whether numbers of the instance are above one number and below another."""
 
     def test(instance: Instance) -> Held:
-        values = np.atleast_1d(np.asarray(instance[key], dtype=float))
+        values = np.ravel(np.asarray(instance[key], dtype=float))
         # The number nearest to leaving the range tells.
         worst = values[np.minimum(values - least, most - values).argmin()]
         return Held(bool(least < worst < most), f"{symbol} = {worst:.6g}")

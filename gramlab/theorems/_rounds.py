@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from gramlab.distillation import distill
+from gramlab.distillation.rounds import momentum_weight
 from gramlab.errors import InvalidSetting
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
@@ -260,22 +261,28 @@ def exact_rounds(instance: Instance) -> list[Round]:
     the exact one on the targets that it was given.
     """
     x, targets, decays = instance["x"], instance["targets"], instance["decays"]
+    momentum = instance.get("momentum", False)
     made = distill(
         [head_of(float(decay)) for decay in decays],
         features(x, targets.shape[1]),
         targets,
         len(decays),
+        refine=instance.get("refine"),
         mixing=instance["mixing"],
         temperature=instance["temperature"],
+        momentum=momentum,
         signed_targets=True,
     )
-    found, before = [], 0.0
+    found: list[Round] = []
+    before, passed_on = 0.0, [0.0]
     for decay, fit, given, chained in zip(decays, made, made.targets, made.chain, strict=True):
         own, through = fit.certificate, chained or fit.certificate
         passed = through.gradient_norm + through.gradient_rounding
         told = moment(x, np.asarray(given), before)
         found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
-        before = abs(instance["mixing"]) * (passed + own.gradient_rounding)
+        passed_on.append(passed + own.gradient_rounding)
+        beta = momentum_weight(len(found)) if momentum else 0.0
+        before = abs(instance["mixing"]) * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
     return found
 
 

@@ -5,25 +5,24 @@ import math
 import numpy as np
 import sympy as sp
 
-from gramlab.heads.fit import Fit
-from gramlab.theorems._arguments import DECAY, ROUNDS, array, real, rows
-from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import equals, positive_decay
+from gramlab.errors import InvalidSetting
+from gramlab.theorems._arguments import PROBLEM, ROUNDS
+from gramlab.theorems._arguments import problem as problem_of
+from gramlab.theorems._hypotheses import positive_decay
 from gramlab.theorems._rounds import (
     ARGUMENTS,
+    RUNS,
     TARGETS,
-    Round,
     draw_problem,
-    head_of,
+    exact_rounds,
     moment,
     natural_decay,
-    round_of,
     start_gradient,
     uniform_moment,
     worst,
 )
 from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
 from gramlab.theorems.steps import implies, proof, reals, zero
 from gramlab.validation import check_integer
 
@@ -71,32 +70,11 @@ def _prove() -> Proof:
     )
 
 
-def momentum_rounds(instance: Instance) -> list[Round]:
-    """Rounds of exact heads on T^(t+1) = P_t + β_t (P_t − P_(t−1)), with errors carried along."""
-    x, targets, decay = instance["x"], instance["targets"], instance["weight_decay"]
-    used, k = features(x, targets.shape[1]), targets.shape[1]
-    found: list[Round] = []
-    given, before, error, carried = targets, targets, 0.0, 0.0
-    for t in range(1, instance["rounds"] + 1):
-        fit: Fit = head_of(decay).fit(used, given)
-        own = fit.certificate
-        passed = own.gradient_norm + own.gradient_rounding + error
-        told = moment(x, given, error)
-        found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
-        now = fit.as_targets().deviations + 1 / k
-        beta = instance["momentum"] * (t - 1) / (t + 2)
-        given = now + beta * (now - before)
-        made = found[-1].moment.error
-        error = (1 + beta) * made + beta * carried + moment(x, given).error
-        before, carried = now, made
-    return found
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng)
     natural = natural_decay(problem["x"], problem["targets"].shape[1])
     decay = natural * float(10 ** rng.uniform(-3, 1))
-    return {**problem, "weight_decay": decay, "rounds": int(rng.integers(2, 7)), "momentum": 1.0}
+    return {**problem, "weight_decay": decay, "rounds": int(rng.integers(2, 7)), "momentum": True}
 
 
 def _without_momentum(rng: np.random.Generator) -> Instance:
@@ -104,7 +82,11 @@ def _without_momentum(rng: np.random.Generator) -> Instance:
     x = rng.uniform(1, 2) * np.ones((2, 1))
     targets, rounds = np.full((2, 2), (0.51, 0.49)), int(rng.integers(30, 40))
     decay = natural_decay(x, 2) / (2 * rounds - 1)
-    return {"x": x, "targets": targets, "weight_decay": decay, "rounds": rounds, "momentum": 0.0}
+    return {"x": x, "targets": targets, "weight_decay": decay, "rounds": rounds, "momentum": False}
+
+
+def _has_momentum(instance: Instance) -> Held:
+    return Held(instance["momentum"], "with it" if instance["momentum"] else "without it")
 
 
 def _instance(
@@ -112,23 +94,20 @@ def _instance(
     targets: object,
     weight_decay: object,
     rounds: int = 2,
-    momentum: object = 1.0,
+    momentum: object = True,
 ) -> Instance:
-    x = rows(features)
-    return {
-        "x": x,
-        "targets": array("targets", targets, len(x), None),
-        "weight_decay": real("weight_decay", weight_decay),
-        "rounds": check_integer("rounds", rounds, 1),
-        "momentum": real("momentum", momentum),
-    }
+    if not isinstance(momentum, bool):
+        raise InvalidSetting(f"momentum must be True or False, got {momentum!r}")
+    problem = problem_of(features, targets, weight_decay)
+    return {**problem, "rounds": check_integer("rounds", rounds, 1), "momentum": momentum}
 
 
 def _compare(instance: Instance, rate: float = 0.5, cubed: bool = False) -> Check:
     x, k, decay = instance["x"], instance["targets"].shape[1], instance["weight_decay"]
     start, least = start_gradient(x, instance["targets"]), uniform_moment(x, k)
     before, checks = moment(x, instance["targets"]), []
-    for t, r in enumerate(momentum_rounds(instance), 1):
+    settings = {"decays": np.full(instance["rounds"], decay), "mixing": 1.0, "temperature": 1.0}
+    for t, r in enumerate(exact_rounds({**instance, **settings}), 1):
         left = math.log(k) - float(r.entropy.value)
         ahead = before + 0.5 * (t + 1) * (r.moment - before) - least
         scale = rate * decay * ((t + 1) ** 3 / 2 if cubed else (t + 1) ** 2)
@@ -150,7 +129,7 @@ THEOREM = Theorem(
             "momentum",
             r"T^{(1)} = Y,\ T^{(t+1)} = P_t + \frac{t - 1}{t + 2} (P_t - P_{t-1})",
             _without_momentum,
-            equals("momentum", "factor of the momentum", lambda i: 1.0),
+            _has_momentum,
         ),
     ),
     statement=r"\tfrac12 \lambda (t+1)^2 (\log K - \bar H_t) + \Big\lVert \tfrac1N X^\top \Big("
@@ -165,12 +144,12 @@ THEOREM = Theorem(
         "rounds that count with their cube": lambda i: _compare(i, cubed=True),
     },
     tight_within=0.02,
-    arguments={
-        **{name: ARGUMENTS[name] for name in ("features", "targets")},
-        "weight_decay": DECAY,
+    arguments=PROBLEM
+    | {
+        "targets": ARGUMENTS["targets"],
         "rounds": ROUNDS,
-        "momentum": "factor of (t − 1)/(t + 2); 1 unless told",
+        "momentum": "whether rounds have it; they do unless told",
     },
     instance=_instance,
-    runs=("gramlab.SoftmaxHead.fit",),
+    runs=RUNS,
 )

@@ -1,4 +1,4 @@
-"""What README, index and quickstart say of the picture of the digits."""
+"""What the quickstart says of its picture of the digits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def curves():
     return of(gramlab.LinearizedHead), of(gramlab.SoftmaxHead)
 
 
-def test_what_the_pages_say_of_the_picture_holds_for_all_of_its_curves(curves):
+def test_what_the_page_says_of_the_picture_holds_for_all_of_its_curves(curves):
     """By far more than the heads are from their optima, which is 1e-4 or less."""
     theory, exact = curves
     for clean, flipped, given in (theory.T, exact.T):

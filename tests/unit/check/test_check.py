@@ -89,7 +89,7 @@ def test_what_rounds_spent_is_told_with_what_theory_says_of_it(result):
         entropy = -(p * np.log(p)).sum(axis=1).mean()
         assert row["entropy"]["value"] == pytest.approx(entropy, rel=1e-12)
         assert row["entropy"]["low"] <= entropy <= row["entropy"]["high"]
-        least = max(0.0, np.log(k) - start**2 / (2 * spent))
+        least = max(0.0, np.log(k) - start**2 / (4 * spent))
         assert row["entropy"]["least"] == pytest.approx(least, rel=1e-9)
         assert row["weight_norm"]["most"] == pytest.approx(start / spent, rel=1e-9)
         assert row["weight_norm"]["low"] <= np.linalg.norm(fit.weights)

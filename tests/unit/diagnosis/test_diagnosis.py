@@ -234,9 +234,10 @@ def test_rounds_have_to_beat_one_training_at_their_total_weight_decay():
     assert found.at_total is beaten
     assert found.against_total is not None
     assert found.against_total.value == pytest.approx(6 / 400)
-    assert f"+1.5 ± {100 * found.against_total.standard_error:.1f} over one at the total 3.1" in (
-        found.sentence
-    )
+    error = f"{100 * found.against_total.standard_error:.1f}"
+    assert f"+1.5 ± {error} over one at 3.1, near the total 3;" in found.sentence
+    exact = advise([*trials, trial(Setting(3.0), 0, 344)], 1.0, TRUE)
+    assert f"+1.5 ± {error} over one at the total 3;" in exact.sentence
     assert found.as_dict()["at_total"]["weight_decay"] == 3.1
     # The top-two student spends what no theorem counts.
     student = trial(Setting(1.0, 2, "top2"), 0, 360)

@@ -197,12 +197,25 @@ def test_what_cannot_be_drawn_is_refused_in_one_line():
         (lambda: TotalDecayDisplay.from_cells([3]), r"cells\[0\] must be of type Mapping"),
         (lambda: TotalDecayDisplay.from_cells([good, lacking]), r"cells\[1\] .*entry 'test'"),
     ]
+    # Planted: rounds that are no proximal steps, which were drawn as dots at their Σλ.
+    for other in ({"refine": "top2"}, {"mixing": 0.5}, {"temperature": 2.0}):
+        made = gramlab.distill(gramlab.SoftmaxHead(0.1), run.features, run.targets[0], 2, **other)
+        refused.append(
+            (lambda made=made: TotalDecayDisplay.from_rounds([run, made], labels), "plain or with")
+        )
+    ridge = gramlab.distill(gramlab.RidgeHead(0.1), run.features, run.targets[0], 2)
+    refused.append((lambda: TotalDecayDisplay.from_rounds([ridge], labels), "of SoftmaxHead or"))
+    drawn = TotalDecayDisplay.from_cells([good])
+    refused.append((lambda: drawn.differences("linear", "recovery"), "head must be one that is"))
+    refused.append((lambda: drawn.differences("exact", "loss"), "score must be one that is"))
     for entry, value in (
         ("head", "soft"),
         ("kind", "two"),
         ("round", 0),
         ("total_weight_decay", 0.0),
         ("recovery", "high"),
+        ("recovery", -0.1),
+        ("test", 1.5),
         ("undecided", np.nan),
     ):
         bad = good | {entry: value}

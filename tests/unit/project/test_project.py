@@ -508,6 +508,19 @@ def test_pages_are_what_their_tables_say(examples_path):
         assert page.strip() == read(f"docs/generated/{name}.md").strip()
 
 
+def test_the_page_of_schedules_is_what_its_lines_say(examples_path):
+    from kept_rows import KeptRows
+    from schedules import PARTS
+    from schedules_report import markdown
+
+    found = {}
+    for part, (key, *_) in PARTS.items():
+        path = ROOT / "docs" / "generated" / f"schedules_{part}.csv"
+        kept = KeptRows(path, "features", "seed", key)
+        found[part] = kept.by("features", lambda row: row["seed"])
+    assert markdown(**found).strip() == read("docs/generated/schedules.md").strip()
+
+
 def test_kept_rows_go_on_from_their_file(examples_path, tmp_path):
     from kept_rows import KeptRows
 

@@ -40,6 +40,11 @@ def as_arguments(theorem, instance) -> dict:
             "corruption": np.array(b.counts) / b.n,
             "mu": Fraction(int(b.mu.p), int(b.mu.q)),
             "rounds": instance.get("t"),
+            **{
+                key: [Fraction(int(mu.p), int(mu.q)) for mu in instance[key]]
+                for key in ("mus", "others")
+                if key in instance
+            },
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
     words = PUBLIC | (WORLDS if theorem.name == "traded-names" else {})

@@ -1,0 +1,125 @@
+"""False beyond the block model: even rounds may lose labels that one training recovers."""
+
+from typing import Any
+
+import numpy as np
+from flint import fmpq, fmpq_mat
+
+from gramlab.distillation import distill
+from gramlab.heads.closed_form import LinearizedHead
+from gramlab.theorems._arguments import FEATURES, rows
+from gramlab.theorems._heads import features
+from gramlab.theorems._schedules import POSITIVE, SCHEDULES, majorization, two_schedules, uneven
+from gramlab.theorems.form import Check, Instance, Proof, Theorem
+from gramlab.theorems.steps import positive, refutation
+from gramlab.validation import check_labels
+
+_FOUND: dict[str, Any] = {
+    "x": np.array([[-2.0, 0.0], [1.0, 0.0], [-1.0, -1.0]]),
+    "labels": np.array([1, 1, 0]),
+    "true_labels": np.array([1, 0, 0]),
+    "mus": np.array([6.0]),
+    "others": np.array([3.0, 3.0]),
+}
+
+
+def _exact(instance: Instance, mus: np.ndarray) -> list[fmpq]:
+    """p_0 − 1/2 of each row, K = 2, in the rationals that the features stand for."""
+    x = fmpq_mat([[fmpq(*float(v).as_integer_ratio()) for v in row] for row in instance["x"]])
+    gram = x * x.transpose()
+    n = gram.nrows()
+    found = fmpq_mat([[fmpq(1 - 2 * int(y), 2)] for y in instance["labels"]])
+    for mu in mus:
+        shift = fmpq(*float(mu).as_integer_ratio())
+        shifted = fmpq_mat([[gram[i, j] + shift * (i == j) for j in range(n)] for i in range(n)])
+        found = shifted.solve(gram * found)
+    return [found[i, 0] for i in range(n)]
+
+
+def _prove() -> Proof:
+    once, even = (_exact(_FOUND, _FOUND[name]) for name in ("mus", "others"))
+    signs = [1 - 2 * int(y) for y in _FOUND["true_labels"]]  # of p_0 − 1/2 where it is right
+    return refutation(
+        "rational arithmetic",
+        "one fixed instance",
+        positive(
+            "x = (−2, 0), (1, 0), (−1, −1), given labels 1, 1, 0, true 1, 0, 0: one training at "
+            f"μ = 6 gives p_0 − 1/2 = {', '.join(map(str, once))}, right on every row",
+            *(fmpq(sign) * value for sign, value in zip(signs, once, strict=True)),
+        ),
+        positive(
+            f"two rounds at μ = 3 give {', '.join(map(str, even))}, wrong on the second row as the "
+            "given label is",
+            -fmpq(signs[1]) * even[1],
+        ),
+    )
+
+
+def _recovered(instance: Instance, mus: np.ndarray) -> tuple[int, int]:
+    """Mislabelled rows predicted as their true class, at least and at most: rounding is open."""
+    x, labels, true = instance["x"], instance["labels"], instance["true_labels"]
+    n, k = len(x), 2
+    heads = [LinearizedHead(float(mu) / (k * n)) for mu in mus]
+    last = distill(heads, features(x, k), np.eye(k)[labels], len(mus))[-1]
+    # Each round applies a filter of norm ≤ 1, and is solved to its condition.
+    size = float(np.linalg.norm(x, 2)) ** 2
+    known = 8 * n * len(mus) * np.finfo(float).eps * (1 + size / float(np.min(mus)))
+    margins = (1 - 2 * true) * (last.deviations[:, 0] - last.deviations[:, 1])
+    wrong = labels != true
+    return int((wrong & (margins > known)).sum()), int((wrong & (margins >= -known)).sum())
+
+
+def _compare(instance: Instance, one_wrong: bool = False) -> Check:
+    least, _ = _recovered(instance, instance["mus"])
+    _, most = _recovered(instance, instance["others"])
+    exempt = one_wrong and (instance["labels"] != instance["true_labels"]).sum() > 1
+    return Check(bool(exempt or most >= least), float(most - least))
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    if rng.random() < 0.5:
+        turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+        return {**_FOUND, "x": (_FOUND["x"] + 1e-4 * rng.standard_normal((3, 2))) @ turn}
+    n = int(rng.integers(3, 9))
+    mus, others = (np.array(one) / 64 for one in uneven(rng))
+    labels = {name: rng.integers(0, 2, n) for name in ("labels", "true_labels")}
+    x = rng.standard_normal((n, int(rng.integers(1, 4))))
+    return {"x": x, **labels, "mus": mus, "others": others}
+
+
+def _instance(
+    features: object, labels: object, true_labels: object, mus: object, others: object
+) -> Instance:
+    x = rows(features)
+    told = (("labels", labels), ("true_labels", true_labels))
+    given = {
+        name: check_labels(one, n_samples=len(x), n_classes=2, name=name) for name, one in told
+    }
+    return {"x": x, **given, **two_schedules(mus, others)}
+
+
+THEOREM = Theorem(
+    name="even-steps",
+    title="Even rounds recover on any features what uneven ones recover (false)",
+    source="D",
+    kind="sufficient",
+    hypotheses=(
+        POSITIVE,
+        majorization(None),
+    ),
+    statement=r"\text{linear rounds at } \nu \text{ predict at least as many mislabelled rows as "
+    r"their true class as those at } \mu",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={"where one label is wrong": lambda i: _compare(i, one_wrong=True)},
+    expected="counterexample",
+    arguments={
+        "features": FEATURES,
+        "labels": "(N,), given classes, 0 or 1",
+        "true_labels": "(N,), true classes, 0 or 1",
+        **SCHEDULES,
+    },
+    instance=_instance,
+    runs=("gramlab.distill", "gramlab.LinearizedHead.fit"),
+)

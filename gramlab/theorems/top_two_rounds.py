@@ -1,0 +1,133 @@
+"""Top-two rounds are descent on one loss, and stop: no proximal steps, but alternating minima."""
+
+from itertools import pairwise
+
+import numpy as np
+import sympy as sp
+
+from gramlab.distillation import distill
+from gramlab.numerics.rounding import gamma
+from gramlab.theorems._heads import features
+from gramlab.theorems._rounds import (
+    ARGUMENTS,
+    DECAYS,
+    RUNS,
+    TARGETS,
+    draw_rounds,
+    head_of,
+    natural_decay,
+    rounds_instance,
+    worst,
+)
+from gramlab.theorems._softmax import variance_by_pairs
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
+from gramlab.theorems.steps import implies, proof, reals, zero
+
+TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
+
+
+def _prove() -> Proof:
+    first, second, other = reals("v_1 v_2 v_j")
+    lam, w, v = sp.symbols("lambda w v", real=True)
+    return proof(
+        "z3 for the targets, sympy for strong convexity, entry by entry; steps by hand",
+        "every N, d, K ≥ 2, λ > 0, every targets of round 1 and every choice among ties; Var_p(u) "
+        "expanded with all symbols at K = 4 (a sum over pairs of classes at every K)",
+        "by hand: −Σ_k T_k log p_k of a row is log Σ_k e^(v_k) − (v_a + v_b)/2 for ½ on a and b",
+        implies(
+            "it is least for the two largest logits",
+            [first >= second, second >= other],
+            (first + second) / 2 >= (first + other) / 2,
+        ),
+        "by hand: so L(W_t; T_(t+1)) ≤ L(W_t; T_t), both two-hot",
+        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
+        zero(
+            "λv²/2 − (λw²/2 + λw(v − w)) − λ(v − w)²/2 = {}: the penalty is λ-strongly convex",
+            lam * v**2 / 2 - (lam * w**2 / 2 + lam * w * (v - w)) - lam * (v - w) ** 2 / 2,
+        ),
+        "by hand: at the minimum W_(t+1) of L(·; T_(t+1)) the slope is 0, so L(W_t; T_(t+1)) ≥ "
+        "L(W_(t+1); T_(t+1)) + λ/2 ‖W_(t+1) − W_t‖²",
+        "by hand: two-hot targets are finitely many and each has one minimum; where the loss stays "
+        "W does, and with one rule for ties all later rounds do",
+    )
+
+
+def only_top_two(rounds: Instance) -> Instance:
+    """What top-two rounds take of plain ones: no mixing and no temperature."""
+    return {name: rounds[name] for name in ("x", "targets", "decays")}
+
+
+def top_two(features: object, targets: object, weight_decays: object) -> Instance:
+    """Somebody's own top-two rounds."""
+    return only_top_two(rounds_instance(features, targets, weight_decays))
+
+
+def _draw(rng: np.random.Generator) -> Instance:
+    """Small weight decays at times, where top-two targets take some rounds to settle."""
+    drawn = draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
+    x, k = drawn["x"], drawn["targets"].shape[1]
+    decay = natural_decay(x, k) * float(10 ** rng.uniform(-4, 1))
+    return only_top_two({**drawn, "decays": np.full(len(drawn["decays"]), decay)})
+
+
+def _rising(rng: np.random.Generator) -> Instance:
+    drawn = _draw(rng)
+    return {**drawn, "decays": drawn["decays"] * 10.0 ** np.arange(len(drawn["decays"]))}
+
+
+def _one(instance: Instance) -> Held:
+    decays = instance["decays"]
+    return Held(bool(np.ptp(decays) == 0), f"from {decays.min():.6g} to {decays.max():.6g}")
+
+
+def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool = False) -> Check:
+    """Round by round: what is lost by the loss, for all weights within their certificates."""
+    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
+    heads = [head_of(float(decay)) for decay in decays]
+    used = features(x, targets.shape[1])
+    made = distill(heads, used, targets, len(heads), refine="top2", signed_targets=True)
+    checks = []
+    for before, now in pairwise(made.fits[since - 1 :]):
+        value, least = (fit.loss.value(fit.weights) for fit in (before, now))  # type: ignore[union-attr]
+        # The minimum of this round is within its certificate; the weights before may be any.
+        moved = np.linalg.norm(now.weights - before.weights) - now.certificate.weights_bound
+        lost = step * now.weight_decay * max(0.0, float(moved)) ** 2
+        sizes = np.linalg.norm(x, axis=1) * np.linalg.norm(before.weights)
+        rounding = gamma(x.size + targets.size + 16) * (1 + value + float(sizes.max()))
+        error = now.certificate.duality_gap + rounding
+        found = bound(least + lost, value, error)
+        checks.append(found.also(not strict or least < value - error))
+    return worst(checks)
+
+
+THEOREM = Theorem(
+    name="top-two-rounds",
+    title="Top-two rounds descend on one loss, and stop",
+    source="D (alternating minimization: Csiszár & Tusnády 1984)",
+    kind="upper bound",
+    hypotheses=(
+        TARGETS,
+        DECAYS,
+        Hypothesis("one weight decay", r"\lambda_1 = \dots = \lambda_t = \lambda", _rising, _one),
+        Hypothesis(
+            "top-two rounds",
+            r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of "
+            r"} P_t",
+        ),
+    ),
+    statement=r"L(W_{t+1}; T^{(t+1)}) + \tfrac{\lambda}{2} \lVert W_{t+1} - W_t \rVert_F^2 \le "
+    r"L(W_t; T^{(t)}), \quad t \ge 2, \quad L(W; T) = -\tfrac1N \langle T, \log "
+    r"\operatorname{softmax}(XW) \rangle + \tfrac{\lambda}{2} \lVert W \rVert_F^2; \quad "
+    r"\text{with one rule for ties all rounds are equal after finitely many}",
+    prove=_prove,
+    draw=_draw,
+    check=_compare,
+    planted={
+        "from round 1": lambda i: _compare(i, since=1),
+        "strictly": lambda i: _compare(i, strict=True),
+    },
+    tight_within=1e-9,
+    arguments=TOP_TWO,
+    instance=top_two,
+    runs=RUNS[:2],
+)
