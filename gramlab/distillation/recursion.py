@@ -16,6 +16,7 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.distillation.rounds import Refine, Rounds, check_momentum, momentum_weight
 from gramlab.features import Features
+from gramlab.features.sharded import ShardedFeatures
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
 from gramlab.targets import OneHotRows, Targets, partial_labels, target_deviations
@@ -100,8 +101,8 @@ def distill(
     ------
     InvalidSetting
         If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds`` or one
-        is none, ``temperature`` is so small that predictions read at it overflow, or ``momentum``
-        comes with ``refine``, ``temperature`` or ``mixing``.
+        is none, ``temperature`` is so small that predictions read at it overflow, features are
+        sharded, or ``momentum`` is no bool or comes with ``refine``, ``temperature`` or ``mixing``.
     InvalidTargets
         If the given targets or those of a round are no distributions over classes.
     """
@@ -125,8 +126,16 @@ def distill(
             f'refine must be None, "top2" or a function of the predictions, got {refine!r}'
         )
     xi = validation.check_finite("mixing", mixing)
+    if not isinstance(momentum, bool):
+        raise errors.InvalidSetting(f"momentum must be True or False, got {momentum!r}")
     if momentum:
         check_momentum(refine, temperature, xi)
+    if isinstance(features, ShardedFeatures):
+        raise errors.InvalidSetting(
+            "features must be Features or an array, got ShardedFeatures, which distill cannot read "
+            "on the host; fit round after round on fit.as_targets(), and pass the fits to "
+            "gramlab.Rounds"
+        )
     features = as_features(features, targets)
     signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
     history = [Targets(target_deviations(targets, features.n_samples, signed=signed))]

@@ -386,6 +386,16 @@ def test_what_is_no_head_for_each_round_is_refused_in_one_line(head, told):
     assert "\n" not in str(caught.value)
 
 
+def test_what_momentum_is_and_where_rows_are_is_said_in_one_line():
+    features, targets = problem(12, 3, 3, seed=0)
+    told: dict[str, dict] = {"True or False, got 'no'": {"momentum": "no"}, "gramlab.Rounds": {}}
+    for words, options in told.items():
+        rows = features if options else gramlab.shard_features(features.x)
+        with pytest.raises(InvalidSetting, match=words) as caught:
+            distill(SoftmaxHead(0.1), rows, targets, 2, **options)  # type: ignore
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "options", [{"refine": "top2"}, {"mixing": 0.5}, {"temperature": 2.0}, {"refine": np.asarray}]
 )
