@@ -59,7 +59,7 @@ Definition steepest (t : nat) : R :=
 
 (** ** Numbers in units of 1/D, rounded upwards *)
 
-Definition D : Z := (2 ^ 24)%Z.
+Definition D : Z := (2 ^ 20)%Z.
 Definition up (a b : Z) : Z := (a / b + 1)%Z.
 
 Lemma up_spec a b : (0 < b)%Z -> IZR a <= IZR (up a b) * IZR b.
@@ -72,7 +72,7 @@ Lemma D_pos : 0 < IZR D.
 Proof. apply IZR_lt. reflexivity. Qed.
 
 (** The same for the division by D, by shifting. *)
-Definition up_D (a : Z) : Z := (Z.shiftr a 24 + 1)%Z.
+Definition up_D (a : Z) : Z := (Z.shiftr a 20 + 1)%Z.
 
 Lemma up_D_spec a : IZR a <= IZR (up_D a) * IZR D.
 Proof.
