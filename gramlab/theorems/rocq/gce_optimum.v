@@ -25,7 +25,8 @@ Lemma pq_continuous v : continuity_pt pq v.
 Proof.
   apply derivable_continuous_pt.
   assert (P := exp_pos v).
-  assert (D1 := derivable_pt_lim_plus (fun _ => 1) exp v 0 (exp v) (derivable_pt_lim_const 1 v) (derivable_pt_lim_exp v)).
+  assert (D1 := derivable_pt_lim_plus (fun _ => 1) exp v 0 (exp v)
+    (derivable_pt_lim_const 1 v) (derivable_pt_lim_exp v)).
   assert (D2 := derivable_pt_lim_comp _ ln v _ _ D1 (derivable_pt_lim_ln (1 + exp v) ltac:(lra))).
   assert (D3 := derivable_pt_lim_scal _ (- (7 / 10)) v _ D2).
   assert (D4 := derivable_pt_lim_comp _ exp v _ _ D3 (derivable_pt_lim_exp _)).
@@ -41,10 +42,13 @@ Proof.
   { apply (continuity_pt_comp (fun w => 4 * w) pq); [|apply pq_continuous].
     apply derivable_continuous_pt. exists (4 * 1). apply (derivable_pt_lim_scal id). apply derivable_pt_lim_id. }
   assert (L3 : continuity_pt (fun w => 1 / 400 * w ^ 2) w).
-  { apply derivable_continuous_pt. eexists. apply (derivable_pt_lim_scal (fun w => w ^ 2)). apply derivable_pt_lim_pow. }
-  assert (C : forall c : R, continuity_pt (fun _ => c) w) by (intros c; apply continuity_pt_const; intros x y; reflexivity).
+  { apply derivable_continuous_pt. eexists. apply (derivable_pt_lim_scal (fun w => w ^ 2)).
+    apply derivable_pt_lim_pow. }
+  assert (C : forall c : R, continuity_pt (fun _ => c) w)
+    by (intros c; apply continuity_pt_const; intros x y; reflexivity).
   apply (continuity_pt_plus (fun w => ((1 - pq (- w)) / (7 / 10) + (1 - pq (4 * w)) / (7 / 10)) / 2)); [|exact L3].
-  apply (continuity_pt_mult (fun w => (1 - pq (- w)) / (7 / 10) + (1 - pq (4 * w)) / (7 / 10)) (fun _ => / 2)); [|apply C].
+  apply (continuity_pt_mult (fun w => (1 - pq (- w)) / (7 / 10) + (1 - pq (4 * w)) / (7 / 10)) (fun _ => / 2));
+    [|apply C].
   apply (continuity_pt_plus (fun w => (1 - pq (- w)) / (7 / 10)) (fun w => (1 - pq (4 * w)) / (7 / 10))).
   - apply (continuity_pt_mult (fun w => 1 - pq (- w)) (fun _ => / (7 / 10))); [|apply C].
     apply (continuity_pt_minus (fun _ => 1)); [apply C|exact L1].

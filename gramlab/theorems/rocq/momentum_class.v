@@ -52,7 +52,8 @@ Proof.
   assert (Diff : forall V T, meq 1%nat 2%nat (4 * V + M 2 1 2 X6 V) (moment 2 X6 T) ->
     4 * (V 0%nat 0%nat - V 0%nat 1%nat) + phi 2 X6 (V 0%nat 0%nat - V 0%nat 1%nat)
     = moment 2 X6 T 0%nat 0%nat - moment 2 X6 T 0%nat 1%nat).
-  { intros V T H. assert (E0 := H 0%nat 0%nat ltac:(lia) ltac:(lia)). assert (E1 := H 0%nat 1%nat ltac:(lia) ltac:(lia)).
+  { intros V T H. assert (E0 := H 0%nat 0%nat ltac:(lia) ltac:(lia)).
+    assert (E1 := H 0%nat 1%nat ltac:(lia) ltac:(lia)).
     unfold add, scale in E0, E1. rewrite <- M_difference. lra. }
   assert (EA := Diff A Y6 HA). assert (EB := Diff B T2 HB). assert (EC := Diff C T3 HC).
   fold a in EA. fold b in EB. fold c in EC.

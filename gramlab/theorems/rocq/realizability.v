@@ -141,7 +141,8 @@ Proof.
   assert (E : form n A v = \sum_(l < p) ((\sum_(i < n) (v i * X i l)) ^ 2)).
   { unfold form. rewrite (sum_ext p _ (fun l => \sum_(i < n) \sum_(j < n) (v i * X i l * (v j * X j l)))).
     - rewrite (sum_swap p n). apply sum_ext. intros i Hi. rewrite (sum_swap p n).
-      apply sum_ext. intros j Hj. rewrite H by assumption. rewrite <- sum_scal_l, <- sum_scal_r. apply sum_ext. intros. ring.
+      apply sum_ext. intros j Hj. rewrite H by assumption. rewrite <- sum_scal_l, <- sum_scal_r.
+      apply sum_ext. intros. ring.
     - intros l _. rewrite <- sum_prod. ring. }
   rewrite E. apply sum_nonneg. intros. apply pow2_ge_0.
 Qed.

@@ -149,7 +149,8 @@ Proof.
     set (a := Rabs y) in *. set (b := Rabs z) in *.
     assert (Ea := exp_pos a). assert (Eb := exp_pos b).
     rewrite !exp_Ropp.
-    assert (G1 : 1 <= exp a) by (rewrite <- exp_0; destruct Py as [L|L]; [left; now apply exp_increasing|right; now rewrite L]).
+    assert (G1 : 1 <= exp a).
+    { rewrite <- exp_0. destruct Py as [L|L]; [left; now apply exp_increasing|right; now rewrite L]. }
     assert (G2 : exp a <= exp b) by (destruct H as [L|L]; [left; now apply exp_increasing|right; now rewrite L]).
     assert (D : exp b + / exp b - (exp a + / exp a) = (exp b - exp a) * (exp a * exp b - 1) * / (exp a * exp b))
       by (field; lra).
