@@ -130,8 +130,8 @@ THEOREM = Theorem(
     ),
     statement=r"\lambda_t \lVert \widetilde W_t - W_t \rVert_F \le S_t = \lVert e_t \rVert_F + "
     r"|\xi| S_{t-1}, \quad S_0 = 0, \quad e_t = \lambda_t \widetilde W_t + M(\widetilde W_t) - "
-    r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y \quad \text{for every } "
-    r"\widetilde W_1, \dots, \widetilde W_t",
+    r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y,\ M(\widetilde W_0) = \tfrac1N "
+    r"X^\top Y \quad \text{for every } \widetilde W_1, \dots, \widetilde W_t",
     kernel=Rocq("chain_certificate.v", ("chain_certificate",)),
     draw=_draw,
     check=_compare,
