@@ -106,13 +106,17 @@ THEOREM = Theorem(
             _concave,
             lambda i: Held(i["link"] != "concave", f"link {i['link']}"),
         ),
-        Hypothesis("weight decays", r"\lambda_t > 0", test=above("decays", "λ_t")),
+        Hypothesis(
+            "weight decays",
+            r"\lambda_t > 0,\ \Lambda = \sum_{s \le t} \lambda_s,\ \bar W_t = \tfrac{1}{\Lambda} "
+            r"\sum_{s \le t} \lambda_s W_s,\ \Lambda V + M(V) = \tfrac1N X^\top Y",
+            test=above("decays", "λ_t"),
+        ),
     ),
     statement=r"\lambda_t W_t + M(W_t) = M(W_{t-1}),\ M(W_0) = \tfrac1N X^\top Y{:} \quad "
     r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top Y - M(W_t), \quad \lVert W_{t+1} - \tfrac12 "
     r"W_t \rVert_F \le \tfrac12 \lVert W_t \rVert_F, \quad \lVert V - \tfrac12 (\bar W_t + W_t) "
-    r"\rVert_F \le \tfrac12 \lVert \bar W_t - W_t \rVert_F, \quad \bar W_t = \tfrac{1}{\Lambda} "
-    r"\sum_{s \le t} \lambda_s W_s,\ \Lambda = \sum_{s \le t} \lambda_s,\ \Lambda V + M(V) = M(W_0)",
+    r"\rVert_F \le \tfrac12 \lVert \bar W_t - W_t \rVert_F",
     kernel=Rocq("canonical_links.v", ("canonical_links",)),
     draw=_draw,
     check=_compare,

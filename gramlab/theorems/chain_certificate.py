@@ -123,15 +123,16 @@ THEOREM = Theorem(
         ),
         Hypothesis(
             "read at temperature 1",
-            r"T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in \mathbb{R}",
+            r"T^{(1)} = Y,\ T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in "
+            r"\mathbb{R}; \text{ in } e_1\ M(\widetilde W_0) \text{ stands for } \tfrac1N X^\top Y",
             lambda rng: _second_exact(temperature=float(rng.uniform(0.05, 0.2))),
             equals("temperature", "temperature of the reading", lambda i: 1.0),
         ),
     ),
     statement=r"\lambda_t \lVert \widetilde W_t - W_t \rVert_F \le S_t = \lVert e_t \rVert_F + "
     r"|\xi| S_{t-1}, \quad S_0 = 0, \quad e_t = \lambda_t \widetilde W_t + M(\widetilde W_t) - "
-    r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y,\ M(\widetilde W_0) = \tfrac1N "
-    r"X^\top Y \quad \text{for every } \widetilde W_1, \dots, \widetilde W_t",
+    r"\xi M(\widetilde W_{t-1}) - (1 - \xi) \tfrac1N X^\top Y \quad \text{for every } "
+    r"\widetilde W_1, \dots, \widetilde W_t",
     kernel=Rocq("chain_certificate.v", ("chain_certificate",)),
     draw=_draw,
     check=_compare,

@@ -107,8 +107,7 @@ Qed.
 
     V the head trained once on Y at the total weight decay, Wbar_t the average by weight decay. *)
 (** Registry, canonical-links: λₜ Wₜ + M(Wₜ) = M(Wₜ₋₁), M(W₀) = 1/N Xᵀ Y:  ∑_(s ≤ t) λₛ Wₛ = 1/N
-    Xᵀ Y − M(Wₜ),  ‖Wₜ₊₁ − 1/2 Wₜ‖_F ≤ 1/2 ‖Wₜ‖_F,  ‖V − 1/2 (W̄ₜ + Wₜ)‖_F ≤ 1/2 ‖W̄ₜ − Wₜ‖_F,
-    W̄ₜ = 1/Λ ∑_(s ≤ t) λₛ Wₛ, Λ = ∑_(s ≤ t) λₛ, Λ V + M(V) = M(W₀) *)
+    Xᵀ Y − M(Wₜ),  ‖Wₜ₊₁ − 1/2 Wₜ‖_F ≤ 1/2 ‖Wₜ‖_F,  ‖V − 1/2 (W̄ₜ + Wₜ)‖_F ≤ 1/2 ‖W̄ₜ − Wₜ‖_F *)
 Theorem canonical_links N d m X Y A A' lam W n :
   (0 < N)%nat -> convex A -> derivative A A' -> (forall t, (1 <= t <= n)%nat -> 0 < lam t) ->
   let M := link_moment N d X (fun v k => A' (v k)) in

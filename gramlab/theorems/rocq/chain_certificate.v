@@ -17,7 +17,7 @@ Definition residual (N d K : nat) (xi : R) (X Y : mat) (lam : nat -> R) (W' : na
 
     and the moments of the predictions are as near: |M(W'_t) - M(W_t)| <= S_t. *)
 (** Registry, chain-certificate: λₜ ‖W̃ₜ − Wₜ‖_F ≤ Sₜ = ‖eₜ‖_F + |ξ| Sₜ₋₁,  S₀ = 0,  eₜ = λₜ W̃ₜ
-    + M(W̃ₜ) − ξ M(W̃ₜ₋₁) − (1 − ξ) 1/N Xᵀ Y, M(W̃₀) = 1/N Xᵀ Y  for every W̃₁, …, W̃ₜ *)
+    + M(W̃ₜ) − ξ M(W̃ₜ₋₁) − (1 − ξ) 1/N Xᵀ Y  for every W̃₁, …, W̃ₜ *)
 Theorem chain_certificate N d K xi X Y lam W W' n :
   (0 < N)%nat -> (0 < K)%nat -> positive lam n ->
   exact_mixed_rounds N d K xi X Y lam W n ->
