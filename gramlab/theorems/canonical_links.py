@@ -106,7 +106,12 @@ THEOREM = Theorem(
             _concave,
             lambda i: Held(i["link"] != "concave", f"link {i['link']}"),
         ),
-        Hypothesis("weight decays", r"\lambda_t > 0", test=above("decays", "λ_t")),
+        Hypothesis(
+            "weight decays",
+            r"\lambda_t > 0,\ \Lambda = \sum_{s \le t} \lambda_s,\ \bar W_t = \tfrac{1}{\Lambda} "
+            r"\sum_{s \le t} \lambda_s W_s,\ \Lambda V + M(V) = \tfrac1N X^\top Y",
+            test=above("decays", "λ_t"),
+        ),
     ),
     statement=r"\lambda_t W_t + M(W_t) = M(W_{t-1}),\ M(W_0) = \tfrac1N X^\top Y{:} \quad "
     r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top Y - M(W_t), \quad \lVert W_{t+1} - \tfrac12 "

@@ -123,7 +123,8 @@ THEOREM = Theorem(
         ),
         Hypothesis(
             "read at temperature 1",
-            r"T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in \mathbb{R}",
+            r"T^{(1)} = Y,\ T^{(t+1)} = \xi \operatorname{softmax}(X W_t) + (1 - \xi) Y,\ \xi \in "
+            r"\mathbb{R}; \text{ in } e_1\ M(\widetilde W_0) \text{ stands for } \tfrac1N X^\top Y",
             lambda rng: _second_exact(temperature=float(rng.uniform(0.05, 0.2))),
             equals("temperature", "temperature of the reading", lambda i: 1.0),
         ),

@@ -199,13 +199,13 @@ THEOREM = Theorem(
         ),
     ),
     statement=r"P(\text{some sample is wrong after } t \text{ rounds}) \le \sum_{k \ne l} "
-    r"\min_{u \ge 0} \Bigl(e^{u a_{kl}} \prod_q \sum_j C_{qj} e^{-u \omega_{kq} (1[j=k] - 1[j=l])} "
+    r"\inf_{u \ge 0} \Bigl(e^{u a_{kl}} \prod_q \sum_j C_{qj} e^{-u \omega_{kq} (1[j=k] - 1[j=l])} "
     r"\Bigr)^n \le \sum_{k \ne l} "
     r"\exp\Bigl(-\frac{2 n\, \max(x_{kl}, 0)^2}{\sum_q \omega_{kq}^2 r_{ql}^2}\Bigr), \quad x_{kl} "
     r"= \sum_q \omega_{kq} (C_{qk} - C_{ql}) - a_{kl}, \quad \omega_{kq} = 1[q=k](p_B^t - p_A^t) + "
     r"1[q \sim k]\tfrac{p_C^t - p_B^t}{m} + \tfrac{p_D^t - p_C^t}{K}, \quad a_{kl} = p_A^t "
     r"\max_{j: C_{kj} > 0} (1[j=l] - 1[j=k]) \le p_A^t, \quad r_{ql} = \operatorname{range}_{j: "
-    r"C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2",
+    r"C_{qj} > 0} (1[j=k] - 1[j=l]) \le 2, \quad \exp(-\tfrac{x}{0}) = 0 \text{ for } x > 0",
     kernel=Rocq("finite_sample.v", ("finite_sample", "finite_sample_ranges")),
     uses=("label-averaging",),
     draw=_draw,

@@ -131,7 +131,7 @@ THEOREM = Theorem(
     r"\max_{0 \le p \le 1} (1-p)^2 \sum_{i=0}^{t-1} \frac{i + \alpha}{t - 1 - i + \alpha} p^{2i}; "
     r"\quad L_t \le \kappa_t \le \tfrac32 L_t \text{ for } t \le 60, \text{ where no "
     r"constant below } L_t = t (\tfrac{t-1}{t+1})^{t-1} \frac{4}{(t+1)^2} \text{ will do}",
-    kernel=Rocq("perturbation.v", ("perturbation",)),
+    kernel=Rocq("perturbation.v", ("perturbation", "kappa_exists")),
     draw=_draw,
     check=_compare,
     planted={

@@ -87,7 +87,9 @@ THEOREM = Theorem(
     ),
     statement=r"P_\tau^{(t)} - \tfrac1K = \tau^{-t} h(G)^t D = \tau^{-t} \big(P_1^{(t)} - \tfrac1K"
     r"\big),\quad \operatorname{argmax} P_\tau^{(t)} = \operatorname{argmax} P_1^{(t)}",
-    kernel=Rocq("temperature_reading.v", ("temperature_reading", "softmax_first_order")),
+    kernel=Rocq(
+        "temperature_reading.v", ("temperature_reading", "read_at_one", "softmax_first_order")
+    ),
     uses=("closed-form",),
     draw=_draw,
     check=_compare,

@@ -141,7 +141,8 @@ THEOREM = Theorem(
     r"\frac{1 - \Gamma_{kk}}{1 - \Gamma_{kk} + \mu},\ A = S (S + \mu)^{-1},\ S = "
     r"\operatorname{diag}(1 - \Gamma_{kk}) + \Gamma \operatorname{diag}(n); \quad \text{for } "
     r"\Gamma_{kl} = 0\ (k \ne l): \text{ all of class } k \text{ is right} \iff C_{kk} - C_{kl} > "
-    r"\frac{1}{(A_{kk} / q_k)^t - 1} \text{ for all } l \ne k \text{ with } C_{kl} > 0",
+    r"\frac{1}{(A_{kk} / q_k)^t - 1} \text{ for all } l \ne k \text{ with } C_{kl} > 0,\ \tfrac10 "
+    r"= \infty",
     kernel=Rocq("unequal_classes.v", ("unequal_classes", "unequal_classes_right")),
     draw=_draw,
     check=_compare,

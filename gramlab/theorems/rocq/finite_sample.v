@@ -59,9 +59,12 @@ Definition chernoff (k l : nat) (u : R) : R :=
 (** x_kl = sum over q of omega_kq (C_qk - C_ql) - a_kl *)
 Definition excess (k l : nat) : R := \sum_(q < K) (omega k q * (C q k - C q l)) - a k l.
 
-(** exp(- 2 n max(x_kl, 0)^2 / sum over q of omega_kq^2 r_ql^2) *)
+(** exp(- 2 n max(x_kl, 0)^2 / sum over q of omega_kq^2 r_ql^2), where the denominator is 0 its limit:
+    0 for x_kl > 0, else 1. *)
 Definition hoeffding_bound (k l : nat) : R :=
-  exp (- (2 * n * Rmax (excess k l) 0 ^ 2 / \sum_(q < K) (omega k q ^ 2 * r q k l ^ 2))).
+  let V := \sum_(q < K) (omega k q ^ 2 * r q k l ^ 2) in
+  if Req_EM_T V 0 then (if Rlt_dec 0 (excess k l) then 0 else 1)
+  else exp (- (2 * n * Rmax (excess k l) 0 ^ 2 / V)).
 
 (** A sum over pairs k <> l. *)
 Definition pairs (f : nat -> nat -> R) : R :=
@@ -216,11 +219,11 @@ Proof.
     + right. now apply pair_expectation.
 Qed.
 
-(** Hoeffding: for some u >= 0 Chernoff's bound is at most the exponential one. *)
-Lemma chernoff_at_most k l : (k < K)%nat -> (l < K)%nat ->
-  exists u, 0 <= u /\ chernoff k l u <= hoeffding_bound k l.
+(** Hoeffding: the infimum over u >= 0 of Chernoff's bound is at most the exponential one. *)
+Lemma chernoff_at_most k l : (k < K)%nat -> (l < K)%nat -> forall eps, 0 < eps ->
+  exists u, 0 <= u /\ chernoff k l u <= hoeffding_bound k l + eps.
 Proof.
-  intros Hk Hl. set (V := \sum_(q < K) (omega k q ^ 2 * r q k l ^ 2)).
+  intros Hk Hl eps Heps. set (V := \sum_(q < K) (omega k q ^ 2 * r q k l ^ 2)).
   set (x := excess k l).
   (* range, and what it starts from *)
   assert (Range : forall q, (q < K)%nat -> 0 <= r q k l /\ exists low,
@@ -269,15 +272,25 @@ Proof.
   { eapply Rle_trans; [apply Bound|]. right. rewrite <- exp_0. f_equal. field. }
   assert (PV : 0 <= V).
   { apply sum_nonneg. intros. apply Rmult_le_pos; apply pow2_ge_0. }
-  unfold hoeffding_bound. fold V x.
-  destruct (Rle_lt_dec x 0) as [Nx|Px].
+  unfold hoeffding_bound. cbv zeta. fold V x.
+  destruct (Req_EM_T V 0) as [ZV|NV]; destruct (Rlt_le_dec 0 x) as [Px|Nx].
+  - (* chernoff <= exp (- n u x) <= 1 / (n u x) at u = 1 / (eps n x) *)
+    destruct (Rlt_dec 0 x) as [_|]; [|lra].
+    assert (Pnx : 0 < n * x) by (apply Rmult_lt_0_compat; lra).
+    assert (Pu : 0 < / (eps * (n * x))) by (apply Rinv_0_lt_compat, Rmult_lt_0_compat; lra).
+    exists (/ (eps * (n * x))). split; [lra|]. eapply Rle_trans; [apply Bound|]. rewrite ZV.
+    replace (n * (- / (eps * (n * x)) * x + (/ (eps * (n * x))) ^ 2 * 0 / 8)) with (- / eps)
+      by (field; repeat split; lra).
+    assert (Pe := Rinv_0_lt_compat eps Heps). rewrite exp_Ropp, Rplus_0_l.
+    rewrite <- (Rinv_inv eps) at 2.
+    apply Rinv_le_contravar; [exact Pe|]. assert (E := exp_ineq1 (/ eps) ltac:(lra)). lra.
+  - destruct (Rlt_dec 0 x) as [|_]; [lra|]. exists 0. split; lra.
+  - assert (LV : 0 < V) by lra.
+    exists (4 * x / V). split; [left; apply Rdiv_lt_0_compat; lra|].
+    apply Rle_trans with (exp (- (2 * n * Rmax x 0 ^ 2 / V))); [|lra].
+    eapply Rle_trans; [apply Bound|]. right. f_equal. rewrite Rmax_left by lra. field. lra.
   - exists 0. split; [lra|]. rewrite Rmax_right by lra.
-    replace (- (2 * n * 0 ^ 2 / V)) with 0 by (unfold Rdiv; ring). now rewrite exp_0.
-  - destruct (Rle_lt_or_eq_dec 0 V PV) as [LV|ZV].
-    + exists (4 * x / V). split; [left; apply Rdiv_lt_0_compat; lra|].
-      eapply Rle_trans; [apply Bound|]. right. f_equal. rewrite Rmax_left by lra. field. lra.
-    + exists 0. split; [lra|]. rewrite <- ZV. unfold Rdiv. rewrite Rinv_0, Rmult_0_r, Ropp_0, exp_0.
-      exact Zero.
+    replace (- (2 * n * 0 ^ 2 / V)) with 0 by (unfold Rdiv; ring). rewrite exp_0. lra.
 Qed.
 
 (** K classes of n in K/m superclasses, labels drawn independently, y_i from row k(i) of C:
@@ -285,30 +298,32 @@ Qed.
       P(some sample is wrong after t rounds) <= sum over k <> l of inf over u >= 0 of [chernoff k l u]
         <= sum over k <> l of exp(- 2 n max(x_kl, 0)^2 / sum over q of omega_kq^2 r_ql^2).
 
-    The infimum is taken pair by pair; where the last denominator is 0 the term counts as 1. *)
-(** Registry, finite-sample: P(some sample is wrong after t rounds) ≤ ∑_(k ≠ l) min_(u ≥ 0)
+    The infimum is taken pair by pair; where the last denominator is 0 the term is its limit. *)
+(** Registry, finite-sample: P(some sample is wrong after t rounds) ≤ ∑_(k ≠ l) inf_(u ≥ 0)
     (e^(u aₖₗ) ∏_q ∑ⱼ C_qj e^(−u ω_kq (1[j=k] − 1[j=l])))ⁿ ≤ ∑_(k ≠ l) exp(−(2 n max(xₖₗ,
     0)²)/(∑_q ω_kq² r_ql²)),  xₖₗ = ∑_q ω_kq (C_qk − C_ql) − aₖₗ,  ω_kq = 1[q=k](p_Bᵗ − p_Aᵗ) +
     1[q ∼ k](p_Cᵗ − p_Bᵗ)/m + (p_Dᵗ − p_Cᵗ)/K,  aₖₗ = p_Aᵗ max_(j: Cₖⱼ > 0) (1[j=l] − 1[j=k]) ≤
-    p_Aᵗ,  r_ql = range_(j: C_qj > 0) (1[j=k] − 1[j=l]) ≤ 2 *)
+    p_Aᵗ,  r_ql = range_(j: C_qj > 0) (1[j=k] − 1[j=l]) ≤ 2,  exp(−x/0) = 0 for x > 0 *)
 Theorem finite_sample :
   (forall u, (forall k l, (k < K)%nat -> (l < K)%nat -> 0 <= u k l) ->
      failure b C t <= pairs (fun k l => chernoff k l (u k l)))
   /\ (forall k l, (k < K)%nat -> (l < K)%nat ->
-       exists u, 0 <= u /\ chernoff k l u <= hoeffding_bound k l)
+       forall eps, 0 < eps -> exists u, 0 <= u /\ chernoff k l u <= hoeffding_bound k l + eps)
   /\ failure b C t <= pairs hoeffding_bound.
 Proof.
   split; [exact finite_sample_chernoff|]. split; [exact chernoff_at_most|].
-  (* one u for each pair *)
+  (* one u for each pair, that loses at most eps / K^2 *)
+  apply le_epsilon. intros eps0 Heps0. set (eps := eps0 / (INR K * INR K)).
+  assert (Heps : 0 < eps) by (apply Rdiv_lt_0_compat; [lra|apply Rmult_lt_0_compat; lra]).
   assert (Choice : forall p, (p <= K)%nat -> exists u : nat -> nat -> R, forall k l, (k < p)%nat ->
-    (l < K)%nat -> 0 <= u k l /\ chernoff k l (u k l) <= hoeffding_bound k l).
+    (l < K)%nat -> 0 <= u k l /\ chernoff k l (u k l) <= hoeffding_bound k l + eps).
   { induction p as [|p IH]; intros Hp; [exists (fun _ _ => 0); lia|].
     destruct IH as (u & Hu); [lia|].
     assert (Row : forall s, (s <= K)%nat -> exists v : nat -> R, forall l, (l < s)%nat ->
-      0 <= v l /\ chernoff p l (v l) <= hoeffding_bound p l).
+      0 <= v l /\ chernoff p l (v l) <= hoeffding_bound p l + eps).
     { induction s as [|s IHs]; intros Hs; [exists (fun _ => 0); lia|].
       destruct IHs as (v & Hv); [lia|].
-      destruct (chernoff_at_most p s ltac:(lia) ltac:(lia)) as (w & Hw).
+      destruct (chernoff_at_most p s ltac:(lia) ltac:(lia) eps Heps) as (w & Hw).
       exists (fun l => if Nat.eqb l s then w else v l). intros l Hl.
       destruct (Nat.eqb_spec l s) as [->|]; [exact Hw|apply Hv; lia]. }
     destruct (Row K (le_n K)) as (v & Hv).
@@ -316,8 +331,13 @@ Proof.
     destruct (Nat.eqb_spec k p) as [->|]; [now apply Hv|apply Hu; lia]. }
   destruct (Choice K (le_n K)) as (u & Hu).
   eapply Rle_trans; [apply (finite_sample_chernoff u); intros; now apply Hu|].
-  unfold pairs. apply sum_le. intros k Hk. apply sum_le. intros l Hl.
-  destruct (Nat.eqb k l); [lra|]. now apply Hu.
+  apply Rle_trans with (\sum_(k < K) \sum_(l < K)
+    ((if Nat.eqb k l then 0 else hoeffding_bound k l) + eps)).
+  - unfold pairs. apply sum_le. intros k Hk. apply sum_le. intros l Hl.
+    destruct (Nat.eqb k l); [lra|]. now apply Hu.
+  - right. rewrite (sum_ext K _ (fun k => \sum_(l < K) (if Nat.eqb k l then 0 else hoeffding_bound k l)
+      + INR K * eps)) by (intros; rewrite sum_plus, sum_const; reflexivity).
+    rewrite sum_plus, sum_const. unfold pairs, eps. field. lra.
 Qed.
 
 (** So a_kl <= p_A^t and r_ql <= 2. *)

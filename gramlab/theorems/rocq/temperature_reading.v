@@ -96,3 +96,20 @@ Proof.
 Qed.
 
 End Reading.
+
+(** P_tau^(t) - 1/K = tau^(-t) (P_1^(t) - 1/K) for rounds read at tau and rounds read at 1. *)
+Theorem read_at_one (N d K : nat) (X Y : nat -> nat -> R) (lambda tau : R) :
+  (0 < N)%nat -> (0 < K)%nat -> 0 < lambda -> 0 < tau ->
+  (forall i, (i < N)%nat -> sum K (Y i) = 1) -> forall W A V B,
+  read_rounds N d K X Y lambda tau W A -> read_rounds N d K X Y lambda 1 V B ->
+  forall t i, (i < N)%nat ->
+  (forall k, (k < K)%nat -> A t i k = / tau ^ t * B t i k)
+  /\ forall k l, (k < K)%nat -> (l < K)%nat -> (A t i k < A t i l <-> B t i k < B t i l).
+Proof.
+  intros HN HK Hl Ht HY W A V B HA HB t i Hi.
+  destruct (temperature_reading N d K X Y lambda tau HN HK Hl Ht HY W A HA t i Hi) as (F & L).
+  destruct (temperature_reading N d K X Y lambda 1 HN HK Hl Rlt_0_1 HY V B HB t i Hi) as (F' & L').
+  split.
+  - intros k Hk. rewrite F, F' by exact Hk. rewrite pow1, Rinv_1. ring.
+  - intros k l Hk Hl'. rewrite (L k l Hk Hl'), (L' k l Hk Hl'). reflexivity.
+Qed.

@@ -195,7 +195,8 @@ Section Unequal.
   (** P_i^(t) = 1/K + q_k^t (y_i - C_k) + (A^t (C - 1/K))_k, and there is one such A^t (C - 1/K). *)
   (** Registry, unequal-classes: Pᵢ⁽ᵗ⁾ = 1/K + qₖᵗ (yᵢ − Cₖ) + (Aᵗ (C − 1/K))ₖ,  qₖ = (1 −
       Γₖₖ)/(1 − Γₖₖ + μ), A = S (S + μ)⁻¹, S = diag(1 − Γₖₖ) + Γ diag(n);  for Γₖₗ = 0 (k ≠ l):
-      all of class k is right ⇔ Cₖₖ − Cₖₗ > 1/((Aₖₖ / qₖ)ᵗ − 1) for all l ≠ k with Cₖₗ > 0 *)
+      all of class k is right ⇔ Cₖₖ − Cₖₗ > 1/((Aₖₖ / qₖ)ᵗ − 1) for all l ≠ k with Cₖₗ > 0, 1/0
+      = ∞ *)
   Theorem unequal_classes (A : nat -> nat -> nat -> R) : class_rounds A ->
     forall t i l, (i < N)%nat -> (l < K)%nat ->
       P t i l = 1 / INR K + q (cls i) ^ t * (Y i l - C (cls i) l) + A t (cls i) l.
