@@ -3,15 +3,13 @@
 from typing import Any
 
 import numpy as np
-from flint import fmpq, fmpq_mat
 
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import FEATURES, rows
 from gramlab.theorems._heads import features
 from gramlab.theorems._schedules import POSITIVE, SCHEDULES, majorization, two_schedules, uneven
-from gramlab.theorems.form import Check, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 from gramlab.validation import check_labels
 
 _FOUND: dict[str, Any] = {
@@ -21,38 +19,6 @@ _FOUND: dict[str, Any] = {
     "mus": np.array([6.0]),
     "others": np.array([3.0, 3.0]),
 }
-
-
-def _exact(instance: Instance, mus: np.ndarray) -> list[fmpq]:
-    """p_0 − 1/2 of each row, K = 2, in the rationals that the features stand for."""
-    x = fmpq_mat([[fmpq(*float(v).as_integer_ratio()) for v in row] for row in instance["x"]])
-    gram = x * x.transpose()
-    n = gram.nrows()
-    found = fmpq_mat([[fmpq(1 - 2 * int(y), 2)] for y in instance["labels"]])
-    for mu in mus:
-        shift = fmpq(*float(mu).as_integer_ratio())
-        shifted = fmpq_mat([[gram[i, j] + shift * (i == j) for j in range(n)] for i in range(n)])
-        found = shifted.solve(gram * found)
-    return [found[i, 0] for i in range(n)]
-
-
-def _prove() -> Proof:
-    once, even = (_exact(_FOUND, _FOUND[name]) for name in ("mus", "others"))
-    signs = [1 - 2 * int(y) for y in _FOUND["true_labels"]]  # of p_0 − 1/2 where it is right
-    return refutation(
-        "rational arithmetic",
-        "one fixed instance",
-        positive(
-            "x = (−2, 0), (1, 0), (−1, −1), given labels 1, 1, 0, true 1, 0, 0: one training at "
-            f"μ = 6 gives p_0 − 1/2 = {', '.join(map(str, once))}, right on every row",
-            *(fmpq(sign) * value for sign, value in zip(signs, once, strict=True)),
-        ),
-        positive(
-            f"two rounds at μ = 3 give {', '.join(map(str, even))}, wrong on the second row as the "
-            "given label is",
-            -fmpq(signs[1]) * even[1],
-        ),
-    )
 
 
 def _recovered(instance: Instance, mus: np.ndarray) -> tuple[int, int]:
@@ -109,7 +75,7 @@ THEOREM = Theorem(
     ),
     statement=r"\text{linear rounds at } \nu \text{ predict at least as many mislabelled rows as "
     r"their true class as those at } \mu",
-    prove=_prove,
+    kernel=Rocq("even_steps.v", ("even_steps",)),
     draw=_draw,
     check=_compare,
     planted={"where one label is wrong": lambda i: _compare(i, one_wrong=True)},

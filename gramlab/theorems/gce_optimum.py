@@ -3,14 +3,12 @@
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq
 
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.theorems._arguments import DECAY, FEATURES, array, real, rows
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, on_simplex, positive_decay
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 _FOUND: dict[str, Any] = {
     "x": np.array([[1.0], [4.0]]),
@@ -19,31 +17,6 @@ _FOUND: dict[str, Any] = {
     "q": 0.7,
     "start": np.array([[2.0, -2.0]]),
 }
-
-
-def _slope(w: int) -> arb:
-    """dL_q/dw of the two rows found at W = (w/2, −w/2), as a ball."""
-
-    def pull(v: arb) -> arb:  # of a row with logit difference v for its label
-        p = 1 / (1 + (-v).exp())
-        return p ** arb(fmpq(7, 10)) * (1 - p)
-
-    return (4 * pull(arb(-4 * w)) - pull(arb(w))) / 2 + arb(fmpq(w, 200))
-
-
-def _prove() -> Proof:
-    at = {w: _slope(w) for w in (-2, 0, 2, 8)}
-    return refutation(
-        "ball arithmetic",
-        "one fixed instance of two rows and one feature",
-        "x = 1, 4, labels 0, 1, q = 0.7, λ = 1/100: at W = (w/2, −w/2) the slope of L_q in w is "
-        "½(4 p_2^q (1 − p_2) − p_1^q (1 − p_1)) + λw/2, p the predictions of the labels; in "
-        "w_1 + w_2 alone L_q is λ(w_1 + w_2)²/4 and no more",
-        positive("it falls at w = −2 and rises at 0, so a minimum is between", -at[-2], at[0]),
-        positive("it falls at w = 2 and rises at 8, so another is between", -at[2], at[8]),
-        "neither the ball nor a certificate of the global optimum is to be had for it; what is "
-        "known of a minimum below W = 0 is ‖W‖² ≤ 2 L_q(0)/λ",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -100,7 +73,7 @@ THEOREM = Theorem(
     statement=r"\text{descent from any start leads to the same predicted classes}, \quad L_q(W; T) "
     r"= \tfrac1N \sum_{i,k} T_{ik} \frac{1 - p_{ik}^q}{q} + \tfrac{\lambda}{2} \lVert W "
     r"\rVert_F^2",
-    prove=_prove,
+    kernel=Rocq("gce_optimum.v", ("gce_optimum",)),
     draw=_draw,
     check=_compare,
     planted={"from starts no longer than 1": lambda i: _compare(i, longest=1.0)},

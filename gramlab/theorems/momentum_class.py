@@ -8,8 +8,7 @@ from gramlab.theorems._arguments import DECAY, FEATURES, ROUNDS, array, real, ro
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, positive_decay
 from gramlab.theorems._rounds import head_of
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_integer
 
 _FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
@@ -29,22 +28,6 @@ def _turned(instance: Instance, momentum: bool = True) -> list[int]:
         classes, decided = largest_classes(used, fit.weights, certificate, 1)
         found.append(int((decided & (classes[:, 0] != 0)).sum()))
     return found
-
-
-def _prove() -> Proof:
-    turned, plain = _turned(_FOUND), _turned(_FOUND, momentum=False)
-    return refutation(
-        "exact heads with their certificates through the rounds",
-        "one fixed instance",
-        positive(
-            "x = 1 twice, label 0 of two classes, λ = 4: by round, rows whose other class is "
-            f"certainly the likelier are {turned}, so in round 3 there are some: {{}}",
-            turned[2],
-        ),
-        f"plain rounds turn none: {plain}; they take a positive weight to a positive one",
-        "linearized, momentum keeps h²(5h − 1)/4 in round 3, below 0 for μ > 4s (theorem "
-        "momentum-filter)",
-    )
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -82,7 +65,7 @@ THEOREM = Theorem(
         Hypothesis("labels", r"\text{every row is given class } 0"),
     ),
     statement=r"\text{every round with momentum predicts class } 0 \text{ on every row}",
-    prove=_prove,
+    kernel=Rocq("momentum_class.v", ("momentum_class",)),
     uses=("momentum-filter",),
     draw=_draw,
     check=_compare,

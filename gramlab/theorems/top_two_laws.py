@@ -1,6 +1,5 @@
 """False: top-two rounds obey none of the laws of plain rounds that tie rounds together."""
 
-import flint
 import numpy as np
 
 from gramlab.theorems._rounds import (
@@ -14,8 +13,7 @@ from gramlab.theorems._rounds import (
     plain_rounds,
     total,
 )
-from gramlab.theorems.form import Check, Hypothesis, Instance, Proof, Theorem
-from gramlab.theorems.steps import positive, refutation
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 from gramlab.theorems.top_two_rounds import TOP_TWO, only_top_two, top_two
 
 _FOUND = plain_rounds([[3], [2], [1]], [0, 1, 2], [1, 1])
@@ -49,29 +47,6 @@ def _beyond(instance: Instance) -> dict[str, tuple[float, float]]:
     }
 
 
-def _prove() -> Proof:
-    found = _beyond(_FOUND)
-    words = {
-        "telescope": "λ(W_1 + W_2) is off (1/N) Xᵀ(Y − P_2) by {:.4f}",
-        "weights shrink": "‖W_2‖ is above ‖W_1‖ by {:.4f}",
-        "entropy grows": "the mean entropy falls by {:.4f}",
-        "the ball": "one training at 2λ lies {:.4f} outside the ball over W_2 and W̄",
-    }
-    return refutation(
-        "exact heads with their certificates",
-        "one fixed instance of one feature, on which all four fail",
-        "x = 3, 2, 1, labels 0, 1, 2 of three classes, λ = 1, ½ on the two largest of round 1",
-        *(
-            positive(
-                f"{words[law].format(value)}, within {error:.0e}: {{}}", flint.arb(value, error)
-            )
-            for law, (value, error) in found.items()
-        ),
-        "each round alone is still one step: λW + M(W) = XᵀT/N, nonexpansive from targets to "
-        "predictions",
-    )
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     return only_top_two(draw_near(rng, _FOUND))
 
@@ -100,7 +75,7 @@ THEOREM = Theorem(
     statement=r"\textstyle\sum_s \lambda_s W_s = \tfrac1N X^\top (Y - P_t),\ \lVert W_t \rVert \le "
     r"\lVert W_{t-1} \rVert,\ \bar H_t \ge \bar H_{t-1}, \text{ and the head trained once at } "
     r"\Lambda \text{ lies in the ball over } W_t \text{ and } \bar W_t",
-    prove=_prove,
+    kernel=Rocq("top_two_laws.v", ("top_two_laws",)),
     draw=_draw,
     check=_compare,
     planted={

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-import sympy as sp
 
 from gramlab.distillation import distill
 from gramlab.numerics.rounding import gamma
@@ -19,37 +18,9 @@ from gramlab.theorems._rounds import (
     rounds_instance,
     worst,
 )
-from gramlab.theorems._softmax import variance_by_pairs
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Proof, Theorem, bound
-from gramlab.theorems.steps import implies, proof, reals, zero
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
-
-
-def _prove() -> Proof:
-    first, second, other = reals("v_1 v_2 v_j")
-    lam, w, v = sp.symbols("lambda w v", real=True)
-    return proof(
-        "z3 for the targets, sympy for strong convexity, entry by entry; steps by hand",
-        "every N, d, K ≥ 2, λ > 0, every targets of round 1 and every choice among ties; Var_p(u) "
-        "expanded with all symbols at K = 4 (a sum over pairs of classes at every K)",
-        "by hand: −Σ_k T_k log p_k of a row is log Σ_k e^(v_k) − (v_a + v_b)/2 for ½ on a and b",
-        implies(
-            "it is least for the two largest logits",
-            [first >= second, second >= other],
-            (first + second) / 2 >= (first + other) / 2,
-        ),
-        "by hand: so L(W_t; T_(t+1)) ≤ L(W_t; T_t), both two-hot",
-        zero("Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² = {}: F is convex", variance_by_pairs()),
-        zero(
-            "λv²/2 − (λw²/2 + λw(v − w)) − λ(v − w)²/2 = {}: the penalty is λ-strongly convex",
-            lam * v**2 / 2 - (lam * w**2 / 2 + lam * w * (v - w)) - lam * (v - w) ** 2 / 2,
-        ),
-        "by hand: at the minimum W_(t+1) of L(·; T_(t+1)) the slope is 0, so L(W_t; T_(t+1)) ≥ "
-        "L(W_(t+1); T_(t+1)) + λ/2 ‖W_(t+1) − W_t‖²",
-        "by hand: two-hot targets are finitely many and each has one minimum; where the loss stays "
-        "W does, and with one rule for ties all later rounds do",
-    )
 
 
 def only_top_two(rounds: Instance) -> Instance:
@@ -119,7 +90,7 @@ THEOREM = Theorem(
     r"L(W_t; T^{(t)}), \quad t \ge 2, \quad L(W; T) = -\tfrac1N \langle T, \log "
     r"\operatorname{softmax}(XW) \rangle + \tfrac{\lambda}{2} \lVert W \rVert_F^2; \quad "
     r"\text{with one rule for ties all rounds are equal after finitely many}",
-    prove=_prove,
+    kernel=Rocq("top_two_rounds.v", ("top_two_rounds",)),
     draw=_draw,
     check=_compare,
     planted={

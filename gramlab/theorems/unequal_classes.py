@@ -43,7 +43,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     scale = 2 ** int((v**2).sum(axis=1).max() - 1).bit_length()
     gamma = fmpq(10**6 - 1, 10**6 * scale) * (v @ v.T).astype(object)  # near to 1 now and then
     b = _of(counts, gamma, draw_mu(rng))
-    return {"classes": b, "t": draw_round(rng, b)}
+    return {"correlated": b, "t": draw_round(rng, b)}
 
 
 def _of(counts: np.ndarray, gamma: np.ndarray, mu: fmpq) -> _Classes:
@@ -55,7 +55,7 @@ def _compare(
     instance: Instance, *, more: int = 0, equal_sizes: bool = False, transposed: bool = False
 ) -> Check:
     """Both sides in rationals; the right one by a matrix of K rows."""
-    b, t = instance["classes"], instance["t"]
+    b, t = instance["correlated"], instance["t"]
     k, gamma, c = b.n_classes, b.correlations, b.class_means()
     if transposed:
         c = c.T
@@ -103,11 +103,11 @@ def _instance(correlations: object, counts: object, mu: object, rounds: int = 1)
             "samples of class k carry the given label j"
         )
     b = _of(whole, np.array(gamma, dtype=object), rational(exact_number("mu", mu)))
-    return {"classes": b, "t": check_integer("rounds", rounds, 1)}
+    return {"correlated": b, "t": check_integer("rounds", rounds, 1)}
 
 
 def _gram(instance: Instance) -> Held:
-    b = instance["classes"]
+    b = instance["correlated"]
     gamma = b.correlations.astype(float)
     least = float(np.linalg.eigvalsh(b.gram.astype(float))[0])
     good = (

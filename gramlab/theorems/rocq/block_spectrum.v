@@ -342,7 +342,8 @@ Section Spectrum.
       apply trace_difference; assumption. }
     split.
     { split; [exact ID|]. split; [exact Sym3|]. rewrite <- trace_all.
-      apply (dimension_is_trace N (E_D b) (average (fun _ => 0%nat) (n * K))); [reflexivity|exact ID|exact Sym3]. }
+      apply (dimension_is_trace N (E_D b) (average (fun _ => 0%nat) (n * K)));
+        [reflexivity|exact ID|exact Sym3]. }
     split; [exact (eigenvalues_in_order b Sizes Order)|].
     split; [|split; [|split]]; intros x.
     - split; intros H i Hi; specialize (H i Hi).

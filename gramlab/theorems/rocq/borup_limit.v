@@ -2,7 +2,7 @@
     lambda/alpha; for any alpha it converges iff |1 - alpha| h(s_1) < 1. *)
 
 From Coq Require Import Reals Lra Lia Psatz.
-From Gramlab Require Import filters.
+From Gramlab Require Import filters spectral.
 Open Scope R_scope.
 
 (** y^(t) = S_lambda (alpha y + (1 - alpha) y^(t-1)), with S_lambda = G (G + N lambda)^(-1). *)
@@ -29,6 +29,34 @@ Proof.
   specialize (HM n Hn). unfold R_dist in *. rewrite Rminus_0_r in *.
   assert (Hb : b n < eps * eps) by (assert (T := Rle_abs (b n)); lra).
   specialize (H n). apply Rabs_def1; nra.
+Qed.
+
+(** A symmetric matrix has a largest eigenvalue. *)
+Lemma largest_eigenvalue_exists N G : (0 < N)%nat -> symmetric N G ->
+  exists s, largest_eigenvalue N G s.
+Proof.
+  intros HN Sy. destruct (spectral_theorem N G Sy) as (v & s & B). destruct (B) as (O & C & E).
+  assert (Max : forall M, (0 < M)%nat -> exists r, (r < M)%nat /\ forall q, (q < M)%nat -> s q <= s r).
+  { induction M as [|M IH]; intros HM; [lia|].
+    destruct (Nat.eq_dec M 0) as [->|Ne].
+    - exists 0%nat. split; [lia|]. intros q Hq. replace q with 0%nat by lia. apply Rle_refl.
+    - destruct (IH ltac:(lia)) as (r & Hr & H). destruct (Rle_lt_dec (s M) (s r)) as [L|L].
+      + exists r. split; [lia|]. intros q Hq. destruct (Nat.eq_dec q M) as [->|]; [exact L|apply H; lia].
+      + exists M. split; [lia|]. intros q Hq. destruct (Nat.eq_dec q M) as [->|]; [apply Rle_refl|].
+        assert (Q := H q ltac:(lia)). lra. }
+  destruct (Max N HN) as (r & Hr & H). exists (s r). split.
+  - exists (v r). split; [|intros; apply E; assumption].
+    assert (P : 0 < dot N (v r) (v r)) by (rewrite (O r r Hr Hr), Nat.eqb_refl; cbn; lra).
+    apply sum_pos_term in P as (i & Hi & P). exists i. split; [exact Hi|]. intros Z. rewrite Z in P. lra.
+  - intros x. rewrite (eigenbasis_norm N G v s B x), <- sum_scal_l.
+    rewrite (dot_ext N x _ (fun i => sum N (fun q => dot N (v q) x * v q i)) (mv N G x) (C x)
+               (fun _ _ => eq_refl)).
+    rewrite dot_comm, (dot_sum_r N N (mv N G x) (fun q i => dot N (v q) x * v q i)).
+    apply sum_le. intros q Hq. rewrite dot_scal_r, (dot_comm N (mv N G x)).
+    rewrite (eigenbasis_dot N G v s Sy B q x Hq).
+    assert (Z := Rle_0_sqr (dot N (v q) x)). unfold Rsqr in Z.
+    assert (s q * (dot N (v q) x * dot N (v q) x) <= s r * (dot N (v q) x * dot N (v q) x))
+      by (apply Rmult_le_compat_r; [exact Z|apply H, Hq]). lra.
 Qed.
 
 Section Borup.

@@ -38,7 +38,9 @@ Proof.
   assert (M : in_model b).
   { split; [|unfold in_order; cbn; repeat split; lra].
     split; [cbn; lia|]. split; [cbn; lia|].
-    split; [intros i _; unfold b, two_classes; cbn [true_class n_classes]; destruct (Nat.ltb i 3); lia|]. split; [cbn; lia|]. split.
+    split.
+    { intros i _. unfold b, two_classes. cbn [true_class n_classes]. destruct (Nat.ltb i 3); lia. }
+    split; [cbn; lia|]. split.
     - intros k Hk. destruct (Two k Hk) as [-> | ->]; cbn; ring.
     - intros s Hs. cbn in Hs. assert (s = 0%nat) as -> by lia. cbn. ring. }
   assert (R : right b (prediction b T 1) 0%nat).

@@ -290,7 +290,7 @@ Theorem perturbation_bound (N : nat) (G G' : nat -> nat -> R) (mu k delta : R) (
   norm_at_most N (fun x i => filter_power N G mu t x i - filter_power N G' mu t x i)
     (Rmin 1 (k * delta / mu)).
 Proof.
-  intros Sy P Sy' P' Hmu (Lower & Near) Hd.
+  intros Sy P Sy' P' Hmu (Lower & Greatest) Hd.
   assert (One := perturbation_one N G G' mu Sy P Sy' P' Hmu t).
   assert (Bound : forall k', kappa_bound t k' ->
     norm_at_most N (fun x i => filter_power N G mu t x i - filter_power N G' mu t x i)
@@ -300,10 +300,7 @@ Proof.
     - intros. apply weight_pos, Ha.
     - intros. apply weight_inverse; assumption. }
   assert (Hd0 : 0 <= delta) by apply Hd.
-  assert (Hk0 : 0 <= k).
-  { destruct (Rle_lt_dec 0 k) as [H|H]; [exact H|exfalso].
-    destruct (Near (- k) ltac:(lra)) as (k' & (alpha & Ha & Hk) & L).
-    assert (Q := Hk 1 ltac:(lra)). unfold height in Q. lra. }
+  assert (Hk0 : 0 <= k) by (apply Greatest; intros k'; apply kappa_bound_nonneg).
   assert (Limit : norm_at_most N (fun x i => filter_power N G mu t x i - filter_power N G' mu t x i)
                     (k * delta / mu)).
   { set (q := delta / mu).
@@ -311,34 +308,27 @@ Proof.
     replace (k * delta / mu) with (k * q) by (unfold q, Rdiv; ring).
     split; [apply Rmult_le_pos; assumption|]. intros x.
     set (w := norm2 N (fun i => filter_power N G mu t x i - filter_power N G' mu t x i)).
-    assert (Qx := norm2_nonneg N x).
-    apply le_epsilon. intros eps He.
-    (* k' < k + eta with eta (2 k + 1) q^2 |x|^2 <= eps, eta <= 1 *)
-    set (c := (2 * k + 1) * (q * q * norm2 N x)).
-    assert (Hc : 0 <= c)
-      by (apply Rmult_le_pos; [lra|apply Rmult_le_pos; [apply Rle_0_sqr|exact Qx]]).
-    set (eta := Rmin 1 (eps / (c + 1))).
-    assert (Heta : 0 < eta) by (apply Rmin_glb_lt; [lra|apply Rdiv_lt_0_compat; lra]).
-    destruct (Near eta Heta) as (k' & Hk' & L). destruct (Bound k' Hk') as (_ & B).
-    assert (Bx := B x). fold w in Bx. assert (Le := Lower k' Hk').
-    replace (k' * delta / mu * (k' * delta / mu) * norm2 N x)
-      with (k' * k' * (q * q * norm2 N x)) in Bx by (unfold q, Rdiv; ring).
-    replace (k * q * (k * q) * norm2 N x) with (k * k * (q * q * norm2 N x)) by ring.
-    assert (H1 : eta <= 1) by apply Rmin_l.
-    assert (Hqq : 0 <= q * q * norm2 N x) by (apply Rmult_le_pos; [apply Rle_0_sqr|exact Qx]).
-    assert (K2 : k' * k' <= k * k + eta * (2 * k + 1)).
-    { assert (k' * k' <= (k + eta) * (k + eta)) by (apply Rmult_le_compat; lra).
-      assert (eta * eta <= eta * 1) by (apply Rmult_le_compat_l; lra). lra. }
-    apply Rle_trans with (1 := Bx).
-    apply Rle_trans with ((k * k + eta * (2 * k + 1)) * (q * q * norm2 N x));
-      [apply Rmult_le_compat_r; assumption|].
-    replace ((k * k + eta * (2 * k + 1)) * (q * q * norm2 N x))
-      with (k * k * (q * q * norm2 N x) + eta * c) by (unfold c; ring).
-    apply Rplus_le_compat_l.
-    apply Rle_trans with (eps / (c + 1) * c).
-    - apply Rmult_le_compat_r; [exact Hc|apply Rmin_r].
-    - apply (Rmult_le_reg_r (c + 1)); [lra|].
-      replace (eps / (c + 1) * c * (c + 1)) with (eps * c) by (field; lra). lra. }
+    set (z := q * q * norm2 N x).
+    assert (Hz : 0 <= z) by (apply Rmult_le_pos; [apply Rle_0_sqr|apply norm2_nonneg]).
+    assert (Hw : 0 <= w) by apply norm2_nonneg.
+    replace (k * q * (k * q) * norm2 N x) with (k * k * z) by (unfold z; ring).
+    assert (B : forall k', kappa_bound t k' -> w <= k' * k' * z).
+    { intros k' Hk'. destruct (Bound k' Hk') as (_ & B).
+      replace (k' * k' * z) with (k' * delta / mu * (k' * delta / mu) * norm2 N x)
+        by (unfold z, q, Rdiv; ring). apply B. }
+    destruct (Rle_lt_or_eq_dec 0 z Hz) as [Pos|Zero].
+    - (* sqrt(w/z) is at most all bounds, so at most kappa_t *)
+      assert (R : sqrt (w / z) <= k).
+      { apply Greatest. intros k' Hk'. assert (Hk'0 := kappa_bound_nonneg t k' Hk').
+        rewrite <- (sqrt_square k' Hk'0). apply sqrt_le_1_alt.
+        apply (Rmult_le_reg_r z); [exact Pos|].
+        replace (w / z * z) with w by (field; lra). apply B, Hk'. }
+      assert (Hwz : 0 <= w / z) by (apply Rmult_le_pos; [exact Hw|left; apply Rinv_0_lt_compat, Pos]).
+      assert (Q : w / z <= k * k).
+      { rewrite <- (sqrt_sqrt (w / z) Hwz). apply Rmult_le_compat; try apply sqrt_pos; exact R. }
+      apply (Rmult_le_compat_r z) in Q; [|exact Hz].
+      replace (w / z * z) with w in Q by (field; lra). exact Q.
+    - destruct (kappa_bound_exists t) as (k' & Hk'). assert (Q := B k' Hk'). rewrite <- Zero in *. lra. }
   apply Rmin_case; assumption.
 Qed.
 

@@ -13,12 +13,45 @@ Definition height (t : nat) (y : nat -> R) (p : R) : R :=
 Definition weight (t : nat) (alpha : R) (i : nat) : R :=
   (INR i + alpha) / (INR (t - 1 - i) + alpha).
 
-(** kappa_t is the least, over alpha > 0, of the largest height on [0, 1]. *)
+(** kappa_t is the least (the infimum), over alpha > 0, of the largest height on [0, 1]. *)
 Definition kappa_bound (t : nat) (k : R) : Prop :=
   exists alpha, 0 < alpha /\ forall p, 0 <= p <= 1 -> height t (weight t alpha) p <= k.
 Definition kappa (t : nat) (k : R) : Prop :=
   (forall k', kappa_bound t k' -> k <= k') /\
-  forall eps, 0 < eps -> exists k', kappa_bound t k' /\ k' < k + eps.
+  (forall m, (forall k', kappa_bound t k' -> m <= k') -> m <= k).
+
+Lemma kappa_bound_nonneg t k : kappa_bound t k -> 0 <= k.
+Proof. intros (alpha & _ & H). assert (Q := H 1 ltac:(lra)). unfold height in Q. lra. Qed.
+
+Lemma kappa_bound_exists t : exists k, kappa_bound t k.
+Proof.
+  exists (sum t (weight t 1)), 1. split; [lra|]. intros p Hp. unfold height.
+  assert (W : forall i, 0 <= weight t 1 i).
+  { intros i. unfold weight. assert (0 <= INR i) by apply pos_INR.
+    assert (0 <= INR (t - 1 - i)) by apply pos_INR.
+    apply Rmult_le_pos; [lra|left; apply Rinv_0_lt_compat; lra]. }
+  assert (Q : forall i, 0 <= p ^ i <= 1).
+  { intros i. split; [apply pow_le; lra|]. rewrite <- (pow1 i). apply pow_incr. lra. }
+  assert (S : 0 <= \sum_(i < t) (weight t 1 i * (p ^ i * p ^ i)) <= sum t (weight t 1)).
+  { split.
+    - apply sum_nonneg. intros i _. apply Rmult_le_pos; [apply W|]. destruct (Q i). apply Rmult_le_pos; lra.
+    - apply sum_le. intros i _. rewrite <- (Rmult_1_r (weight t 1 i)) at 2.
+      apply Rmult_le_compat_l; [apply W|]. destruct (Q i).
+      rewrite <- (Rmult_1_r 1). apply Rmult_le_compat; lra. }
+  assert ((1 - p) * (1 - p) <= 1 * 1) by (apply Rmult_le_compat; lra).
+  rewrite <- (Rmult_1_l (sum t (weight t 1))). apply Rmult_le_compat; try lra.
+  apply Rle_0_sqr.
+Qed.
+
+Lemma kappa_exists t : exists k, kappa t k.
+Proof.
+  destruct (completeness (fun x => kappa_bound t (- x))) as (m & Upper & Least).
+  - exists 0. intros x H. apply kappa_bound_nonneg in H. lra.
+  - destruct (kappa_bound_exists t) as (k & H). exists (- k). rewrite Ropp_involutive. exact H.
+  - exists (- m). split.
+    + intros k' H. assert (Q : - k' <= m) by (apply Upper; rewrite Ropp_involutive; exact H). lra.
+    + intros q H. assert (Q : m <= - q); [|lra]. apply Least. intros x Hx. assert (Z := H _ Hx). lra.
+Qed.
 
 (** L_t = t ((t - 1)/(t + 1))^(t - 1) 4/(t + 1)^2, the largest slope of h^t times mu. *)
 Definition steepest (t : nat) : R :=
@@ -138,7 +171,8 @@ Proof.
   set (g := \sum_(i < t) (f (0 + i)%nat * (p * p) ^ i)) in *.
   assert (Eg : height t f p = (1 - p) * (1 - p) * g).
   { unfold height, g. f_equal. apply sum_ext. intros i _. rewrite Rpow_mult_distr. reflexivity. }
-  assert (Hg : 0 <= g) by (apply sum_nonneg; intros; apply Rmult_le_pos; [apply Hf|apply pow_le, Rmult_le_pos; lra]).
+  assert (Hg : 0 <= g).
+  { apply sum_nonneg. intros. apply Rmult_le_pos; [apply Hf|apply pow_le, Rmult_le_pos; lra]. }
   rewrite Eg. unfold height_up. fold x h. set (c := up_D ((D - l) * (D - l))).
   assert (Hc : (1 - p) * (1 - p) * IZR D <= IZR c).
   { assert (U := up_D_spec ((D - l) * (D - l))). rewrite mult_IZR, minus_IZR in U. fold c in U.

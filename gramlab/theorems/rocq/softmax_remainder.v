@@ -433,7 +433,8 @@ Proof.
   set (a := exp e / (p * exp e + (1 - p)) - 1 - (1 - p) * e).
   set (b := 1 / (p * exp e + (1 - p)) - 1 + p * e).
   assert (E : remainder K v = p * Rabs a + (1 - p) * Rabs b).
-  { unfold remainder. rewrite (sum_ext K _ (fun l => if Nat.ltb l j then / INR K * Rabs a else / INR K * Rabs b)).
+  { unfold remainder.
+    rewrite (sum_ext K _ (fun l => if Nat.ltb l j then / INR K * Rabs a else / INR K * Rabs b)).
     - rewrite sum_two, Ep by exact Hj. field. lra.
     - intros l _. unfold softmax. rewrite Z, M. unfold v.
       destruct (Nat.ltb l j); rewrite <- (Rabs_pos_eq (/ INR K)) at 1
@@ -476,7 +477,8 @@ Proof.
   assert (F2 : f2 0 = (1 - p) * (1 - 2 * p)) by (unfold f2; rewrite F0; ring).
   (* f2 is continuous at 0 *)
   assert (Cont : continuity_pt f2 0).
-  { assert (cf : continuity_pt f 0) by (apply derivable_continuous_pt; exists (f 0 - p * (f 0 * f 0)); apply df).
+  { assert (cf : continuity_pt f 0).
+    { apply derivable_continuous_pt. exists (f 0 - p * (f 0 * f 0)). apply df. }
     assert (cp : forall a : R, continuity_pt (fun _ => a) 0)
       by (intros a; apply continuity_pt_const; intros x y; reflexivity).
     assert (c1 : continuity_pt (fun s => f s - p * (f s * f s)) 0).

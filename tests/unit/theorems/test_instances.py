@@ -50,8 +50,8 @@ def as_arguments(theorem, instance) -> dict:
             },
         }
         return {key: value for key, value in told.items() if key in theorem.arguments}
-    if "classes" in instance:
-        b = instance["classes"]
+    if "correlated" in instance:
+        b = instance["correlated"]
         mu = Fraction(int(b.mu.p), int(b.mu.q))
         told = {"correlations": b.correlations.astype(float), "counts": b.counts}
         return {**told, "mu": mu, "rounds": instance["t"]}

@@ -116,7 +116,7 @@ def test_a_prove_that_gives_no_proof_is_told_in_one_line(own, prove, sign):
 
 def test_theorems_and_reports_are_shown_in_a_line():
     report = catalogue.run(registry["perturbation"], 2)
-    assert repr(report).startswith("<Report perturbation: proved (core), 0 of 2 instances fail")
+    assert repr(report).startswith("<Report perturbation: proved (kernel), 0 of 2 instances fail")
     for shown in [repr(report), *map(repr, registry.values())]:
         assert len(shown) <= 600
         assert "\n" not in shown
