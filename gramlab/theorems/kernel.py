@@ -142,22 +142,39 @@ def _told_by(kind: str, command: str, file: str, names: Iterable[str], prefix: s
 
 
 def _ask_assumptions(coqc: Coqc, work: Path, theorems: Sequence[Theorem]) -> None:
-    """Ask what compiled proofs assume, where nothing is imported that could shorten a name."""
-    if not theorems:
-        return
-    files = dict.fromkeys(place(theorem).stem for theorem in theorems)
-    text = "".join(f"From Gramlab Require {file}.\n" for file in files)
-    for file in files:
-        asked = _names(one for one in theorems if place(one).stem == file)
-        text += _told_by("assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}.")
-    (work / f"{_QUESTIONS}.v").write_text(text, encoding="utf-8")
-    done = subprocess.run(_command(coqc, _QUESTIONS), cwd=work, capture_output=True, check=False)
-    if done.returncode:
+    """Ask what compiled proofs assume, where nothing is imported that could shorten a name.
+
+    Rocq walks through all that a theorem rests on, so each core has a share of the files.
+    """
+    files = list(dict.fromkeys(place(theorem).stem for theorem in theorems))
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for number in range(min(cores(), len(files))):
+            share, name = files[number :: cores()], f"{_QUESTIONS}_{number}"
+            text = "".join(f"From Gramlab Require {file}.\n" for file in share)
+            for file in share:
+                asked = _names(one for one in theorems if place(one).stem == file)
+                text += _told_by(
+                    "assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}."
+                )
+            (work / f"{name}.v").write_text(text, encoding="utf-8")
+            running[name] = _started(coqc, work, name)
+        failed = [name for name, process in running.items() if process.wait()]
+    finally:
+        _end(running.values())
+    if failed:
+        told = (work / f"{failed[0]}.log").read_text(encoding="utf-8", errors="replace")
         raise InvalidSetting(
             "expected coqc to tell the axioms of what it compiled, but: "
-            f"{one_line(done.stderr.decode(errors='replace'), 400)}; install Coq again, with "
-            "Coquelicot and Interval of one distribution"
+            f"{one_line(told, 400)}; install Coq again, with Coquelicot and Interval of one "
+            "distribution"
         )
+
+
+def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def _answer(work: Path, file: Path, name: str, asked: str) -> str:
@@ -198,9 +215,7 @@ def _compile(
                 done[name] = _Compiled(time.monotonic() - began, problem)
             time.sleep(0.01)
     finally:
-        for process, _ in running.values():
-            process.kill()
-            process.wait()
+        _end(process for process, _ in running.values())
     told(len(done), len(files))
     return done
 
