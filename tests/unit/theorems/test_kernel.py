@@ -376,3 +376,11 @@ def test_a_theorem_without_a_rocq_proof_is_told_those_that_have_one(capsys, monk
 def test_a_record_is_of_what_the_kernel_finds(capsys):
     assert cli.main(["theorems", "--record"]) == 2
     assert "it must stand with --kernel" in capsys.readouterr().err
+
+
+def test_a_story_without_a_record_says_how_to_make_it_and_names_no_part(module, capsys):
+    assert cli.main([*module(GOOD), "evens", "--instances", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "gramlab theorems --kernel --record makes it" in " ".join(out.split())
+    assert "Rocq, " not in out
+    assert "Rocq,\n" not in out
