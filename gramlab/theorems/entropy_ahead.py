@@ -45,6 +45,7 @@ THEOREM = Theorem(
     statement=r"\bar H_t \ge \bar H(V), \quad V \text{ the head trained once on } Y \text{ at } "
     r"\sum_{s \le t} \lambda_s",
     kernel=Rocq("counterexamples.v", ("entropy_ahead",)),
+    uses=("chain-certificate",),
     draw=lambda rng: draw_near(rng, _FOUND),
     check=_compare,
     planted={"for weight decays that grow": lambda i: _compare(i, growing=True)},

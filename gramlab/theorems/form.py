@@ -53,8 +53,8 @@ class Proof:
     ``level`` says what stands behind the verdict: ``"kernel"``, a proof kernel checked all of it;
     ``"decided"``, a machine decided all of it; ``"core"``, a machine decided the core and steps by
     hand remain; ``"asserted"``, nobody but the author. It is no argument: ``steps.proof`` and
-    ``steps.refutation`` set it from the steps that a procedure decided, ``record.proof_of`` from
-    what was recorded of the kernel, and a copy with anything replaced is asserted again.
+    ``steps.refutation`` set it from the steps that a procedure decided, ``record.kernel_proof``
+    from what was recorded of the kernel, and a copy with anything replaced is asserted again.
     """
 
     verdict: Verdict

@@ -15,7 +15,7 @@ from gramlab.errors import InvalidSetting, one_line
 from gramlab.files.whole import changing
 from gramlab.machine.hardware import cores
 from gramlab.theorems.form import Theorem
-from gramlab.theorems.record import AXIOMS, Recorded, place, required, sources
+from gramlab.theorems.record import AXIOMS, Recorded, place, required, sources, text_of
 
 __all__ = ["Checked", "Coqc", "check_proofs", "find_coqc"]
 
@@ -67,6 +67,8 @@ def find_coqc() -> Coqc:
     ------
     InvalidSetting
         If there is none, or it does not tell its version.
+    OutputError
+        If it cannot be run.
     """
     path = shutil.which("coqc")
     if path is None:
@@ -75,9 +77,9 @@ def find_coqc() -> Coqc:
             "Debian by apt-get install coq libcoq-coquelicot libcoq-interval, with opam by opam "
             "install coq coq-coquelicot coq-interval"
         )
-    told = subprocess.run(
-        [path, "--print-version"], capture_output=True, text=True, check=False, errors="replace"
-    )
+    asked = [path, "--print-version"]
+    with changing(f"run {path}", "install Coq again"):
+        told = subprocess.run(asked, capture_output=True, text=True, check=False, errors="replace")
     version = told.stdout.split()[:1]
     if told.returncode or not version:
         raise InvalidSetting(
@@ -100,7 +102,10 @@ def check_proofs(
     Raises
     ------
     InvalidSetting
-        If a theorem has no Rocq file, or two files have one name.
+        If a theorem has no Rocq file, or two files have one name, or coqc does not tell of what
+        it compiled.
+    OutputError
+        If coqc cannot be run.
     """
     chosen = list(theorems)
     files: dict[str, Path] = {}
@@ -115,7 +120,7 @@ def check_proofs(
         work = Path(folder)
         for name, path in files.items():
             asked = _names(t for t in chosen if place(t) == path)
-            text = path.read_text(encoding="utf-8") + _told_by("statement", "Check", name, asked)
+            text = text_of(path) + _told_by("statement", "Check", name, asked)
             (work / f"{name}.v").write_text(text, encoding="utf-8")
         compiled = _compile(coqc, work, files, told)
         good = [theorem for theorem in chosen if not compiled[place(theorem).stem].problem]
@@ -137,24 +142,49 @@ def _told_by(kind: str, command: str, file: str, names: Iterable[str], prefix: s
 
 
 def _ask_assumptions(coqc: Coqc, work: Path, theorems: Sequence[Theorem]) -> None:
-    """Ask what compiled proofs assume, where nothing is imported that could shorten a name."""
-    files = dict.fromkeys(place(theorem).stem for theorem in theorems)
-    text = "".join(f"From Gramlab Require {file}.\n" for file in files)
-    for file in files:
-        asked = _names(one for one in theorems if place(one).stem == file)
-        text += _told_by("assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}.")
-    (work / f"{_QUESTIONS}.v").write_text(text, encoding="utf-8")
-    done = subprocess.run(_command(coqc, _QUESTIONS), cwd=work, capture_output=True, check=False)
-    if done.returncode:
+    """Ask what compiled proofs assume, where nothing is imported that could shorten a name.
+
+    Rocq walks through all that a theorem rests on, so each core has a share of the files.
+    """
+    files = list(dict.fromkeys(place(theorem).stem for theorem in theorems))
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for number in range(min(cores(), len(files))):
+            share, name = files[number :: cores()], f"{_QUESTIONS}_{number}"
+            text = "".join(f"From Gramlab Require {file}.\n" for file in share)
+            for file in share:
+                asked = _names(one for one in theorems if place(one).stem == file)
+                text += _told_by(
+                    "assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}."
+                )
+            (work / f"{name}.v").write_text(text, encoding="utf-8")
+            running[name] = _started(coqc, work, name)
+        failed = [name for name, process in running.items() if process.wait()]
+    finally:
+        _end(running.values())
+    if failed:
+        told = (work / f"{failed[0]}.log").read_text(encoding="utf-8", errors="replace")
         raise InvalidSetting(
             "expected coqc to tell the axioms of what it compiled, but: "
-            f"{one_line(done.stderr.decode(errors='replace'), 400)}; install Coq again, with "
-            "Coquelicot and Interval of one distribution"
+            f"{one_line(told, 400)}; install Coq again, with Coquelicot and Interval of one "
+            "distribution"
         )
 
 
+def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 def _answer(work: Path, file: Path, name: str, asked: str) -> str:
-    return (work / f"{file.stem}.{name}.{asked}.out").read_text(encoding="utf-8")
+    path = work / f"{file.stem}.{name}.{asked}.out"
+    if not path.is_file():
+        raise InvalidSetting(
+            f"expected coqc to tell the {asked} of {name} in {str(file)!r}, but it told nothing; "
+            "install Coq again"
+        )
+    return path.read_text(encoding="utf-8")
 
 
 # ---- Compiling -----------------------------------------------------------------------------------
@@ -165,8 +195,7 @@ def _compile(
 ) -> dict[str, _Compiled]:
     """Compile files, each once those that it requires are, until all are done or have failed."""
     needs = {
-        name: set(required(path.read_text(encoding="utf-8"))) & files.keys() - {name}
-        for name, path in files.items()
+        name: set(required(text_of(path))) & files.keys() - {name} for name, path in files.items()
     }
     done: dict[str, _Compiled] = {}
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
@@ -186,9 +215,7 @@ def _compile(
                 done[name] = _Compiled(time.monotonic() - began, problem)
             time.sleep(0.01)
     finally:
-        for process, _ in running.values():
-            process.kill()
-            process.wait()
+        _end(process for process, _ in running.values())
     told(len(done), len(files))
     return done
 
@@ -212,7 +239,7 @@ def _problem(work: Path, name: str, path: Path) -> str:
     if found is None:
         return f"{path}: {one_line(log, 400) or 'coqc ended without a word'}"
     line, reason = int(found[1]), " ".join(found[2].split())
-    if line > path.read_text(encoding="utf-8").count("\n") + 1:
+    if line > text_of(path).count("\n") + 1:
         reason += " (`kernel` of a theorem must name theorems of this file)"
     return f"{path}, line {line}: {one_line(reason, 400)}; mend the proof there"
 

@@ -31,6 +31,7 @@ __all__ = [
     "recorded",
     "required",
     "sources",
+    "text_of",
     "write_comments",
     "write_records",
 ]
@@ -51,6 +52,7 @@ AXIOMS = frozenset(
 """The axioms of the standard library's real numbers, and no other, may be assumed."""
 
 _KEYS = {"file", "sources", "statements", "assumptions", "coq"}  # of each proof in a record
+_NAME = re.compile(r"[^\W\d][\w']*(\.[^\W\d][\w']*)*")  # of a Rocq theorem, perhaps in a module
 _REQUIRED = re.compile(r"From\s+Gramlab\s+Require\s+(?:Import\s|Export\s)?([\w\s]+)\.")
 
 
@@ -76,7 +78,7 @@ def place(theorem: Theorem) -> Path:
     Raises
     ------
     InvalidSetting
-        If the theorem names none, or it is not there.
+        If the theorem names none, or it is not there, or no theorems of it are named.
     """
     if theorem.kernel is None:
         raise InvalidSetting(
@@ -88,6 +90,12 @@ def place(theorem: Theorem) -> Path:
         raise InvalidSetting(
             f"theorem {theorem.name!r} names the Rocq file {str(path)!r}, which is not there; give "
             'its whole path, as Path(__file__).with_name("my_theorem.v") does'
+        )
+    names = theorem.kernel.theorems
+    if not isinstance(names, tuple) or not names or not all(map(_NAME.fullmatch, names)):
+        raise InvalidSetting(
+            f"`kernel` of the theorem {theorem.name!r} must name theorems of {path.name}, as "
+            f'("my_theorem",) does, got {names!r}; give a tuple of names'
         )
     return path
 
@@ -101,7 +109,10 @@ def sources(file: Path) -> dict[str, Path]:
     Raises
     ------
     InvalidSetting
-        If files require each other in a circle.
+        If files require each other in a circle, or one is called like a file of the standard
+        library that has axioms, whose names would hide its own.
+    UnreadableSource
+        If one is no text.
     """
     found: dict[str, Path] = {}
 
@@ -112,7 +123,12 @@ def sources(file: Path) -> dict[str, Path]:
                 f"Rocq files must not require each other in a circle, got {circle} in "
                 f"{str(path.parent)!r}; move what both need into a file of its own"
             )
-        for name in required(path.read_text(encoding="utf-8")):
+        if path.stem in {axiom.split(".")[0] for axiom in AXIOMS}:
+            raise InvalidSetting(
+                f"no Rocq file may be called like one that has axioms of the real numbers, got "
+                f"{str(path)!r}; rename it"
+            )
+        for name in required(text_of(path)):
             beside = (folder / f"{name}.v" for folder in (path.parent, HOUSE))
             needed = next((one for one in beside if one.is_file()), None)
             if needed is not None and name not in found:
@@ -121,6 +137,18 @@ def sources(file: Path) -> dict[str, Path]:
 
     visit(file, ())
     return found
+
+
+def text_of(file: Path) -> str:
+    """The text of a Rocq file.
+
+    Raises
+    ------
+    UnreadableSource
+        If it is no text.
+    """
+    with reading(f"Rocq file {str(file)!r}", fix="write it again, in UTF-8"):
+        return file.read_text(encoding="utf-8")
 
 
 def required(text: str) -> list[str]:
@@ -193,7 +221,7 @@ def write_comments(theorems: Iterable[Theorem]) -> None:
     """
     for theorem in theorems:
         path = place(theorem)
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
         wanted = commented(theorem, text)
         if wanted != text:
             atomic_write(path, wanted)

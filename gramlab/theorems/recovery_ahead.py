@@ -40,6 +40,7 @@ THEOREM = Theorem(
     statement=r"\text{round } t \text{ predicts at least as many mislabelled rows as their true "
     r"class as the head trained once on } Y \text{ at } \sum_{s \le t} \lambda_s",
     kernel=Rocq("counterexamples.v", ("recovery_ahead",)),
+    uses=("chain-certificate",),
     draw=lambda rng: draw_labelled(rng, _FOUND),
     check=_compare,
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},

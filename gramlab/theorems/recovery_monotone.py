@@ -71,6 +71,7 @@ THEOREM = Theorem(
     statement=r"\text{the share of mislabelled rows that are predicted as their true class never "
     r"falls from round to round}",
     kernel=Rocq("counterexamples.v", ("recovery_monotone",)),
+    uses=("chain-certificate",),
     draw=lambda rng: draw_labelled(rng, _FOUND),
     check=_compare,
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},

@@ -51,6 +51,7 @@ THEOREM = Theorem(
     hypotheses=ASSUMED,
     statement=r"H(p_i^{(t+1)}) \ge H(p_i^{(t)}) \quad \text{for every row } i",
     kernel=Rocq("counterexamples.v", ("row_entropy",)),
+    uses=("chain-certificate",),
     draw=lambda rng: draw_near(rng, _FOUND),
     check=_compare,
     planted={"from the second round on": lambda i: _compare(i, first=1)},

@@ -41,6 +41,7 @@ THEOREM = Theorem(
     statement=r"\bar H_t \text{ at } \lambda_1, \dots, \lambda_t \text{ is } \bar H_t \text{ at } "
     r"\lambda_t, \dots, \lambda_1",
     kernel=Rocq("schedule_symmetry.v", ("schedule_symmetry",)),
+    uses=("chain-certificate",),
     draw=lambda rng: draw_near(rng, _TWO),
     check=_compare,
     planted={"of two rounds": lambda i: _compare(i, of_two=True)},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from gramlab.errors import InvalidSetting
 from gramlab.theorems import catalogue, registry
 from gramlab.theorems.dependence import check_uses, rests_on
 from gramlab.theorems.form import Check
+from gramlab.theorems.record import place, sources, text_of
 
 NAMES = "telescope", "the-ball", "shrinking-weights"
 
@@ -20,6 +23,31 @@ def test_the_registry_rests_on_what_is_proved_and_not_on_itself():
     for theorem in registry.values():
         for base in rests_on(theorem, registry):
             assert registry[base].expected == "proved"
+
+
+def declared(file: Path) -> dict[str, set[str]]:
+    """The words in statement and proof of all that a Rocq file declares, by its name."""
+    start = re.compile(r"^\s*(?:Theorem|Lemma|Corollary|Definition|Fixpoint|Ltac)\s+", re.MULTILINE)
+    text = re.sub(r"\(\*.*?\*\)", "", text_of(file), flags=re.DOTALL)
+    word = re.compile(r"[\w']+(?!\.\w)\b")  # no name of a file
+    return {name: set(words) for name, *words in map(word.findall, start.split(text)[1:])}
+
+
+def test_a_theorem_says_which_others_its_rocq_proof_uses():
+    proved = [one for one in registry.values() if one.kernel]
+    main = {(place(one).stem, name): one for one in proved for name in one.kernel.theorems}
+    for one in proved:
+        words = {file: declared(path) for file, path in sources(place(one)).items()}
+        waiting, seen = [(place(one).stem, name) for name in one.kernel.theorems], set()
+        while waiting:
+            at = file, name = waiting.pop()
+            if main.get(at, one) is not one:
+                assert main[at].name in rests_on(one, registry), one.name
+            elif at not in seen:
+                seen.add(at)
+                for word in words[file].get(name, set()):
+                    there = [other for other in words if word in words[other]]
+                    waiting += [(f, word) for f in ([file] if file in there else there)]
 
 
 def test_bases_come_first_and_once():

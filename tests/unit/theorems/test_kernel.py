@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 
 from gramlab import cli
-from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab.errors import InvalidSetting, OutputError, UnreadableSource
 from gramlab.theorems import catalogue, kernel, record, registry
 from gramlab.theorems.form import Check, Hypothesis, Rocq, Theorem
 from gramlab.theorems.steps import proof, zero
@@ -148,6 +148,30 @@ def test_a_proof_that_is_none_is_told_with_file_and_line(own, tmp_path, coqc, te
     assert found.problem.startswith(str(tmp_path / "evens.v"))
     assert sign in found.problem
     assert "\n" not in found.problem
+
+
+def test_an_axiom_cannot_take_the_name_of_one_that_is_allowed(own, tmp_path):
+    (tmp_path / "Classical_Prop.v").write_text("Axiom classic : 1 = 2.\n")
+    text = "From Gramlab Require Classical_Prop.\nTheorem evens : 1 = 2.\n"
+    one = own(text + "Proof. exact Gramlab.Classical_Prop.classic. Qed.\n")
+    with pytest.raises(
+        InvalidSetting, match=r"no Rocq file may be called like .*Classical_Prop\.v"
+    ):
+        kernel.check_proofs(kernel.Coqc("coqc", "0"), [one])
+
+
+@pytest.mark.parametrize("names", [(), "evens", ("evens. Axiom a : False",), ("",)])
+def test_a_rocq_proof_names_at_least_one_theorem(own, names):
+    one = own(GOOD, kernel=Rocq(own(GOOD).kernel.file, names))
+    with pytest.raises(InvalidSetting, match=r"must name theorems of evens\.v, .* got "):
+        catalogue.prove(one)
+
+
+def test_a_rocq_file_that_is_no_text_is_told_in_one_line(own, tmp_path):
+    one = own(GOOD)
+    (tmp_path / "evens.v").write_bytes(b"(* caf\xe9 *)" + GOOD.encode())
+    with pytest.raises(UnreadableSource, match=r"evens\.v' is damaged .*write it again, in UTF-8"):
+        kernel.check_proofs(kernel.Coqc("coqc", "0"), [one])
 
 
 def test_files_that_require_each_other_are_refused(own, tmp_path):
@@ -314,6 +338,30 @@ def test_a_coqc_that_tells_no_version_is_refused(tmp_path, monkeypatch):
         kernel.find_coqc()
 
 
+@pytest.mark.parametrize(
+    ("text", "error", "sign"),
+    [
+        ("no program", OutputError, "expected to run .*coqc, but: Exec format error; install Coq"),
+        ('#!/bin/sh\n[ "$1" != --print-version ] || echo 8.16.1\n', InvalidSetting, "told nothing"),
+    ],
+)
+def test_a_coqc_that_does_nothing_is_told(own, tmp_path, monkeypatch, text, error, sign):
+    broken = tmp_path / "coqc"
+    broken.write_text(text)
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(error, match=sign):
+        compiled(own(GOOD))
+
+
+def test_a_coqc_that_always_fails_is_told_of_the_file(own, tmp_path):
+    broken = tmp_path / "coqc"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    (found,) = kernel.check_proofs(kernel.Coqc(str(broken), "0"), [own(GOOD)])
+    assert found.problem == f"{tmp_path / 'evens.v'}: coqc ended without a word"
+
+
 def test_a_theorem_without_a_rocq_proof_is_told_those_that_have_one(capsys, monkeypatch):
     names = "telescope", "the-ball", "ridge-filter"
     there = {name: registry[name] for name in names}
@@ -328,3 +376,11 @@ def test_a_theorem_without_a_rocq_proof_is_told_those_that_have_one(capsys, monk
 def test_a_record_is_of_what_the_kernel_finds(capsys):
     assert cli.main(["theorems", "--record"]) == 2
     assert "it must stand with --kernel" in capsys.readouterr().err
+
+
+def test_a_story_without_a_record_says_how_to_make_it_and_names_no_part(module, capsys):
+    assert cli.main([*module(GOOD), "evens", "--instances", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "gramlab theorems --kernel --record makes it" in " ".join(out.split())
+    assert "Rocq, " not in out
+    assert "Rocq,\n" not in out
