@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
-from gramlab.features import Features
 from gramlab.machine.memory import row_blocks
 
-__all__ = ["LogitBound", "largest_classes"]
+__all__ = ["LogitBound", "Rows", "largest_classes"]
 
 
 class LogitBound(Protocol):
@@ -20,25 +20,30 @@ class LogitBound(Protocol):
         ...
 
 
+class Rows(Protocol):
+    """What has rows, block by block, such as ``Features``, or an objective's own on shards."""
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Slices of rows in their order, and x (n, d) of each."""
+        ...
+
+
 def largest_classes(
-    rows: Features | np.ndarray, weights: np.ndarray, bound: LogitBound, count: int
+    rows: Rows | np.ndarray, weights: np.ndarray, bound: LogitBound, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The ``count`` < K classes (N, count) of largest logits, and whether (N,) they are certified.
 
-    ``rows`` x (N, d) are in float64 or ``Features``. The classes are those of all weights within
+    ``rows`` x (N, d) are in float64, or have blocks. The classes are those of all weights within
     the bound where the least of their logits exceeds the next by more than any logit difference can
     move.
     """
-    held = isinstance(rows, Features)
-    size = rows.n_samples if held else len(rows)
-    classes = np.empty((size, count), dtype=np.int64)
-    decided = np.empty(size, dtype=bool)
-    for part, block in rows.blocks() if held else row_blocks(rows):
+    classes, decided = [np.empty((0, count), dtype=np.int64)], [np.empty(0, dtype=bool)]
+    for _, block in row_blocks(rows) if isinstance(rows, np.ndarray) else rows.blocks():
         with np.errstate(over="ignore", invalid="ignore"):  # of rows whose bound is infinite
             logits = block @ weights
             order = np.argpartition(logits, -count - 1, axis=1)[:, -count - 1 :]
             largest = np.take_along_axis(logits, order, axis=1)
             margins = largest[:, 1:].min(axis=1) - largest[:, 0]
-            decided[part] = margins > bound.logit_bound(block)
-        classes[part] = order[:, 1:]
-    return classes, decided
+            decided.append(margins > bound.logit_bound(block))
+        classes.append(order[:, 1:])
+    return np.concatenate(classes), np.concatenate(decided)

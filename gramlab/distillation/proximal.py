@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from gramlab.distillation.classes import largest_classes
-from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.fit import Fit, check_rows
 from gramlab.heads.referee import SoftmaxObjective
@@ -190,21 +189,20 @@ class Ball:
     def classes(self, x: Features | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Classes (n,) that the center predicts, and whether all weights in the ball do (n,).
 
-        ``x`` are rows (n, d), or ``Features`` for their training rows; by default the rounds' own.
+        ``x`` are rows (n, d), or ``Features`` for their training rows; by default the rounds' own,
+        on shards those of this process, while shares are of the rows of all processes.
 
         Raises
         ------
         InvalidFeatures
             If x is not finite, or has another number of columns.
-        InvalidSetting
-            If the rounds' own rows are spread over devices, or x is neither of these.
         """
         labels, decided = largest_classes(self._rows(x), self.center, self, 1)
         return labels[:, 0], decided
 
     def decides(self, x: Features | np.ndarray | None = None) -> float:
         """Share of rows, as in ``classes``, on which all weights in the ball predict one class."""
-        return float(self.classes(x)[1].mean())
+        return self._shares(x, self.classes(x)[1])[0]
 
     def same_class(self, x: Features | np.ndarray | None = None) -> tuple[float, float]:
         """Shares of rows on which one training certainly predicts the last round's class, or not.
@@ -222,7 +220,8 @@ class Ball:
         once, decided = self.classes(x)
         last, sure = largest_classes(self._rows(x), self.weights, self.certificate, 1)
         same = once == last[:, 0]
-        return float((decided & sure & same).mean()), float((decided & sure & ~same).mean())
+        agreed, other = self._shares(x, decided & sure & same, decided & sure & ~same)
+        return agreed, other
 
     def sentence(self) -> str:
         """What the ball allows to say about the training rows; shares are rounded down."""
@@ -257,28 +256,30 @@ class Ball:
         head = SoftmaxHead(self.total_weight_decay, tolerance=tolerance)
         fit = head.minimize(self.objective, self.center)
         labels, decided = self.classes()
-        own, sure = largest_classes(self._rows(None), fit.weights, fit.certificate, 1)
+        own, sure = largest_classes(self.objective, fit.weights, fit.certificate, 1)
         last = self.objective.logits(self.weights).argmax(axis=1)
+        false = decided & sure & (own[:, 0] != labels)
+        counts = self.objective.added(np.array([false.sum(), (own[:, 0] == last).sum()]))
         return BallCheck(
             fit=fit,
             distance=float(np.linalg.norm(fit.weights - self.center)),
             bound=fit.certificate.weights_bound,
             radius=self.radius,
-            false_claims=int((decided & sure & (own[:, 0] != labels)).sum()),
-            same_class=float((own[:, 0] == last).mean()),
+            false_claims=int(counts[0]),
+            same_class=float(counts[1]) / self.objective.n_samples,
         )
 
-    def _rows(self, x: Features | np.ndarray | None) -> Any:
-        rows: Any = self.objective.features if x is None else x
-        if isinstance(rows, np.ndarray):
-            return check_rows(rows, len(self.center))
-        if not isinstance(rows, Features):
-            raise InvalidSetting(
-                "a ball must be asked of an array of rows or of Features, got "
-                f"{type(rows).__name__}; give it rows, such as ball.decides(x) with those of this "
-                "process"
-            )
-        return rows
+    def _rows(self, x: Features | np.ndarray | None) -> Features | SoftmaxObjective | np.ndarray:
+        if x is None:
+            return self.objective
+        return x if isinstance(x, Features) else check_rows(x, len(self.center))
+
+    def _shares(self, x: Features | np.ndarray | None, *found: np.ndarray) -> list[float]:
+        """Shares of all rows, those of other processes too where they are the rounds' own."""
+        counts = np.array([one.sum() for one in found], dtype=float)
+        own = x is None
+        total = self.objective.n_samples if own else len(found[0])
+        return ((self.objective.added(counts) if own else counts) / total).tolist()
 
 
 @dataclass(frozen=True, eq=False)

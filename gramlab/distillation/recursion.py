@@ -31,7 +31,7 @@ class Head(Protocol):
 
     def fit(
         self,
-        features: Features | np.ndarray,
+        features: Any,
         targets: Targets | np.ndarray,
         start: np.ndarray | None = None,
     ) -> Fit:
@@ -41,7 +41,7 @@ class Head(Protocol):
 
 def distill(
     head: Head | Sequence[Head],
-    features: Features | np.ndarray,
+    features: Features | ShardedFeatures | np.ndarray,
     targets: Targets | OneHotRows | np.ndarray,
     rounds: int,
     *,
@@ -62,7 +62,7 @@ def distill(
         ``LinearizedHead``, ``SoftmaxHead``, or anything with the same ``fit``; or one for each
         round, with weight decays of their own.
     features
-        Or a bare array x (N, d).
+        Or a bare array x (N, d), or shards, for ``SoftmaxHead`` alone: a collective call.
     targets
         Targets T (N, K) of round 1, e.g. ``one_hot(given_labels, n_classes)``. Rows that miss the
         sum 1 by the rounding of their precision are divided by it, before anything else.
@@ -101,8 +101,8 @@ def distill(
     ------
     InvalidSetting
         If ``rounds`` < 1, ``refine`` is an unknown name, there are heads but not ``rounds`` or one
-        is none, ``temperature`` is so small that predictions read at it overflow, features are
-        sharded, or ``momentum`` is no bool or comes with ``refine``, ``temperature`` or ``mixing``.
+        is none, ``temperature`` is so small that predictions read at it overflow, or ``momentum``
+        is no bool or comes with ``refine``, ``temperature`` or ``mixing``.
     InvalidTargets
         If the given targets or those of a round are no distributions over classes.
     """
@@ -130,15 +130,11 @@ def distill(
         raise errors.InvalidSetting(f"momentum must be True or False, got {momentum!r}")
     if momentum:
         check_momentum(refine, temperature, xi)
-    if isinstance(features, ShardedFeatures):
-        raise errors.InvalidSetting(
-            "features must be Features or an array, got ShardedFeatures, which distill cannot read "
-            "on the host; fit round after round on fit.as_targets(), and pass the fits to "
-            "gramlab.Rounds"
-        )
-    features = as_features(features, targets)
+    sharded = isinstance(features, ShardedFeatures)
+    rows: Any = features if sharded else as_features(features, targets)
+    n = getattr(rows, "n_local", rows.n_samples)  # targets are those of the rows at hand
     signed = signed_targets or isinstance(targets, Targets)  # then the head has the last word
-    history = [Targets(target_deviations(targets, features.n_samples, signed=signed))]
+    history = [Targets(target_deviations(targets, n, signed=signed))]
     fits: list[Fit] = []
     for t, head in enumerate(heads, 1):
         if on_round is not None:
@@ -157,8 +153,8 @@ def distill(
                 # Every eigendirection of the Gram matrix is filtered anew by a factor below 1, so
                 # changes shrink like a geometric sequence; 0.6 to 0.8 do as well.
                 start = start + 0.7 * (start - fits[-2].weights)
-        fits.append(head.fit(features, history[-1], start=start))
-    return Rounds(tuple(fits), features, tuple(history), refine, temperature, xi, momentum)
+        fits.append(head.fit(rows, history[-1], start=start))
+    return Rounds(tuple(fits), rows, tuple(history), refine, temperature, xi, momentum)
 
 
 def _signed(head: Head) -> Head:

@@ -237,14 +237,14 @@ def _chained(rounds: Rounds, t: int, chain: Sequence[Certificate]) -> Certificat
     if refine == "top2":  # of which classes they are, the temperature does not matter
         k, error = before.n_classes, 0.0
         if k == 2:
-            deviations = np.zeros((before.n_samples, 2))
+            deviations = np.zeros(before.target_deviations.shape)
         else:
-            classes, decided = largest_classes(before.features, weights, certificate, 2)
+            classes, decided = largest_classes(before, weights, certificate, 2)
             if before.row_weights is not None:
                 decided |= before.row_weights == 0.0  # their targets take no part
-            if not decided.all():
+            if before.added(np.array([np.count_nonzero(~decided)])).any():
                 return f"round {t - 1} does not certify the two largest classes of every row"
-            deviations = np.full((before.n_samples, k), -1.0 / k)
+            deviations = np.full(before.target_deviations.shape, -1.0 / k)
             np.put_along_axis(deviations, classes, 0.5 - 1.0 / k, axis=1)
     elif rounds.temperature != 1.0:  # W ↦ M(W/τ) need not be nonexpansive in u
         return f"predictions are read at temperature {rounds.temperature:g}"
@@ -263,7 +263,7 @@ def _chained(rounds: Rounds, t: int, chain: Sequence[Certificate]) -> Certificat
         sizes = sum(abs(c) * (1.0 + np.linalg.norm(part, axis=1)) for c, part, _ in parts)
         norms = last.row_norms if last.row_weights is None else last.row_norms * last.row_weights
         error = sum(abs(c) * off for c, _, off in parts)
-        error += gamma(8) * float(norms @ sizes) / last.n_samples
+        error += gamma(8) * float(last.added(np.array([norms @ sizes]))[0]) / last.n_samples
         deviations = sum(c * part for c, part, _ in parts)
     objective = replace(last, target_deviations=deviations)
     found = objective.certificate(rounds.fits[t - 1].weights)

@@ -116,7 +116,7 @@ class SoftmaxObjective(Problem):
     def mean_square_norm(self) -> float:
         """Σ_i ω_i ‖x_i‖²/N, rounded up."""
         squares = self.weighted(slice(None), np.square(self.row_norms)).sum()
-        return float(self._added(squares)) / self.n_samples * (1.0 + gamma(self.n_samples + 16))
+        return float(self.added(squares)) / self.n_samples * (1.0 + gamma(self.n_samples + 16))
 
     def value(self, weights: np.ndarray) -> float:
         """L(W; T)."""
@@ -171,12 +171,12 @@ class SoftmaxObjective(Problem):
             parts = losses, squares, norms * rounding
             sums += [self.weighted(rows, part).sum() for part in parts]
             moment += block.T @ self.weighted(rows, deviations)
-        loss, square, lost = self._added(sums).tolist()
+        loss, square, lost = self.added(sums).tolist()
         lost = (1.0 + gamma(n + k + 48)) * lost / n
         lost = lost + gamma(4) * self.weight_decay * norm_bound(weights) + self.underflow
         return Evaluation(
             loss / n + 0.5 * self.weight_decay * float(np.vdot(weights, weights)),
-            self._added(moment) / n + self.weight_decay * weights,
+            self.added(moment) / n + self.weight_decay * weights,
             (1.0 - 1.0 / k - square / n) / (k - 1),
             lost if np.isfinite(lost) else float("inf"),
         )
@@ -216,7 +216,7 @@ class SoftmaxObjective(Problem):
             entropies = np.log(partition) - terms.sum(axis=1) / partition
             errors = self._logit_errors(self.row_norms[rows], weights)
             sums += [self.weighted(rows, part).sum() for part in (entropies, errors)]
-        total, moved = (self._added(sums) / self.n_samples).tolist()
+        total, moved = (self.added(sums) / self.n_samples).tolist()
         most = float(np.log(k))
         lost = 2.0 * gamma(k + 24) * k * (1.0 + most) + gamma(self.n_samples + 24) * most
         return total, lost + (2.0 + gamma(self.n_samples + 24)) * most * moved
@@ -262,7 +262,7 @@ class SoftmaxObjective(Problem):
         bound = self.newton_decrement(gradient, self._hessian(weights), curvature)
         return float(np.exp(moved)) * bound + rounding / float(np.sqrt(self.weight_decay))
 
-    def _added(self, sums: np.ndarray) -> np.ndarray:
+    def added(self, sums: np.ndarray) -> np.ndarray:
         """Sums over the rows of all processes, from those over the rows at hand, here all."""
         return sums
 
@@ -273,7 +273,7 @@ class SoftmaxObjective(Problem):
             part = values(rows)
             out += block.T @ self.weighted(rows, part)
             release(part)
-        return self._added(out) / self.n_samples
+        return self.added(out) / self.n_samples
 
     @property
     def sum_rounding(self) -> float:
@@ -305,7 +305,7 @@ class SoftmaxObjective(Problem):
             change -= np.einsum("ij,ij->i", probabilities, change)[:, None]
             change *= probabilities
             out += block.T @ self.weighted(rows, change)
-        return self._added(out) / self.n_samples + self.weight_decay * direction
+        return self.added(out) / self.n_samples + self.weight_decay * direction
 
     def _hessian(self, weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Products with ∇²L(W); P is kept where targets of its size are, else computed again."""

@@ -116,7 +116,8 @@ class ShardedObjective(SoftmaxObjective):
         _ = found.newton_decrement
         return found
 
-    def _added(self, sums: np.ndarray) -> np.ndarray:
+    def added(self, sums: np.ndarray) -> np.ndarray:
+        """Sums over the rows of all processes: a collective call."""
         return device.gathered(sums).sum(axis=0)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:

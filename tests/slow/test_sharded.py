@@ -80,6 +80,18 @@ def fitted(s, part, decay, weights=None):
         "second_bound": again.certificate.weights_bound,
     }
 
+def distilled(s, part):
+    head = gramlab.SoftmaxHead(1e-1, tolerance=1e-12)
+    rounds = gramlab.distill(head, s, targets[part], 3, momentum=True)
+    plain = gramlab.distill(head, s, targets[part], 2)
+    ball = plain.equivalent()
+    return {
+        "weights": rounds[-1].weights.tolist(),
+        "bound": rounds.chain[-1].weights_bound,
+        "entropy": [one.value for one in plain.entropy],
+        "shares": [ball.decides(), *ball.same_class(), ball.check().same_class],
+    }
+
 def spectrum(s):
     of = gramlab.Spectrum.of(s)
     return {
@@ -97,6 +109,7 @@ found["labels"] = s.labels.tolist()
 found["fits"] = [fitted(s, slice(None), decay) for decay in (1e-1, 1e-3)]
 found["weighted"] = fitted(s, slice(None), 1e-3, weights)
 found["certified"] = certified(s, slice(None))
+found["distilled"] = distilled(s, slice(None))
 found["spectrum"] = spectrum(s)
 
 some = gramlab.shard_features(features.x.astype(np.float32), devices=jax.devices()[2:5])
@@ -153,6 +166,7 @@ found["sizes"] = [s.n_samples, s.n_local]
 found["fits"] = [fitted(s, part, decay) for decay in (1e-1, 1e-3)]
 found["weighted"] = fitted(s, part, 1e-3, weights)
 found["certified"] = certified(s, part)
+found["distilled"] = distilled(s, part)
 found["spectrum"] = spectrum(s)
 
 wrong = gramlab.shard_local_rows(features.x[part])
@@ -394,6 +408,21 @@ def test_what_one_process_refuses_all_refuse(two_processes):
     assert negative[0] == "InvalidFeatures"  # of the other process, whose own words are below
     assert second[6][0] == "InvalidSetting"
     assert "at least 0, got -" in second[6][1]
+
+
+def test_shards_distil_like_one_device(one_process, two_processes, one_device):
+    features, targets, _ = one_device
+    head = gramlab.SoftmaxHead(1e-1, tolerance=TOLERANCE)
+    rounds = gramlab.distill(head, features, targets, 3, momentum=True)
+    plain = gramlab.distill(head, features, targets, 2)
+    ball, last = plain.equivalent(), rounds.chain[-1]
+    assert last is not None
+    for found in (one_process, *two_processes):
+        told = found["distilled"]
+        assert distance_and_bounds(told, rounds[-1])[0] <= told["bound"] + last.weights_bound
+        assert told["entropy"] == pytest.approx([one.value for one in plain.entropy], rel=1e-6)
+        expected = [ball.decides(), *ball.same_class(), ball.check().same_class]
+        assert told["shares"] == pytest.approx(expected, abs=2 / N)  # rows next to a limit
 
 
 def test_shards_with_weights_on_rows_certify_like_one_device(

@@ -285,36 +285,7 @@ Qed.
 
 (** There is such a kappa_t, for every t. *)
 Theorem kappa_exists (t : nat) : exists k, kappa t k.
-Proof.
-  assert (Nonneg : forall k, kappa_bound t k -> 0 <= k).
-  { intros k (alpha & Ha & Hk). assert (Q := Hk 1 ltac:(lra)). unfold height in Q. lra. }
-  assert (Pos : forall i, 0 < weight t 1 i).
-  { intros i. unfold weight. assert (P := pos_INR i). assert (Q := pos_INR (t - 1 - i)).
-    apply Rdiv_lt_0_compat; lra. }
-  destruct (completeness (fun x => kappa_bound t (- x))) as (m & Upper & Least).
-  - exists 0. intros x Hx. apply Nonneg in Hx. lra.
-  - exists (- \sum_(i < t) weight t 1 i). rewrite Ropp_involutive. exists 1. split; [lra|].
-    intros p Hp. unfold height. set (f := \sum_(i < t) (weight t 1 i * (p ^ i * p ^ i))).
-    assert (F : 0 <= f <= \sum_(i < t) weight t 1 i).
-    { assert (R : forall i, 0 <= p ^ i * p ^ i <= 1).
-      { intros i. assert (L : 0 <= p ^ i) by (apply pow_le; lra).
-        assert (U : p ^ i <= 1) by (rewrite <- (pow1 i); apply pow_incr; lra).
-        split; [now apply Rmult_le_pos|]. rewrite <- (Rmult_1_l 1). now apply Rmult_le_compat. }
-      split; [apply sum_nonneg|apply sum_le]; intros i _; destruct (R i) as (L & U); assert (W := Pos i).
-      - apply Rmult_le_pos; lra.
-      - rewrite <- (Rmult_1_r (weight t 1 i)) at 2. apply Rmult_le_compat_l; lra. }
-    assert (S : 0 <= (1 - p) * (1 - p) <= 1).
-    { split; [apply Rmult_le_pos; lra|]. rewrite <- (Rmult_1_l 1). apply Rmult_le_compat; lra. }
-    apply Rle_trans with (1 * f); [apply Rmult_le_compat_r|]; lra.
-  - exists (- m). split.
-    + intros k' Hk'. assert (- k' <= m) by (apply Upper; now rewrite Ropp_involutive). lra.
-    + intros eps He. destruct (Classical_Prop.classic (exists k', kappa_bound t k' /\ k' < - m + eps))
-        as [E|E]; [exact E|exfalso].
-      assert (B : m <= m - eps).
-      { apply Least. intros x Hx. destruct (Rle_lt_dec x (m - eps)) as [L|L]; [exact L|exfalso].
-        apply E. exists (- x). split; [exact Hx|lra]. }
-      lra.
-Qed.
+Proof. exact (perturbation_numbers.kappa_exists t). Qed.
 
 (** The bound, with kappa_t the infimum over alpha. *)
 Theorem perturbation_bound (N : nat) (G G' : nat -> nat -> R) (mu k delta : R) (t : nat) :

@@ -19,7 +19,7 @@ from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead, RidgeHead
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.targets import Targets, one_hot
+from gramlab.targets import one_hot
 
 pytestmark = pytest.mark.filterwarnings("ignore::gramlab.errors.NotConvergedWarning")
 
@@ -336,11 +336,7 @@ def test_kernels_files_shards_and_repeated_rows_say_the_same(tmp_path):
         counted,
     ]
     shards = gramlab.shard_features(x)
-    fits = [heads([0.1], 1e-20)[0].fit(shards, targets)]
-    fits.append(heads([0.2], 1e-20)[0].fit(shards, fits[0].as_targets()))
-    others.append(
-        Rounds(tuple(fits), shards, (Targets(targets - 1 / 3), fits[0].as_targets()))  # type: ignore
-    )
+    others.append(distill(heads([0.1, 0.2], 1e-20), shards, targets, 2))
     for found in others:
         for one, same in zip(found.entropy, plain.entropy, strict=True):
             assert abs(one.value - same.value) <= (one.high - one.low) + (same.high - same.low)
@@ -352,18 +348,29 @@ def test_kernels_files_shards_and_repeated_rows_say_the_same(tmp_path):
         ball, same = found.equivalent(), plain.equivalent()
         assert ball.radius == pytest.approx(same.radius, rel=1e-6)
         assert ball.total_weight_decay == same.total_weight_decay
-        own = ball.decides(x) if found is others[-1] else ball.decides()
-        assert own == pytest.approx(same.decides(), abs=1e-12)
-        if found is not others[-1]:
-            assert ball.check(1e-16).holds
-            assert ball.sentence() == same.sentence()
-            continue
-        # Rows of all processes are nowhere at hand: what asks of them says so.
-        assert ball.same_class(x) == pytest.approx(same.same_class(), abs=1e-12)
-        for ask in (ball.classes, ball.decides, ball.same_class, ball.sentence, ball.check):
-            with pytest.raises(InvalidSetting, match="got ShardedFeatures; give it rows") as caught:
-                ask()
-            assert "\n" not in str(caught.value)
+        assert ball.decides() == pytest.approx(same.decides(), abs=1e-12)
+        assert ball.check(1e-16).holds
+        assert ball.sentence() == same.sentence()
+    assert ball.same_class(x) == pytest.approx(same.same_class(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options", [{"momentum": True}, {"mixing": 0.5}, {"refine": "top2"}], ids=str
+)
+def test_shards_have_the_chain_of_other_rows(options):
+    """Terms of a chain that are sums over rows are those of the same rows in memory."""
+    features, targets = problem(24, 3, 3, seed=4)
+    told = heads([0.1] * 3, 1e-20), targets, 3
+    plain = distill(told[0], features, *told[1:], **options)
+    found = distill(told[0], gramlab.shard_features(np.array(features.x)), *told[1:], **options)
+    assert found.chain_ends == plain.chain_ends
+    rounds = zip(found, plain, found.chain, plain.chain, strict=True)
+    for fit, other, one, same in rounds:
+        assert (one is None) == (same is None)
+        if one is not None and same is not None:
+            assert one.gradient_rounding >= same.gradient_rounding / 2
+            apart = np.linalg.norm(fit.weights - other.weights)
+            assert apart <= one.weights_bound + same.weights_bound
 
 
 # ---- What is refused -----------------------------------------------------------------------------
@@ -386,14 +393,11 @@ def test_what_is_no_head_for_each_round_is_refused_in_one_line(head, told):
     assert "\n" not in str(caught.value)
 
 
-def test_what_momentum_is_and_where_rows_are_is_said_in_one_line():
+def test_what_momentum_is_is_said_in_one_line():
     features, targets = problem(12, 3, 3, seed=0)
-    told: dict[str, dict] = {"True or False, got 'no'": {"momentum": "no"}, "gramlab.Rounds": {}}
-    for words, options in told.items():
-        rows = features if options else gramlab.shard_features(features.x)
-        with pytest.raises(InvalidSetting, match=words) as caught:
-            distill(SoftmaxHead(0.1), rows, targets, 2, **options)  # type: ignore
-        assert "\n" not in str(caught.value)
+    with pytest.raises(InvalidSetting, match="True or False, got 'no'") as caught:
+        distill(SoftmaxHead(0.1), features, targets, 2, momentum="no")  # type: ignore
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
