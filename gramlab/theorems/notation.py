@@ -22,7 +22,10 @@ _SYMBOLS: dict[str, str] = {
     **dict(zip("sum prod int partial nabla infty".split(), "∑∏∫∂∇∞", strict=True)),
     **dict(zip("otimes times cdot cdots dots pm".split(), "⊗×·⋯…±", strict=True)),
     **dict(zip("star bullet top".split(), "*•⊤", strict=True)),
-    **{word: word for word in ("max", "min", "inf", "ln", "log", "exp", "sin", "cos", "arg", "Im", "Re")},
+    **{
+        word: word
+        for word in ("max", "min", "inf", "ln", "log", "exp", "sin", "cos", "arg", "Im", "Re")
+    },
     # Sizes, and spaces of other widths.
     **dict.fromkeys("big Big bigl bigr Bigl Bigr left right textstyle displaystyle !".split(), ""),
     **dict.fromkeys([" ", ",", ";", ":"], " "),
