@@ -80,7 +80,7 @@ def distill(
         distillation; 1/(1 − p_A) removes the own label in the linear block model.
     momentum
         Targets of round t + 1 are P^(t) + β_t (P^(t) − P^(t−1)), β_t = (t − 1)/(t + 2): exact
-        rounds are proximal point steps, and this accelerates them (Güler 1992; docs/objective.md).
+        rounds are proximal point steps, and this accelerates them (Güler 1992; docs/proximal.md).
         They can have negative entries, which a head with ``signed_targets`` is told to accept.
     seed
         Key for ties of ``"top2"``.
