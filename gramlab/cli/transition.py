@@ -20,7 +20,9 @@ EXAMPLES = (
 _WEIGHT_DECAY = "Weight decay of the heads; default: chosen by held-out likelihood."
 _CONFIDENCE = positive("Level of each interval, in (0, 1).", "below 1", "0.95 is 95 %")
 _ALLOWANCE = positive(
-    "How many times too sharp the heads may be, 1 or more.", "at least 1", "the default is 2"
+    "How many times as often as they expect heads may err, 1 or more.",
+    "at least 1",
+    "the default is 2",
 )
 _OUT = "Write results.json and the figure there."
 

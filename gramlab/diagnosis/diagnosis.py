@@ -18,7 +18,12 @@ from gramlab.diagnosis.explanation import Explanation, explain_rows
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
-from gramlab.diagnosis.suspects import Suspects, find_suspects, ranking_auc
+from gramlab.diagnosis.suspects import (
+    Suspects,
+    find_suspects,
+    ranking_auc,
+    reason_to_withhold,
+)
 from gramlab.diagnosis.trial import Trial, expected_accuracy
 from gramlab.distillation import distill
 from gramlab.errors import InvalidLabels
@@ -217,6 +222,7 @@ class Diagnosis:
             "tried": [trial.as_dict() for trial in self.trials],
             "suspects": {
                 "count": len(suspects),
+                "withheld": suspects.withheld or None,
                 "expected_wrong": float(suspects.precision.sum()),
                 "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
@@ -305,7 +311,12 @@ def diagnose(
         how = {"refine": one.refine or None, "seed": asked.seed}
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
     suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
-    if asked.recorrupt:
+    withheld = reason_to_withhold(estimate)
+    if withheld:
+        middle, low, high = resampled_precision((), len(suspects))
+        known = {"precision": middle, "precision_low": low, "precision_high": high}
+        suspects = replace(suspects, withheld=withheld, **known)
+    elif asked.recorrupt:
         resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)

@@ -8,7 +8,7 @@ likelihood of the given labels, Σ_i log Σ_y p_i(y) C[y, given_i].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -56,7 +56,10 @@ class LabelPosterior:
 
 def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels) -> LabelPosterior:
     """Combine held-out heads and C of an estimate from given labels (N,) with the nearest rows'."""
-    p, matrix = estimate.probabilities, estimate.matrix
+    p, rows = estimate.probabilities, len(given) * estimate.prior[:, None]
+    # As if one row more of each class had been seen, with any label: C is not known any better, and
+    # labels that it calls impossible are still more or less so by the rows.
+    matrix = (rows * estimate.matrix + 1.0 / len(rows)) / (rows + 1.0)
     posterior, best = given_label_posterior(p, matrix, given)
     found = LabelPosterior(p, posterior, 0, 0.0, 1.0, best)
     # Heads enter at their own sharpness, so that γ is relative to unscaled logits.
@@ -72,7 +75,13 @@ def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels
             posterior, value = given_label_posterior(held_out, matrix, given)
             if value > found.log_likelihood:
                 found = LabelPosterior(held_out, posterior, count, weight, float(sharpness), value)
-    return found
+    # A class without sure rows may be one that the labels merge with another: theirs is as likely.
+    posterior = found.posterior.copy()
+    rows = np.flatnonzero(estimate.unsupported[given])
+    half = 0.5 * posterior[rows].max(axis=1)
+    np.subtract.at(posterior, (rows, posterior[rows].argmax(axis=1)), half)
+    np.add.at(posterior, (rows, given[rows]), half)
+    return replace(found, posterior=posterior)
 
 
 def neighbour_votes(nearest: Labels, given: Labels, n_classes: int) -> Array:

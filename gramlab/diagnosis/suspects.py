@@ -11,8 +11,9 @@ import scipy
 
 from gramlab.diagnosis.posterior import LabelPosterior
 from gramlab.numerics.text import short_repr
+from gramlab.transition import TransitionEstimate
 
-__all__ = ["Suspects", "find_suspects", "ranking_auc"]
+__all__ = ["Suspects", "find_suspects", "ranking_auc", "reason_to_withhold"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +24,8 @@ class Suspects:
 
     Of the m suspects: ``rows``, their ``given`` and ``proposed`` (likeliest true) labels, and the
     claimed ``precision``, the probability that the label is wrong, calibrated by re-corruption,
-    with the lowest and highest of the resamples as ``precision_low`` and ``precision_high``.
+    with the lowest and highest of the resamples as ``precision_low`` and ``precision_high``. Where
+    nothing can be claimed, ``withheld`` says why, and the precision is ½, between 0 and 1.
 
     Of all N rows: ``quality`` q_i(given), the posterior of the given label, by which suspects are
     ordered; ``predicted``, the likeliest true label; ``margin``, p_i(given) less the largest other
@@ -39,6 +41,7 @@ class Suspects:
     precision: Array
     precision_low: Array
     precision_high: Array
+    withheld: str = ""
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -86,6 +89,18 @@ def find_suspects(posterior: LabelPosterior, given: npt.NDArray[np.int64]) -> Su
     margin = posterior.held_out[every, given] - others.max(axis=1)
     precision = [1.0 - quality[rows]] * 3
     return Suspects(rows, given[rows], predicted[rows], quality, predicted, margin, *precision)
+
+
+def reason_to_withhold(estimate: TransitionEstimate) -> str:
+    """Why nothing can be claimed of suspects, in a sentence; empty where claims can be made."""
+    if estimate.instance_dependent:
+        return "wrong labels depend on the rows, not on their classes alone"
+    unknown = float(estimate.prior[estimate.unsupported].sum())
+    if unknown > 0.5:
+        return f"classes with {100 * unknown:.0f} % of the rows have none that heads are sure of"
+    if estimate.noise_rate.low == 0.0:
+        return "what heads contradict may be their own errors: labels may all be right"
+    return ""
 
 
 def ranking_auc(score: Array, wrong: npt.NDArray[np.bool_]) -> float | None:

@@ -189,5 +189,7 @@ def _format_suspects(suspects: Suspects) -> str:
     count, claimed = len(suspects), suspects.precision.sum()
     low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
     many = f"{count} suspect{'' if count == 1 else 's'}"
+    if suspects.withheld:
+        return f"{many}; nothing is\nclaimed of them"
     share = f"{claimed:.1f}" if low == high else f"{math.floor(low)} to {math.ceil(high)}"
     return f"{many}, of which {share}\nare expected to be wrong"

@@ -118,6 +118,8 @@ def _format_rate(estimate: TransitionEstimate) -> str:
     value, low, high = estimate.noise_rate
     low, high = math.floor(1000.0 * low) / 10.0, math.ceil(1000.0 * high) / 10.0
     interval = f"{100.0 * estimate.confidence:g} % interval {low:.1f} to {high:.1f} %"
+    if estimate.instance_dependent:
+        return f"Wrong labels depend on the image\n({interval})"
     return f"About {100.0 * value:.1f} % of the labels are wrong\n({interval})"
 
 

@@ -55,18 +55,16 @@ def diagnosis_report(
 def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
     """Say in a few sentences what was found (``Diagnosis.as_dict()``), the advice first."""
     noise, suspects, n = found["noise"], found["suspects"], found["data"]["n_samples"]
-    rate, low, high = (percent(noise["noise_rate"][name]) for name in ("value", "low", "high"))
     sentences = [
         found["advice"]["sentence"],
-        f"About {rate} of the given labels are wrong ({100 * noise['confidence']:g} % interval "
-        f"{low} to {high}).",
+        noise["sentence"],
     ]
     if not suspects["count"]:
         return [*sentences, f"None of the {n} rows has a suspicious label."]
-    sentences.append(
-        f"{suspects['count']} of {n} labels are suspected, of which about "
-        f"{suspects['expected_wrong']:.0f} are expected to be wrong."
-    )
+    told = f"of which about {suspects['expected_wrong']:.0f} are expected to be wrong."
+    if suspects["withheld"]:
+        told = f"and nothing is claimed of them: {suspects['withheld']}."
+    sentences.append(f"{suspects['count']} of {n} labels are suspected, {told}")
     trial = found["trial"]
     if trial is not None and trial["precision"] is not None:
         sentences.append(

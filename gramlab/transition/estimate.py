@@ -15,7 +15,9 @@ from gramlab.features import Features
 from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
+from gramlab.transition.calibration import calibrated
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
+from gramlab.transition.margins import MarginTest, margin_test
 from gramlab.transition.mixture import normalized_rows
 from gramlab.transition.rounds import NoiseRounds
 
@@ -38,11 +40,13 @@ class TransitionEstimate:
     counts : np.ndarray of shape (K,), int64
         Confident rows that the interval of each row of C rests on.
     contamination : np.ndarray of shape (K,)
-        Share of those rows that may be of another class, by softmax(β z_i / allowance).
+        Share of those rows that may be of another class: ``allowance`` times what p_i says.
     prior : np.ndarray of shape (K,)
         Estimated shares of the *true* classes; sums to one.
     noise_rate : NoiseRate
-        1 − Σ_k prior_k C[k, k].
+        1 − Σ_k prior_k C[k, k], in an interval that is wider where noise may not be by class.
+    margin_test : MarginTest
+        Disagreement by margin, which shows whether noise depends on more than the true class.
     unsupported : np.ndarray of shape (K,), bool
         Classes whose confident rows are none, or too contaminated to say anything: their
         intervals are 0 .. 1 and their row of ``matrix`` is not to be relied on.
@@ -50,6 +54,8 @@ class TransitionEstimate:
         As given to ``estimate_transition``.
     weight_decay, sharpness : float
         Of the heads, given or chosen, and β.
+    offsets : np.ndarray of shape (K,)
+        b: p_i = softmax(β z_i + b).
     shrinkage : float
         s: each row of ``matrix`` is shrunk towards scattered noise as by so many rows.
     rounds : int
@@ -68,11 +74,13 @@ class TransitionEstimate:
     contamination: Array
     prior: Array
     noise_rate: NoiseRate
+    margin_test: MarginTest
     unsupported: npt.NDArray[np.bool_]
     confidence: float
     allowance: float
     weight_decay: float
     sharpness: float
+    offsets: Array
     shrinkage: float
     rounds: int
     log_likelihood: float
@@ -80,6 +88,28 @@ class TransitionEstimate:
 
     def __repr__(self) -> str:
         return short_repr(self)
+
+    @property
+    def instance_dependent(self) -> bool:
+        """Whether noise by class alone is rejected (``margin_test``): it depends on the rows."""
+        return self.margin_test.raised
+
+    @property
+    def sentence(self) -> str:
+        """How many labels are wrong, with its doubts."""
+        value, low, high = (f"{100 * part:.1f}" for part in self.noise_rate)
+        level = f"{100 * self.confidence:g} %"
+        if self.instance_dependent:
+            return (
+                f"Between {low} and {high} % of the labels are wrong ({level} interval), and which "
+                "depends on the image, the single row, and not on its class alone."
+            )
+        if self.noise_rate.low == 0.0:
+            return (
+                f"At most {high} % of the labels are wrong ({level} interval), perhaps none: what "
+                f"heads contradict may be their own errors ({value} % if noise is by class)."
+            )
+        return f"About {value} % of the labels are wrong ({level} interval {low} to {high} %)."
 
     @property
     def tied(self) -> list[tuple[int, int]]:
@@ -142,6 +172,9 @@ class TransitionEstimate:
             if name != "probabilities"
         }
         plain["noise_rate"] = self.noise_rate._asdict()
+        plain["sentence"] = self.sentence
+        plain["instance_dependent"] = self.instance_dependent
+        plain["margin_test"] = self.margin_test.as_dict()
         plain["unsupported"] = np.flatnonzero(self.unsupported).tolist()
         plain["tied"] = [list(pair) for pair in self.tied]
         return {"orientation": "rows: true class, columns: given label", **plain}
@@ -202,8 +235,9 @@ def estimate_transition(
     Assumes that (a) given labels depend on the true class alone, row by row independently;
     (b) every class has rows that the heads are sure of and right about; (c) the true class is
     the likeliest given label in most classes (C is not so strong that classes trade names).
-    Nothing in the data can confirm (c). The intervals further assume (d) that
-    the log-odds of the heads are at most ``allowance`` times too large.
+    Nothing in the data can confirm (c); (a) is tested (``margin_test``), and the interval of the
+    noise rate leaves it open. The intervals further assume (d) that heads err at most ``allowance``
+    times as often as they expect.
 
     Parameters
     ----------
@@ -268,28 +302,31 @@ def estimate_transition(
         folds = Run(x, k, deal_folds(given, folds, seed), given)
     rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
-    mixture = best.mixture
-    prior = mixture.probabilities.mean(axis=0)
+    mixture = calibrated(best.logits, given, best.mixture)
+    p, matrix = mixture.probabilities, mixture.matrix
+    prior = p.mean(axis=0)
     prior /= prior.sum()
-    limits = intervals(
-        mixture.sharpness / allowance * best.logits, given, mixture.matrix, confidence
-    )
+    test = margin_test(p, matrix, given)
+    limits = intervals(p, given, matrix, confidence, allowance)
+    rate = noise_rate_of(p, given, matrix, limits.unsupported, confidence, allowance, test)
     return TransitionEstimate(
-        matrix=mixture.matrix,
+        matrix=matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.
-        lower=np.minimum(limits.lower, mixture.matrix),
-        upper=np.maximum(limits.upper, mixture.matrix),
+        lower=np.minimum(limits.lower, matrix),
+        upper=np.maximum(limits.upper, matrix),
         counts=limits.rows,
         contamination=limits.others / np.maximum(limits.rows, 1),
         prior=prior,
-        noise_rate=noise_rate_of(limits, mixture.matrix, prior, confidence),
+        noise_rate=rate,
+        margin_test=test,
         unsupported=limits.unsupported,
         confidence=confidence,
         allowance=allowance,
         weight_decay=best.weight_decay,
         sharpness=mixture.sharpness,
+        offsets=mixture.offsets,
         shrinkage=mixture.shrinkage,
         rounds=best.round,
         log_likelihood=mixture.log_likelihood,
-        probabilities=mixture.probabilities,
+        probabilities=p,
     )

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, softmax
+from scipy.special import betaincinv, gammaincinv
+
+from gramlab.transition.margins import MarginTest
 
 __all__ = ["Limits", "NoiseRate", "clopper_pearson", "intervals", "noise_rate_of"]
 
 Array = npt.NDArray[np.float64]
+
+_TINY = np.finfo(np.float64).tiny
 
 
 class NoiseRate(NamedTuple):
@@ -34,7 +38,11 @@ class Limits(NamedTuple):
 
 
 def intervals(
-    logits: Array, given: npt.NDArray[np.int64], matrix: Array, confidence: float
+    held_out: Array,
+    given: npt.NDArray[np.int64],
+    matrix: Array,
+    confidence: float,
+    allowance: float = 1.0,
 ) -> Limits:
     """Intervals of C[k, j] from the given labels of the confident rows predicted k.
 
@@ -45,8 +53,8 @@ def intervals(
 
     Parameters
     ----------
-    logits : np.ndarray of shape (N, K)
-        z_i β / allowance, made without the row's own label: softmax of them gives A and a_j.
+    held_out : np.ndarray of shape (N, K)
+        p_i, made without the row's own label, from which A and a_j are summed.
     given : np.ndarray of shape (N,)
         Given labels.
     matrix : np.ndarray of shape (K, K)
@@ -54,9 +62,10 @@ def intervals(
         to count.
     confidence : float
         Level of each interval by itself.
+    allowance : float
+        How many times as often as they expect heads may err.
     """
-    p = softmax(logits, axis=1)
-    k = p.shape[1]
+    p, k = held_out, held_out.shape[1]
     predicted = p.argmax(axis=1)
     sure = p[np.arange(len(p)), predicted]
     rows = np.zeros(k, dtype=np.int64)
@@ -65,9 +74,10 @@ def intervals(
     for label in np.unique(predicted):
         members = np.flatnonzero(predicted == label)
         members = members[np.argsort(-sure[members], kind="stable")]
-        members = members[: _how_many(sure[members], float(matrix[label, label]))]
-        rest = p[members].sum(axis=0)
+        members = members[: _how_many(allowance * (1.0 - sure[members]), matrix[label, label])]
+        rest = allowance * p[members].sum(axis=0)
         rest[label] = 0.0
+        rest /= max(1.0, rest.sum() / len(members))
         rows[label] = len(members)
         found[label] = np.bincount(given[members], minlength=k)
         others[label] = rest.sum()
@@ -84,44 +94,95 @@ def intervals(
     return Limits(lower, upper, rows, found, others, others_given, unsupported)
 
 
-def _how_many(sure: Array, diagonal: float) -> int:
+def _how_many(unsure: Array, diagonal: float) -> int:
     """How many of the rows, surest first, make the narrowest interval of the diagonal entry.
 
     Decided by predictions alone (and the estimate of C): the given labels that are going to be
     counted have no say.
     """
-    sizes = np.unique(np.ceil(np.arange(0.1, 1.01, 0.1) * len(sure)).astype(np.int64))
-    others = np.cumsum(1.0 - sure)[sizes - 1]
+    sizes = np.unique(np.ceil(np.arange(0.1, 1.01, 0.1) * len(unsure)).astype(np.int64))
+    others = np.cumsum(unsure)[sizes - 1]
     share = min(max(diagonal, 0.1), 0.9)
     sampling = np.sqrt(share * (1.0 - share) / sizes)
     width = 2.0 * sampling + share * others / sizes
     return int(sizes[np.argmin(width)])
 
 
-def noise_rate_of(limits: Limits, matrix: Array, prior: Array, confidence: float) -> NoiseRate:
-    """1 − Σ prior_k C[k, k]; sampling by a binomial of equal variance, contamination by extremes.
+def noise_rate_of(
+    held_out: Array,
+    given: npt.NDArray[np.int64],
+    matrix: Array,
+    unsupported: npt.NDArray[np.bool_],
+    confidence: float,
+    allowance: float,
+    test: MarginTest,
+) -> NoiseRate:
+    """1 − Σ prior_k C[k, k], with an interval that does not rest on how p (N, K) divides the rest.
 
-    Unsupported classes count as anything from wholly right to wholly wrong.
+    The rows that disagree, a share d of all, are wrong labels or wrong heads. The surest rows of
+    each class show how many labels are wrong at least, if noise is by class; d is how many there
+    can be, if heads are right. Unsupported classes count as anything. Where noise is not by class,
+    or the surest rows show none, labels may be wrong where heads are, and the other way round:
+    then the rate is between d − e and d + e, for a share e of rows in which heads err.
     """
-    value = float(1.0 - prior @ np.diag(matrix))
-    fine = ~limits.unsupported
-    n, weight = limits.rows[fine].astype(np.float64), prior[fine]
-    if not fine.any():
-        return NoiseRate(value, 0.0, 1.0)
-    weight = weight / weight.sum()
-    wrong = 1.0 - np.diag(limits.found)[fine] / n
-    pooled = float(weight @ wrong)
-    variance = float((weight**2 / n) @ (wrong * (1.0 - wrong)))
-    # The binomial with this mean and variance; where nothing varies, the one of the design.
-    design = 1.0 / float((weight**2 / n).sum())
-    trials = pooled * (1.0 - pooled) / variance if variance > 0.0 else design
-    low, high = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
-    right = np.diag(limits.found)[fine] - np.diag(limits.others_given)[fine]
-    ends = pooled, float(1.0 - weight @ (right / (n - limits.others[fine])))
-    unknown = float(prior[~fine].sum())
-    low = (1.0 - unknown) * (low + min(ends) - pooled)
-    high = (1.0 - unknown) * (high + max(ends) - pooled) + unknown
+    n = len(given)
+    prior = held_out.mean(axis=0)
+    value = float(1.0 - prior @ np.diag(matrix) / prior.sum())
+    likeliest = held_out.argmax(axis=1)
+    disagree = given != likeliest
+    unsure = np.minimum(allowance * (1.0 - held_out[np.arange(n), likeliest]), 1.0)
+    d = float(disagree.mean())
+    _, most = (float(v) for v in clopper_pearson(d * n, n, confidence))
+    high = most + float((unsure * unsupported[likeliest]).mean())
+    low = (1.0 - float(prior[unsupported].sum())) * _floor(
+        unsure, likeliest, given, matrix, unsupported, confidence
+    )
+    if test.raised:  # C, and what it does not explain by margin
+        value += (1.0 - value) * float(test.rows @ test.excess) / n
+    if test.raised or low == 0.0:
+        e = float(1.0 - held_out.max(axis=1).mean())
+        low, high = min(low, d - e), max(high, most + e)
     return NoiseRate(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
+
+
+def _floor(
+    unsure: Array,
+    likeliest: npt.NDArray[np.int64],
+    given: npt.NDArray[np.int64],
+    matrix: Array,
+    unsupported: npt.NDArray[np.bool_],
+    confidence: float,
+) -> float:
+    """Lower limit of the noise rate, from the surest rows of each class that is supported.
+
+    The same share of each class is counted, the one whose limit is expected to be the highest by
+    predictions and C. Sampling is that of a binomial of equal variance.
+    """
+    order = np.lexsort((unsure, likeliest))
+    order = order[~unsupported[likeliest[order]]]
+    if not len(order):
+        return 0.0
+    label, rank = likeliest[order], np.arange(len(order))
+    first = np.searchsorted(label, label)
+    size = np.searchsorted(label, label, side="right") - first
+    place = (rank - first) / size  # of each row among those of its class, the surest first
+    best = (-np.inf, 0.0)
+    for share in np.arange(0.1, 1.01, 0.1):
+        rows = order[place < share]
+        weight = size[place < share] / np.bincount(label[place < share])[label[place < share]]
+        weight = weight / weight.sum()
+        expected = 1.0 - np.diag(matrix)[likeliest[rows]]
+        others = float(weight @ unsure[rows])
+        mean = float(weight @ expected)
+        spread = np.sqrt(max(mean * (1.0 - mean), 1e-12) * float(weight @ weight))
+        if (aim := mean - 2.0 * spread - others) > best[0]:
+            wrong = (given[rows] != likeliest[rows]).astype(np.float64)
+            pooled, trials = float(weight @ wrong), 1.0 / float(weight @ weight)
+            low, _ = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
+            # As many errors as a Poisson law of that mean allows at the same level.
+            most = float(gammaincinv(others * trials + 1.0, 0.5 * (1.0 + confidence))) / trials
+            best = (aim, low - most)
+    return max(best[1], 0.0)
 
 
 def clopper_pearson(

@@ -25,7 +25,14 @@ from scipy.special import softmax
 
 from gramlab.errors import InvalidSetting
 
-__all__ = ["Mixture", "fit_mixture", "given_label_posterior", "normalized_rows", "scattered_noise"]
+__all__ = [
+    "Mixture",
+    "expectation_maximization",
+    "fit_mixture",
+    "given_label_posterior",
+    "normalized_rows",
+    "scattered_noise",
+]
 
 Array = npt.NDArray[np.float64]
 Place = tuple[int, int]  # index of β, index of s
@@ -50,6 +57,7 @@ class Mixture(NamedTuple):
     shrinkage: float  # s, in rows of each class
     log_likelihood: float  # of the given labels of rows that C was not fitted to
     probabilities: Array  # (N, K), p_i
+    offsets: Array  # (K,), b of p_i = softmax(β z_i + b); 0 unless calibrated
 
 
 def fit_mixture(
@@ -86,7 +94,15 @@ def fit_mixture(
     beta, strength, value = float(betas[best[0]]), float(strengths[best[1]]), search.value(best)
     p = softmax(beta * logits, axis=1)
     start_at = np.mean(search.matrices[best], axis=0)
-    return Mixture(_em(_Sample(p, given), strength, _EM_LONG, start_at), beta, strength, value, p)
+    matrix = _em(_Sample(p, given), strength, _EM_LONG, start_at)
+    return Mixture(matrix, beta, strength, value, p, np.zeros(k))
+
+
+def expectation_maximization(
+    held_out: Array, given: npt.NDArray[np.int64], shrinkage: float, start: Array
+) -> Array:
+    """C by EM from a start (K, K), of p_i (N, K), given labels (N,) and s."""
+    return _em(_Sample(held_out, given), shrinkage, _EM_LONG, start)
 
 
 class _Search:

@@ -160,7 +160,7 @@ def refused(tried: int, missed: int) -> bool:
 def test_coverage_holds_and_shrunken_intervals_are_caught():
     def honest(logits, given, shrink=1.0):
         mixture = fit_mixture(logits, given)
-        found = intervals(mixture.sharpness * logits, given, mixture.matrix, LEVEL)
+        found = intervals(mixture.probabilities, given, mixture.matrix, LEVEL)
         low, high = np.diag(found.lower), np.diag(found.upper)
         middle, half = (low + high) / 2, (high - low) / 2
         return middle - shrink * half, middle + shrink * half
@@ -196,7 +196,7 @@ def test_coverage_of_the_whole_estimate_and_own_labels_are_caught():
         )
         logits = x @ np.asarray(fit.weights)
         mixture = fit_mixture(logits, given)
-        own = intervals(mixture.sharpness * logits, given, mixture.matrix, LEVEL)
+        own = intervals(mixture.probabilities, given, mixture.matrix, LEVEL)
         missed[1] += misses(own)
     assert not refused(2 * draws, missed[0])
     assert refused(2 * draws, missed[1])
@@ -216,7 +216,7 @@ def test_contamination_widens_the_interval_and_is_solved_for():
         (np.arange(n) >= round(share * n)).astype(int),
         (np.arange(n) < round(other * n)).astype(int),
     ]
-    found = intervals(logits, given, truth, 0.95)
+    found = intervals(softmax(logits, axis=1), given, truth, 0.95)
     naive = clopper_pearson(round(share * n), n, 0.95)
     assert naive[1] < truth[0, 0] < found.upper[0, 0]
     assert abs(found.lower[0, 0] - naive[0]) <= 8 * EPS  # nobody else among them: as counted
