@@ -87,8 +87,9 @@ def find_suspects(posterior: LabelPosterior, given: npt.NDArray[np.int64]) -> Su
     others = posterior.held_out.copy()
     others[every, given] = -np.inf
     margin = posterior.held_out[every, given] - others.max(axis=1)
-    precision = [1.0 - quality[rows]] * 3
-    return Suspects(rows, given[rows], predicted[rows], quality, predicted, margin, *precision)
+    known = given[rows], predicted[rows], quality, predicted, margin
+    precision = 1.0 - quality[rows]
+    return Suspects(rows, *known, precision, precision, precision)
 
 
 def reason_to_withhold(estimate: TransitionEstimate) -> str:

@@ -74,7 +74,8 @@ def intervals(
     for label in np.unique(predicted):
         members = np.flatnonzero(predicted == label)
         members = members[np.argsort(-sure[members], kind="stable")]
-        members = members[: _how_many(allowance * (1.0 - sure[members]), matrix[label, label])]
+        unsure = allowance * (1.0 - sure[members])
+        members = members[: _how_many(unsure, float(matrix[label, label]))]
         rest = allowance * p[members].sum(axis=0)
         rest[label] = 0.0
         rest /= max(1.0, rest.sum() / len(members))

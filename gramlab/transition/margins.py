@@ -1,10 +1,10 @@
 """Does noise depend on the rows? Disagreement by held-out margin, beside what the model expects.
 
 Where noise depends on the true class alone, a row with p_i is given another label than the
-likeliest class ŷ_i with probability 1 − Σ_y p_i(y) C[y, ŷ_i]. Rows are sorted by their margin, log p_i(ŷ_i)
-less the largest other, and cut into parts that the model expects to vary equally; χ² compares what
-was counted in each with what is expected there. Labels that are wrong because a row lies near a
-boundary leave too many disagreements at small margins, and too few at large ones.
+likeliest class ŷ_i with probability 1 − Σ_y p_i(y) C[y, ŷ_i]. Rows are sorted by their margin,
+log p_i(ŷ_i) less the largest other, and cut into parts that the model expects to vary equally; χ²
+compares what was counted in each with what is expected there. Labels that are wrong because a row
+lies near a boundary leave too many disagreements at small margins, and too few at large ones.
 
 Any law of labels given rows can be that of right labels of classes that overlap. So what is tested
 rests on an assumption on p: that the log-odds of the true class are linear in the rows, as those of
