@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer
 
-__all__ = ["LabelPosterior", "label_posterior", "nearest_rows", "neighbour_votes"]
+__all__ = ["Evidence", "LabelPosterior", "label_posterior", "nearest_rows", "neighbour_votes"]
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -54,31 +55,54 @@ class LabelPosterior:
         return self.posterior.argmax(axis=1)
 
 
+class Evidence(NamedTuple):
+    """What is known of rows without their own labels: logits of ``heads``, log ``votes`` (m, K)."""
+
+    heads: Array
+    votes: Array
+
+    @classmethod
+    def of(cls, probabilities: Array, votes: Array, sharpness: float) -> Evidence:
+        """Read heads that are calibrated with β, and votes (m, K) of neighbours.
+
+        Heads enter at their own sharpness, so that γ is relative to unscaled logits, and every
+        label with half a vote: one without votes is not impossible.
+        """
+        tiny = np.finfo(np.float64).tiny
+        return cls(np.log(np.maximum(probabilities, tiny)) / sharpness, np.log(votes + 0.5))
+
+    def probabilities(self, vote_weight: float, sharpness: float) -> Array:
+        """p_i (m, K), with γ and β."""
+        return softmax(sharpness * (self.heads + vote_weight * self.votes), axis=1)
+
+
 def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels) -> LabelPosterior:
     """Combine held-out heads and C of an estimate from given labels (N,) with the nearest rows'."""
     p, matrix = estimate.probabilities, estimate.matrix
     posterior, best = given_label_posterior(p, matrix, given)
     found = LabelPosterior(p, posterior, 0, 0.0, 1.0, best)
-    # Heads enter at their own sharpness, so that γ is relative to unscaled logits.
-    heads = np.log(np.maximum(p, np.finfo(np.float64).tiny)) / estimate.sharpness
     for count in (10, 20, 50):
         if count > nearest.shape[1]:
             break
-        # Half a vote for every label: one without votes is not impossible.
-        votes = np.log(neighbour_votes(nearest[:, :count], given, len(matrix)) + 0.5)
+        votes = neighbour_votes(nearest[:, :count], given, len(matrix))
+        evidence = Evidence.of(p, votes, estimate.sharpness)
         for weight, sharpness in product((0.3, 1.0, 3.0), 2.0 ** np.arange(-3.0, 1.1, 0.5)):
-            logits = sharpness * estimate.sharpness * (heads + weight * votes)
-            held_out = softmax(logits, axis=1)
+            held_out = evidence.probabilities(weight, sharpness * estimate.sharpness)
             posterior, value = given_label_posterior(held_out, matrix, given)
             if value > found.log_likelihood:
                 found = LabelPosterior(held_out, posterior, count, weight, float(sharpness), value)
     return found
 
 
-def neighbour_votes(nearest: Labels, given: Labels, n_classes: int) -> Array:
-    """How many of a row's neighbours (N, k) were given each label, shape (N, K)."""
+def neighbour_votes(
+    nearest: Labels, given: Labels, n_classes: int, counted: object = True
+) -> Array:
+    """How many of a row's neighbours (m, k) were given each label, shape (m, K).
+
+    ``given`` are the labels (N,) of all rows; only neighbours that are ``counted`` (m, k) vote.
+    """
     votes = np.zeros((len(nearest), n_classes))
-    np.add.at(votes, (np.arange(len(nearest))[:, None], given[nearest]), 1.0)
+    np.add.at(votes, (np.arange(len(nearest))[:, None], given[nearest]), counted)
     return votes
 
 
