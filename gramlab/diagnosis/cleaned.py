@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,18 @@ class CleanedLabels:
     def weight(self) -> Array:
         """1 of rows that are kept, else 0 (N,): weights to train with on the given labels."""
         return self.kept.astype(np.float64)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """All rows in their order, as columns of plain numbers."""
+        columns = {
+            "row": np.arange(len(self.given)),
+            "given": self.given,
+            "proposed": self.proposed,
+            "probability_wrong": self.probability_wrong,
+            "kept": self.kept,
+            "weight": self.weight,
+        }
+        return {name: values.tolist() for name, values in columns.items()}
 
     def problem(self, labels: str) -> tuple[OneHotRows | Targets, Array | None]:
         """Targets (N, K) and weights (N,) of one of ``trial.LABELS``; None weighs rows alike."""
@@ -139,7 +152,7 @@ class FoldPosteriors:
         return softmax(self.estimate.sharpness * logits, axis=1)
 
     def _without(self, fold: int, logits: dict[tuple[int, int], Array]) -> CleanedLabels:
-        """Labels of all rows but those of a fold, by logits and neighbours that have not seen it."""
+        """Labels of all rows but those of a fold, by heads and neighbours that have not seen it."""
         train, of = self.run.train[fold], self.posterior
         unseen = np.empty((len(self.given), self.run.n_classes))
         for other in set(range(len(self.run))) - {fold}:

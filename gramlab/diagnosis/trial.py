@@ -40,14 +40,13 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-_LABELS = {
-    "given": "on the given labels",
-    "drop-suspects": "without the suspects",
-    "relabel": "on the proposed labels",
-    "soft-labels": "on soft labels",
+_CLEANED = {
+    "drop-suspects": "without suspects",
+    "relabel": "proposed labels",
+    "soft-labels": "soft labels",
 }
 
-LABELS = tuple(_LABELS)
+LABELS = ("given", *_CLEANED)
 """What there is to train on, the given labels first: see ``gramlab.diagnosis.cleaned``."""
 
 
@@ -83,8 +82,9 @@ class Setting:
         """All but the weight decay, in words."""
         if self.refine:
             return "top-2 student"
-        rounds = f"{self.rounds} round{'s' if self.distils else ''}"
-        return f"{rounds} {_LABELS[self.labels]}" if self.cleaned else rounds
+        if self.cleaned:
+            return _CLEANED[self.labels]
+        return f"{self.rounds} round{'s' if self.distils else ''}"
 
     def __str__(self) -> str:
         """In words."""
