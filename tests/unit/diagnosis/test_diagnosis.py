@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,12 @@ import gramlab
 from gramlab import cli
 from gramlab.diagnosis import DiagnosisSettings, diagnose
 from gramlab.diagnosis.advice import KINDS, advise
-from gramlab.diagnosis.columns import label_columns, suspect_columns
+from gramlab.diagnosis.columns import (
+    cleaned_arrays,
+    cleaned_columns,
+    label_columns,
+    suspect_columns,
+)
 from gramlab.diagnosis.explanation import explain_rows
 from gramlab.diagnosis.posterior import nearest_rows, neighbour_votes
 from gramlab.diagnosis.recorruption import isotonic_map
@@ -27,7 +33,7 @@ from gramlab.diagnosis.trial import (
     corrected_accuracy,
     expected_accuracy,
 )
-from gramlab.errors import InvalidLabels, InvalidSetting
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.runner import Run, folds
 from gramlab.spectrum import Spectrum, dense_gram
 from gramlab.transition.mixture import given_label_posterior
@@ -88,12 +94,76 @@ def test_clean_labels_are_left_alone():
     )
     assert not found.advice.distils
     assert found.advice.kind in KINDS[:3]
-    mended = [one.exact for one in found.ranked_settings() if one.exact.setting.cleaned]
-    assert mended
+    exact = {t.setting: t for t in found.trials if t.head == "exact"}
+    mended = [one for one in exact if one.cleaned and Setting(one.weight_decay) in exact]
+    assert {one.labels for one in mended} == set(LABELS[1:])
+    for one in mended:  # hardly anything is changed
+        plain = exact[Setting(one.weight_decay)]
+        assert (exact[one].predicted != plain.predicted).mean() < 0.01
     assert found.advice.sentence.startswith("Do not distil")
     assert len(found.suspects) < 0.02 * found.features.n_samples
     assert found.trial() is None
     assert found.recorruption is None
+
+
+def test_cleaned_labels_are_better_to_train_on_and_their_accuracy_is_known(noisy):
+    truth = noisy.planted.true_labels
+    exact = [t for t in noisy.trials if t.head == "exact"]
+    best = {}
+    for trial in exact:
+        true = float((trial.predicted == truth).mean())
+        # The whole error of an accuracy; that of differences is smaller.
+        assert abs(trial.accuracy.value - true) <= 3.0 * trial.accuracy.standard_error
+        kind = trial.setting.labels
+        best[kind] = max(best.get(kind, 0.0), true)
+    assert set(best) == set(LABELS)
+    assert all(best[kind] > best["given"] + 0.01 for kind in LABELS[1:])
+    assert noisy.advice.kind in LABELS[1:]
+    assert noisy.advice.sentence.startswith("Do not distil: train again ")
+
+
+def test_the_final_fit_is_that_of_the_advice_on_all_rows(noisy):
+    setting = noisy.advice.chosen.setting
+    targets, weights = noisy.cleaned.problem(setting.labels)
+    head = gramlab.SoftmaxHead(setting.weight_decay, sample_weight=weights)
+    twin, found = head.fit(noisy.features, targets), noisy.fits["chosen"]
+    bound = twin.certificate.weights_bound + found.certificate.weights_bound
+    assert np.linalg.norm(np.asarray(twin.weights) - np.asarray(found.weights)) <= bound
+    assert noisy.recovery(found) > noisy.recovery(noisy.fits["reference"])
+    assert noisy.as_dict()["cleaned"] == {
+        "left_out": int((noisy.cleaned.weight == 0.0).sum()),
+        "spared_classes": [],
+    }
+
+
+def test_cleaned_labels_are_exported_whole_and_read_without_pickle(noisy, tmp_path):
+    raw = gramlab.load_features("digits")
+    np.savez(tmp_path / "cleaned.npz", **cleaned_arrays(noisy, raw))
+    with np.load(tmp_path / "cleaned.npz", allow_pickle=False) as file:
+        found = dict(file)
+    assert np.array_equal(found["features"], raw.x)
+    assert np.array_equal(found["given"], noisy.given)
+    assert np.array_equal(found["proposed"], noisy.suspects.predicted)
+    assert np.array_equal(found["soft_labels"], noisy.posterior.posterior)
+    assert np.array_equal(found["weights"] == 0.0, noisy.suspects.suspected)
+    assert tuple(found["class_names"]) == raw.class_names
+    columns = cleaned_columns(noisy)
+    assert columns["kept"] == (found["weights"] == 1.0).tolist()
+    assert columns["probability_wrong"] == (1.0 - noisy.suspects.quality).tolist()
+    names = [raw.class_names[label] for label in columns["proposed"]]
+    assert columns["proposed_name"] == names
+    short = gramlab.Features(raw.x[:-1], raw.labels[:-1])
+    with pytest.raises(InvalidFeatures, match="1437 rows that were diagnosed, got 1436"):
+        cleaned_arrays(noisy, short)
+
+
+def test_classes_of_suspects_alone_are_named(noisy):
+    assert noisy.format_spared() == ""
+    none = noisy.posterior.posterior.copy()
+    none[noisy.given == 4, 4] = 0.0
+    other = replace(noisy, posterior=replace(noisy.posterior, posterior=none))
+    assert other.format_spared().startswith("All rows given as 4 are suspects.")
+    assert other.as_dict()["cleaned"]["spared_classes"] == [4]
 
 
 # ---- The posterior and the orientation of C ---------------------------------------------------
