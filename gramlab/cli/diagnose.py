@@ -83,8 +83,9 @@ def diagnose(
             for stem, table in tables.items():
                 for suffix, write in writers.items():
                     write(output.folder / f"{stem}.{suffix}", table)
+            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, features)}
             with atomic_path(output.folder / "cleaned.npz") as path:
-                np.savez(path, **columns.cleaned_arrays(result, features))
+                np.savez(path, **arrays)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
             names = "results.json, report.html, suspects, labels and cleaned labels as "

@@ -27,7 +27,7 @@ def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
 
 
 def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.ndarray]:
-    """What to train on as arrays, to be saved by ``numpy.savez`` and read without pickle.
+    """What to train on as arrays of numbers and text, to be saved by ``numpy.savez``.
 
     ``features`` (N, d) are those that the diagnosis was given, before it prepared them; beside
     them ``given`` and ``proposed`` labels (N,), ``soft_labels`` (N, K), which are the posteriors
@@ -55,7 +55,7 @@ def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.nda
 
 
 def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
-    """Every row in its order, under the names of ``cleanlab.classification.CleanLearning.get_label_issues``.
+    """Every row in its order, as ``cleanlab.classification.CleanLearning.get_label_issues``.
 
     ``is_label_issue``, ``label_quality`` (posterior of the given label, low is suspicious),
     ``given_label``, ``predicted_label`` (likeliest true label).

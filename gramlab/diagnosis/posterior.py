@@ -95,7 +95,7 @@ def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels
 
 
 def neighbour_votes(
-    nearest: Labels, given: Labels, n_classes: int, counted: object = True
+    nearest: Labels, given: Labels, n_classes: int, counted: npt.ArrayLike = True
 ) -> Array:
     """How many of a row's neighbours (m, k) were given each label, shape (m, K).
 

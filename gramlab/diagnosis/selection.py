@@ -139,16 +139,21 @@ class SettingSearch:
         self._teachers[decay], _ = self._try_exact(Setting(decay), targets, start)
 
     def _try_cleaned(self, labels: str) -> None:
-        """One exact training on mended labels: at three weight decays, and on where that gains."""
-        best = self._best_teacher()
-        most = self._try_mended(labels, best).accuracy.value
+        """One exact training on mended labels: at three weight decays, and on where that gains.
+
+        A gain is more than its standard error: at small weight decays each step costs more passes.
+        """
+        start = self._best_teacher()
+        best = self._try_mended(labels, start)
         for step in (1.0 / _STEP, _STEP):
-            decay, gains = best, True
+            decay, gains = start, True
             while gains:
                 beyond = [d for d in self._teachers if (d - decay) * (step - 1.0) > 0.0]
                 decay = min(beyond, key=lambda d: abs(d - decay), default=decay * step)
-                value = self._try_mended(labels, decay).accuracy.value
-                gains, most = value > most, max(value, most)
+                trial = self._try_mended(labels, decay)
+                gain = self.scoring.difference(trial, best)
+                gains = gain.value > gain.standard_error
+                best = trial if gains else best
 
     def _try_mended(self, labels: str, decay: float) -> Trial:
         self.stage(f"{labels}, weight decay {decay:.2g}")

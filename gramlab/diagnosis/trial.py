@@ -159,7 +159,7 @@ def _inverse(matrix: Array) -> Array | None:
         condition = np.linalg.cond(matrix)
     if not condition < 1.0 / np.sqrt(np.finfo(np.float64).eps):
         return None
-    return np.linalg.inv(matrix)
+    return np.linalg.inv(matrix).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

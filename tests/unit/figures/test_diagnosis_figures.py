@@ -11,8 +11,8 @@ from pages import column, named, outside, words
 import gramlab
 from gramlab import figures
 from gramlab.diagnosis import Diagnosis, DiagnosisSettings, diagnose
-from gramlab.errors import InvalidSetting
 from gramlab.diagnosis.trial import LABELS
+from gramlab.errors import InvalidSetting
 from gramlab.figures import SettingsDisplay, SuspectsDisplay, TransitionDisplay
 from gramlab.transition import NoiseRate
 
