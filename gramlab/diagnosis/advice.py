@@ -1,10 +1,10 @@
 """One sentence of advice out of a closed set, with the numbers it rests on and the runner-up.
 
 The rule leans towards doing less: of the exact settings, the kinds are gone through from least to
-most work (leave everything as it is; train once at another weight decay; train once without the
-suspects, on the proposed labels, or on soft labels; distil, in rounds or from the teacher's top
-two), and the first is advised whose best setting is within one standard error of the best of all.
-Standard errors are those of the paired difference on the same rows.
+most work (leave everything as it is; train once at another weight decay; train once on cleaned
+labels, whichever of the three ways is best; distil, in rounds or from the teacher's top two), and
+the first is advised whose best setting is within one standard error of the best of all. Standard
+errors are those of the paired difference on the same rows.
 
 Rounds spend weight decay (docs/proximal.md): where more of it helps, r rounds at λ do much what one
 training at r λ does. So rounds are advised only where they beat that one too, by more than a
@@ -139,12 +139,12 @@ def advise(trials: Sequence[Trial], reference: float, scoring: Scoring) -> Advic
     )
     in_use = next(t for t in exact if t.setting == Setting(reference))
     trainings = [t for t in exact if not (t.setting.distils or t.setting.cleaned)]
-    mended = [next((t for t in exact if t.setting.labels == one), None) for one in LABELS[1:]]
+    mended = next((t for t in exact if t.setting.cleaned), None)
     best, once, at_total = exact[0], trainings[0], None
     if best.setting.distils and not best.setting.refine:
         total = best.setting.total_weight_decay
         at_total = min(trainings, key=lambda t: abs(math.log(t.setting.weight_decay / total)))
-    steps = (in_use, once, at_total, *mended, best)
+    steps = (in_use, once, at_total, mended, best)
     for chosen in (one for one in steps if one is not None):
         behind = difference(best, chosen)
         if behind.value <= behind.standard_error:
