@@ -46,6 +46,7 @@ class Advice:
 
     Exact trials: ``chosen``, the advised one; ``reference``, the one in use (one round at the
     reference weight decay); ``best`` of all; ``runner_up``, the best that was not chosen, if any.
+    ``on_given`` is the chosen trial if it trains on the given labels, else the best that does.
     ``at_total`` is one training at the total weight decay of the chosen rounds, or the nearest to
     it that was tried; None where none are advised.
     Differences: ``gain``, chosen less reference; ``behind``, best less chosen, which is what the
@@ -59,6 +60,7 @@ class Advice:
     reference: Trial = field(repr=False)
     best: Trial = field(repr=False)
     runner_up: Trial | None = field(repr=False)
+    on_given: Trial = field(repr=False)
     at_total: Trial | None = field(repr=False)
     gain: Score
     behind: Score
@@ -157,6 +159,7 @@ def advise(trials: Sequence[Trial], reference: float, scoring: Scoring) -> Advic
         reference=in_use,
         best=best,
         runner_up=runner,
+        on_given=next(t for t in (chosen, *exact) if not t.setting.cleaned),
         at_total=at_total,
         gain=difference(chosen, in_use),
         behind=behind,

@@ -329,12 +329,13 @@ def diagnose(
         head = SoftmaxHead(one.weight_decay, sample_weight=weights, tolerance=asked.tolerance)
         how = {"refine": one.refine or None, "seed": asked.seed}
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
-    suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
+    suspects, resamples = find_suspects(posterior, given), None
     if asked.recorrupt:
         resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
     say("explanations")
+    setting = advice.on_given.setting
     explanations = explain_rows(
         spectrum,
         given,

@@ -130,6 +130,7 @@ def test_the_final_fit_is_that_of_the_advice_on_all_rows(noisy):
     bound = twin.certificate.weights_bound + found.certificate.weights_bound
     assert np.linalg.norm(np.asarray(twin.weights) - np.asarray(found.weights)) <= bound
     assert noisy.recovery(found) > noisy.recovery(noisy.fits["reference"])
+    assert {one["labels"] for one in noisy.as_dict()["tried"]} == set(LABELS)
     assert noisy.as_dict()["cleaned"] == {
         "left_out": int((noisy.cleaned.weight == 0.0).sum()),
         "spared_classes": [],
@@ -399,6 +400,8 @@ def test_every_kind_of_advice_is_given_where_it_is_due(right, kind):
     assert found.sentence.startswith("Do not distil") == (kind in KINDS[:-2])
     assert found.runner_up is not None
     assert found.runner_up is not found.chosen
+    assert not found.on_given.setting.cleaned
+    assert (found.on_given is found.chosen) == (kind not in LABELS)
     assert found.behind.value <= found.behind.standard_error or found.behind.value == 0.0
 
 
