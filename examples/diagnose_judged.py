@@ -353,8 +353,9 @@ def suspect_rows(cells: list[dict]) -> Iterable[list[str]]:
 
 def spelled(setting: dict) -> str:
     what = "top-2 student" if setting["refine"] else f"round {setting['rounds']}"
-    if setting["labels"] != LABELS[0]:
-        what = setting["labels"]
+    # Lines that were kept before labels were cleaned name none.
+    if (labels := setting.get("labels") or LABELS[0]) != LABELS[0]:
+        what = labels
     return f"{what} at {setting['weight_decay']:.2g}"
 
 
