@@ -6,7 +6,8 @@ Training labels are corrupted with a known matrix and diagnosed from features (c
 and corrupted labels alone. Then, with the truth:
 
 * regret: clean test accuracy of the best exact head over weight decays (half decades) x rounds
-  1..5 and the top-2 student, by brute force on the test rows themselves, less that of the advice;
+  1..5, the top-2 student and one training on labels cleaned in each of the three ways, by brute
+  force on the test rows themselves, less that of the advice;
   and the same for true accuracy on the held-out training rows, among the settings tried;
 * suspects: precision and recall of what was flagged and AUC of the ranking, beside cleanlab's
   find_label_issues with the same heads' out-of-fold probabilities, with those of scikit-learn's
@@ -46,8 +47,9 @@ from sklearn.model_selection import StratifiedKFold
 
 import gramlab
 from gramlab.diagnosis import DiagnosisSettings, diagnose
+from gramlab.diagnosis.cleaned import CleanedLabels
 from gramlab.diagnosis.posterior import nearest_rows
-from gramlab.diagnosis.trial import Setting
+from gramlab.diagnosis.trial import LABELS, Setting
 from gramlab.errors import GramlabError
 from gramlab.files.whole import atomic_write, output_folder
 from gramlab.runner import Run, folds, parallel_map
@@ -76,7 +78,9 @@ POINT, SHARE, CLAIM = 0.01, 0.9, 0.05
 # ---- One cell ----------------------------------------------------------------------------------
 
 
-def brute_force(features, tried: set[float], seed: int) -> dict[Setting, float]:
+def brute_force(
+    features, cleaned: CleanedLabels, tried: set[float], seed: int
+) -> dict[Setting, float]:
     """Clean test accuracy of exact heads on all training rows, at every setting.
 
     Weight decays are those that the diagnosis tried, those that fill the gaps between them to half
@@ -97,6 +101,11 @@ def brute_force(features, tried: set[float], seed: int) -> dict[Setting, float]:
         if features.n_classes > 2:
             two = gramlab.partial_labels(rounds[0].probabilities, 2, seed=seed)
             fits[Setting(decay, 2, "top2")] = head.fit(features, two, start=rounds[0].weights)
+        for labels in LABELS[1:]:
+            problem, weights = cleaned.problem(labels)
+            own = gramlab.SoftmaxHead(decay, sample_weight=weights, tolerance=TOLERANCE)
+            one = Setting(decay, labels=labels)
+            fits[one] = own.fit(features, problem, start=rounds[0].weights)
         return {
             one: float((fit.predict(features.test_x) == features.test_labels).mean())
             for one, fit in fits.items()
@@ -184,7 +193,8 @@ def cell(features, kind: str, rate: float, seed: int) -> dict:
     lap("diagnose")
     features, given, wrong = found.features, found.given, found.planted.flipped
     chosen, reference = found.advice.chosen.setting, found.advice.reference.setting
-    accuracies = brute_force(features, {t.setting.weight_decay for t in found.trials}, seed)
+    tried = {t.setting.weight_decay for t in found.trials}
+    accuracies = brute_force(features, found.cleaned, tried, seed)
     lap("brute force")
     best = max(accuracies, key=lambda one: (accuracies[one], one))
     true = found.planted.true_labels
@@ -343,6 +353,9 @@ def suspect_rows(cells: list[dict]) -> Iterable[list[str]]:
 
 def spelled(setting: dict) -> str:
     what = "top-2 student" if setting["refine"] else f"round {setting['rounds']}"
+    # Lines that were kept before labels were cleaned name none.
+    if (labels := setting.get("labels") or LABELS[0]) != LABELS[0]:
+        what = labels
     return f"{what} at {setting['weight_decay']:.2g}"
 
 

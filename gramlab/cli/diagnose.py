@@ -9,7 +9,7 @@ from typer import Context
 
 from gramlab.cli import options
 from gramlab.cli.output import given, running
-from gramlab.files.whole import atomic_write
+from gramlab.files.whole import atomic_path, atomic_write
 
 EXAMPLES = (
     "gramlab diagnose digits --noise asymmetric --rate 0.3 --out diagnosis",
@@ -22,7 +22,7 @@ _WEIGHT_DECAY = "The one in use, to measure advice against; default: 1/N (scikit
 _ROUNDS = "Most trainings to consider, the teacher included."
 _RECORRUPT = "Calibrate the suspects' precision on labels corrupted anew."
 _EXPLAINED = "Suspects to explain, most suspicious first."
-_OUT = "Write results.json, report.html, suspects.csv, labels.csv and the figures there."
+_OUT = "Write results.json, report.html, suspects, labels and what to train on, and figures there."
 
 
 def diagnose(
@@ -62,7 +62,9 @@ def diagnose(
 
         found, names = result.as_dict(), ""
         if output.folder is not None:
-            from gramlab.diagnosis.columns import label_columns, suspect_columns
+            import numpy as np
+
+            from gramlab.diagnosis import columns
             from gramlab.figures import diagnosis_displays
             from gramlab.report import diagnosis_report
 
@@ -73,14 +75,21 @@ def diagnose(
             writers: dict[str, Any] = {"csv": write_csv}
             if can_write_parquet():
                 writers["parquet"] = write_parquet
-            tables = {"suspects": suspect_columns(result), "labels": label_columns(result)}
-            for stem, columns in tables.items():
+            tables = {
+                "suspects": columns.suspect_columns(result),
+                "labels": columns.label_columns(result),
+                "cleaned": columns.cleaned_columns(result),
+            }
+            for stem, table in tables.items():
                 for suffix, write in writers.items():
-                    write(output.folder / f"{stem}.{suffix}", columns)
+                    write(output.folder / f"{stem}.{suffix}", table)
+            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, features)}
+            with atomic_path(output.folder / "cleaned.npz") as path:
+                np.savez(path, **arrays)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
-            names = "results.json, report.html, suspects and labels as "
-            names += f".{' and .'.join(writers)} and {len(figures)} figures"
+            names = "results.json, report.html, suspects, labels and cleaned labels as "
+            names += f".{' and .'.join(writers)}, cleaned.npz and {len(figures)} figures"
         output.keep(found, names)
     offers = "tables, figures and a report"
     output.show("diagnose", offers, result=result, found=found, name=Path(source).name)

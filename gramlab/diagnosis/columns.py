@@ -1,12 +1,57 @@
-"""What a diagnosis found as columns of a table, under the names that cleanlab uses."""
+"""What a diagnosis found as columns of a table, and as arrays to train on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gramlab.diagnosis.diagnosis import Diagnosis
+import numpy as np
 
-__all__ = ["label_columns", "suspect_columns"]
+from gramlab.diagnosis.diagnosis import Diagnosis
+from gramlab.errors import InvalidFeatures
+from gramlab.features import Features
+
+__all__ = ["cleaned_arrays", "cleaned_columns", "label_columns", "suspect_columns"]
+
+
+def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
+    """Every row in its order: what to train on.
+
+    ``row``, ``given`` and ``proposed`` (likeliest true) label and their names,
+    ``probability_wrong``, the posterior's 1 − q_i(given), ``kept`` (False of suspects), and
+    ``weight``, 1 of rows that are kept and 0 of others, to train with on the given labels.
+    """
+    names, columns = diagnosis.features.class_names, diagnosis.cleaned.columns()
+    proposed = [names[label] for label in columns["proposed"]]
+    given = [names[label] for label in columns["given"]]
+    return columns | {"given_name": given, "proposed_name": proposed}
+
+
+def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.ndarray]:
+    """What to train on as arrays of numbers and text, to be saved by ``numpy.savez``.
+
+    ``features`` (N, d) are those that the diagnosis was given, before it prepared them; beside
+    them ``given`` and ``proposed`` labels (N,), ``soft_labels`` (N, K), which are the posteriors
+    q, ``weights`` (N,), 0 of suspects and 1 of others, and ``class_names`` (K,).
+
+    Raises
+    ------
+    InvalidFeatures
+        If they have another number of rows than was diagnosed.
+    """
+    cleaned = diagnosis.cleaned
+    if features.n_samples != len(cleaned.given):
+        raise InvalidFeatures(
+            f"features must be the {len(cleaned.given)} rows that were diagnosed, got "
+            f"{features.n_samples}; pass those that diagnose was given"
+        )
+    return {
+        "features": features.x,
+        "given": cleaned.given,
+        "proposed": cleaned.proposed,
+        "soft_labels": cleaned.soft,
+        "weights": cleaned.weight,
+        "class_names": np.array(diagnosis.features.class_names),
+    }
 
 
 def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:

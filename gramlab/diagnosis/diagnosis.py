@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gramlab import validation
 from gramlab.diagnosis.advice import Advice, advise
+from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
 from gramlab.diagnosis.explanation import Explanation, explain_rows
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
@@ -24,7 +25,7 @@ from gramlab.diagnosis.suspects import (
     ranking_auc,
     reason_to_withhold,
 )
-from gramlab.diagnosis.trial import Trial, expected_accuracy
+from gramlab.diagnosis.trial import Scoring, Trial, expected_accuracy
 from gramlab.distillation import distill
 from gramlab.errors import InvalidLabels
 from gramlab.features import Features
@@ -36,7 +37,6 @@ from gramlab.numerics.streams import MAX_SEED
 from gramlab.runner import Run, folds
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
-from gramlab.targets import one_hot
 from gramlab.transition import TransitionEstimate, estimate_transition
 
 __all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting", "diagnose"]
@@ -58,7 +58,8 @@ class DiagnosisSettings:
     weight_decay
         λ in use, which the advice is measured against; None is 1/N, scikit-learn's C = 1.
     max_rounds, folds
-        Most trainings that are considered, the teacher included; folds of the held-out predictions.
+        Most trainings that are considered, the teacher included; folds of the held-out predictions,
+        of which training on cleaned labels needs three.
     seed
         Key of the noise, the folds, the ties and the re-corruption.
     center, unit_norm
@@ -137,6 +138,11 @@ class Diagnosis:
         """Given labels (N,)."""
         return self.features.labels
 
+    @property
+    def cleaned(self) -> CleanedLabels:
+        """What to train on instead of the given labels, of every row in its order."""
+        return CleanedLabels(self.given, self.posterior.posterior)
+
     def recovery(self, fit: Fit) -> float:
         """Expected share of training rows that a fit predicts as their true label."""
         return expected_accuracy(fit.labels, self.posterior.posterior).value
@@ -157,6 +163,17 @@ class Diagnosis:
         return (
             f"Labels alone may not tell some classes apart: {', '.join(names[:10])}{more}. "
             "Look at some of their rows before believing what is said of these."
+        )
+
+    def format_spared(self) -> str:
+        """Which classes consist of suspects, in a sentence; empty where there are none."""
+        names = [self.features.class_names[k] for k in self.cleaned.spared]
+        if not names:
+            return ""
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        return (
+            f"All rows given as {', '.join(names[:10])}{more} are suspects. Training without the "
+            "suspects keeps them, since the class would be lost."
         )
 
     def ranked_settings(self) -> list[RankedSetting]:
@@ -226,6 +243,10 @@ class Diagnosis:
                 "expected_wrong": float(suspects.precision.sum()),
                 "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
+            },
+            "cleaned": {
+                "left_out": self.advice.left_out,
+                "spared_classes": self.cleaned.spared,
             },
             "trial": self.trial(),
             "provenance": describe_run(features, self.settings.seed),
@@ -299,18 +320,22 @@ def diagnose(
     nearest = nearest_rows(features, min(50, n - 1))
     posterior = label_posterior(estimate, given, nearest)
     reference = 1.0 / n if asked.weight_decay is None else asked.weight_decay
-    q, limits = posterior.posterior, (asked.max_rounds, asked.seed, asked.tolerance)
-    search = SettingSearch(run, given, q, estimate.matrix, *limits, say)
+    scoring = Scoring(posterior.posterior, given, estimate.matrix)
+    cleaned = FoldPosteriors(run, given, nearest, estimate, posterior).cleaned(say)
+    search = SettingSearch(
+        run, scoring, asked.max_rounds, cleaned, asked.seed, asked.tolerance, say
+    )
     trials = search.trials(decay_grid(features), reference)
-    advice = advise(trials, reference, q)
+    advice = advise(trials, reference, scoring)
     say("exact heads on all rows")
     fits = {}
     for name, trial in (("chosen", advice.chosen), ("reference", advice.reference)):
-        one, targets = trial.setting, one_hot(given, k)
-        head = SoftmaxHead(one.weight_decay, tolerance=asked.tolerance)
+        one = trial.setting
+        targets, weights = CleanedLabels(given, posterior.posterior).problem(one.labels)
+        head = SoftmaxHead(one.weight_decay, sample_weight=weights, tolerance=asked.tolerance)
         how = {"refine": one.refine or None, "seed": asked.seed}
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
-    suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
+    suspects, resamples = find_suspects(posterior, given), None
     withheld = reason_to_withhold(estimate)
     if withheld:
         middle, low, high = resampled_precision((), len(suspects))
@@ -321,6 +346,7 @@ def diagnose(
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
     say("explanations")
+    setting = advice.on_given.setting
     explanations = explain_rows(
         spectrum,
         given,

@@ -8,8 +8,9 @@ likelihood of the given labels, Σ_i log Σ_y p_i(y) C[y, given_i].
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,14 @@ from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer
 
-__all__ = ["LabelPosterior", "label_posterior", "nearest_rows", "neighbour_votes"]
+__all__ = [
+    "Evidence",
+    "LabelPosterior",
+    "label_posterior",
+    "nearest_rows",
+    "neighbour_votes",
+    "posterior_of",
+]
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -54,40 +62,76 @@ class LabelPosterior:
         return self.posterior.argmax(axis=1)
 
 
+class Evidence(NamedTuple):
+    """What is known of rows without their own labels: logits of ``heads``, log ``votes`` (m, K)."""
+
+    heads: Array
+    votes: Array
+
+    @classmethod
+    def of(cls, probabilities: Array, votes: Array, sharpness: float) -> Evidence:
+        """Read heads that are calibrated with β, and votes (m, K) of neighbours.
+
+        Heads enter at their own sharpness, so that γ is relative to unscaled logits, and every
+        label with half a vote: one without votes is not impossible.
+        """
+        tiny = np.finfo(np.float64).tiny
+        return cls(np.log(np.maximum(probabilities, tiny)) / sharpness, np.log(votes + 0.5))
+
+    def probabilities(self, vote_weight: float, sharpness: float) -> Array:
+        """p_i (m, K), with γ and β."""
+        return softmax(sharpness * (self.heads + vote_weight * self.votes), axis=1)
+
+
 def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels) -> LabelPosterior:
     """Combine held-out heads and C of an estimate from given labels (N,) with the nearest rows'."""
-    p, rows = estimate.probabilities, len(given) * estimate.prior[:, None]
-    # As if one row more of each class had been seen, with any label: C is not known any better, and
-    # labels that it calls impossible are still more or less so by the rows.
-    matrix = (rows * estimate.matrix + 1.0 / len(rows)) / (rows + 1.0)
-    posterior, best = given_label_posterior(p, matrix, given)
+    p, k = estimate.probabilities, len(estimate.matrix)
+    posterior, best = posterior_of(p, estimate, given)
     found = LabelPosterior(p, posterior, 0, 0.0, 1.0, best)
-    # Heads enter at their own sharpness, so that γ is relative to unscaled logits.
-    heads = np.log(np.maximum(p, np.finfo(np.float64).tiny)) / estimate.sharpness
     for count in (10, 20, 50):
         if count > nearest.shape[1]:
             break
-        # Half a vote for every label: one without votes is not impossible.
-        votes = np.log(neighbour_votes(nearest[:, :count], given, len(matrix)) + 0.5)
+        votes = neighbour_votes(nearest[:, :count], given, k)
+        evidence = Evidence.of(p, votes, estimate.sharpness)
         for weight, sharpness in product((0.3, 1.0, 3.0), 2.0 ** np.arange(-3.0, 1.1, 0.5)):
-            logits = sharpness * estimate.sharpness * (heads + weight * votes)
-            held_out = softmax(logits, axis=1)
-            posterior, value = given_label_posterior(held_out, matrix, given)
+            held_out = evidence.probabilities(weight, sharpness * estimate.sharpness)
+            posterior, value = posterior_of(held_out, estimate, given)
             if value > found.log_likelihood:
                 found = LabelPosterior(held_out, posterior, count, weight, float(sharpness), value)
-    # A class without sure rows may be one that the labels merge with another: theirs is as likely.
-    posterior = found.posterior.copy()
-    rows = np.flatnonzero(estimate.unsupported[given])
-    half = 0.5 * posterior[rows].max(axis=1)
-    np.subtract.at(posterior, (rows, posterior[rows].argmax(axis=1)), half)
-    np.add.at(posterior, (rows, given[rows]), half)
-    return replace(found, posterior=posterior)
+    return found
 
 
-def neighbour_votes(nearest: Labels, given: Labels, n_classes: int) -> Array:
-    """How many of a row's neighbours (N, k) were given each label, shape (N, K)."""
+def posterior_of(
+    held_out: Array, estimate: TransitionEstimate, given: Labels
+) -> tuple[Array, float]:
+    """q_i(y) ∝ p_i(y) C[y, given_i] of rows p (m, K), and the log likelihood of their labels a row.
+
+    C is taken as if one row more of each class had been seen, with any label: it is not known any
+    better, and labels that it calls impossible are still more or less so by the rows. A class
+    without sure rows may be one that the labels have merged with the likeliest: where it is the
+    given one, both are as likely.
+    """
+    k = len(estimate.matrix)
+    rows = len(estimate.probabilities) * estimate.prior[:, None]
+    matrix = (rows * estimate.matrix + 1.0 / k) / (rows + 1.0)
+    posterior, likelihood = given_label_posterior(held_out, matrix, given)
+    merged = np.flatnonzero(estimate.unsupported[given])
+    likeliest = posterior[merged].argmax(axis=1)
+    half = 0.5 * posterior[merged, likeliest]
+    posterior[merged, likeliest] -= half
+    posterior[merged, given[merged]] += half
+    return posterior, likelihood
+
+
+def neighbour_votes(
+    nearest: Labels, given: Labels, n_classes: int, counted: npt.ArrayLike = True
+) -> Array:
+    """How many of a row's neighbours (m, k) were given each label, shape (m, K).
+
+    ``given`` are the labels (N,) of all rows; only neighbours that are ``counted`` (m, k) vote.
+    """
     votes = np.zeros((len(nearest), n_classes))
-    np.add.at(votes, (np.arange(len(nearest))[:, None], given[nearest]), 1.0)
+    np.add.at(votes, (np.arange(len(nearest))[:, None], given[nearest]), counted)
     return votes
 
 

@@ -4,7 +4,9 @@ For each fold one factorization gives the linearized head at every weight decay 
 Exact heads follow: all teachers, and students, round by round while they gain, at the best
 teacher's weight decay and the two below (a round more averages labels more, as more weight decay
 does, so above it a student is expected to lose) and where the theory has its two best settings.
-Rounds spend weight decay, so each number of them is tried beside one training at the total.
+Rounds spend weight decay, so each number of them is tried beside one training at the total. Labels
+that the posterior has mended (``cleaned``) are trained on once, at the best teacher's weight decay
+and its two neighbours, and further to the side where it gains.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.trial import Setting, Trial, corrected_accuracy, expected_accuracy
+from gramlab.diagnosis.cleaned import CleanedLabels
+from gramlab.diagnosis.trial import LABELS, Scoring, Setting, Trial
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
@@ -47,15 +50,15 @@ def decay_grid(features: Features) -> list[float]:
 class SettingSearch:
     """Scores settings on held-out rows, all by the theory and the promising ones by exact heads.
 
-    ``run`` holds the folds, whose parts carry the ``given`` labels (N,); ``posterior`` q (N, K) and
-    ``matrix`` C (K, K) score predictions. The rest is as in ``DiagnosisSettings``.
+    ``run`` holds the folds, whose parts carry the given labels of ``scoring``, which scores what
+    is predicted; ``cleaned`` are the labels of the training rows of each fold as all but that fold
+    mend them, none if that is not tried. The rest is as in ``DiagnosisSettings``.
     """
 
     run: Run
-    given: npt.NDArray[np.int64]
-    posterior: np.ndarray
-    matrix: np.ndarray
+    scoring: Scoring
     max_rounds: int
+    cleaned: Sequence[CleanedLabels] = ()
     seed: int = 0
     tolerance: float = 1e-6
     stage: Callable[[str], None] = lambda text: None
@@ -84,6 +87,8 @@ class SettingSearch:
                     break
                 self._try_theory([decay * step])
                 self._try_teacher(decay * step)
+        for labels in LABELS[1:] if self.cleaned else ():
+            self._try_cleaned(labels)
         if self.max_rounds > 1:
             best = self._best_teacher()
             below = sorted((d for d in self._teachers if d <= best), reverse=True)
@@ -101,13 +106,7 @@ class SettingSearch:
         return max((t.accuracy.value, t.setting.weight_decay) for t in trials)[1]
 
     def _add(self, setting: Setting, head: str, predicted: npt.NDArray[np.int64]) -> Trial:
-        accuracy = expected = expected_accuracy(predicted, self.posterior)
-        corrected = corrected_accuracy(predicted, self.given, self.matrix)
-        if corrected is not None:
-            accuracy = expected._replace(value=0.5 * (expected.value + corrected.value))
-        agreement = float((predicted == self.given).mean())
-        trial = Trial(setting, head, accuracy, expected, corrected, agreement, predicted)
-        self._trials[head, setting] = trial
+        trial = self._trials[head, setting] = self.scoring.trial(setting, head, predicted)
         return trial
 
     def _try_theory(self, decays: Sequence[float]) -> None:
@@ -116,7 +115,7 @@ class SettingSearch:
         settings = [Setting(d, t) for d in decays for t in range(1, self.max_rounds + 1)]
         if self.max_rounds > 1 and k > 2:
             settings += [Setting(d, 2, "top2") for d in decays]
-        found = {one: np.empty(len(self.given), dtype=np.int64) for one in settings}
+        found = {one: np.empty(len(self.scoring.given), dtype=np.int64) for one in settings}
         for part, test, held in zip(run.parts, run.tests, run.held, strict=True):
             spectrum = Spectrum.of(part)
             z, unseen = spectrum.coordinates, test @ spectrum.basis
@@ -136,8 +135,36 @@ class SettingSearch:
         """Exact teachers at one weight decay, from the fits at the nearest one."""
         self.stage(f"exact teachers, weight decay {decay:.2g}")
         near = min(self._teachers, key=lambda d: abs(math.log(d / decay)), default=math.nan)
-        targets, start = self.run.one_hot(self.given), self._teachers.get(near, ())
+        targets, start = self.run.one_hot(self.scoring.given), self._teachers.get(near, ())
         self._teachers[decay], _ = self._try_exact(Setting(decay), targets, start)
+
+    def _try_cleaned(self, labels: str) -> None:
+        """One exact training on mended labels: at three weight decays, and on where that gains.
+
+        A gain is more than its standard error: at small weight decays each step costs more passes.
+        """
+        start = self._best_teacher()
+        best = self._try_mended(labels, start)
+        for step in (1.0 / _STEP, _STEP):
+            decay, gains = start, True
+            while gains:
+                beyond = [d for d in self._teachers if (d - decay) * (step - 1.0) > 0.0]
+                decay = min(beyond, key=lambda d: abs(d - decay), default=decay * step)
+                trial = self._try_mended(labels, decay)
+                gain = self.scoring.difference(trial, best)
+                gains = gain.value > gain.standard_error
+                best = trial if gains else best
+
+    def _try_mended(self, labels: str, decay: float) -> Trial:
+        self.stage(f"{labels}, weight decay {decay:.2g}")
+        near = min(self._teachers, key=lambda d: abs(math.log(d / decay)))
+        problems = [one.problem(labels) for one in self.cleaned]
+        return self._try_exact(
+            Setting(decay, labels=labels),
+            lambda number: problems[number][0],
+            self._teachers[near],
+            lambda number: problems[number][1],
+        )[1]
 
     def _try_students(self, decay: float) -> None:
         """Exact rounds at one weight decay while they gain, and the student of the top two."""
@@ -171,9 +198,18 @@ class SettingSearch:
                 self._try_teacher(total)
 
     def _try_exact(
-        self, setting: Setting, targets: Callable[[int], Any], start: Sequence[Fit]
+        self,
+        setting: Setting,
+        targets: Callable[[int], Any],
+        start: Sequence[Fit],
+        weights: Callable[[int], Any] = lambda number: None,
     ) -> tuple[list[Fit], Trial]:
-        head = SoftmaxHead(setting.weight_decay, tolerance=self.tolerance)
-        fits = self.run.fit(head, targets, [fit.weights for fit in start] or None)
+        def fit(number: int) -> Fit:
+            decay, own = setting.weight_decay, weights(number)
+            head = SoftmaxHead(decay, sample_weight=own, tolerance=self.tolerance)
+            begin = np.asarray(start[number].weights) if start else None
+            return head.fit(self.run.parts[number], targets(number), start=begin)
+
+        fits = self.run.map(fit)
         logits = self.run.held_out([fit.weights for fit in fits])
         return fits, self._add(setting, "exact", logits.argmax(axis=1))

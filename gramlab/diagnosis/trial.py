@@ -4,44 +4,63 @@ Two estimates of it (docs/diagnose.md), whose faults point in different directio
 
 ``expected``
     mean_i q_i(a_i), q_i the posterior of row i's true label and a_i its prediction, in sample or
-    not. Two settings are compared on the rows where they differ, with true labels drawn from q.
+    not.
 ``corrected``
     mean_i C⁻¹[given_i, a_i]. With A[a, given] the table of predictions that did not see the given
     labels, A = M C for the table M of predictions and true labels, whose trace is the accuracy.
 
+Their mean is used, or the first alone where C has no inverse. Two settings are compared row by row,
+so that only the rows where they differ count.
+
 Source: the correction as Natarajan et al. (NeurIPS 2013) and Patrini et al. (CVPR 2017), read for
-the 0-1 loss; the paired variance is that of McNemar (1947), in expectation under q [D].
+the 0-1 loss; the paired variance is that of McNemar's test (1947), which it becomes where the true
+labels are known [D].
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "LABELS",
     "Score",
+    "Scoring",
     "Setting",
     "Trial",
     "corrected_accuracy",
     "expected_accuracy",
-    "paired_difference",
 ]
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
+_CLEANED = {
+    "drop-suspects": "without suspects",
+    "relabel": "proposed labels",
+    "soft-labels": "soft labels",
+}
+
+LABELS = ("given", *_CLEANED)
+"""What there is to train on, the given labels first: see ``gramlab.diagnosis.cleaned``."""
+
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """How to train: λ, trainings with the teacher, and ``"top2"`` (of 2 rounds) or ``""``."""
+    """How to train: λ, trainings with the teacher, ``"top2"`` (of 2 rounds) or ``""``, on what.
+
+    ``labels`` is one of ``LABELS``; others than the given ones are trained on in one round.
+    """
 
     weight_decay: float
     rounds: int = 1
     refine: str = ""
+    labels: str = "given"
 
     @property
     def distils(self) -> bool:
@@ -53,11 +72,23 @@ class Setting:
         """Λ, what all trainings spend together."""
         return self.rounds * self.weight_decay
 
+    @property
+    def cleaned(self) -> bool:
+        """Whether the given labels are mended first."""
+        return self.labels != LABELS[0]
+
+    @property
+    def way(self) -> str:
+        """All but the weight decay, in words."""
+        if self.refine:
+            return "top-2 student"
+        if self.cleaned:
+            return _CLEANED[self.labels]
+        return f"{self.rounds} round{'s' if self.distils else ''}"
+
     def __str__(self) -> str:
         """In words."""
-        if self.refine:
-            return f"top-2 student at {self.weight_decay:.3g}"
-        return f"{self.rounds} round{'s' if self.distils else ''} at {self.weight_decay:.3g}"
+        return f"{self.way} at {self.weight_decay:.3g}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -76,8 +107,8 @@ class Trial:
     """A setting that was tried on held-out rows, by the ``"theory"`` or the ``"exact"`` head.
 
     ``accuracy`` is estimated on true labels: the mean of ``expected``, by the posterior, and
-    ``corrected``, by the inverse of C, or the first alone where C has none; its standard error is
-    that of the first. ``agreement`` is the share of rows ``predicted`` (N,) as their given label.
+    ``corrected``, by the inverse of C, or the first alone where C has none. ``agreement`` is the
+    share of rows ``predicted`` (N,) as their given label.
     """
 
     setting: Setting
@@ -114,24 +145,70 @@ def corrected_accuracy(predicted: Labels, given: Labels, matrix: Array) -> Score
     The predictions (N,) must come from heads that did not see the rows' own labels. It is unbiased
     for C known, so it can leave [0, 1]; None where C cannot be inverted in float64.
     """
-    with np.errstate(all="ignore"):
-        condition = np.linalg.cond(matrix)
-    if not condition < 1.0 / np.sqrt(np.finfo(np.float64).eps):
+    inverse = _inverse(matrix)
+    if inverse is None:
         return None
-    values = np.linalg.inv(matrix)[given, predicted]
+    values = inverse[given, predicted]
     spread = float(values.std(ddof=1)) if len(values) > 1 else math.inf
     return Score(float(values.mean()), spread / math.sqrt(len(values)))
 
 
-def paired_difference(first: Labels, second: Labels, posterior: Array) -> Score:
-    """Expected accuracy of ``first`` less that of ``second``; only rows where they differ count.
+def _inverse(matrix: Array) -> Array | None:
+    """C⁻¹ (K, K), or None where float64 cannot tell C from one that has none."""
+    with np.errstate(all="ignore"):
+        condition = np.linalg.cond(matrix)
+    if not condition < 1.0 / np.sqrt(np.finfo(np.float64).eps):
+        return None
+    return np.linalg.inv(matrix).astype(np.float64)
 
-    The standard error is that of the difference of two accuracies measured on the same N rows with
-    true labels drawn from q (N, K): √((mean of q(a) + q(b) where they differ − value²)/N).
-    """
-    n = len(first)
-    rows = np.flatnonzero(first != second)
-    a, b = posterior[rows, first[rows]], posterior[rows, second[rows]]
-    value = float((a - b).sum() / n)
-    variance = max(float((a + b).sum() / n) - value**2, 0.0) / n
-    return Score(value, math.sqrt(variance))
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """What held-out predictions are scored by: posteriors q (N, K), given labels (N,), C (K, K)."""
+
+    posterior: Array
+    given: Labels
+    matrix: Array
+
+    @cached_property
+    def _correction(self) -> Array | None:
+        return _inverse(self.matrix)
+
+    def _values(self, predicted: Labels) -> Array:
+        """Estimated accuracy of each row, shape (N,): the mean of both estimates."""
+        values = self.posterior[np.arange(len(predicted)), predicted]
+        if self._correction is None:
+            return values
+        return 0.5 * (values + self._correction[self.given, predicted])
+
+    def trial(self, setting: Setting, head: str, predicted: Labels) -> Trial:
+        """Score the held-out predictions (N,) of a setting.
+
+        The variance of its accuracy is that of the rows' estimates, and what q leaves open of each
+        true label: for q alone the binomial one.
+        """
+        values, q = self._values(predicted), self.posterior[np.arange(len(predicted)), predicted]
+        variance = max(float(values.var() + (q * (1.0 - q)).mean()), 0.0) / len(values)
+        return Trial(
+            setting,
+            head,
+            accuracy=Score(float(values.mean()), math.sqrt(variance)),
+            expected=expected_accuracy(predicted, self.posterior),
+            corrected=corrected_accuracy(predicted, self.given, self.matrix),
+            agreement=float((predicted == self.given).mean()),
+            predicted=predicted,
+        )
+
+    def difference(self, first: Trial, second: Trial) -> Score:
+        """Accuracy of the first trial less that of the second; only rows where they differ count.
+
+        With d_i the difference of row i's estimates and v_i = q(a) + q(b) − (q(a) − q(b))² the
+        variance of the true one under q, the standard error is √(Σ_i (d_i² + v_i))/N. As in
+        McNemar's test the squares are not centred, so that one row alone is never more than its own
+        error.
+        """
+        rows = np.flatnonzero(first.predicted != second.predicted)
+        d = (self._values(first.predicted) - self._values(second.predicted))[rows]
+        a, b = (self.posterior[rows, one.predicted[rows]] for one in (first, second))
+        v, n = np.maximum(a + b - (a - b) ** 2, 0.0), len(first.predicted)
+        return Score(float(d.sum()) / n, math.sqrt(float((d**2 + v).sum())) / n)

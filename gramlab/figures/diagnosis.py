@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gramlab.diagnosis.advice import Advice
     from gramlab.diagnosis.diagnosis import Diagnosis
     from gramlab.diagnosis.suspects import Suspects
-    from gramlab.diagnosis.trial import Trial
+    from gramlab.diagnosis.trial import Setting, Trial
 
 
 def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
@@ -52,8 +53,9 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
 class SettingsDisplay(Display):
     """Estimated held-out accuracy over weight decay: theory as lines, exact heads as dots.
 
-    A colour is a number of rounds, the top-2 student has its own; the ring is the advised setting,
-    the bar through it one standard error, the dotted line the weight decay in use.
+    A colour is a number of rounds; the top-2 student and each way to clean labels first have their
+    own. The ring is the advised setting, the bar through it one standard error, the dotted line the
+    weight decay in use.
     """
 
     def __init__(self, advice: Advice, trials: Sequence[Trial]) -> None:
@@ -70,21 +72,23 @@ class SettingsDisplay(Display):
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
         (panel,), advice = axes, self.advice
-        variants = sorted({(t.setting.refine, t.setting.rounds) for t in self.trials})
-        plain = sum(not refine for refine, _ in variants)  # students stand last
+        # One for each way to train, without its weight decay; what is no number of rounds is last.
+        ways = {replace(t.setting, weight_decay=1.0) for t in self.trials}
+        ways = sorted(ways, key=lambda one: (one.cleaned, one.refine, one.rounds, one.labels))
+        plain = sum(not (one.refine or one.cleaned) for one in ways)
         shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
         marks = {}
         panel.set_xscale("log")
         decays = sorted({t.setting.weight_decay for t in self.trials})
         if len(decays) == 1:  # which has no width of its own
             panel.set_xlim(*cell_edges("weight_decay", decays)[[0, -1]])
-        for i, variant in enumerate(variants):
-            refine, rounds = variant
-            color = PURPLE if refine else shades[i]
-            self._variant(panel, variant, color)
-            name = "1 round (teacher)" if rounds == 1 else f"{rounds} rounds"
-            name = "top-2 student" if refine else name
-            marks[name] = {"color": color, "marker": "o", "mec": "white"}
+        marked = {"drop-suspects": "s", "relabel": "D", "soft-labels": "^"}
+        for i, way in enumerate(ways):
+            color = VERMILLION if way.cleaned else PURPLE if way.refine else shades[i]
+            marker = marked.get(way.labels, "o")
+            self._way(panel, way, color, marker)
+            name = "1 round (teacher)" if way == ways[0] else way.way
+            marks[name] = {"color": color, "marker": marker, "mec": "white"}
         use, chosen = advice.reference.setting.weight_decay, advice.chosen
         panel.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
         x, (y, error) = chosen.setting.weight_decay, chosen.accuracy
@@ -104,21 +108,21 @@ class SettingsDisplay(Display):
             f"{'Distil' if advice.distils else 'Do not distil'}: {chosen.setting}",
             "weight decay λ (dotted: the one in use)",
             "estimated held-out accuracy",
-            note="line: theory, dot: exact head, ring: advised ± 1 s.e.",
+            note="line: theory, mark: exact head, ring: advised ± 1 s.e.",
         )
         place = {"loc": "outside lower center", "ncols": 3, "columnspacing": 1.4}
         look.legend(panel, marks, outside=True, **place)
 
-    def _variant(self, axes: Axes, variant: tuple[str, int], color: str) -> None:
-        """One number of rounds, or the student: accuracy of both heads by weight decay."""
-        own = [t for t in self.trials if (t.setting.refine, t.setting.rounds) == variant]
-        gid = f"{variant[1]} {variant[0]}".strip()
+    def _way(self, axes: Axes, way: Setting, color: str, marker: str) -> None:
+        """One way to train: accuracy of both heads by weight decay."""
+        own = [t for t in self.trials if replace(t.setting, weight_decay=1.0) == way]
+        gid = f"{way.rounds} {way.labels if way.cleaned else way.refine}".strip()
         for head in ("theory", "exact"):
             found = [t for t in own if t.head == head]
             x, y = [t.setting.weight_decay for t in found], [t.accuracy.value for t in found]
             if head == "exact":
-                style.dots(axes, x, y, color, ms=6.5, gid=f"exact {gid}")
-            else:
+                style.dots(axes, x, y, color, marker, ms=6.5, gid=f"exact {gid}")
+            elif found:
                 line = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
                 axes.plot(x, y, **style.as_line(len(x)) | line)
 

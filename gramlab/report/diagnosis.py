@@ -45,6 +45,7 @@ def diagnosis_report(
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
         tied=diagnosis.format_tied(),
+        spared=diagnosis.format_spared(),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
         command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
         script=script,

@@ -159,6 +159,17 @@ def test_class_names_reach_no_spreadsheet_as_formulas(tmp_path):
             assert cell in {'\'=HYPERLINK("x")', "'-cat", "'@dog"}
         float(row["margin"])  # numbers stay numbers
     assert json.loads((out / "results.json").read_text())["data"]["class_names"][1] == "-cat"
+    with open(out / "cleaned.csv", newline="", encoding="utf-8") as file:
+        cleaned = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in cleaned] == list(range(len(y)))
+    for row in cleaned:
+        for cell in (row["given_name"], row["proposed_name"]):
+            assert cell in {'\'=HYPERLINK("x")', "'-cat", "'@dog"}
+    with np.load(out / "cleaned.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["features"], x)
+        assert file["proposed"].tolist() == [int(row["proposed"]) for row in cleaned]
+        assert file["weights"].tolist() == [float(row["weight"]) for row in cleaned]
+        assert file["class_names"][1] == "-cat"
 
 
 # ---- The page ---------------------------------------------------------------------------------
@@ -176,14 +187,16 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
         train_labels=np.where(np.arange(len(y)) < 6, (y + 1) % 3, y),
     )
     monkeypatch.chdir(tmp_path)
+    arguments = ["--folds", "2", "--max-rounds", "1", "--no-recorrupt", "--quiet"]
+    assert cli.main(["diagnose", "mine.npz", "--out", "diagnosis", *arguments]) == 0
     page = (ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     results: list = []
     names: dict = {}
     for number, block in enumerate(blocks):
         exec(compile(block, f"diagnose.md, block {number}", "exec"), names)
-        results.append(names["found"])
+        results.append(names.get("found"))
     columns = label_columns(results[-1])
     assert set(columns) <= set(names["table"].columns) & set(names["frame"].columns)
     assert set(columns) <= set(names["data"].column_names)
@@ -215,7 +228,7 @@ def test_a_signal_while_tables_are_written_leaves_whole_files_only(tmp_path, cap
     assert "stopped by SIGINT" in capsys.readouterr().err
     left = {path.name for path in out.iterdir()}
     assert "suspects.csv" in left
-    assert not left & {"results.json", "labels.csv", "report.html"}
+    assert not left & {"results.json", "labels.csv", "cleaned.npz", "report.html"}
     assert not [name for name in left if ".partial" in name or name.startswith(".")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,20 +14,26 @@ import gramlab
 from gramlab import cli
 from gramlab.diagnosis import DiagnosisSettings, diagnose
 from gramlab.diagnosis.advice import KINDS, advise
-from gramlab.diagnosis.columns import label_columns, suspect_columns
+from gramlab.diagnosis.columns import (
+    cleaned_arrays,
+    cleaned_columns,
+    label_columns,
+    suspect_columns,
+)
 from gramlab.diagnosis.explanation import explain_rows
 from gramlab.diagnosis.posterior import nearest_rows, neighbour_votes
 from gramlab.diagnosis.recorruption import isotonic_map
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
 from gramlab.diagnosis.suspects import ranking_auc
 from gramlab.diagnosis.trial import (
+    LABELS,
+    Scoring,
     Setting,
     Trial,
     corrected_accuracy,
     expected_accuracy,
-    paired_difference,
 )
-from gramlab.errors import InvalidLabels, InvalidSetting
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.runner import Run, folds
 from gramlab.spectrum import Spectrum, dense_gram
 from gramlab.transition.mixture import given_label_posterior
@@ -87,10 +94,77 @@ def test_clean_labels_are_left_alone():
     )
     assert not found.advice.distils
     assert found.advice.kind in KINDS[:3]
+    exact = {t.setting: t for t in found.trials if t.head == "exact"}
+    mended = [one for one in exact if one.cleaned and Setting(one.weight_decay) in exact]
+    assert {one.labels for one in mended} == set(LABELS[1:])
+    for one in mended:  # hardly anything is changed
+        plain = exact[Setting(one.weight_decay)]
+        assert (exact[one].predicted != plain.predicted).mean() < 0.01
     assert found.advice.sentence.startswith("Do not distil")
     assert len(found.suspects) < 0.02 * found.features.n_samples
     assert found.trial() is None
     assert found.recorruption is None
+
+
+def test_cleaned_labels_are_better_to_train_on_and_their_accuracy_is_known(noisy):
+    truth = noisy.planted.true_labels
+    exact = [t for t in noisy.trials if t.head == "exact"]
+    best = {}
+    for trial in exact:
+        true = float((trial.predicted == truth).mean())
+        # The whole error of an accuracy; that of differences is smaller.
+        assert abs(trial.accuracy.value - true) <= 3.0 * trial.accuracy.standard_error
+        kind = trial.setting.labels
+        best[kind] = max(best.get(kind, 0.0), true)
+    assert set(best) == set(LABELS)
+    assert all(best[kind] > best["given"] + 0.01 for kind in LABELS[1:])
+    assert noisy.advice.kind in LABELS[1:]
+    assert noisy.advice.sentence.startswith("Do not distil: train again ")
+
+
+def test_the_final_fit_is_that_of_the_advice_on_all_rows(noisy):
+    setting = noisy.advice.chosen.setting
+    targets, weights = noisy.cleaned.problem(setting.labels)
+    head = gramlab.SoftmaxHead(setting.weight_decay, sample_weight=weights)
+    twin, found = head.fit(noisy.features, targets), noisy.fits["chosen"]
+    bound = twin.certificate.weights_bound + found.certificate.weights_bound
+    assert np.linalg.norm(np.asarray(twin.weights) - np.asarray(found.weights)) <= bound
+    assert noisy.recovery(found) > noisy.recovery(noisy.fits["reference"])
+    assert {one["labels"] for one in noisy.as_dict()["tried"]} == set(LABELS)
+    assert noisy.as_dict()["cleaned"] == {
+        "left_out": int((noisy.cleaned.weight == 0.0).sum()),
+        "spared_classes": [],
+    }
+
+
+def test_cleaned_labels_are_exported_whole_and_read_without_pickle(noisy, tmp_path):
+    raw = gramlab.load_features("digits")
+    np.savez(tmp_path / "cleaned.npz", **cleaned_arrays(noisy, raw))
+    with np.load(tmp_path / "cleaned.npz", allow_pickle=False) as file:
+        found = dict(file)
+    assert np.array_equal(found["features"], raw.x)
+    assert np.array_equal(found["given"], noisy.given)
+    assert np.array_equal(found["proposed"], noisy.suspects.predicted)
+    assert np.array_equal(found["soft_labels"], noisy.posterior.posterior)
+    assert np.array_equal(found["weights"] == 0.0, noisy.suspects.suspected)
+    assert tuple(found["class_names"]) == raw.class_names
+    columns = cleaned_columns(noisy)
+    assert columns["kept"] == (found["weights"] == 1.0).tolist()
+    assert columns["probability_wrong"] == (1.0 - noisy.suspects.quality).tolist()
+    names = [raw.class_names[label] for label in columns["proposed"]]
+    assert columns["proposed_name"] == names
+    short = gramlab.Features(raw.x[:-1], raw.labels[:-1])
+    with pytest.raises(InvalidFeatures, match="1437 rows that were diagnosed, got 1436"):
+        cleaned_arrays(noisy, short)
+
+
+def test_classes_of_suspects_alone_are_named(noisy):
+    assert noisy.format_spared() == ""
+    none = noisy.posterior.posterior.copy()
+    none[noisy.given == 4, 4] = 0.0
+    other = replace(noisy, posterior=replace(noisy.posterior, posterior=none))
+    assert other.format_spared().startswith("All rows given as 4 are suspects.")
+    assert other.as_dict()["cleaned"]["spared_classes"] == [4]
 
 
 # ---- The posterior and the orientation of C ---------------------------------------------------
@@ -161,15 +235,59 @@ def test_corrected_accuracy_is_exact_on_exact_counts():
 def test_expected_accuracy_and_its_pairs_are_counts_when_labels_are_known():
     rng = np.random.default_rng(0)
     true, a, b = rng.integers(0, 3, (3, 200))
-    known = np.eye(3)[true]
-    assert expected_accuracy(a, known).value == (a == true).mean()
+    scoring = Scoring(np.eye(3)[true], true, np.eye(3))
+    one, other = (scoring.trial(Setting(1.0), "exact", predicted) for predicted in (a, b))
+    assert one.expected.value == (a == true).mean()
+    assert one.accuracy == pytest.approx(one.expected, rel=8 * EPS)
     only_a = int(((a == true) & (b != true)).sum())
     only_b = int(((b == true) & (a != true)).sum())
-    found = paired_difference(a, b, known)
+    found = scoring.difference(one, other)
     assert found.value == pytest.approx((only_a - only_b) / 200, abs=4 * EPS)
-    mcnemar = ((only_a + only_b) / 200 - found.value**2) / 200
-    assert found.standard_error**2 == pytest.approx(mcnemar, rel=1e-13)
-    assert paired_difference(a, a, known) == (0.0, 0.0)
+    assert found.standard_error**2 == pytest.approx((only_a + only_b) / 200**2, rel=1e-13)
+    assert found.value == pytest.approx(one.accuracy.value - other.accuracy.value, abs=4 * EPS)
+    assert scoring.difference(one, one) == (0.0, 0.0)
+
+
+def test_the_error_of_a_difference_is_that_of_the_value_used():
+    """Both estimates row by row, and what q leaves open of the true labels: from the definition."""
+    rng = np.random.default_rng(1)
+    q, given = rng.dirichlet(np.ones(3), 50), rng.integers(0, 3, 50)
+    matrix = np.array([[0.7, 0.2, 0.1], [0.0, 0.8, 0.2], [0.3, 0.1, 0.6]])
+    a, b = rng.integers(0, 3, (2, 50))
+    inverse = np.linalg.inv(matrix)
+    total, square = 0.0, 0.0
+    for i in range(50):
+        d = q[i, a[i]] - q[i, b[i]]
+        both = 0.5 * (d + inverse[given[i], a[i]] - inverse[given[i], b[i]])
+        truth = np.array([1.0 * (a[i] == y) - (b[i] == y) for y in range(3)])
+        total += both
+        square += both**2 + q[i] @ (truth - q[i] @ truth) ** 2
+    scoring = Scoring(q, given, matrix)
+    one, other = (scoring.trial(Setting(1.0), "exact", predicted) for predicted in (a, b))
+    found = scoring.difference(one, other)
+    assert found.value == pytest.approx(total / 50, rel=1e-12)
+    assert found.standard_error == pytest.approx(np.sqrt(square) / 50, rel=1e-12)
+
+
+def test_one_row_does_not_decide():
+    """One row of 600 whose label is known and is far from common under C."""
+    given = np.zeros(600, dtype=np.int64)
+    scoring = Scoring(np.tile([1.0, 0.0], (600, 1)), given, np.array([[0.7, 0.3], [0.3, 0.7]]))
+    in_use = np.arange(600) < 200
+    better = in_use.copy()
+    better[200] = True
+    trials = [
+        scoring.trial(Setting(decay), "exact", np.where(right, 0, 1))
+        for decay, right in ((1.0, in_use), (0.1, better))
+    ]
+    found = advise(trials, 1.0, scoring)
+    assert found.best is trials[1]
+    assert found.behind.value == pytest.approx(1.75 / 600)
+    assert found.behind.standard_error == found.behind.value
+    assert found.kind == "keep"
+    better[201] = True
+    more = scoring.trial(Setting(0.1), "exact", np.where(better, 0, 1))
+    assert advise([trials[0], more], 1.0, scoring).kind == "lower-weight-decay"
 
 
 # ---- Settings and advice ----------------------------------------------------------------------
@@ -181,7 +299,7 @@ def test_theory_on_folds_is_the_linearized_head_on_its_training_rows():
     fold = folds(given, 3, 0)
     decays = decay_grid(features)[:3]
     run = Run(features.x, 3, fold, given)
-    search = SettingSearch(run, given, np.eye(3)[given], np.eye(3), 3)
+    search = SettingSearch(run, Scoring(np.eye(3)[given], given, np.eye(3)), 3)
     trials = search.trials(decays, decays[1], grow=False)
     theory = {t.setting: t.predicted for t in trials if t.head == "theory"}
     assert {s for s in theory if s.weight_decay in decays} == {
@@ -224,57 +342,66 @@ def test_rounds_have_to_beat_one_training_at_their_total_weight_decay():
         trial(Setting(1.0, 3), 0, 350),
     ]
     total = trial(Setting(3.0), 41, 385)  # further behind, but on other rows: within the error
-    found = advise([*trials, total], 1.0, TRUE)
+    found = advise([*trials, total], 1.0, KNOWN)
     assert found.kind == "raise-weight-decay"
     assert found.chosen is total
     assert found.at_total is None
     beaten = trial(Setting(3.1), 0, 344)
-    found = advise([*trials, beaten], 1.0, TRUE)
+    found = advise([*trials, beaten], 1.0, KNOWN)
     assert found.kind == "distil"
     assert found.at_total is beaten
     assert found.against_total is not None
     assert found.against_total.value == pytest.approx(6 / 400)
     error = f"{100 * found.against_total.standard_error:.1f}"
     assert f"+1.5 ± {error} over one at 3.1, near the total 3;" in found.sentence
-    exact = advise([*trials, trial(Setting(3.0), 0, 344)], 1.0, TRUE)
+    exact = advise([*trials, trial(Setting(3.0), 0, 344)], 1.0, KNOWN)
     assert f"+1.5 ± {error} over one at the total 3;" in exact.sentence
     assert found.as_dict()["at_total"]["weight_decay"] == 3.1
     # The top-two student spends what no theorem counts.
     student = trial(Setting(1.0, 2, "top2"), 0, 360)
-    assert advise([*trials, total, student], 1.0, TRUE).at_total is None
+    assert advise([*trials, total, student], 1.0, KNOWN).at_total is None
 
 
 def made_up(setting: Setting, right: int, n: int = 400) -> Trial:
     """A setting that is right on ``right`` rows, which ones is its own; all true labels are 0."""
-    order = np.random.default_rng(round(setting.weight_decay * 10) + setting.rounds).permutation(n)
+    key = round(setting.weight_decay * 10) + setting.rounds + 100 * LABELS.index(setting.labels)
+    order = np.random.default_rng(key).permutation(n)
     predicted = (order >= right).astype(np.int64)
     found = expected_accuracy(predicted, TRUE)
     return Trial(setting, "exact", found, found, None, 0.0, predicted)
 
 
 TRUE = np.tile([1.0, 0.0], (400, 1))
+KNOWN = Scoring(TRUE, np.zeros(400, dtype=np.int64), np.eye(2))
 
 
 @pytest.mark.parametrize(
     ("right", "kind"),
     [
-        # in use, more decay, less decay, three rounds, top-2; a row is 1/400
-        ((300, 300, 300, 301, 300), "keep"),
-        ((300, 340, 310, 341, 300), "raise-weight-decay"),
-        ((300, 310, 340, 341, 300), "lower-weight-decay"),
-        ((300, 310, 310, 350, 300), "distil"),
-        ((300, 310, 310, 300, 350), "top2-student"),
+        # in use, more decay, less decay, dropped, relabelled, soft, three rounds, top-2; of 400
+        ((300, 300, 300, 301, 300, 300, 301, 300), "keep"),
+        ((300, 340, 310, 341, 300, 341, 341, 300), "raise-weight-decay"),
+        ((300, 310, 340, 300, 341, 300, 341, 300), "lower-weight-decay"),
+        ((300, 310, 310, 350, 350, 350, 350, 300), "drop-suspects"),
+        ((300, 310, 310, 310, 350, 350, 350, 300), "relabel"),
+        ((300, 310, 310, 310, 310, 350, 351, 351), "soft-labels"),
+        ((300, 310, 310, 300, 310, 310, 350, 300), "distil"),
+        ((300, 310, 310, 310, 300, 310, 300, 350), "top2-student"),
     ],
 )
 def test_every_kind_of_advice_is_given_where_it_is_due(right, kind):
-    settings = [Setting(1.0), Setting(10.0), Setting(0.1), Setting(1.0, 3), Setting(1.0, 2, "top2")]
+    settings = [Setting(1.0), Setting(10.0), Setting(0.1)]
+    settings += [Setting(0.5, labels=labels) for labels in LABELS[1:]]
+    settings += [Setting(1.0, 3), Setting(1.0, 2, "top2")]
     trials = [made_up(s, r) for s, r in zip(settings, right, strict=True)]
-    found = advise(trials, 1.0, TRUE)
+    found = advise(trials, 1.0, KNOWN)
     assert found.kind == kind
-    assert found.distils == (kind in KINDS[3:])
-    assert found.sentence.startswith("Do not distil") == (kind in KINDS[:3])
+    assert found.distils == (kind in KINDS[-2:])
+    assert found.sentence.startswith("Do not distil") == (kind in KINDS[:-2])
     assert found.runner_up is not None
     assert found.runner_up is not found.chosen
+    assert not found.on_given.setting.cleaned
+    assert (found.on_given is found.chosen) == (kind not in LABELS)
     assert found.behind.value <= found.behind.standard_error or found.behind.value == 0.0
 
 
@@ -283,8 +410,10 @@ def test_settings_are_ranked_beside_the_theory(noisy):
     values = [one.exact.accuracy.value for one in ranked]
     assert values == sorted(values, reverse=True)
     assert {one.exact.head for one in ranked} == {"exact"}
-    assert all(one.theory.setting == one.exact.setting for one in ranked)
-    assert all(one.theory.head == "theory" for one in ranked)
+    assert [one.theory is None for one in ranked] == [one.exact.setting.cleaned for one in ranked]
+    theory = [(one, one.theory) for one in ranked if one.theory is not None]
+    assert all(found.setting == one.exact.setting for one, found in theory)
+    assert all(found.head == "theory" for _, found in theory)
     roles = {role: one.exact for one in ranked for role in one.roles}
     advice = noisy.advice
     assert roles == {

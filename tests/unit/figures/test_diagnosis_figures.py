@@ -11,6 +11,7 @@ from pages import column, named, outside, words
 import gramlab
 from gramlab import figures
 from gramlab.diagnosis import Diagnosis, DiagnosisSettings, diagnose
+from gramlab.diagnosis.trial import LABELS
 from gramlab.errors import InvalidSetting
 from gramlab.figures import SettingsDisplay, SuspectsDisplay, TransitionDisplay
 from gramlab.transition import NoiseRate
@@ -38,6 +39,13 @@ def test_settings_are_the_trials_and_the_ring_is_the_advice(found):
         )
         x, y = line(display, f"{head} 2")
         assert list(zip(x.tolist(), y.tolist(), strict=True)) == own
+    for labels in LABELS[1:]:
+        own = [t for t in found.trials if t.setting.labels == labels]
+        x, y = line(display, f"exact 1 {labels}")
+        assert dict(zip(x, y, strict=True)) == {
+            t.setting.weight_decay: t.accuracy.value for t in own
+        }
+        assert f"theory 1 {labels}" not in named(display.figure_)
     chosen = found.advice.chosen
     ring = line(display, "advised")
     assert (*ring[0], *ring[1]) == (chosen.setting.weight_decay, chosen.accuracy.value)
@@ -47,9 +55,20 @@ def test_settings_are_the_trials_and_the_ring_is_the_advice(found):
     assert bottom < low < high < top
 
 
-@pytest.mark.parametrize(("rounds", "words_"), [(1, "Do not distil: 1 round"), (2, "Distil: 2 ro")])
-def test_the_title_is_the_advice(found, rounds, words_):
-    chosen = next(t for t in found.trials if t.head == "exact" and t.setting.rounds == rounds)
+@pytest.mark.parametrize(
+    ("rounds", "labels", "words_"),
+    [
+        (1, "given", "Do not distil: 1 round"),
+        (1, "relabel", "Do not distil: proposed labels at"),
+        (2, "given", "Distil: 2 ro"),
+    ],
+)
+def test_the_title_is_the_advice(found, rounds, labels, words_):
+    chosen = next(
+        t
+        for t in found.trials
+        if t.head == "exact" and (t.setting.rounds, t.setting.labels) == (rounds, labels)
+    )
     other = replace(found, advice=replace(found.advice, chosen=chosen))
     assert words_ in words(SettingsDisplay.from_diagnosis(other).plot().figure_)
 

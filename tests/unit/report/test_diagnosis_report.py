@@ -63,11 +63,24 @@ def test_page_names_classes_that_labels_cannot_tell_apart(diagnosis, html):
     assert EVIL not in page
 
 
+def test_page_names_classes_that_consist_of_suspects(diagnosis, html):
+    assert "since the class would be lost" not in html
+    none = diagnosis.posterior.posterior.copy()
+    none[diagnosis.given == 1, 1] = 0.0
+    lost = replace(diagnosis, posterior=replace(diagnosis.posterior, posterior=none))
+    words = " ".join(Page(diagnosis_report(lost, diagnosis_displays(diagnosis))).text.split())
+    assert 'All rows given as "q" & more are suspects.' in words
+
+
 def test_page_holds_the_advice_and_every_suspect(diagnosis, html):
     page = Page(html)
     assert " ".join(diagnosis.advice.sentence.split()) in page.text
     ranks = [row[:2] for row in page.rows if len(row) == 8 and row[0].isdigit()]
     assert [int(row) for _, row in ranks] == diagnosis.suspects.rows.tolist()
+    ways = [one.exact.setting for one in diagnosis.ranked_settings()[:12]]
+    shown = [row for row in page.rows if row[0] in {way.way for way in ways}]
+    assert [row[0] for row in shown] == [way.way for way in ways]
+    assert any(way.cleaned for way in ways)
     names = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert {str(a["href"])[1:] for a in page.every("a")} <= set(names)
 
