@@ -10,6 +10,7 @@ from typer import Context
 from gramlab.cli import options
 from gramlab.cli.output import given, running
 from gramlab.files.whole import atomic_write
+from gramlab.validation import check_rate
 
 EXAMPLES = (
     "gramlab diagnose digits --noise asymmetric --rate 0.3 --out diagnosis",
@@ -22,7 +23,8 @@ _WEIGHT_DECAY = "The one in use, to measure advice against; default: 1/N (scikit
 _ROUNDS = "Most trainings to consider, the teacher included."
 _RECORRUPT = "Calibrate the suspects' precision on labels corrupted anew."
 _EXPLAINED = "Suspects to explain, most suspicious first."
-_OUT = "Write results.json, report.html, suspects.csv, labels.csv and the figures there."
+_OUTLIERS = "Share of the rows listed as of no class that may be of one, in [0, 1); 0 lists none."
+_OUT = "Write results.json, report.html, the tables (suspects, outliers, labels) and figures there."
 
 
 def diagnose(
@@ -37,6 +39,7 @@ def diagnose(
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
+    outlier_rate: Annotated[float, options.option(_OUTLIERS, check=check_rate)] = 0.2,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     figure_format: options.FigureFormat = "png",
@@ -62,7 +65,7 @@ def diagnose(
 
         found, names = result.as_dict(), ""
         if output.folder is not None:
-            from gramlab.diagnosis.columns import label_columns, suspect_columns
+            from gramlab.diagnosis.columns import label_columns, outlier_columns, suspect_columns
             from gramlab.figures import diagnosis_displays
             from gramlab.report import diagnosis_report
 
@@ -73,13 +76,17 @@ def diagnose(
             writers: dict[str, Any] = {"csv": write_csv}
             if can_write_parquet():
                 writers["parquet"] = write_parquet
-            tables = {"suspects": suspect_columns(result), "labels": label_columns(result)}
+            tables = {
+                "suspects": suspect_columns(result),
+                "outliers": outlier_columns(result),
+                "labels": label_columns(result),
+            }
             for stem, columns in tables.items():
                 for suffix, write in writers.items():
                     write(output.folder / f"{stem}.{suffix}", columns)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
-            names = "results.json, report.html, suspects and labels as "
+            names = "results.json, report.html, suspects, outliers and labels as "
             names += f".{' and .'.join(writers)} and {len(figures)} figures"
         output.keep(found, names)
     offers = "tables, figures and a report"

@@ -2,8 +2,9 @@
 
 One noun per file: ``trial`` (a setting, and its accuracy without true labels), ``selection``
 (which settings are tried), ``advice`` (one sentence), ``posterior`` (what heads and neighbours know
-of each true label), ``suspects``, ``recorruption`` (how far they can be trusted), ``explanation``
-(who voted), ``diagnosis`` (asked, run and found), and ``columns`` (as a table).
+of each true label), ``suspects``, ``recorruption`` (how far they can be trusted), ``outliers``
+(rows of no class), ``explanation`` (who voted), ``diagnosis`` (asked, run and found), and
+``columns`` (as a table).
 """
 
 from gramlab.diagnosis.diagnosis import Diagnosis, DiagnosisSettings, diagnose

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gramlab import validation
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.explanation import Explanation, explain_rows
+from gramlab.diagnosis.outliers import Outliers, find_outliers
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
@@ -62,6 +63,8 @@ class DiagnosisSettings:
         Relative duality gap of the exact heads that settings are scored with.
     recorrupt
         Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
+    outlier_rate
+        Share of the outliers, in [0, 1), that may be rows of the classes; 0 lists none.
     explained, voters
         Most suspects that are explained, most suspicious first; training rows named in each.
     """
@@ -76,11 +79,13 @@ class DiagnosisSettings:
     unit_norm: bool = True
     tolerance: float = 1e-8
     recorrupt: bool = True
+    outlier_rate: float = 0.2
     explained: int = 500
     voters: int = 5
 
     def __post_init__(self) -> None:
         validation.check_rate("rate", self.rate)
+        validation.check_rate("outlier_rate", self.outlier_rate)
         if self.weight_decay is not None:
             validation.check_weight_decay(self.weight_decay)
         for name, least in (("max_rounds", 1), ("folds", 2), ("explained", 0), ("voters", 1)):
@@ -110,7 +115,7 @@ class Diagnosis:
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
     their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
-    are of the first of them, by suspect and round.
+    are of the first of them, by suspect and round; ``outliers`` belong to no class.
     """
 
     settings: DiagnosisSettings
@@ -124,6 +129,7 @@ class Diagnosis:
     advice: Advice = field(repr=False)
     fits: dict[str, Fit] = field(repr=False)
     suspects: Suspects = field(repr=False)
+    outliers: Outliers = field(repr=False)
     recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
 
@@ -184,7 +190,8 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
-        features, suspects, posterior = self.features, self.suspects, self.posterior
+        features, posterior = self.features, self.posterior
+        suspects, outliers = self.suspects, self.outliers
         return {
             "command": "diagnose",
             "settings": asdict(self.settings),
@@ -221,6 +228,11 @@ class Diagnosis:
                 "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
             },
+            "outliers": {
+                "count": len(outliers),
+                "false_discovery_rate": outliers.false_discovery_rate,
+                "rows": _by_row(outliers.columns() | {"given": self.given[outliers.rows].tolist()}),
+            },
             "trial": self.trial(),
             "provenance": describe_run(features, self.settings.seed),
         }
@@ -240,9 +252,13 @@ class Diagnosis:
     def _suspect_rows(self) -> list[dict[str, Any]]:
         votes = [[one.as_dict() for one in rounds] for rounds in self.explanations]
         missing = [None] * (len(self.suspects) - len(votes))
-        columns = self.suspects.columns() | {"votes": votes + missing}
-        rows = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        outlier = self.outliers.listed[self.suspects.rows].tolist()
+        return _by_row(self.suspects.columns() | {"outlier": outlier, "votes": votes + missing})
+
+
+def _by_row(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -309,6 +325,9 @@ def diagnose(
         resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
+    outliers = find_outliers(
+        posterior.held_out, estimate.probabilities, estimate.matrix, given, asked.outlier_rate
+    )
     say("explanations")
     explanations = explain_rows(
         spectrum,
@@ -331,6 +350,7 @@ def diagnose(
         advice=advice,
         fits=fits,
         suspects=suspects,
+        outliers=outliers,
         recorruption=resamples,
         explanations=explanations,
     )

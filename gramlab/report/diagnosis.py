@@ -46,6 +46,7 @@ def diagnosis_report(
         estimate=diagnosis.estimate,
         tied=diagnosis.format_tied(),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
+        outliers=found["outliers"]["rows"][:300],  # and outliers.csv
         command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
@@ -61,6 +62,8 @@ def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
         f"About {rate} of the given labels are wrong ({100 * noise['confidence']:g} % interval "
         f"{low} to {high}).",
     ]
+    if found["outliers"]["count"]:
+        sentences.append(f"{found['outliers']['count']} of {n} rows seem to belong to no class.")
     if not suspects["count"]:
         return [*sentences, f"None of the {n} rows has a suspicious label."]
     sentences.append(
