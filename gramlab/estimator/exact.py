@@ -153,9 +153,8 @@ class SoftLabelLogisticRegression(HeadClassifier):
         model.coef_ = self.coef_[1:] - self.coef_[:1] if two else self.coef_.copy()
         model.intercept_ = np.zeros(len(model.coef_))
         model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
-        model.n_features_in_ = self.n_features_in_
-        if hasattr(self, "feature_names_in_"):
-            model.feature_names_in_ = self.feature_names_in_.copy()
+        columns = ("n_features_in_", "feature_names_in_")  # the names where X had some
+        vars(model).update({name: vars(self)[name] for name in columns if name in vars(self)})
         return model
 
     def certified(self, X: Any) -> np.ndarray:
