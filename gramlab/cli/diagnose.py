@@ -10,6 +10,7 @@ from typer import Context
 from gramlab.cli import options
 from gramlab.cli.output import given, running
 from gramlab.files.whole import atomic_path, atomic_write
+from gramlab.validation import check_rate
 
 EXAMPLES = (
     "gramlab diagnose digits --noise asymmetric --rate 0.3 --out diagnosis",
@@ -22,7 +23,8 @@ _WEIGHT_DECAY = "The one in use, to measure advice against; default: 1/N (scikit
 _ROUNDS = "Most trainings to consider, the teacher included."
 _RECORRUPT = "Calibrate the suspects' precision on labels corrupted anew."
 _EXPLAINED = "Suspects to explain, most suspicious first."
-_OUT = "Write results.json, report.html, suspects, labels and what to train on, and figures there."
+_OUTLIERS = "Share of the rows listed as of no class that may be of one, in [0, 1); 0 lists none."
+_OUT = "Write results.json, report.html, the tables, what to train on, and figures there."
 
 
 def diagnose(
@@ -37,6 +39,7 @@ def diagnose(
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
+    outlier_rate: Annotated[float, options.option(_OUTLIERS, check=check_rate)] = 0.2,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     figure_format: options.FigureFormat = "png",
@@ -77,6 +80,7 @@ def diagnose(
                 writers["parquet"] = write_parquet
             tables = {
                 "suspects": columns.suspect_columns(result),
+                "outliers": columns.outlier_columns(result),
                 "labels": columns.label_columns(result),
                 "cleaned": columns.cleaned_columns(result),
             }
@@ -88,7 +92,7 @@ def diagnose(
                 np.savez(path, **arrays)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
-            names = "results.json, report.html, suspects, labels and cleaned labels as "
+            names = "results.json, report.html, suspects, outliers, labels and cleaned labels as "
             names += f".{' and .'.join(writers)}, cleaned.npz and {len(figures)} figures"
         output.keep(found, names)
     offers = "tables, figures and a report"

@@ -3,8 +3,8 @@
 One noun per file: ``trial`` (a setting, and its accuracy without true labels), ``selection``
 (which settings are tried), ``advice`` (one sentence), ``posterior`` (what heads and neighbours know
 of each true label), ``cleaned`` (labels to train on), ``suspects``, ``recorruption`` (how far they
-can be trusted), ``explanation`` (who voted), ``diagnosis`` (asked, run and found), and ``columns``
-(as tables and arrays).
+can be trusted), ``outliers`` (rows of no class), ``explanation`` (who voted), ``diagnosis`` (asked,
+run and found), and ``columns`` (as tables and arrays).
 """
 
 from gramlab.diagnosis.diagnosis import Diagnosis, DiagnosisSettings, diagnose

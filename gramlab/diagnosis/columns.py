@@ -10,7 +10,13 @@ from gramlab.diagnosis.diagnosis import Diagnosis
 from gramlab.errors import InvalidFeatures
 from gramlab.features import Features
 
-__all__ = ["cleaned_arrays", "cleaned_columns", "label_columns", "suspect_columns"]
+__all__ = [
+    "cleaned_arrays",
+    "cleaned_columns",
+    "label_columns",
+    "outlier_columns",
+    "suspect_columns",
+]
 
 
 def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
@@ -72,9 +78,9 @@ def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
 def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     """The suspects in their order: cleanlab's columns, names, claimed precision, margin, votes.
 
-    The votes are those after the last explained round: weight of the row's own given label, and
-    the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
-    not explained.
+    ``outlier`` marks suspects that probably belong to no class: no label is right there. The votes
+    are those after the last explained round: weight of the row's own given label, and the strongest
+    voters as "row:label:weight", separated by spaces; empty for suspects that were not explained.
     """
     suspects, names = diagnosis.suspects, diagnosis.features.class_names
     found = suspects.columns()
@@ -91,6 +97,19 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
         "given_name": [names[label] for label in found["given"]],
         "predicted_name": [names[label] for label in found["proposed"]],
         **{k: found[k] for k in ("precision", "precision_low", "precision_high", "margin")},
+        "outlier": diagnosis.outliers.listed[suspects.rows].tolist(),
         "own_weight": [repr(e.own) for e in last] + missing,
         "voters": [" ".join(f"{i}:{k}:{w:.6g}" for i, k, w in each) for each in voters] + missing,
     }
+
+
+def outlier_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
+    """The rows that probably belong to no class, in their order.
+
+    ``row``, ``score`` and ``p_value`` are those of ``Outliers``; beside them the given label and
+    its name.
+    """
+    outliers, names = diagnosis.outliers, diagnosis.features.class_names
+    given = diagnosis.given[outliers.rows].tolist()
+    named = {"given_label": given, "given_name": [names[label] for label in given]}
+    return outliers.columns() | named

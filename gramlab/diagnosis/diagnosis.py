@@ -16,6 +16,7 @@ from gramlab import validation
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
 from gramlab.diagnosis.explanation import Explanation, explain_rows
+from gramlab.diagnosis.outliers import Outliers, find_outliers
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
@@ -68,6 +69,8 @@ class DiagnosisSettings:
         Relative duality gap of the exact heads that settings are scored with.
     recorrupt
         Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
+    outlier_rate
+        Share of the outliers, in [0, 1), that may be rows of the classes; 0 lists none.
     explained, voters
         Most suspects that are explained, most suspicious first; training rows named in each.
     """
@@ -82,11 +85,13 @@ class DiagnosisSettings:
     unit_norm: bool = True
     tolerance: float = 1e-8
     recorrupt: bool = True
+    outlier_rate: float = 0.2
     explained: int = 500
     voters: int = 5
 
     def __post_init__(self) -> None:
         validation.check_rate("rate", self.rate)
+        validation.check_rate("outlier_rate", self.outlier_rate)
         if self.weight_decay is not None:
             validation.check_weight_decay(self.weight_decay)
         for name, least in (("max_rounds", 1), ("folds", 2), ("explained", 0), ("voters", 1)):
@@ -116,7 +121,7 @@ class Diagnosis:
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
     their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
-    are of the first of them, by suspect and round.
+    are of the first of them, by suspect and round; ``outliers`` belong to no class.
     """
 
     settings: DiagnosisSettings
@@ -130,6 +135,7 @@ class Diagnosis:
     advice: Advice = field(repr=False)
     fits: dict[str, Fit] = field(repr=False)
     suspects: Suspects = field(repr=False)
+    outliers: Outliers = field(repr=False)
     recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
 
@@ -206,7 +212,8 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """The machine-readable result (``--json``): results only, no times or paths."""
-        features, suspects, posterior = self.features, self.suspects, self.posterior
+        features, posterior = self.features, self.posterior
+        suspects, outliers = self.suspects, self.outliers
         return {
             "command": "diagnose",
             "settings": asdict(self.settings),
@@ -248,6 +255,11 @@ class Diagnosis:
                 "left_out": self.advice.left_out,
                 "spared_classes": self.cleaned.spared,
             },
+            "outliers": {
+                "count": len(outliers),
+                "false_discovery_rate": outliers.false_discovery_rate,
+                "rows": _by_row(outliers.columns() | {"given": self.given[outliers.rows].tolist()}),
+            },
             "trial": self.trial(),
             "provenance": describe_run(features, self.settings.seed),
         }
@@ -267,9 +279,13 @@ class Diagnosis:
     def _suspect_rows(self) -> list[dict[str, Any]]:
         votes = [[one.as_dict() for one in rounds] for rounds in self.explanations]
         missing = [None] * (len(self.suspects) - len(votes))
-        columns = self.suspects.columns() | {"votes": votes + missing}
-        rows = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        outlier = self.outliers.listed[self.suspects.rows].tolist()
+        return _by_row(self.suspects.columns() | {"outlier": outlier, "votes": votes + missing})
+
+
+def _by_row(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -345,6 +361,9 @@ def diagnose(
         resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
+    outliers = find_outliers(
+        posterior.held_out, estimate.probabilities, estimate.matrix, given, asked.outlier_rate
+    )
     say("explanations")
     setting = advice.on_given.setting
     explanations = explain_rows(
@@ -368,6 +387,7 @@ def diagnose(
         advice=advice,
         fits=fits,
         suspects=suspects,
+        outliers=outliers,
         recorruption=resamples,
         explanations=explanations,
     )

@@ -45,7 +45,7 @@ class LabelAveragingClassifier(HeadClassifier):
         t ≥ 1, trainings counted from the teacher.
     weight_decay
         λ > 0.
-    classes
+    classes, class_weight, normalize_labels
         As in ``SoftLabelLogisticRegression``.
 
     Attributes
@@ -66,10 +66,20 @@ class LabelAveragingClassifier(HeadClassifier):
     ['a']
     """
 
-    def __init__(self, rounds: int = 2, weight_decay: float = 1e-3, *, classes: Any = None) -> None:
+    def __init__(
+        self,
+        rounds: int = 2,
+        weight_decay: float = 1e-3,
+        *,
+        classes: Any = None,
+        class_weight: Any = None,
+        normalize_labels: bool = False,
+    ) -> None:
         self.rounds = rounds
         self.weight_decay = weight_decay
         self.classes = classes
+        self.class_weight = class_weight
+        self.normalize_labels = normalize_labels
 
     def _fit(self, data: TrainingData) -> Self:
         rounds = validation.check_integer("rounds", self.rounds, 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import scipy
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -19,6 +21,7 @@ from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
+from gramlab.machine.memory import check_memory
 from gramlab.numerics.certificate import Certificate
 
 __all__ = [
@@ -63,6 +66,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 
     # Set by the subclasses' constructors and fits.
     classes: Any
+    class_weight: Any
+    normalize_labels: bool
     classes_: np.ndarray
     coef_: np.ndarray
     certificate_: Certificate
@@ -70,12 +75,15 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to labels y (N,), or to soft labels y (N, K) with rows that sum to 1.
 
+        Sparse X is made dense, rows in CSR form or any that SciPy makes CSR of.
+
         Parameters
         ----------
         X : (N, d)
             Features.
         y : (N,) or (N, K)
-            Class names, or a distribution over classes for every row.
+            Class names, or a distribution over classes for every row; with ``normalize_labels``
+            counts of votes, or any numbers ≥ 0 that a distribution is proportional to.
         sample_weight : (N,), optional
             Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows. Rows
             of weight 0 take no part.
@@ -84,6 +92,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             On bad input, in scikit-learn's words or as a ``GramlabError``.
+        NotEnoughMemory
+            If sparse X would not fit as a dense matrix.
 
         Warns
         -----
@@ -95,6 +105,18 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def _fit(self, data: TrainingData) -> Self:
         """Solve for ``coef_`` and ``certificate_``."""
         raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        """scikit-learn's tags: also sparse X is taken, and class weights meet no threshold.
+
+        Its own check of class weights wants nearly all rows predicted as the heavy class. Without
+        an intercept no boundary leaves the origin, and ``LogisticRegression`` fails it, too; the
+        tag by which it is waived is that of a poor score.
+        """
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.poor_score = True
+        return tags
 
     def _scores(self, X: Any) -> np.ndarray:
         """What classes are ranked by (n, K)."""
@@ -114,15 +136,17 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
 def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any) -> TrainingData:
     """Check the input, in scikit-learn's words where it has some for the fault."""
     # By rows, as tables are not: the last bit of a product depends on the layout on some CPUs.
-    X, y = validate_data(
-        estimator, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True
-    )
+    kinds = {"dtype": [np.float64, np.float32], "order": "C", "accept_sparse": "csr"}
+    X, y = validate_data(estimator, X, y, multi_output=True, **kinds)
+    X = _dense(X)
     classes = None if estimator.classes is None else np.asarray(estimator.classes)
     if classes is not None and not (classes.ndim == 1 and 2 <= len(classes) == len({*classes})):
         raise errors.InvalidSetting(
             f"classes must be a list of at least 2 different class names, got {estimator.classes!r}"
         )
     if y.ndim == 2 and y.shape[1] > 1:
+        if estimator.normalize_labels:
+            y = _shares(y)
         targets = validation.check_targets(y, len(X), name="y")
         classes = np.arange(targets.shape[1]) if classes is None else classes
         if len(classes) != targets.shape[1]:
@@ -152,10 +176,10 @@ def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any)
                 f"sample_weight must be {len(X)} finite weights of at least 0, one per row of X, "
                 f"not all zero ({problem}); leave it out to weight all rows alike"
             ) from problem
-        kept = weights > 0.0
-        if not kept.all():
-            X, y, targets, weights = X[kept], y[kept], targets[kept], weights[kept]
-            where = " with positive sample_weight"
+    weights = _weighted(estimator.class_weight, names, targets, weights)
+    if weights is not None and not (kept := weights > 0.0).all():
+        X, y, targets, weights = X[kept], y[kept], targets[kept], weights[kept]
+        where = " with positive sample_weight"
     if y.ndim == 1 and len(present := np.unique(y)) < 2:
         found = f": {present[0]!r}" if len(present) else ""
         raise errors.InvalidLabels(
@@ -172,7 +196,8 @@ def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any)
 def read_rows(estimator: HeadClassifier, X: Any) -> np.ndarray:
     """Rows to predict (n, d), checked against those of the fit."""
     check_is_fitted(estimator)
-    return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64, order="C"))
+    kinds = {"dtype": np.float64, "order": "C", "accept_sparse": "csr"}
+    return _dense(validate_data(estimator, X, reset=False, **kinds))
 
 
 def read_logits(estimator: HeadClassifier, X: Any) -> np.ndarray:
@@ -180,3 +205,62 @@ def read_logits(estimator: HeadClassifier, X: Any) -> np.ndarray:
     rows = read_rows(estimator, X)
     with np.errstate(over="ignore", invalid="ignore"):  # judged by the next line
         return validation.check_logits(rows @ estimator.coef_.T, "X")
+
+
+def _dense(X: Any) -> np.ndarray:
+    """Rows as an array, those of a sparse matrix too, or NotEnoughMemory."""
+    if not scipy.sparse.issparse(X):
+        return np.asarray(X)
+    needed = 8 * X.shape[0] * X.shape[1]
+    what = f"sparse X of shape {X.shape} as a dense matrix"
+    check_memory(needed, what, "pass fewer rows, or reduce the columns (TruncatedSVD) first")
+    return X.toarray(order="C")
+
+
+def _shares(votes: np.ndarray) -> np.ndarray:
+    """Rows (N, K) of numbers ≥ 0 divided by their sums, or InvalidTargets."""
+    votes = np.asarray(votes, dtype=np.float64)
+    validation.check_entries(
+        votes,
+        lambda block: block >= 0.0,
+        "y must hold numbers of at least 0 to be normalized, got {entry}; mend that row",
+        errors.InvalidTargets,
+    )
+    total = votes.sum(axis=1, keepdims=True)
+    if not (total > 0.0).all():
+        empty = int((total[:, 0] == 0.0).argmax())
+        raise errors.InvalidTargets(
+            f"y must have a vote in every row to be normalized, got none in row {empty}; leave "
+            "such rows out, or fill them with 1 where nothing is known"
+        )
+    return votes / total
+
+
+def _weighted(
+    asked: Any, names: list[Any], targets: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray | None:
+    """Weights of rows (N,) times those of their classes, by their targets (N, K)."""
+    if asked is None:
+        return weights
+    rows = np.ones(len(targets)) if weights is None else weights
+    if isinstance(asked, str) and asked == "balanced":
+        counts = rows @ targets
+        by_class = np.zeros(len(names))  # a class without rows weighs nothing
+        np.divide(rows.sum(), len(names) * counts, out=by_class, where=counts > 0.0)
+    elif isinstance(asked, Mapping):
+        if unknown := [name for name in asked if name not in names]:
+            raise errors.InvalidSetting(
+                f"class_weight must name classes of y, {names}, got {unknown}; leave these out"
+            )
+        given = {name: validation.check_finite("class_weight", asked[name]) for name in asked}
+        if negative := [name for name in given if given[name] < 0.0]:
+            raise errors.InvalidSetting(
+                f"class_weight must be at least 0 for every class, got {given[negative[0]]} for "
+                f"{negative[0]!r}; weigh the other classes more instead"
+            )
+        by_class = np.array([given.get(name, 1.0) for name in names])
+    else:
+        raise errors.InvalidSetting(
+            f'class_weight must be None, "balanced" or a dict of weights by class, got {asked!r}'
+        )
+    return rows * (targets @ by_class)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -53,6 +54,13 @@ class SoftLabelLogisticRegression(HeadClassifier):
     classes
         Names of the classes, in the order of the columns. By default 0 … K − 1 for soft labels,
         the sorted labels in y for hard ones; given, it also allows classes that y lacks.
+    class_weight
+        None, ``"balanced"`` (N over K times the rows of a class, as scikit-learn) or a dict of
+        weights ≥ 0 by class, 1 where it has none. A row's weight is multiplied by that of its
+        class, or by the mean of those of its soft label.
+    normalize_labels
+        Whether soft labels y (N, K) are counts of votes, to be divided by their sums. To count
+        every vote rather than every row, pass ``sample_weight=y.sum(axis=1)``.
 
     Attributes
     ----------
@@ -83,11 +91,15 @@ class SoftLabelLogisticRegression(HeadClassifier):
         tolerance: float = 1e-8,
         max_passes: int = 20_000,
         classes: Any = None,
+        class_weight: Any = None,
+        normalize_labels: bool = False,
     ) -> None:
         self.weight_decay = weight_decay
         self.tolerance = tolerance
         self.max_passes = max_passes
         self.classes = classes
+        self.class_weight = class_weight
+        self.normalize_labels = normalize_labels
 
     def _fit(self, data: TrainingData) -> Self:
         self._fit_rounds(data, 1)
@@ -127,6 +139,24 @@ class SoftLabelLogisticRegression(HeadClassifier):
         """Logarithms of the probabilities (n, K)."""
         return log_softmax(read_logits(self, X), axis=1)
 
+    def to_sklearn(self) -> LogisticRegression:
+        """The same predictions and probabilities as a fitted ``LogisticRegression``.
+
+        For what knows scikit-learn's own classes only, as converters to ONNX and skops. Its
+        intercept is 0, and it has one row of ``coef_`` for two classes. It is for predictions: a
+        new ``fit`` of it would solve another problem, that of scikit-learn's default C.
+        """
+        check_is_fitted(self)
+        two = len(self.classes_) == 2
+        model = LogisticRegression(fit_intercept=False)
+        model.classes_ = self.classes_.copy()
+        model.coef_ = self.coef_[1:] - self.coef_[:1] if two else self.coef_.copy()
+        model.intercept_ = np.zeros(len(model.coef_))
+        model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        columns = ("n_features_in_", "feature_names_in_")  # the names where X had some
+        vars(model).update({name: vars(self)[name] for name in columns if name in vars(self)})
+        return model
+
     def certified(self, X: Any) -> np.ndarray:
         """Whether each prediction is proved to be that of the exact optimum (n,) bool.
 
@@ -161,7 +191,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         τ > 0 at which predictions are read before they become targets.
     random_state
         Decides ties of ``"top2"``.
-    weight_decay, tolerance, max_passes, classes
+    weight_decay, tolerance, max_passes, classes, class_weight, normalize_labels
         As in ``SoftLabelLogisticRegression``, for every round.
 
     Attributes
@@ -201,9 +231,18 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         tolerance: float = 1e-8,
         max_passes: int = 20_000,
         classes: Any = None,
+        class_weight: Any = None,
+        normalize_labels: bool = False,
         random_state: Any = 0,
     ) -> None:
-        super().__init__(weight_decay, tolerance=tolerance, max_passes=max_passes, classes=classes)
+        super().__init__(
+            weight_decay,
+            tolerance=tolerance,
+            max_passes=max_passes,
+            classes=classes,
+            class_weight=class_weight,
+            normalize_labels=normalize_labels,
+        )
         self.rounds = rounds
         self.refine = refine
         self.mixing = mixing
@@ -246,6 +285,8 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         tolerance: float = 1e-8,
         max_passes: int = 20_000,
         classes: Any = None,
+        class_weight: Any = None,
+        normalize_labels: bool = False,
         random_state: Any = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Self:
@@ -273,8 +314,9 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
             Refinements to consider, ``None`` at all rounds and ``"top2"`` at round 2.
         folds
             Parts of the rows, each held out once.
-        tolerance, max_passes, classes, random_state
-            As for the constructor; the last decides the folds too.
+        tolerance, max_passes, classes, class_weight, normalize_labels, random_state
+            As for the constructor; class weights also weigh the scores, and the last decides the
+            folds too.
         progress
             Called with (distillations done, distillations in all).
 
@@ -291,7 +333,8 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
             As for ``fit``.
         """
         solver = {"tolerance": tolerance, "max_passes": max_passes}
-        model = cls(classes=classes, random_state=random_state, **solver)
+        labels = {"classes": classes, "normalize_labels": normalize_labels}
+        model = cls(class_weight=class_weight, random_state=random_state, **labels, **solver)
         data, seed = read_training(model, X, y, sample_weight), _seed(random_state)
         model.search_ = table = compared(
             data, rounds, weight_decays, tuple(refine), folds, seed, progress, **solver

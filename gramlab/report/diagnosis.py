@@ -47,6 +47,7 @@ def diagnosis_report(
         tied=diagnosis.format_tied(),
         spared=diagnosis.format_spared(),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
+        outliers=found["outliers"]["rows"][:300],  # and outliers.csv
         command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
@@ -60,6 +61,8 @@ def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
         found["advice"]["sentence"],
         noise["sentence"],
     ]
+    if found["outliers"]["count"]:
+        sentences.append(f"{found['outliers']['count']} of {n} rows seem to belong to no class.")
     if not suspects["count"]:
         return [*sentences, f"None of the {n} rows has a suspicious label."]
     told = f"of which about {suspects['expected_wrong']:.0f} are expected to be wrong."
