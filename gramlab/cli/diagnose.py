@@ -36,6 +36,7 @@ def diagnose(
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
+    constant: options.Constant = True,
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
