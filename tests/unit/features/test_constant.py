@@ -189,7 +189,9 @@ def test_centred_logits_average_to_zero_and_the_constant_mends_unequal_classes()
     centred = rows.centered()
     without = head.fit(centred, targets)
     sizes = np.linalg.norm(centred.x, axis=1).sum() * np.linalg.norm(without.weights)
-    assert np.abs(centred.x.sum(axis=0) @ without.weights).max() <= 1000 * EPS * sizes  # N ε times the norms
+    assert (
+        np.abs(centred.x.sum(axis=0) @ without.weights).max() <= 1000 * EPS * sizes
+    )  # N ε times the norms
     assert (without.labels == rows.labels).mean() < 0.7
     for prepared in (centred, centred.unit_norm()):
         fit = head.fit(prepared.with_constant(), targets)
