@@ -183,9 +183,8 @@ def cell(features, kind: str, rate: float, seed: int) -> dict:
         now = time.perf_counter()
         seconds[part], began = now - began, now
 
-    settings = DiagnosisSettings(
-        noise=kind, rate=rate, seed=seed, max_rounds=ROUNDS, center=False, unit_norm=False
-    )
+    steps = {"center": False, "unit_norm": False, "constant": False}  # as they are prepared
+    settings = DiagnosisSettings(noise=kind, rate=rate, seed=seed, max_rounds=ROUNDS, **steps)
     try:
         found = diagnose(features, settings)
     except GramlabError as problem:

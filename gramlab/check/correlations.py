@@ -136,6 +136,8 @@ def measure_correlations(
 ) -> CorrelationsResult:
     """Measure how block-like features are: centred, where asked, and divided by their norms.
 
+    A constant column is left out first: the block model has no intercept.
+
     Superclasses are found as by ``gramlab.spectrum.superclasses.find_superclasses``, and compared
     with those that the features bring. ``stage`` is called with a few words when one begins.
 
@@ -147,6 +149,7 @@ def measure_correlations(
         If the method is not known or the cut is not in (0, 1].
     """
     tell = stage or (lambda words: None)
+    features = features.without_constant()
     features = features.prepared(center=center, unit_norm=True, test=False)
     tell("class correlations")
     plain = class_correlations(features.replaced(superclasses=None))

@@ -38,6 +38,7 @@ def diagnose(
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
+    constant: options.Constant = True,
     recorrupt: Annotated[bool, options.option(_RECORRUPT)] = True,
     outlier_rate: Annotated[float, options.option(_OUTLIERS, check=check_rate)] = 0.2,
     explained: Annotated[int, options.at_least(0, _EXPLAINED)] = 500,

@@ -149,6 +149,7 @@ Folds = Annotated[int, at_least(2, "Folds of the held-out predictions.")]
 Tolerance = Annotated[float, positive("Relative duality gap every exact head reaches.")]
 Center = Annotated[bool, option("Subtract the mean feature first.")]
 UnitNorm = Annotated[bool, option("Then divide each row by its norm.")]
+Constant = Annotated[bool, option("Then append a constant column: a penalized intercept.")]
 ExactCounts = Annotated[
     bool, option("Corrupt a fixed number of labels per class.", "--exact-counts")
 ]

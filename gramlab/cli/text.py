@@ -111,9 +111,10 @@ def format_options(settings: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
-def format_preparation(center: bool, unit_norm: bool) -> str:
-    """What was done to the rows: "raw", or "centred, unit norm"."""
-    return ", ".join(["centred"] * center + ["unit norm"] * unit_norm) or "raw"
+def format_preparation(center: bool, unit_norm: bool, constant: bool = False) -> str:
+    """What was done to the rows: "raw", or "centred, unit norm, a constant column"."""
+    done = {"centred": center, "unit norm": unit_norm, "a constant column": constant}
+    return ", ".join(step for step, taken in done.items() if taken) or "raw"
 
 
 def format_value(value: Any, spec: str = "") -> str:

@@ -41,6 +41,7 @@ def transition(
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
+    constant: options.Constant = True,
     out: Annotated[str | None, options.option(_OUT, metavar="DIR")] = None,
     figure_format: options.FigureFormat = "png",
     json: options.JsonFile = None,
@@ -54,7 +55,8 @@ def transition(
     """
     own = options.own_matrix(context)
     with running(context, out) as output:
-        features = output.load(center=center, unit_norm=unit_norm, test=False)
+        steps = {"center": center, "unit_norm": unit_norm, "constant": constant}
+        features = output.load(**steps, test=False)
 
         from gramlab.labels import (
             check_corruption_matrix,
@@ -84,7 +86,7 @@ def transition(
         found = {
             "command": "transition",
             "source": Path(source).name,
-            "settings": settings | {"center": center, "unit_norm": unit_norm},
+            "settings": settings | steps,
             "n_samples": features.n_samples,
             "class_names": list(names),
             "estimate": estimate.as_dict(),

@@ -63,8 +63,9 @@ class DiagnosisSettings:
         of which training on cleaned labels needs three.
     seed
         Key of the noise, the folds, the ties and the re-corruption.
-    center, unit_norm
-        Preparation steps, in this order.
+    center, unit_norm, constant
+        Preparation steps, in this order: the constant column is a penalized intercept, without
+        which centred features cannot express classes of unequal size.
     tolerance
         Relative duality gap of the exact heads that settings are scored with.
     recorrupt
@@ -83,6 +84,7 @@ class DiagnosisSettings:
     seed: int = 0
     center: bool = True
     unit_norm: bool = True
+    constant: bool = True
     tolerance: float = 1e-8
     recorrupt: bool = True
     outlier_rate: float = 0.2
@@ -323,7 +325,8 @@ def diagnose(
     given = features.labels
     fold = folds(given, asked.folds, asked.seed)
     say("preparing features")
-    features = features.prepared(center=asked.center, unit_norm=asked.unit_norm)
+    steps = {"center": asked.center, "unit_norm": asked.unit_norm, "constant": asked.constant}
+    features = features.prepared(**steps)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")

@@ -37,10 +37,11 @@ _STEP = math.sqrt(10.0)
 def decay_grid(features: Features) -> list[float]:
     """Seven weight decays, ascending in steps of √10, where the class structure is.
 
-    μ = K N λ from a tenth to a hundred times the geometric mean of the K − 1 largest eigenvalues.
+    μ = K N λ from a tenth to a hundred times the geometric mean of the K − 1 largest eigenvalues. A
+    constant column, which all rows share, is left out of them.
     """
     k, n = features.n_classes, features.n_samples
-    top = Spectrum.of(features).eigenvalues[: k - 1]
+    top = Spectrum.of(features.without_constant()).eigenvalues[: k - 1]
     top = top[top > 0.0]
     middle = float(np.exp(np.log(top).mean())) if len(top) else 1.0
     return [0.1 * middle * _STEP**i / (k * n) for i in range(7)]

@@ -33,7 +33,9 @@ class LabelAveragingClassifier(HeadClassifier):
 
     Predictions are p(x) = 1/K + (1/K) Wᵀx with W = K X⁺ h(G)^t (Y − 1/K), h(s) = s/(s + μ),
     μ = K N λ (arXiv 2402.10482; docs/objective.md). One factorization serves every round. There
-    is no intercept: centre the features, or append a constant column.
+    is no intercept: append a constant column, whose weights are then penalized like the others.
+    Centring the features does not replace it where classes are of unequal size: predictions then
+    average to 1/K in each class.
 
     p sums to 1 over classes but is linear in x and can leave [0, 1]. ``decision_function`` gives
     it as it is, less 1/K; ``predict_proba`` gives its Euclidean projection onto the simplex, which

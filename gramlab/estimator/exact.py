@@ -40,8 +40,9 @@ class SoftLabelLogisticRegression(HeadClassifier):
     and unit weights.
 
     There is no intercept: one that is not penalized would take away the strong convexity that
-    the certificates rest on. Centre the features (``StandardScaler(with_std=False)`` in a
-    pipeline), or append a constant column, whose weight is then penalized like the others.
+    the certificates rest on. Append a constant column, whose weights are then penalized like the
+    others (``FunctionTransformer(add_dummy_feature)`` in a pipeline). Centring the features does
+    not replace it where classes are of unequal size: their logits then average to 0 in each.
 
     Parameters
     ----------

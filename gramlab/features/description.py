@@ -1,4 +1,4 @@
-"""What is said of features beside their numbers: which classes there are, and where from."""
+"""What features are made of, checked: rows, labels, which classes there are, and where from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,75 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidLabels, InvalidSetting
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
+from gramlab.machine.memory import check_memory
 from gramlab.numerics.content import to_json
-from gramlab.validation import check_different
+from gramlab.validation import (
+    check_different,
+    check_features,
+    check_integer,
+    check_labels,
+    check_superclasses,
+)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only view; the caller's own array stays writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _checked(
+    x: object, labels: object, n_classes: int | None, split: str = ""
+) -> tuple[np.ndarray, npt.NDArray[np.int64]]:
+    rows = check_features(x, f"{split}x")
+    return frozen(rows), frozen(check_labels(labels, len(rows), n_classes, f"{split}labels"))
+
+
+def checked_parts(
+    x: object,
+    labels: object,
+    test_x: object,
+    test_labels: object,
+    *,
+    class_names: Sequence[str] | None,
+    superclasses: object,
+    n_classes: int | None,
+    provenance: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The attributes of ``Features`` by their names, or what ``Features`` raises."""
+    check_together(test_x=test_x, test_labels=test_labels)
+    size = None if n_classes is None else check_integer("n_classes", n_classes, 1)
+    names = None if class_names is None else check_class_names(class_names, size)
+    size = size if names is None else len(names)
+    known = size is not None
+    train, y = _checked(x, labels, size)
+    largest, test, y_test = y.max(), None, None
+    if test_x is not None:
+        test, y_test = _checked(test_x, test_labels, size, "test_")
+        largest = max(largest, y_test.max())
+        if test.shape[1] != train.shape[1]:
+            raise InvalidFeatures(
+                f"test_x must have as many columns as x ({train.shape[1]}), got "
+                f"{test.shape[1]}; extract both splits with the same backbone"
+            )
+    size = 1 + int(largest) if size is None else size
+    check_classes(y, size, known)
+    if names is None:
+        check_memory(64 * size, f"naming {size} classes", "pass a smaller n_classes")
+        names = tuple(map(str, range(size)))
+    if superclasses is not None:
+        superclasses = frozen(check_superclasses(superclasses, size))
+    return {
+        "x": train,
+        "labels": y,
+        "test_x": test,
+        "test_labels": y_test,
+        "class_names": names,
+        "superclasses": superclasses,
+        "_provenance": check_provenance(provenance, train.dtype),
+    }
 
 
 def check_class_names(class_names: Sequence[str], n_classes: int | None) -> tuple[str, ...]:

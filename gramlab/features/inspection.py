@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.features import Features
+from gramlab.features.preparation import constant_step
 from gramlab.machine import hardware
 
 __all__ = ["describe_features", "describe_run", "format_width"]
@@ -41,15 +42,17 @@ def describe_features(features: Features) -> dict[str, Any]:
 def format_width(provenance: Mapping[str, Any], n_features: int) -> str:
     """What rows are, in words: "d = 64", or the rank of their kernel and how near they are to it.
 
-    ``provenance`` is that of ``Features``.
+    ``provenance`` is that of ``Features``, whose constant column is counted apart.
     """
+    step = constant_step(provenance)
+    more = "" if step is None else f" and the constant {step['intercept_scaling']:g}"
     kernel = next((step for step in provenance["steps"] if step["step"] == "from_gram"), None)
     if kernel is None:
-        return f"d = {n_features}"
+        return f"d = {n_features - bool(more)}{more}"
     near = f"its Gram matrix to {kernel['gram_distance']:.1e}"
     if "test_distance" in kernel:  # large where the test values are of another kernel
         near += f", its test values to {kernel['test_distance']:.1e}"
-    return f"a kernel of rank {kernel['rank']} ({near})"
+    return f"a kernel of rank {kernel['rank']}{more} ({near})"
 
 
 def describe_run(features: Features, seed: int) -> dict[str, Any]:

@@ -11,33 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.errors import InvalidFeatures, printable
-from gramlab.features import description
+from gramlab.features import description, preparation
 from gramlab.features.derived import Args, Derived, Made
 from gramlab.features.kernel import factorize_gram, known_factors, warn_of_gram
-from gramlab.features.preparation import changed_rows, training_mean, unit_rows
 from gramlab.machine.memory import check_memory, is_mapped, row_blocks
 from gramlab.numerics.content import sha256
-from gramlab.validation import check_features, check_integer, check_labels, check_superclasses
+from gramlab.validation import check_integer
 
 _KEPT_BYTES = 256_000_000  # a float64 copy up to this size is kept with the features
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
-    """A read-only view; the caller's own array stays writable."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _checked(
-    x: object, labels: object, n_classes: int | None, split: str = ""
-) -> tuple[np.ndarray, npt.NDArray[np.int64]]:
-    rows = check_features(x, f"{split}x")
-    return _frozen(rows), _frozen(check_labels(labels, len(rows), n_classes, f"{split}labels"))
-
-
 def _float64_copy(features: Features) -> np.ndarray:
-    return _frozen(features.x.astype(np.float64))
+    return description.frozen(features.x.astype(np.float64))
 
 
 class Features:
@@ -113,39 +98,18 @@ class Features:
         n_classes: int | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        description.check_together(test_x=test_x, test_labels=test_labels)
-        size = None if n_classes is None else check_integer("n_classes", n_classes, 1)
-        names = None if class_names is None else description.check_class_names(class_names, size)
-        size = size if names is None else len(names)
-        known = size is not None
-        train, y = _checked(x, labels, size)
-        warn_of_gram(train, provenance)
-        largest, test, y_test = y.max(), None, None
-        if test_x is not None:
-            test, y_test = _checked(test_x, test_labels, size, "test_")
-            largest = max(largest, y_test.max())
-            if test.shape[1] != train.shape[1]:
-                raise InvalidFeatures(
-                    f"test_x must have as many columns as x ({train.shape[1]}), got "
-                    f"{test.shape[1]}; extract both splits with the same backbone"
-                )
-        size = 1 + int(largest) if size is None else size
-        description.check_classes(y, size, known)
-        if names is None:
-            check_memory(64 * size, f"naming {size} classes", "pass a smaller n_classes")
-            names = tuple(map(str, range(size)))
-        if superclasses is not None:
-            superclasses = _frozen(check_superclasses(superclasses, size))
-        self.__dict__.update(
-            x=train,
-            labels=y,
-            test_x=test,
-            test_labels=y_test,
-            class_names=names,
+        parts = description.checked_parts(
+            x,
+            labels,
+            test_x,
+            test_labels,
+            class_names=class_names,
             superclasses=superclasses,
-            _provenance=description.check_provenance(provenance, train.dtype),
-            _derived=Derived(),
+            n_classes=n_classes,
+            provenance=provenance,
         )
+        warn_of_gram(parts["x"], provenance)
+        self.__dict__.update(parts, _derived=Derived())
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -173,7 +137,9 @@ class Features:
     @cached_property
     def class_counts(self) -> npt.NDArray[np.int64]:
         """Training rows per class, shape (K,)."""
-        return _frozen(np.bincount(self.labels, minlength=self.n_classes).astype(np.int64))
+        return description.frozen(
+            np.bincount(self.labels, minlength=self.n_classes).astype(np.int64)
+        )
 
     @property
     def is_gram(self) -> bool:
@@ -188,6 +154,12 @@ class Features:
     @property
     def _gram_facts(self) -> dict[str, Any] | None:
         return next((s for s in self._provenance["steps"] if s["step"] == "from_gram"), None)
+
+    @property
+    def constant(self) -> float | None:
+        """The value of the last column where :meth:`with_constant` appended it, else None."""
+        step = preparation.constant_step(self._provenance)
+        return None if step is None else step["intercept_scaling"]
 
     @property
     def is_mapped(self) -> bool:
@@ -319,7 +291,7 @@ class Features:
         provenance with the norm of the mean. Raises InvalidFeatures if values are so large that
         they overflow, NotEnoughMemory if the result would not fit.
         """
-        mean = training_mean(self.blocks, self.x.shape)
+        mean = preparation.training_mean(self.blocks, self.x.shape)
         facts = {"mean_norm": float(np.linalg.norm(mean))}
         return self._transformed("centered", lambda block, start, name: block - mean, facts, dtype)
 
@@ -337,32 +309,58 @@ class Features:
                 "test_gram, or leave test_gram and test_labels out"
             )
         norms = {"min_norm": np.inf, "max_norm": 0.0}
-        return self._transformed("unit_norm", partial(unit_rows, norms=norms), norms, dtype)
+        change = partial(preparation.unit_rows, norms=norms)
+        return self._transformed("unit_norm", change, norms, dtype)
+
+    def with_constant(
+        self, intercept_scaling: float = 1.0, *, dtype: npt.DTypeLike = np.float64
+    ) -> Features:
+        """New features: one more column, `intercept_scaling` in each training and test row.
+
+        The last step: its weights b (K,) add `intercept_scaling` · b to the logits of every row, an
+        intercept that is penalized as all weights are (the larger the scaling, the less), so that
+        certificates hold. A kernel k becomes k + `intercept_scaling`². The step is appended to the
+        provenance. Raises InvalidFeatures if it was taken before (:attr:`constant`),
+        InvalidSetting unless the value is positive in `dtype`, float64 or float32; NotEnoughMemory
+        if the result would not fit.
+        """
+        value = preparation.check_scaling(intercept_scaling, dtype)
+        change = partial(preparation.with_column, value=value)
+        facts = {"intercept_scaling": value}
+        return self._transformed("with_constant", change, facts, dtype, more=1)
+
+    def without_constant(self) -> Features:
+        """The features that :meth:`with_constant` was taken of, sharing rows; else these."""
+        if self.constant is None:
+            return self
+        history, test = self.provenance, self.test_x
+        del history["steps"][-1]
+        test = None if test is None else test[:, :-1]
+        return self._with(x=self.x[:, :-1], test_x=test, provenance=history)
 
     def prepared(
-        self, *, center: bool = False, unit_norm: bool = False, test: bool = True
-    ) -> Features:
-        """:meth:`centered` if so, then :meth:`unit_norm` if so; without `test`, of no test rows."""
-        features = (
-            self if test or self.test_x is None else self._with(test_x=None, test_labels=None)
-        )
-        features = features.centered() if center else features
-        return features.unit_norm() if unit_norm else features
-
-    def _transformed(
         self,
-        step: str,
-        change: Callable[[np.ndarray, int, str], np.ndarray],
-        facts: Mapping[str, float],
-        dtype: npt.DTypeLike,
+        *,
+        center: bool = False,
+        unit_norm: bool = False,
+        constant: bool = False,
+        test: bool = True,
     ) -> Features:
-        """Apply `change(float64 block, first row, name)` to all rows; record step and facts."""
+        """:meth:`centered`, :meth:`unit_norm`, :meth:`with_constant`, each if so, in this order.
+
+        Without `test`, of no test rows.
+        """
+        drop = not test and self.test_x is not None
+        features = self._with(test_x=None, test_labels=None) if drop else self
+        features = features.centered() if center else features
+        features = features.unit_norm() if unit_norm else features
+        return features.with_constant() if constant else features
+
+    def _transformed(self, step: str, *change: Any, more: int = 0) -> Features:
+        """These features after a step, as ``preparation.changed_rows`` takes it."""
         sources = {"x": self.x} if self.test_x is None else {"x": self.x, "test_x": self.test_x}
-        results = changed_rows(sources, step, change, dtype)
-        # Read after the loops: unit_norm learns its norms in them.
-        history = self.provenance
-        history["steps"].append({"step": step, **facts, "dtype": str(results["x"].dtype)})
-        return self._with(**results, provenance=history)
+        changed = preparation.changed_rows(sources, self.provenance, step, *change, more=more)
+        return self._with(**changed)
 
     def _with(self, **changes: Any) -> Features:
         names = ("x", "labels", "test_x", "test_labels", "class_names", "superclasses")

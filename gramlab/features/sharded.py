@@ -12,7 +12,7 @@ Whatever takes ``ShardedFeatures`` is then a collective call: every process has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
 from gramlab.features.derived import Args, Derived, Made
+from gramlab.features.preparation import check_scaling
 from gramlab.validation import check_features, check_labels
 
 __all__ = ["ShardedFeatures", "shard_features", "shard_local_rows"]
@@ -53,6 +54,8 @@ class ShardedFeatures:
         N, the true rows of all processes, and those of this one.
     max_row_norm, square_norm, largest_entry : float
         max_i ‖x_i‖, ‖X‖_F² and max_ij |x_ij|, over all processes.
+    constant : float or None
+        The value of the last column where :meth:`with_constant` appended it.
     """
 
     x: Any
@@ -63,6 +66,7 @@ class ShardedFeatures:
     max_row_norm: float
     square_norm: float
     largest_entry: float
+    constant: float | None = None
     _derived: Derived = field(default_factory=Derived, init=False)
     is_mapped: ClassVar[bool] = False  # the shards are on the devices
 
@@ -85,6 +89,33 @@ class ShardedFeatures:
     def derived(self, make: Callable[[ShardedFeatures, *Args], Made], *args: *Args) -> Made:
         """``make(self, *args)``, made once, as :meth:`gramlab.Features.derived` does."""
         return self._derived.once(self, make, *args)
+
+    def with_constant(self, intercept_scaling: float = 1.0) -> ShardedFeatures:
+        """One more column, ``intercept_scaling`` in each true row: a penalized intercept.
+
+        As :meth:`gramlab.Features.with_constant`, in the dtype of x, and a collective call: the
+        same value in all processes. Centring and unit norm come before, on the rows that are
+        sharded. Raises InvalidFeatures if it was taken before or d = N, InvalidSetting unless the
+        value is positive in that dtype, NotEnoughMemory if the result would not fit.
+        """
+        value = check_scaling(intercept_scaling, self.x.dtype)
+        if self.constant is not None:
+            raise InvalidFeatures(
+                f"with_constant must be taken once, got rows that end in {self.constant:g} each; "
+                "leave it out"
+            )
+        _check_tall(self.n_samples, self.n_features + 1)
+        column = self.put(np.full((self.n_local, 1), value), "the constant column")
+        x = _device().beside(self.x, column)
+        square_norm, longest, largest = map(float, _device().row_sums(x))
+        return replace(
+            self,
+            x=x,
+            max_row_norm=longest,
+            square_norm=square_norm,
+            largest_entry=largest,
+            constant=value,
+        )
 
     def put(self, values: np.ndarray, what: str) -> Any:
         """Spread float64 ``values`` (n_local, k) like the rows of x, or raise NotEnoughMemory."""
@@ -173,14 +204,18 @@ def _spread(
             "entry: extract and store all parts alike"
         )
     total, per_device = int(told[:, 0].sum()), int(told[:, 3].max())
-    if own.shape[1] > total:
-        raise InvalidFeatures(
-            f"x must have at least as many rows as columns to be sharded, got {total} rows and "
-            f"{own.shape[1]} columns: such a matrix belongs on one device, as gramlab.Features"
-        )
+    _check_tall(total, own.shape[1])
     rows = together(lambda: _device().in_rows(own, mesh, per_device, "x in shards", own.dtype))
     square_norm, longest, largest = map(float, _device().row_sums(rows))
     return ShardedFeatures(rows, y, total, len(own), per_device, longest, square_norm, largest)
+
+
+def _check_tall(rows: int, columns: int) -> None:
+    if columns > rows:
+        raise InvalidFeatures(
+            f"x must have at least as many rows as columns to be sharded, got {rows} rows and "
+            f"{columns} columns: such a matrix belongs on one device, as gramlab.Features"
+        )
 
 
 def together(check: Callable[[], Checked]) -> Checked:

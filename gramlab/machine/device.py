@@ -261,6 +261,18 @@ def in_rows(
         return jax.make_array_from_callback(shape, NamedSharding(mesh, layout), shard, dtype=kind)
 
 
+def beside(rows: jax.Array, column: jax.Array) -> jax.Array:
+    """Rows (n, d) from ``in_rows``, and a column (n, 1) laid out like them, as rows (n, d + 1)."""
+    shards = 1 if accelerated() else len(rows.addressable_shards)  # that lie in one memory
+    needed = (rows.nbytes + rows.dtype.itemsize * len(rows)) // rows.sharding.num_devices * shards
+    _check_memory(needed, "rows with one more column", "spread the rows over more devices")
+    join = jax.jit(
+        lambda a, b: jnp.concatenate([a, b.astype(a.dtype)], axis=1), out_shardings=rows.sharding
+    )
+    with float64():
+        return join(rows, column)
+
+
 def own_rows(array: jax.Array, count: int) -> np.ndarray:
     """The first ``count`` rows that this process holds of an array from ``in_rows``, as NumPy's."""
     shards = {(shard.index[0].start or 0): shard for shard in array.addressable_shards}

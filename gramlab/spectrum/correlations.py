@@ -54,9 +54,12 @@ def class_correlations(features: Features, labels: np.ndarray | None = None) -> 
     Σ_{i,j∈A} cos² = ‖X_AᵀX_A‖_F² for unit rows X_A, taken on the smaller side, so no N×N array.
 
     Rows are divided by their norms here; centre them first (``features.centered()``) for the
-    paper's correlations. Classes are those of ``labels`` (N,), by default the features' own.
+    paper's correlations. A constant column (``features.with_constant()``) is left out: what all
+    rows share tells no classes apart, and the block model's rows have none. Classes are those of
+    ``labels`` (N,), by default the features' own.
     """
     labels = given_labels(features, labels)
+    features = features.without_constant()
     sums, pairs, self_pairs = class_products(features, labels, unit=True)
     matrix = np.divide(sums, pairs, out=np.full(sums.shape, np.nan), where=pairs > 0)
 
@@ -136,8 +139,9 @@ def class_subspace_angles(
     """Principal angles between the top-K eigenspace of G = XXᵀ and the class indicators.
 
     All are 0 exactly where the filter h(G) acts on labels as it does in a block model: class means
-    are then combinations of the first K eigenvectors. G is that of the rows as they are, the
-    classes are those of ``labels`` (N,), by default the features' own.
+    are then combinations of the first K eigenvectors. G is that of the rows as they are, a
+    constant column included, the classes are those of ``labels`` (N,), by default the features'
+    own.
 
     Angles (K,) are in radians, ascending (``Spectrum.class_angles``); the eigenspace itself is
     known to the sine 2 ``eigenvalue_error``/gap(K) (Davis and Kahan). Features centred without

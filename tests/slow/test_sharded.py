@@ -92,6 +92,10 @@ def distilled(s, part):
         "shares": [ball.decides(), *ball.same_class(), ball.check().same_class],
     }
 
+def with_constant(s):
+    s = s.with_constant(2.0)
+    return {"rows": s.own_rows(s.x).tolist(), "square_norm": s.square_norm}
+
 def spectrum(s):
     of = gramlab.Spectrum.of(s)
     return {
@@ -110,6 +114,7 @@ found["fits"] = [fitted(s, slice(None), decay) for decay in (1e-1, 1e-3)]
 found["weighted"] = fitted(s, slice(None), 1e-3, weights)
 found["certified"] = certified(s, slice(None))
 found["distilled"] = distilled(s, slice(None))
+found["constant"] = with_constant(s)
 found["spectrum"] = spectrum(s)
 
 some = gramlab.shard_features(features.x.astype(np.float32), devices=jax.devices()[2:5])
@@ -167,6 +172,7 @@ found["fits"] = [fitted(s, part, decay) for decay in (1e-1, 1e-3)]
 found["weighted"] = fitted(s, part, 1e-3, weights)
 found["certified"] = certified(s, part)
 found["distilled"] = distilled(s, part)
+found["constant"] = with_constant(s)
 found["spectrum"] = spectrum(s)
 
 wrong = gramlab.shard_local_rows(features.x[part])
@@ -423,6 +429,17 @@ def test_shards_distil_like_one_device(one_process, two_processes, one_device):
         assert told["entropy"] == pytest.approx([one.value for one in plain.entropy], rel=1e-6)
         expected = [ball.decides(), *ball.same_class(), ball.check().same_class]
         assert told["shares"] == pytest.approx(expected, abs=2 / N)  # rows next to a limit
+
+
+def test_shards_take_a_constant_column_and_keep_their_filling_rows_empty(
+    one_process, two_processes, one_device
+):
+    rows = one_device[0].with_constant(2.0).x
+    parts = slice(None), slice(0, SPLIT), slice(SPLIT, None)
+    for found, part in zip((one_process, *two_processes), parts, strict=True):
+        assert np.array_equal(found["constant"]["rows"], rows[part])
+        # In a filling row the column would count: 4 more.
+        assert found["constant"]["square_norm"] == pytest.approx(np.vdot(rows, rows), rel=1e-12)
 
 
 def test_shards_with_weights_on_rows_certify_like_one_device(

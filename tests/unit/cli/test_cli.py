@@ -555,13 +555,13 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
     from gramlab.transition import estimate_transition
 
     images = {"images", "dataset", "recipe", "test_share", "seed"}
-    planted = {"noise", "rate", "noise_matrix"}
+    planted, steps = {"noise", "rate", "noise_matrix"}, {"center", "unit_norm", "constant"}
     model = (gramlab.ClassBlockModel, check_population, plane_diagram)
     extraction = (Backbone.load, extract_features, open_dataset)
     for verb, calls, passed_on in (
         (check_verb.check, (CheckSettings,), set()),
         (diagnose.diagnose, (DiagnosisSettings,), set()),
-        (transition.transition, (estimate_transition,), planted | {"center", "unit_norm"}),
+        (transition.transition, (estimate_transition,), planted | steps),
         (population.population, model, {"classes", "phase"}),
         (study.study, (Recipe.narrowed, make_plan), {"cells", "dry_run"}),
         (extract.extract, extraction, images),
