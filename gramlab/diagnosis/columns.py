@@ -25,7 +25,10 @@ def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
 
 
 def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
-    """The suspects in their order: cleanlab's columns, names, claimed precision, margin, votes.
+    """The suspects in their order: cleanlab's columns, names, claimed precision, margin, copies,
+    votes.
+
+    ``copies`` is the number of rows that are copies of the suspect, itself included.
 
     The votes are those after the last explained round: weight of the row's own given label, and
     the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
@@ -46,6 +49,7 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
         "given_name": [names[label] for label in found["given"]],
         "predicted_name": [names[label] for label in found["proposed"]],
         **{k: found[k] for k in ("precision", "precision_low", "precision_high", "margin")},
+        "copies": diagnosis.copies.sizes[suspects.rows].tolist(),
         "own_weight": [repr(e.own) for e in last] + missing,
         "voters": [" ".join(f"{i}:{k}:{w:.6g}" for i, k, w in each) for each in voters] + missing,
     }

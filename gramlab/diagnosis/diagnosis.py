@@ -23,12 +23,13 @@ from gramlab.diagnosis.trial import Trial, expected_accuracy
 from gramlab.distillation import distill
 from gramlab.errors import InvalidLabels
 from gramlab.features import Features
+from gramlab.features.copies import COPY_RADIUS, Copies, copies_of
 from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.numerics.streams import MAX_SEED
-from gramlab.runner import Run, folds
+from gramlab.runner import Run, folds, group_numbers
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
 from gramlab.targets import one_hot
@@ -62,6 +63,8 @@ class DiagnosisSettings:
         Relative duality gap of the exact heads that settings are scored with.
     recorrupt
         Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
+    copy_radius
+        Cosine distance at which rows are copies of one another; 0 finds exact copies alone.
     explained, voters
         Most suspects that are explained, most suspicious first; training rows named in each.
     """
@@ -76,6 +79,7 @@ class DiagnosisSettings:
     unit_norm: bool = True
     tolerance: float = 1e-8
     recorrupt: bool = True
+    copy_radius: float = COPY_RADIUS
     explained: int = 500
     voters: int = 5
 
@@ -87,6 +91,7 @@ class DiagnosisSettings:
             validation.check_integer(name, getattr(self, name), least)
         validation.check_integer("seed", self.seed, 0, MAX_SEED)
         validation.check_positive("tolerance", self.tolerance)
+        validation.check_rate("copy_radius", self.copy_radius)
 
 
 class RankedSetting(NamedTuple):
@@ -106,6 +111,8 @@ class Diagnosis:
 
     ``features`` are prepared, and their labels are the given ones, which ``spectrum`` and
     ``correlations`` of all training rows go by; ``planted`` is the truth of a trial, else None.
+    ``copies`` are rows that are there several times; ``groups`` (N,) are the numbers of the groups
+    of one's own that were held out together in place of the copies, None where none were given.
     ``estimate`` has the label transition matrix, ``posterior`` what is known of each true label.
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
@@ -116,6 +123,8 @@ class Diagnosis:
     settings: DiagnosisSettings
     features: Features = field(repr=False)
     planted: CorruptedLabels | None = field(repr=False)
+    copies: Copies = field(repr=False)
+    groups: npt.NDArray[np.int64] | None = field(repr=False)
     spectrum: Spectrum = field(repr=False)
     correlations: ClassCorrelations = field(repr=False)
     estimate: TransitionEstimate = field(repr=False)
@@ -195,6 +204,8 @@ class Diagnosis:
                 "n_test": None if features.test_x is None else len(features.test_x),
                 "class_names": list(features.class_names),
                 "class_counts": features.class_counts.tolist(),
+                "copies": self.copies.as_dict(),
+                "groups": None if self.groups is None else int(self.groups.max()) + 1,
             },
             "advice": self.advice.as_dict(),
             "fits": {
@@ -253,11 +264,14 @@ def diagnose(
     features: Features,
     settings: DiagnosisSettings | None = None,
     *,
+    groups: object = None,
     stage: Callable[[str], None] | None = None,
 ) -> Diagnosis:
     """Diagnose labelled features whose labels may be wrong.
 
-    Their labels are taken as given, not as true; a test split is only reported on. ``stage`` is
+    Their labels are taken as given, not as true; a test split is only reported on. Rows with equal
+    entries in ``groups`` (N,), whole numbers or texts, are held out together and are no neighbours
+    of one another (patients, videos); by default those are the copies of one row. ``stage`` is
     called with a few words when a stage begins.
 
     Raises
@@ -265,7 +279,8 @@ def diagnose(
     InvalidLabels
         If a class has a single row or none, so that nothing can be held out of it; it is named.
     InvalidSetting
-        If there are more folds than rows.
+        If there are more folds than rows or groups, groups are not one per row, or a class lies in
+        one group.
     InvalidFeatures, NotEnoughMemory
         If the features cannot be used.
     """
@@ -277,20 +292,27 @@ def diagnose(
         planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
         features = features.replaced(labels=planted.labels)
     _check_classes(features)
-    given = features.labels
-    fold = folds(given, asked.folds, asked.seed)
+    given, own = features.labels, None if groups is None else group_numbers(groups, n)
     say("preparing features")
     features = features.prepared(center=asked.center, unit_norm=asked.unit_norm)
+    say("copies of rows")
+    copies = copies_of(features, asked.copy_radius)
+    together = copies.group if own is None else own
+    fold = folds(given, asked.folds, asked.seed, together)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")
     run = Run(features.as_float64(), k, fold, given)
     run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
     estimate = estimate_transition(
-        features, given, folds=run, stage=lambda text: say(f"noise: {text}")
+        features,
+        given,
+        folds=run,
+        copy_radius=asked.copy_radius,
+        stage=lambda text: say(f"noise: {text}"),
     )
     say("neighbours")
-    nearest = nearest_rows(features, min(50, n - 1))
+    nearest = nearest_rows(features, min(50, n - int(np.bincount(together).max())), together)
     posterior = label_posterior(estimate, given, nearest)
     reference = 1.0 / n if asked.weight_decay is None else asked.weight_decay
     q, limits = posterior.posterior, (asked.max_rounds, asked.seed, asked.tolerance)
@@ -306,7 +328,8 @@ def diagnose(
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
     suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
     if asked.recorrupt:
-        resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
+        world = features, estimate, posterior, nearest, run
+        resamples = recorrupt(*world, asked.seed, say, asked.copy_radius)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
     say("explanations")
@@ -323,6 +346,8 @@ def diagnose(
         settings=asked,
         features=features,
         planted=planted,
+        copies=copies,
+        groups=own,
         spectrum=spectrum,
         correlations=correlations,
         estimate=estimate,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.features import Features
+from gramlab.features.copies import COPY_RADIUS, copies_of, find_copies
 from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
@@ -190,6 +191,8 @@ def estimate_transition(
     n_classes: int | None = None,
     weight_decay: float | None = None,
     folds: int | Run = 5,
+    groups: object = None,
+    copy_radius: float = COPY_RADIUS,
     rounds: int = 8,
     confidence: float = 0.95,
     allowance: float = 2.0,
@@ -219,6 +222,12 @@ def estimate_transition(
     folds : int or Run
         How many, at least 2 and at most N; or folds of these features that are at hand, with what
         was factored for earlier heads.
+    groups : array-like of shape (N,), optional
+        Whole numbers or texts: rows of one group lie in one fold (:func:`gramlab.runner.folds`).
+        By default copies of one row are a group. Folds at hand have theirs.
+    copy_radius : float
+        Cosine distance at which rows are copies (:func:`gramlab.features.copies.find_copies`).
+        Copies that all have one label were labelled once: they are no independent evidence.
     rounds : int
         Most rounds; fewer are run once the likelihood stops rising.
     confidence : float
@@ -237,7 +246,7 @@ def estimate_transition(
     InvalidFeatures, InvalidLabels
         If the features are malformed, or labels do not fit the rows or the range, or are all equal.
     InvalidSetting
-        If a number is outside its range.
+        If a number is outside its range, or groups do not fit the rows, the labels or the folds.
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
@@ -263,17 +272,25 @@ def estimate_transition(
         )
     if weight_decay is not None:
         weight_decay = validation.check_weight_decay(weight_decay)
+    if isinstance(features, Features):
+        copies = copies_of(features, copy_radius)
+    else:
+        copies = find_copies(x, copy_radius)
     if not isinstance(folds, Run):
         k = n_classes or int(given.max()) + 1
-        folds = Run(x, k, deal_folds(given, folds, seed), given)
+        together = copies.group if groups is None else groups
+        folds = Run(x, k, deal_folds(given, folds, seed, together), given)
+    elif groups is not None:
+        raise InvalidSetting(
+            "groups must be left out beside folds at hand, got both; deal those folds by groups"
+        )
     rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
     mixture = best.mixture
     prior = mixture.probabilities.mean(axis=0)
     prior /= prior.sum()
-    limits = intervals(
-        mixture.sharpness / allowance * best.logits, given, mixture.matrix, confidence
-    )
+    logits, labelled = mixture.sharpness / allowance * best.logits, copies.labelled_once(given)
+    limits = intervals(logits, given, mixture.matrix, confidence, labelled)
     return TransitionEstimate(
         matrix=mixture.matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.

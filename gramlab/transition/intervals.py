@@ -27,6 +27,7 @@ class Limits(NamedTuple):
     lower: Array  # (K, K)
     upper: Array  # (K, K)
     rows: npt.NDArray[np.int64]  # (K,) confident rows predicted k
+    trials: Array  # (K,) of those, as many as were labelled independently
     found: npt.NDArray[np.int64]  # (K, K) of those, given j
     others: Array  # (K,) of those, expected to be of another class
     others_given: Array  # (K, K) of those, expected to be of another class and given j
@@ -34,7 +35,11 @@ class Limits(NamedTuple):
 
 
 def intervals(
-    logits: Array, given: npt.NDArray[np.int64], matrix: Array, confidence: float
+    logits: Array,
+    given: npt.NDArray[np.int64],
+    matrix: Array,
+    confidence: float,
+    labelled: npt.NDArray[np.int64] | None = None,
 ) -> Limits:
     """Intervals of C[k, j] from the given labels of the confident rows predicted k.
 
@@ -42,6 +47,9 @@ def intervals(
     share q of rows given j is ((n − t A) C[k, j] + t a_j)/n. Clopper-Pearson limits of q are
     solved for C[k, j], and the extremes over 0 <= t <= 1 are taken (the expression is monotone in
     t, so they are at the ends).
+
+    Rows that were labelled together are one draw of a label and not several: of s_g such rows each,
+    n counts as (Σ s_g)²/Σ s_g² trials, n over the design effect of Kish (Survey Sampling, 1965).
 
     Parameters
     ----------
@@ -54,12 +62,16 @@ def intervals(
         to count.
     confidence : float
         Level of each interval by itself.
+    labelled : np.ndarray of shape (N,), optional
+        Numbers that rows labelled together share; by default each row was labelled for itself.
     """
+    if labelled is None:
+        labelled = np.arange(len(given))
     p = softmax(logits, axis=1)
     k = p.shape[1]
     predicted = p.argmax(axis=1)
     sure = p[np.arange(len(p)), predicted]
-    rows = np.zeros(k, dtype=np.int64)
+    rows, trials = np.zeros(k, dtype=np.int64), np.zeros(k)
     found = np.zeros((k, k), dtype=np.int64)
     others, others_given = np.zeros(k), np.zeros((k, k))
     for label in np.unique(predicted):
@@ -69,10 +81,13 @@ def intervals(
         rest = p[members].sum(axis=0)
         rest[label] = 0.0
         rows[label] = len(members)
+        together = np.unique(labelled[members], return_counts=True)[1]
+        trials[label] = len(members) ** 2 / np.sum(together**2)
         found[label] = np.bincount(given[members], minlength=k)
         others[label] = rest.sum()
         others_given[label] = rest @ matrix
-    low, high = clopper_pearson(found, rows[:, None], confidence)
+    share = (trials / np.maximum(rows, 1))[:, None]
+    low, high = clopper_pearson(found * share, trials[:, None], confidence)
     n = rows[:, None].astype(np.float64)
     # Where half of the rows or more may be of other classes, they say little about this one.
     unsupported = others >= 0.5 * rows
@@ -81,7 +96,7 @@ def intervals(
     upper = np.maximum(high, (n * high - others_given) / left)
     lower[unsupported], upper[unsupported] = 0.0, 1.0
     lower, upper = np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
-    return Limits(lower, upper, rows, found, others, others_given, unsupported)
+    return Limits(lower, upper, rows, trials, found, others, others_given, unsupported)
 
 
 def _how_many(sure: Array, diagonal: float) -> int:
@@ -106,14 +121,15 @@ def noise_rate_of(limits: Limits, matrix: Array, prior: Array, confidence: float
     value = float(1.0 - prior @ np.diag(matrix))
     fine = ~limits.unsupported
     n, weight = limits.rows[fine].astype(np.float64), prior[fine]
+    independent = limits.trials[fine]
     if not fine.any():
         return NoiseRate(value, 0.0, 1.0)
     weight = weight / weight.sum()
     wrong = 1.0 - np.diag(limits.found)[fine] / n
     pooled = float(weight @ wrong)
-    variance = float((weight**2 / n) @ (wrong * (1.0 - wrong)))
+    variance = float((weight**2 / independent) @ (wrong * (1.0 - wrong)))
     # The binomial with this mean and variance; where nothing varies, the one of the design.
-    design = 1.0 / float((weight**2 / n).sum())
+    design = 1.0 / float((weight**2 / independent).sum())
     trials = pooled * (1.0 - pooled) / variance if variance > 0.0 else design
     low, high = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
     right = np.diag(limits.found)[fine] - np.diag(limits.others_given)[fine]
