@@ -16,7 +16,7 @@ from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
-from gramlab.transition.mixture import normalized_rows
+from gramlab.transition.mixture import Mixture, fit_mixture, normalized_rows
 from gramlab.transition.rounds import NoiseRounds
 
 __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
@@ -49,7 +49,7 @@ class TransitionEstimate:
     confidence, allowance : float
         As given to ``estimate_transition``.
     weight_decay, sharpness : float
-        Of the heads, given or chosen, and β.
+        Of the heads, given or chosen (None of ``pred_probs``), and β.
     shrinkage : float
         s: each row of ``matrix`` is shrunk towards scattered noise as by so many rows.
     rounds : int
@@ -71,7 +71,7 @@ class TransitionEstimate:
     unsupported: npt.NDArray[np.bool_]
     confidence: float
     allowance: float
-    weight_decay: float
+    weight_decay: float | None
     sharpness: float
     shrinkage: float
     rounds: int
@@ -195,6 +195,7 @@ def estimate_transition(
     allowance: float = 2.0,
     seed: int = 0,
     tolerance: float = 1e-5,
+    pred_probs: object = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
     """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
@@ -229,6 +230,9 @@ def estimate_transition(
         Key of the folds, 0 .. 2**64 - 1.
     tolerance : float
         Relative duality gap of the heads.
+    pred_probs : array-like of shape (N, K), optional
+        Probabilities of the given labels by heads of one's own that did not see the row. Then no
+        heads are fitted: their logits are log ``pred_probs``, of one round.
     stage : callable, optional
         Called with a few words when a stage begins.
 
@@ -238,6 +242,8 @@ def estimate_transition(
         If the features are malformed, or labels do not fit the rows or the range, or are all equal.
     InvalidSetting
         If a number is outside its range.
+    InvalidTargets
+        If ``pred_probs`` are no probabilities (N, K).
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
@@ -263,17 +269,33 @@ def estimate_transition(
         )
     if weight_decay is not None:
         weight_decay = validation.check_weight_decay(weight_decay)
+    k = n_classes or int(given.max()) + 1
+    if pred_probs is not None:
+        own = validation.check_targets(pred_probs, len(given), k, name="pred_probs")
+        logits = np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        mixture = fit_mixture(logits, given)
+        return _with_intervals(mixture, logits, given, None, 1, confidence, allowance)
     if not isinstance(folds, Run):
-        k = n_classes or int(given.max()) + 1
         folds = Run(x, k, deal_folds(given, folds, seed), given)
     rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
-    mixture = best.mixture
+    found = best.mixture, best.logits, given, best.weight_decay, best.round
+    return _with_intervals(*found, confidence, allowance)
+
+
+def _with_intervals(
+    mixture: Mixture,
+    logits: Array,
+    given: npt.NDArray[np.int64],
+    weight_decay: float | None,
+    rounds: int,
+    confidence: float,
+    allowance: float,
+) -> TransitionEstimate:
+    """The estimate that a mixture of held-out logits makes."""
     prior = mixture.probabilities.mean(axis=0)
     prior /= prior.sum()
-    limits = intervals(
-        mixture.sharpness / allowance * best.logits, given, mixture.matrix, confidence
-    )
+    limits = intervals(mixture.sharpness / allowance * logits, given, mixture.matrix, confidence)
     return TransitionEstimate(
         matrix=mixture.matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.
@@ -286,10 +308,10 @@ def estimate_transition(
         unsupported=limits.unsupported,
         confidence=confidence,
         allowance=allowance,
-        weight_decay=best.weight_decay,
+        weight_decay=weight_decay,
         sharpness=mixture.sharpness,
         shrinkage=mixture.shrinkage,
-        rounds=best.round,
+        rounds=rounds,
         log_likelihood=mixture.log_likelihood,
         probabilities=mixture.probabilities,
     )
