@@ -14,7 +14,7 @@ from gramlab.errors import GramAsFeaturesWarning, GramlabError, NotConvergedWarn
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import open_features, save_features
-from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix, observed_labels
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_correlations
@@ -54,7 +54,7 @@ _LAZY = {
 __all__ = ["Features", "Spectrum", "class_correlations"]
 __all__ += ["load_features", "open_features", "save_features"]
 __all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
-__all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix"]
+__all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix", "observed_labels"]
 __all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
 __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]

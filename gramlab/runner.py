@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -190,7 +191,8 @@ class Run:
     Of rows x (N, d), ``fold`` (N,) says in which they are (:func:`folds`; -1 is never held out).
     ``held`` and ``train`` are row numbers by fold: held out, and all others; ``tests`` and
     ``parts`` are their rows of x, the latter as ``Features``, which carry ``labels`` (N,) where
-    somebody reads them; heads may be fitted to others. What is factored for the first head of a
+    somebody reads them; heads may be fitted to others. Rows have ``weights`` (N,) in every fit, if
+    given. What is factored for the first head of a
     fold serves all later ones, whichever labels they get.
 
     Raises
@@ -207,6 +209,7 @@ class Run:
         n_classes: int,
         fold: npt.NDArray[np.int64],
         labels: npt.NDArray[np.int64] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         numbers = range(int(fold.max()) + 1)
         check_memory(
@@ -214,7 +217,7 @@ class Run:
             f"the features of {len(numbers)} folds",
             "ask for fewer folds or use fewer rows",
         )
-        self.n_classes = n_classes
+        self.n_classes, self.weights = n_classes, weights
         self.held: list[np.ndarray] = [np.flatnonzero(fold == number) for number in numbers]
         self.train: list[np.ndarray] = [np.flatnonzero(fold != number) for number in numbers]
         self.tests: list[np.ndarray] = [x[rows] for rows in self.held]
@@ -255,9 +258,14 @@ class Run:
         :meth:`one_hot` of labels, or for a student what follows from the round before.
         """
         starts = [None] * len(self) if start is None else [np.asarray(own) for own in start]
-        return self.map(
-            lambda number: head.fit(self.parts[number], targets(number), start=starts[number])
-        )
+
+        def one(number: int) -> Fit:
+            own = head
+            if self.weights is not None:
+                own = replace(head, sample_weight=self.weights[self.train[number]])
+            return own.fit(self.parts[number], targets(number), start=starts[number])
+
+        return self.map(one)
 
     def held_out(self, weights: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
         """Logits (N, K) by the head that did not see the row; NaN where every head saw it."""

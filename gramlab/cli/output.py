@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Display, Figure
 
-_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone", "noise_matrix")
+_LABELS = ("labels", "given_file", "truth_file")  # which may name an array behind the file
+_INPUTS = ("source", "path", *_LABELS, "images", "dataset", "backbone", "noise_matrix")
 _OUTPUTS = ("out", "cells", "json")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
 # Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
@@ -169,7 +170,10 @@ def _check_owner(folder: Path, verb: str | None) -> None:
 
 def _check_places(options: Mapping[str, Any], file: Path | None) -> None:
     """Refuse outputs that are an input or lie in one, and to write one file twice."""
-    inputs = [str(options[name]) for name in _INPUTS if options.get(name)]
+    from gramlab.importing.labels import split_member
+
+    given = {name: str(options[name]) for name in _INPUTS if options.get(name)}
+    inputs = [split_member(one)[0] if name in _LABELS else one for name, one in given.items()]
     inputs = [name for name in inputs if name.partition(":")[0] not in _BY_NAME]
     out, cells = (options.get(n) and expanded(options[n]) for n in _OUTPUTS[:2])
     places = {"--json": file, "--out": out, "--cells": cells}

@@ -31,6 +31,8 @@ def transition(
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
     noise_matrix: options.NoiseMatrix = None,
+    given_file: options.Given = None,
+    truth_file: options.Truth = None,
     weight_decay: Annotated[float | None, positive(_WEIGHT_DECAY)] = None,
     folds: options.Folds = 5,
     rounds: Annotated[int, options.at_least(1, "Most rounds of distillation.")] = 8,
@@ -48,13 +50,15 @@ def transition(
 
     Estimate from the features and the given labels of SOURCE alone how often each class was
     given each label, C[true, given], with intervals. With --rate or --noise-matrix the
-    labels are taken as true and corrupted first: a trial in which the truth is known.
+    labels are taken as true and corrupted first: a trial in which the truth is known. So it is
+    with --given or --truth, where somebody has given labels beside the true ones.
     """
-    own = options.own_matrix(context)
+    own, observed = options.own_matrix(context), options.observed(context)
     with running(context, out) as output:
         features = output.load(center=center, unit_norm=unit_norm, test=False)
 
         from gramlab.labels import (
+            OBSERVED,
             check_corruption_matrix,
             corrupt_labels,
             corruption_matrix,
@@ -63,20 +67,22 @@ def transition(
         from gramlab.transition import estimate_transition
 
         asked, stage = given(context, estimate_transition), output.progress.stage
-        labels, truth, drawn = features.labels, None, None
+        truth, noisy = None, None
         planted: dict[str, Any] = {"noise": noise if rate else None, "rate": rate}
-        if own is not None:
+        if observed is not None:
+            noisy = observed(features)
+            planted = {"noise": OBSERVED, "rate": noisy.realized_rate}
+        elif own is not None:
             truth = check_corruption_matrix(own, features.n_classes, "--noise-matrix")
             planted = {"noise": "matrix", "rate": flipped_share(own), "noise_matrix": own}
         elif rate > 0.0:
             truth = corruption_matrix(noise, features.n_classes, rate, features.superclasses)
         if truth is not None:
-            drawn = corrupt_labels(labels, truth, seed=seed)
-            labels = drawn.labels
+            noisy = corrupt_labels(features.labels, truth, seed=seed)
+        labels, trial = features.labels if noisy is None else noisy.labels, None
         estimate = estimate_transition(features, labels, stage=stage, **asked)
-        trial = None
-        if truth is not None and drawn is not None:
-            trial = estimate.compared_with(truth, drawn.counts)
+        if noisy is not None:
+            trial = estimate.compared_with(noisy.matrix, noisy.counts)
         names = features.class_names
         settings = {**asked, **planted}
         found = {
@@ -93,7 +99,7 @@ def transition(
             from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            display = TransitionDisplay.from_estimate(estimate, names, noisy and noisy.matrix)
             output.draw({"transition": display})
         output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))

@@ -114,16 +114,22 @@ class Advice:
         }
 
 
-def advise(trials: Sequence[Trial], reference: float, posterior: np.ndarray) -> Advice:
+def advise(
+    trials: Sequence[Trial],
+    reference: float,
+    posterior: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> Advice:
     """Choose among exact trials by the one-standard-error rule.
 
     Rounds have to beat one training at their total weight decay, or the nearest to it of the
     ``trials``, by more than a standard error too. One round at the ``reference`` weight decay, the
-    one in use, must be among them; ``posterior`` are the q (N, K) that they were scored with.
+    one in use, must be among them; ``posterior`` are the q (N, K) that they were scored with, and
+    ``weights`` (N,) those of the rows.
     """
 
     def difference(first: Trial, second: Trial) -> Score:
-        paired = paired_difference(first.predicted, second.predicted, posterior)
+        paired = paired_difference(first.predicted, second.predicted, posterior, weights)
         return paired._replace(value=first.accuracy.value - second.accuracy.value)
 
     # The highest estimated accuracy first; of equals, the least work and then the larger decay.

@@ -5,7 +5,7 @@ Pure computation: drawing, writing and printing are other rooms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -15,24 +15,24 @@ import numpy.typing as npt
 from gramlab import validation
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.explanation import Explanation, explain_rows
+from gramlab.diagnosis.origin import Origin, check_classes
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
 from gramlab.diagnosis.suspects import Suspects, find_suspects, ranking_auc
 from gramlab.diagnosis.trial import Trial, expected_accuracy
 from gramlab.distillation import distill
-from gramlab.errors import InvalidLabels
 from gramlab.features import Features
 from gramlab.features.copies import COPY_RADIUS, Copies, copies_of
 from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.labels import OBSERVED, CorruptedLabels, corrupt_labels, corruption_matrix
 from gramlab.numerics.streams import MAX_SEED
 from gramlab.runner import Run, folds, group_numbers
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
-from gramlab.targets import one_hot
+from gramlab.targets import one_hot, relative_weights
 from gramlab.transition import TransitionEstimate, estimate_transition
 
 __all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting", "diagnose"]
@@ -50,7 +50,8 @@ class DiagnosisSettings:
     Attributes
     ----------
     noise, rate
-        Noise to plant first, for a trial; rate 0 takes the labels as given.
+        Noise to plant first, for a trial; rate 0 takes the labels as given. Of labels beside a
+        known truth: ``"observed"``, and the share of them that is wrong.
     weight_decay
         λ in use, which the advice is measured against; None is 1/N, scikit-learn's C = 1.
     max_rounds, folds
@@ -84,7 +85,8 @@ class DiagnosisSettings:
     voters: int = 5
 
     def __post_init__(self) -> None:
-        validation.check_rate("rate", self.rate)
+        check = validation.check_share if self.noise == OBSERVED else validation.check_rate
+        check("rate", self.rate)
         if self.weight_decay is not None:
             validation.check_weight_decay(self.weight_decay)
         for name, least in (("max_rounds", 1), ("folds", 2), ("explained", 0), ("voters", 1)):
@@ -117,7 +119,8 @@ class Diagnosis:
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
     their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
-    are of the first of them, by suspect and round.
+    are of the first of them, by suspect and round. Rows of both have the caller's numbers:
+    ``origin`` says which rows were diagnosed and how the caller writes the classes.
     """
 
     settings: DiagnosisSettings
@@ -135,6 +138,12 @@ class Diagnosis:
     suspects: Suspects = field(repr=False)
     recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
+    origin: Origin = field(repr=False)
+
+    @property
+    def set_aside(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Rows that were not diagnosed, by reason."""
+        return self.origin.set_aside
 
     @property
     def given(self) -> npt.NDArray[np.int64]:
@@ -178,17 +187,19 @@ class Diagnosis:
         """How the suspects compare with the planted truth; None where nothing was planted."""
         if self.planted is None:
             return None
-        suspects, truth, wrong = self.suspects, self.planted.true_labels, self.planted.flipped
+        suspects, rows, origin = self.suspects, self.origin.rows, self.origin
+        wrong = origin.spread(self.planted.flipped, False)
+        truth = origin.spread(self.planted.true_labels, -1)
         found = wrong[suspects.rows]
         right = suspects.proposed == truth[suspects.rows]
         return {
             "realized_rate": self.planted.realized_rate,
-            "auc": ranking_auc(-suspects.quality, wrong),
+            "auc": ranking_auc(-suspects.quality[rows], self.planted.flipped),
             "precision": _mean(found),
             "claimed_precision": _mean(suspects.precision),
             "recall": _mean(suspects.suspected[wrong]),
             "proposed_right": _mean(right[found]),
-            "recovery": {name: _mean(fit.labels == truth) for name, fit in self.fits.items()},
+            "recovery": {name: _mean(fit.labels == truth[rows]) for name, fit in self.fits.items()},
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -206,6 +217,7 @@ class Diagnosis:
                 "class_counts": features.class_counts.tolist(),
                 "copies": self.copies.as_dict(),
                 "groups": None if self.groups is None else int(self.groups.max()) + 1,
+                "set_aside": self.origin.as_dict(),
             },
             "advice": self.advice.as_dict(),
             "fits": {
@@ -265,34 +277,49 @@ def diagnose(
     settings: DiagnosisSettings | None = None,
     *,
     groups: object = None,
+    sample_weight: object = None,
+    pred_probs: object = None,
+    observed: CorruptedLabels | None = None,
+    origin: Origin | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> Diagnosis:
     """Diagnose labelled features whose labels may be wrong.
 
-    Their labels are taken as given, not as true; a test split is only reported on. Rows with equal
-    entries in ``groups`` (N,), whole numbers or texts, are held out together and are no neighbours
-    of one another (patients, videos); by default those are the copies of one row. ``stage`` is
-    called with a few words when a stage begins.
+    Their labels are taken as given, not as true; a test split is only reported on.
+
+    The features are prepared as ``settings`` say. Rows with equal entries in ``groups`` (N,), whole
+    numbers or texts, are held out together and are no neighbours of one another (patients, videos);
+    by default those are the copies of one row. ``observed`` labels beside the truth
+    (``gramlab.observed_labels``) take the place of their own, and everything is judged as with
+    planted noise. ``sample_weight`` (N,) and ``pred_probs`` (N, K) are as of ``gramlab.diagnose``,
+    ``origin`` says which rows of a caller these are, and ``stage`` is called with a few words when
+    a stage begins.
 
     Raises
     ------
     InvalidLabels
         If a class has a single row or none, so that nothing can be held out of it; it is named.
     InvalidSetting
-        If there are more folds than rows or groups, groups are not one per row, or a class lies in
-        one group.
+        If there are more folds than rows or groups, groups are not one per row, a class lies in one
+        group, or weights are no weights.
+    InvalidTargets
+        If ``pred_probs`` are no probabilities (N, K).
     InvalidFeatures, NotEnoughMemory
         If the features cannot be used.
     """
     asked, planted = settings or DiagnosisSettings(), None
     say = stage or (lambda text: None)
     k, n = features.n_classes, features.n_samples
-    if asked.rate > 0.0:
+    if observed is not None:
+        planted, seen = observed, {"noise": OBSERVED, "rate": observed.realized_rate}
+        asked, features = replace(asked, **seen), features.replaced(labels=observed.labels)
+    elif asked.rate > 0.0:
         matrix = corruption_matrix(asked.noise, k, asked.rate, features.superclasses)
         planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
         features = features.replaced(labels=planted.labels)
-    _check_classes(features)
+    check_classes(features)
     given, own = features.labels, None if groups is None else group_numbers(groups, n)
+    weights, origin = relative_weights(sample_weight, n), origin or Origin.of_all(n, k)
     say("preparing features")
     features = features.prepared(center=asked.center, unit_norm=asked.unit_norm)
     say("copies of rows")
@@ -302,13 +329,14 @@ def diagnose(
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")
-    run = Run(features.as_float64(), k, fold, given)
+    run = Run(features.as_float64(), k, fold, given, weights)
     run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
     estimate = estimate_transition(
         features,
         given,
         folds=run,
         copy_radius=asked.copy_radius,
+        pred_probs=pred_probs,
         stage=lambda text: say(f"noise: {text}"),
     )
     say("neighbours")
@@ -318,12 +346,12 @@ def diagnose(
     q, limits = posterior.posterior, (asked.max_rounds, asked.seed, asked.tolerance)
     search = SettingSearch(run, given, q, estimate.matrix, *limits, say)
     trials = search.trials(decay_grid(features), reference)
-    advice = advise(trials, reference, q)
+    advice = advise(trials, reference, q, weights)
     say("exact heads on all rows")
     fits = {}
     for name, trial in (("chosen", advice.chosen), ("reference", advice.reference)):
         one, targets = trial.setting, one_hot(given, k)
-        head = SoftmaxHead(one.weight_decay, tolerance=asked.tolerance)
+        head = SoftmaxHead(one.weight_decay, tolerance=asked.tolerance, sample_weight=weights)
         how = {"refine": one.refine or None, "seed": asked.seed}
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
     suspects, resamples, setting = find_suspects(posterior, given), None, advice.chosen.setting
@@ -355,20 +383,8 @@ def diagnose(
         trials=trials,
         advice=advice,
         fits=fits,
-        suspects=suspects,
+        suspects=suspects.renumbered(origin),
         recorruption=resamples,
-        explanations=explanations,
+        explanations=[[one.renumbered(origin.rows) for one in each] for each in explanations],
+        origin=origin,
     )
-
-
-def _check_classes(features: Features) -> None:
-    """Every class needs two rows: one to learn from when the other is held out."""
-    counts = features.class_counts
-    few = np.flatnonzero(counts < 2)
-    if len(few):
-        names = ", ".join(repr(features.class_names[i]) for i in few[:5])
-        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
-        raise InvalidLabels(
-            f"every class must have at least 2 rows, got {int(counts[few[0]])} of class {names}"
-            f"{more}: nothing can be held out of it; leave such classes out or merge them"
-        )

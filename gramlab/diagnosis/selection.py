@@ -101,11 +101,12 @@ class SettingSearch:
         return max((t.accuracy.value, t.setting.weight_decay) for t in trials)[1]
 
     def _add(self, setting: Setting, head: str, predicted: npt.NDArray[np.int64]) -> Trial:
-        accuracy = expected = expected_accuracy(predicted, self.posterior)
-        corrected = corrected_accuracy(predicted, self.given, self.matrix)
+        weights = self.run.weights
+        accuracy = expected = expected_accuracy(predicted, self.posterior, weights)
+        corrected = corrected_accuracy(predicted, self.given, self.matrix, weights)
         if corrected is not None:
             accuracy = expected._replace(value=0.5 * (expected.value + corrected.value))
-        agreement = float((predicted == self.given).mean())
+        agreement = float(np.average(predicted == self.given, weights=weights))
         trial = Trial(setting, head, accuracy, expected, corrected, agreement, predicted)
         self._trials[head, setting] = trial
         return trial
@@ -113,6 +114,8 @@ class SettingSearch:
     def _try_theory(self, decays: Sequence[float]) -> None:
         """The linearized head on every fold: rounds, and the student of its top two."""
         run, k = self.run, self.run.n_classes
+        if run.weights is not None:
+            return  # the spectrum is that of rows of equal weight
         settings = [Setting(d, t) for d in decays for t in range(1, self.max_rounds + 1)]
         if self.max_rounds > 1 and k > 2:
             settings += [Setting(d, 2, "top2") for d in decays]

@@ -102,36 +102,49 @@ class Trial:
         }
 
 
-def expected_accuracy(predicted: Labels, posterior: Array) -> Score:
-    """Mean of q_i(a_i) over predictions a (N,) and posteriors q (N, K), with the binomial error."""
-    value = float(posterior[np.arange(len(predicted)), predicted].mean())
-    return Score(value, math.sqrt(max(value * (1.0 - value), 0.0) / len(predicted)))
+def expected_accuracy(predicted: Labels, posterior: Array, weights: Array | None = None) -> Score:
+    """Mean of q_i(a_i) over predictions a (N,) and posteriors q (N, K), with the binomial error.
+
+    With ``weights`` ω (N,) of mean 1 means are weighted, and N rows count as (Σω)²/Σω².
+    """
+    w = np.ones(len(predicted)) if weights is None else weights
+    value = float((w * posterior[np.arange(len(predicted)), predicted]).mean())
+    return Score(value, math.sqrt(max(value * (1.0 - value), 0.0) * float(w @ w)) / len(predicted))
 
 
-def corrected_accuracy(predicted: Labels, given: Labels, matrix: Array) -> Score | None:
+def corrected_accuracy(
+    predicted: Labels, given: Labels, matrix: Array, weights: Array | None = None
+) -> Score | None:
     """Agreement with given labels (N,), corrected by the inverse of C[true, given] (K, K).
 
     The predictions (N,) must come from heads that did not see the rows' own labels. It is unbiased
-    for C known, so it can leave [0, 1]; None where C cannot be inverted in float64.
+    for C known, so it can leave [0, 1]; None where C cannot be inverted in float64. ``weights``
+    are as of ``expected_accuracy``.
     """
     with np.errstate(all="ignore"):
         condition = np.linalg.cond(matrix)
     if not condition < 1.0 / np.sqrt(np.finfo(np.float64).eps):
         return None
-    values = np.linalg.inv(matrix)[given, predicted]
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.inf
-    return Score(float(values.mean()), spread / math.sqrt(len(values)))
+    values, n = np.linalg.inv(matrix)[given, predicted], len(given)
+    w = np.ones(n) if weights is None else weights
+    value = float((w * values).mean())
+    spread = math.sqrt(float(w**2 @ (values - value) ** 2) / (n - 1.0)) if n > 1 else math.inf
+    return Score(value, spread / math.sqrt(n))
 
 
-def paired_difference(first: Labels, second: Labels, posterior: Array) -> Score:
+def paired_difference(
+    first: Labels, second: Labels, posterior: Array, weights: Array | None = None
+) -> Score:
     """Expected accuracy of ``first`` less that of ``second``; only rows where they differ count.
 
     The standard error is that of the difference of two accuracies measured on the same N rows with
-    true labels drawn from q (N, K): √((mean of q(a) + q(b) where they differ − value²)/N).
+    true labels drawn from q (N, K): √((mean of q(a) + q(b) where they differ − value²)/N), rows of
+    ``weights`` ω (N,) of mean 1 with ω² in it.
     """
     n = len(first)
     rows = np.flatnonzero(first != second)
+    w = np.ones(len(rows)) if weights is None else weights[rows]
     a, b = posterior[rows, first[rows]], posterior[rows, second[rows]]
-    value = float((a - b).sum() / n)
-    variance = max(float((a + b).sum() / n) - value**2, 0.0) / n
+    value = float((w * (a - b)).sum() / n)
+    variance = max(float((w**2 * (a + b)).sum() / n) - value**2, 0.0) / n
     return Score(value, math.sqrt(variance))

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from gramlab.features.matrix import Features
 from gramlab.features.preparation import training_mean
@@ -184,13 +184,13 @@ def _candidates(points: np.ndarray, distance: float) -> Iterator[tuple[Rows, Row
     """Pairs of points (n, p) within a distance, some millions at a time."""
     if not len(points):
         return
-    tree = cKDTree(points)
+    tree = KDTree(points)
     counts = tree.query_ball_point(points, distance, return_length=True)
     several = np.flatnonzero(counts > 1)
     parts = np.cumsum(counts[several]) // _HELD
     for part in np.unique(parts):
         rows = several[parts == part]
-        of = cKDTree(points[rows])
+        of = KDTree(points[rows])
         found = of.sparse_distance_matrix(tree, distance, output_type="ndarray")
         first, second = rows[found["i"]], found["j"].astype(np.int64)
         once = first < second

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.features import Features
 from gramlab.files import sources
-from gramlab.files.whole import reading
-from gramlab.importing.columns import USUAL, names_of, roles
+from gramlab.importing.columns import names_of, roles
+from gramlab.importing.labels import label_texts, read_labels
 from gramlab.importing.readers import READERS
-from gramlab.machine.memory import check_memory
-from gramlab.validation import check_labels, nfc
+from gramlab.validation import nfc
 
 __all__ = ["import_features"]
 
@@ -87,7 +85,7 @@ def import_features(
     choose = partial(roles, source.name, features, label, dropped, labels is not None)
     found = READERS[suffix](source, choose)
     if labels is not None:
-        found["labels"] = _read_labels(labels)
+        found["labels"] = read_labels(labels)
     if "labels" not in found:
         named = "" if suffix == ".npy" else ", or name their column with --label-column"
         raise InvalidSetting(
@@ -96,7 +94,9 @@ def import_features(
         )
     provenance: dict[str, Any] = {"source": source.name}
     if "class_names" not in found:  # with them, labels are their numbers
-        texts = {role: _texts(found[role]) for role in ("labels", "test_labels") if role in found}
+        texts = {
+            role: label_texts(found[role]) for role in ("labels", "test_labels") if role in found
+        }
         same = _classes(texts["labels"])
         found["class_names"] = [s[0] if len(s) == 1 else name for name, s in same.items()]
         if spellings := {name: several for name, several in same.items() if len(several) > 1}:
@@ -119,71 +119,6 @@ def import_features(
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
         fix = "leave the names out with --drop class_names"
         raise sources.told_of(source.name, problem, fix) from problem
-
-
-def _read_labels(path: str | os.PathLike[str]) -> Any:
-    fix = "give .npy, or text with one label per line"
-    file, kind = sources.place_of(path, "label file", fix)
-    if kind != "a file":
-        raise UnreadableSource(f"label file {os.fspath(path)!r} was not found; {fix}")
-    if file.suffix.lower() == ".npy":
-        return sources.read_npy(file)
-    # A label of one letter and its line break take 30 times their bytes as Python text in a list.
-    check_memory(30 * file.stat().st_size, f"reading {file.name!r}", "give .npy labels")
-    with reading(f"label file {file.name!r}", form="no text", fix=fix):
-        text = file.read_text(encoding="utf-8-sig")
-    if "\0" in text:
-        raise InvalidLabels(
-            f"label file {file.name!r} must be text in UTF-8, got zero bytes; {fix}"
-        )
-    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
-    if "" in lines:
-        raise InvalidLabels(
-            f"label file {file.name!r} must have one label per line, got none in line "
-            f"{lines.index('') + 1}; remove the line, or write the label that is missing"
-        )
-    # A header would make up for a label that is missing below, and shift those in between.
-    first, *others = lines
-    if first not in others and (
-        first.lower() in USUAL["labels"]
-        or (others and not _is_number(first) and all(map(_is_number, others)))
-    ):
-        raise InvalidLabels(
-            f"label file {file.name!r} must hold only labels, got {first!r} in line 1, which looks "
-            "like a header; remove the line, or give .npy labels if it is a class"
-        )
-    return lines
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _texts(labels: Any) -> list[str]:
-    """Labels (N,) as text; whole numbers without a fraction."""
-    # Objects: in an array of text every label would take as much room as the longest one.
-    array = np.array(labels, dtype=object) if isinstance(labels, list) else labels
-    if array.ndim != 1 or array.dtype.kind not in "iubfUSO":
-        check_labels(array)  # which says what is wrong
-    texts: list[str] = []
-    try:
-        for value in array.tolist():
-            if value is None or value == "" or value != value:
-                raise ValueError(f"there is no label in row {len(texts)}")
-            whole = int(value) if isinstance(value, (float, Decimal)) else value
-            if whole != value:
-                raise ValueError(f"got {value} in row {len(texts)}")
-            texts.append(whole.decode() if isinstance(whole, bytes) else str(whole))
-    except (ValueError, ArithmeticError) as problem:
-        raise InvalidLabels(
-            f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
-            "rows, or leave them out"
-        ) from problem
-    return texts
 
 
 def _classes(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
-from gramlab.transition.mixture import normalized_rows
+from gramlab.transition.mixture import Mixture, fit_mixture, normalized_rows
 from gramlab.transition.rounds import NoiseRounds
 
 __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
@@ -50,7 +50,7 @@ class TransitionEstimate:
     confidence, allowance : float
         As given to ``estimate_transition``.
     weight_decay, sharpness : float
-        Of the heads, given or chosen, and β.
+        Of the heads, given or chosen (None of ``pred_probs``), and β.
     shrinkage : float
         s: each row of ``matrix`` is shrunk towards scattered noise as by so many rows.
     rounds : int
@@ -72,7 +72,7 @@ class TransitionEstimate:
     unsupported: npt.NDArray[np.bool_]
     confidence: float
     allowance: float
-    weight_decay: float
+    weight_decay: float | None
     sharpness: float
     shrinkage: float
     rounds: int
@@ -198,6 +198,7 @@ def estimate_transition(
     allowance: float = 2.0,
     seed: int = 0,
     tolerance: float = 1e-5,
+    pred_probs: object = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
     """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
@@ -238,6 +239,9 @@ def estimate_transition(
         Key of the folds, 0 .. 2**64 - 1.
     tolerance : float
         Relative duality gap of the heads.
+    pred_probs : array-like of shape (N, K), optional
+        Probabilities of the given labels by heads of one's own that did not see the row. Then no
+        heads are fitted: their logits are log ``pred_probs``, of one round.
     stage : callable, optional
         Called with a few words when a stage begins.
 
@@ -247,6 +251,8 @@ def estimate_transition(
         If the features are malformed, or labels do not fit the rows or the range, or are all equal.
     InvalidSetting
         If a number is outside its range, or groups do not fit the rows, the labels or the folds.
+    InvalidTargets
+        If ``pred_probs`` are no probabilities (N, K).
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
@@ -272,25 +278,44 @@ def estimate_transition(
         )
     if weight_decay is not None:
         weight_decay = validation.check_weight_decay(weight_decay)
-    if isinstance(features, Features):
-        copies = copies_of(features, copy_radius)
-    else:
-        copies = find_copies(x, copy_radius)
+    if groups is not None and (isinstance(folds, Run) or pred_probs is not None):
+        raise InvalidSetting(
+            "groups must be left out where rows were held out before, got them beside folds or "
+            "pred_probs; hold rows out by groups there"
+        )
+    known = isinstance(features, Features)
+    copies = copies_of(features, copy_radius) if known else find_copies(x, copy_radius)
+    how = copies.labelled_once(given), confidence, allowance
+    k = n_classes or int(given.max()) + 1
+    if pred_probs is not None:
+        own = validation.check_targets(pred_probs, len(given), k, name="pred_probs")
+        logits = np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        mixture = fit_mixture(logits, given)
+        return _with_intervals(mixture, logits, given, None, 1, *how)
     if not isinstance(folds, Run):
-        k = n_classes or int(given.max()) + 1
         together = copies.group if groups is None else groups
         folds = Run(x, k, deal_folds(given, folds, seed, together), given)
-    elif groups is not None:
-        raise InvalidSetting(
-            "groups must be left out beside folds at hand, got both; deal those folds by groups"
-        )
     rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
-    mixture = best.mixture
+    found = best.mixture, best.logits, given, best.weight_decay, best.round
+    return _with_intervals(*found, *how)
+
+
+def _with_intervals(
+    mixture: Mixture,
+    logits: Array,
+    given: npt.NDArray[np.int64],
+    weight_decay: float | None,
+    rounds: int,
+    labelled: npt.NDArray[np.int64],
+    confidence: float,
+    allowance: float,
+) -> TransitionEstimate:
+    """The estimate that a mixture of held-out logits makes."""
     prior = mixture.probabilities.mean(axis=0)
     prior /= prior.sum()
-    logits, labelled = mixture.sharpness / allowance * best.logits, copies.labelled_once(given)
-    limits = intervals(logits, given, mixture.matrix, confidence, labelled)
+    at = mixture.sharpness / allowance * logits
+    limits = intervals(at, given, mixture.matrix, confidence, labelled)
     return TransitionEstimate(
         matrix=mixture.matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.
@@ -303,10 +328,10 @@ def estimate_transition(
         unsupported=limits.unsupported,
         confidence=confidence,
         allowance=allowance,
-        weight_decay=best.weight_decay,
+        weight_decay=weight_decay,
         sharpness=mixture.sharpness,
         shrinkage=mixture.shrinkage,
-        rounds=best.round,
+        rounds=rounds,
         log_likelihood=mixture.log_likelihood,
         probabilities=mixture.probabilities,
     )
