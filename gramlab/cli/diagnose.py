@@ -33,6 +33,8 @@ def diagnose(
     weight_decay: Annotated[float | None, options.positive(_WEIGHT_DECAY)] = None,
     max_rounds: Annotated[int, options.at_least(1, _ROUNDS)] = 5,
     folds: options.Folds = 5,
+    groups_file: options.Groups = None,
+    copy_radius: options.CopyRadius = 1e-6,
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
@@ -58,7 +60,7 @@ def diagnose(
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(**given(context, DiagnosisSettings))
-        result = run(features, settings, stage=stage)
+        result = run(features, settings, groups=options.own_groups(context), stage=stage)
 
         found, names = result.as_dict(), ""
         if output.folder is not None:

@@ -162,6 +162,16 @@ def _observed(name: str, path: str, features: Features) -> CorruptedLabels:
     return observed_labels(*pair, features.n_classes)
 
 
+def own_groups(context: typer.Context) -> Any:
+    """The group of each row in the file of --groups; None without it."""
+    path = context.params["groups_file"]
+    if path is None:
+        return None
+    from gramlab.importing.labels import read_labels
+
+    return read_labels(path)
+
+
 _PLANTED = ("noise", "rate", "noise_matrix", "exact_counts", "rates", "seeds")
 """Options of verbs that say which noise to plant."""
 
@@ -180,6 +190,10 @@ _MATRIX = """Corruption matrix of your own in place of --noise and --rate: a .cs
 _GIVEN = """Given labels that were observed, in place of noise: .npy, .npz (FILE.npz:NAME) or text
 with one per line, in the order of SOURCE's training rows, whose own labels are then the truth."""
 _TRUTH = "True labels, as --given; then the labels of SOURCE are the given ones."
+_GROUPS = """Rows that are held out together, in place of copies (patients, videos): .npy, .npz
+(FILE.npz:NAME) or text with one whole number or name per line, in the order of SOURCE's training
+rows."""
+_RADIUS = "Cosine distance at which rows are copies of one another; 0 finds exact copies alone."
 _QUIET = "No progress and no table; only files, warnings and errors."
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_SOURCE.split()))]
@@ -187,6 +201,8 @@ Noise = Annotated[NoiseKind, option("Kind of label noise.")]
 NoiseMatrix = Annotated[str | None, option(_MATRIX, metavar="FILE")]
 Given = Annotated[str | None, option(_GIVEN, "--given", metavar="FILE")]
 Truth = Annotated[str | None, option(_TRUTH, "--truth", metavar="FILE")]
+Groups = Annotated[str | None, option(_GROUPS, "--groups", metavar="FILE")]
+CopyRadius = Annotated[float, option(_RADIUS, check=validation.check_rate)]
 Rate = Annotated[float, option(_RATE, check=validation.check_rate)]
 TrialRate = Annotated[float, option(_TRIAL, check=validation.check_rate)]
 WeightDecay = Annotated[float, positive("Weight decay of the objective, above 0.")]

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Display, Figure
 
-_LABELS = ("labels", "given_file", "truth_file")  # which may name an array behind the file
+_LABELS = (
+    "labels",
+    "given_file",
+    "truth_file",
+    "groups_file",
+)  # which may name an array behind the file
 _INPUTS = ("source", "path", *_LABELS, "images", "dataset", "backbone", "noise_matrix")
 _OUTPUTS = ("out", "cells", "json")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file

@@ -35,6 +35,8 @@ def transition(
     truth_file: options.Truth = None,
     weight_decay: Annotated[float | None, positive(_WEIGHT_DECAY)] = None,
     folds: options.Folds = 5,
+    groups_file: options.Groups = None,
+    copy_radius: options.CopyRadius = 1e-6,
     rounds: Annotated[int, options.at_least(1, "Most rounds of distillation.")] = 8,
     confidence: Annotated[float, _CONFIDENCE] = 0.95,
     allowance: Annotated[float, _ALLOWANCE] = 2.0,
@@ -57,6 +59,7 @@ def transition(
     with running(context, out) as output:
         features = output.load(center=center, unit_norm=unit_norm, test=False)
 
+        from gramlab.features.copies import copies_of
         from gramlab.labels import (
             OBSERVED,
             check_corruption_matrix,
@@ -64,6 +67,7 @@ def transition(
             corruption_matrix,
             flipped_share,
         )
+        from gramlab.runner import group_numbers
         from gramlab.transition import estimate_transition
 
         asked, stage = given(context, estimate_transition), output.progress.stage
@@ -80,7 +84,10 @@ def transition(
         if truth is not None:
             noisy = corrupt_labels(features.labels, truth, seed=seed)
         labels, trial = features.labels if noisy is None else noisy.labels, None
-        estimate = estimate_transition(features, labels, stage=stage, **asked)
+        groups = options.own_groups(context)
+        groups = None if groups is None else group_numbers(groups, features.n_samples)
+        estimate = estimate_transition(features, labels, groups=groups, stage=stage, **asked)
+        copies = copies_of(features, copy_radius)
         if noisy is not None:
             trial = estimate.compared_with(noisy.matrix, noisy.counts)
         names = features.class_names
@@ -90,6 +97,8 @@ def transition(
             "source": Path(source).name,
             "settings": settings | {"center": center, "unit_norm": unit_norm},
             "n_samples": features.n_samples,
+            "copies": copies.as_dict(),
+            "groups": None if groups is None else int(groups.max()) + 1,
             "class_names": list(names),
             "estimate": estimate.as_dict(),
             "trial": trial,
@@ -104,5 +113,5 @@ def transition(
         output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
-    shown["settings"] = found["settings"]
+    shown |= {"settings": found["settings"], "copies": copies.format_copies(groups)}
     output.show("transition", "", **shown)

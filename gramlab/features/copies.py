@@ -84,6 +84,20 @@ class Copies:
         differ = np.bincount(self.group, labels != labels[first]) > 0
         return np.where(differ[self.group], every, first)
 
+    def format_copies(self, groups: Rows | None = None) -> str:
+        """How many rows are copies, in a sentence; empty where there are none.
+
+        ``groups`` (N,) are numbers 0, 1, … of groups that were held out together in their place.
+        """
+        sentences = []
+        if self.groups:
+            near = f" ({self.near} of them nearly)" if self.near else ""
+            count = self.exact + self.near
+            sentences.append(f"{count} rows are copies of others{near}, in {self.groups} groups.")
+        if groups is not None:
+            sentences.append(f"Rows were held out by {int(groups.max()) + 1} groups of your own.")
+        return " ".join(sentences)
+
     def as_dict(self) -> dict[str, int]:
         """How many rows are exact and near copies, in how many groups."""
         return {"exact": self.exact, "near": self.near, "groups": self.groups}

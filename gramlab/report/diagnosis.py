@@ -45,8 +45,10 @@ def diagnosis_report(
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
         tied=diagnosis.format_tied(),
+        copies=diagnosis.copies.format_copies(diagnosis.groups),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
-        command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
+        command=command("diagnose", source, settings, always, never=("tolerance", "voters"))
+        + (" # and with --groups FILE" if diagnosis.groups is not None else ""),
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
     )

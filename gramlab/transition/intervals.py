@@ -49,7 +49,7 @@ def intervals(
     t, so they are at the ends).
 
     Rows that were labelled together are one draw of a label and not several: of s_g such rows each,
-    n counts as (Σ s_g)²/Σ s_g² trials, n over the design effect of Kish (Survey Sampling, 1965).
+    n counts as n over Σ s_g²/Σ s_g trials, the design effect of Kish (Survey Sampling, 1965).
 
     Parameters
     ----------
@@ -77,12 +77,12 @@ def intervals(
     for label in np.unique(predicted):
         members = np.flatnonzero(predicted == label)
         members = members[np.argsort(-sure[members], kind="stable")]
-        members = members[: _how_many(sure[members], float(matrix[label, label]))]
+        effect = _design_effect(labelled[members])
+        members = members[: _how_many(sure[members], float(matrix[label, label]), effect)]
         rest = p[members].sum(axis=0)
         rest[label] = 0.0
         rows[label] = len(members)
-        together = np.unique(labelled[members], return_counts=True)[1]
-        trials[label] = len(members) ** 2 / np.sum(together**2)
+        trials[label] = len(members) / _design_effect(labelled[members])
         found[label] = np.bincount(given[members], minlength=k)
         others[label] = rest.sum()
         others_given[label] = rest @ matrix
@@ -99,16 +99,22 @@ def intervals(
     return Limits(lower, upper, rows, trials, found, others, others_given, unsupported)
 
 
-def _how_many(sure: Array, diagonal: float) -> int:
+def _design_effect(labelled: npt.NDArray[np.int64]) -> float:
+    """Rows per independent label, Σ s²/Σ s of s rows that were labelled together; 1 at least."""
+    together = np.unique(labelled, return_counts=True)[1]
+    return float(np.sum(together**2) / np.sum(together))
+
+
+def _how_many(sure: Array, diagonal: float, effect: float) -> int:
     """How many of the rows, surest first, make the narrowest interval of the diagonal entry.
 
     Decided by predictions alone (and the estimate of C): the given labels that are going to be
-    counted have no say.
+    counted have no say. ``effect`` is the number of rows to one independent label.
     """
     sizes = np.unique(np.ceil(np.arange(0.1, 1.01, 0.1) * len(sure)).astype(np.int64))
     others = np.cumsum(1.0 - sure)[sizes - 1]
     share = min(max(diagonal, 0.1), 0.9)
-    sampling = np.sqrt(share * (1.0 - share) / sizes)
+    sampling = np.sqrt(share * (1.0 - share) * effect / sizes)
     width = 2.0 * sampling + share * others / sizes
     return int(sizes[np.argmin(width)])
 
