@@ -115,11 +115,11 @@ def _check_parted(labels: npt.NDArray[np.int64], group_of: npt.NDArray[np.int64]
     counts = np.bincount(labels)
     whole = np.flatnonzero((np.bincount(pairs) == 1) & (counts > 1))
     if len(whole):
-        more = f" and of {len(whole) - 1} more" if len(whole) > 1 else ""
+        more = f", as of {len(whole) - 1} more" if len(whole) > 1 else ""
         raise InvalidSetting(
             f"groups must leave each label in two of them or more, got all {counts[whole[0]]} rows "
-            f"of label {whole[0]}{more} in one group (of copies, where no others are given): "
-            f"nothing can be held out of it; {_OTHERWISE}"
+            f"of label {whole[0]} in one group (of copies, where no others are given){more}: "
+            f"nothing can be held out of it; leave such labels out, or {_OTHERWISE}"
         )
 
 

@@ -290,12 +290,13 @@ def estimate_transition(
     if pred_probs is not None:
         own = validation.check_targets(pred_probs, len(given), k, name="pred_probs")
         logits = np.log(np.maximum(own, np.finfo(np.float64).tiny))
-        mixture = fit_mixture(logits, given)
+        mixture = fit_mixture(logits, given, group=copies.group)
         return _with_intervals(mixture, logits, given, None, 1, *how)
     if not isinstance(folds, Run):
         together = copies.group if groups is None else groups
         folds = Run(x, k, deal_folds(given, folds, seed, together), given)
-    rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
+    say = stage or (lambda text: None)
+    rounds_of = NoiseRounds(folds, given, tolerance, say, copies.group)
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
     found = best.mixture, best.logits, given, best.weight_decay, best.round
     return _with_intervals(*found, *how)

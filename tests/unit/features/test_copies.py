@@ -97,7 +97,9 @@ def test_rows_in_float32_are_near_copies_of_what_they_were():
     assert np.array_equal(found.group, np.tile(np.arange(40), 2))
     assert found.as_dict() == {"exact": 0, "near": 80, "groups": 40}
     assert copies_of(both, 0.0).groups == 0
-    assert found.format_copies() == "80 rows are copies of others (80 of them nearly), in 40 groups."
+    assert (
+        found.format_copies() == "80 rows are copies of others (80 of them nearly), in 40 groups."
+    )
     assert copies_of(both, 0.0).format_copies() == ""
 
 

@@ -9,9 +9,9 @@ import gramlab
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.runner import Run, folds
-from gramlab.transition import clopper_pearson, estimate_transition, intervals
+from gramlab.transition import clopper_pearson, estimate_transition, fit_mixture, intervals
 
-QUICK = {"weight_decay": 1e-3, "rounds": 2}
+QUICK = {"rounds": 2}
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,9 @@ def test_near_copies_and_groups_by_name_do_as_well(thrice):
 def test_copies_add_nothing_to_the_evidence():
     """Rows stored three times make the intervals of the rows themselves."""
     rng = np.random.default_rng(1)
-    given = np.repeat([0, 1], 200)
-    logits = 2.0 * rng.standard_normal((400, 2)) + 4.0 * np.eye(2)[given]
-    given = np.where(rng.random(400) < 0.2, 1 - given, given)
-    # As many rows predicted 0 and 1 as tenths of them are whole: shares of both are then equal.
-    predicted = logits.argmax(axis=1)
-    kept = np.concatenate([np.flatnonzero(predicted == k)[:150] for k in (0, 1)])
-    logits, given, matrix = logits[kept], given[kept], np.array([[0.8, 0.2], [0.2, 0.8]])
+    given, matrix = np.repeat([0, 1], 150), np.array([[0.8, 0.2], [0.2, 0.8]])
+    logits = rng.standard_normal((300, 2)) + 12.0 * np.eye(2)[given]  # so sure that all rows count
+    given = np.where(rng.random(300) < 0.2, 1 - given, given)
     once = intervals(logits, given, matrix, 0.95)
     three = np.repeat(np.arange(300), 3)
     thrice = intervals(logits[three], given[three], matrix, 0.95, three)
@@ -102,3 +98,17 @@ def test_groups_that_do_not_fit_are_refused(thrice):
     run = Run(features.as_float64(), 10, folds(given, 5), given)
     with pytest.raises(InvalidSetting, match="groups must be left out"):
         estimate_transition(features, given, folds=run, groups=np.arange(900))
+
+
+def test_the_noise_of_a_row_is_predicted_from_other_groups():
+    """The mixture's own parts hold no row that another of them is fitted to."""
+    rng = np.random.default_rng(2)
+    logits, given = rng.standard_normal((60, 3)), rng.integers(0, 3, 60)
+    once = fit_mixture(logits, given)
+    assert once.log_likelihood == fit_mixture(logits, given, group=np.arange(60)).log_likelihood
+    three = np.repeat(np.arange(60), 3)
+    together = fit_mixture(logits[three], given[three], group=three)
+    scattered = fit_mixture(logits[three], given[three])
+    # Labels that logits know nothing of are predicted better by those who have seen copies of them.
+    assert together.log_likelihood == pytest.approx(once.log_likelihood, abs=0.02)
+    assert scattered.log_likelihood > together.log_likelihood
