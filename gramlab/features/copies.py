@@ -19,9 +19,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from gramlab.features.matrix import Features
 from gramlab.features.preparation import training_mean
@@ -153,6 +150,9 @@ def find_copies(x: np.ndarray, radius: float = COPY_RADIUS) -> Copies:
 
 def _near(x: np.ndarray, rows: Rows, radius: float) -> Rows:
     """Of different ``rows`` of x, one member of each one's group, by its place among them."""
+    from scipy.sparse import coo_array  # loaded where needed: they take long to import
+    from scipy.sparse.csgraph import connected_components
+
     # Scaled, so that no square leaves the range of float64.
     largest = max(np.abs(block).max() for _, block in row_blocks(x, dtype=np.float64)) or 1.0
 
@@ -198,6 +198,8 @@ def _candidates(points: np.ndarray, distance: float) -> Iterator[tuple[Rows, Row
     """Pairs of points (n, p) within a distance, some millions at a time."""
     if not len(points):
         return
+    from scipy.spatial import KDTree
+
     tree = KDTree(points)
     counts = tree.query_ball_point(points, distance, return_length=True)
     several = np.flatnonzero(counts > 1)
