@@ -41,8 +41,8 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     """The suspects in their order: cleanlab's columns, names, claimed precision, margin, votes.
 
     The votes are those after the last explained round: weight of the row's own given label, and
-    the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
-    not explained.
+    the strongest voters as "row:class number:weight", separated by spaces; empty for suspects that
+    were not explained.
     """
     suspects, names = diagnosis.suspects, diagnosis.features.class_names
     found = suspects.columns()
