@@ -206,6 +206,7 @@ class Diagnosis:
                 "n_test": None if features.test_x is None else len(features.test_x),
                 "class_names": list(features.class_names),
                 "class_counts": features.class_counts.tolist(),
+                "classes": list(self.origin.classes),
                 "set_aside": self.origin.as_dict(),
             },
             "advice": self.advice.as_dict(),

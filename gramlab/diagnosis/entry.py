@@ -20,7 +20,7 @@ from gramlab.labels import observed_labels
 from gramlab.machine.memory import row_blocks
 from gramlab.targets import check_sample_weight
 
-__all__ = ["diagnose", "without_lone_rows"]
+__all__ = ["diagnose", "diagnose_rows"]
 
 NOT_FINITE, NO_LABEL, ALONE = "features not finite", "no label", "only row of its class"
 """Reasons why rows are set aside, in the order in which they are looked for."""
@@ -93,18 +93,44 @@ def diagnose(
             "one of them out"
         )
     if not isinstance(x, Features):
-        features, origin, numbered = _read(x, labels, class_names, identifiers)
+        features, origin = _read(x, labels, class_names, identifiers)
     elif labels is None and class_names is None:
         features, asked = x, replace(asked, center=False, unit_norm=False)
-        numbered = _Classes(range(x.n_classes))
         origin = Origin.of_all(x.n_samples, x.n_classes, _texts(identifiers, x.n_samples))
     else:
         raise InvalidSetting(
             "labels and class_names must be left out beside Features, which have their own; "
             "for others pass features.replaced(labels=...)"
         )
-    n = origin.n_rows
-    features, origin = without_lone_rows(features, origin)
+    return diagnose_rows(
+        features,
+        origin,
+        asked,
+        groups=groups,
+        sample_weight=sample_weight,
+        pred_probs=pred_probs,
+        truth=truth,
+        stage=stage,
+    )
+
+
+def diagnose_rows(
+    features: Features,
+    origin: Origin,
+    settings: DiagnosisSettings,
+    *,
+    groups: Sequence[Any] | None = None,
+    sample_weight: object = None,
+    pred_probs: object = None,
+    truth: object = None,
+    stage: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """``diagnose`` of features that the settings prepare, and that come from these rows.
+
+    What is given beside them is by the caller's rows and classes.
+    """
+    n, known = origin.n_rows, _Classes(origin.classes)
+    features, origin = _without_lone_rows(features, origin)
     rows, observed = origin.rows, None
     if truth is not None:
         true = _Classes(origin.classes).numbers(_values(truth, n, "truth"), rows, "truth")
@@ -112,12 +138,12 @@ def diagnose(
     weights = check_sample_weight(sample_weight, n)
     if pred_probs is not None:
         given = validation.as_array(pred_probs, "pred_probs", InvalidTargets)
-        if given.shape != (n, len(numbered.values)):
+        if given.shape != (n, len(known.values)):
             raise InvalidTargets(
                 f"pred_probs must have a row for each of x and a column for each class, shape "
-                f"({n}, {len(numbered.values)}), got {given.shape}"
+                f"({n}, {len(known.values)}), got {given.shape}"
             )
-        own = given[np.ix_(rows, [numbered.place[one] for one in origin.classes])]
+        own = given[np.ix_(rows, [known.place[one] for one in origin.classes])]
         if own.shape[1] < given.shape[1]:  # of the classes that remain
             mass = own.sum(axis=1, keepdims=True)
             own = np.where(mass > 0.0, own / np.where(mass > 0.0, mass, 1.0), 1.0 / own.shape[1])
@@ -126,7 +152,7 @@ def diagnose(
         groups = [_per_row(groups, n, "groups")[row] for row in rows]
     return diagnose_features(
         features,
-        asked,
+        settings,
         groups=groups,
         sample_weight=None if weights is None else weights[rows],
         pred_probs=pred_probs,
@@ -136,7 +162,7 @@ def diagnose(
     )
 
 
-def without_lone_rows(features: Features, origin: Origin) -> tuple[Features, Origin]:
+def _without_lone_rows(features: Features, origin: Origin) -> tuple[Features, Origin]:
     """Features without classes of one row or none, out of which nothing can be held.
 
     Such rows are set aside in the origin, which is that of ``features``; test rows of such classes
@@ -181,8 +207,8 @@ def _read(
     labels: object,
     class_names: Sequence[str] | None,
     identifiers: Sequence[str] | None,
-) -> tuple[Features, Origin, _Classes]:
-    """Features of the rows that are finite and have a label, where from, and all classes."""
+) -> tuple[Features, Origin]:
+    """Features of the rows that are finite and have a label, and where from."""
     if labels is None:
         raise InvalidLabels("labels must be one per row of x, got none; pass the given labels")
     values = _matrix(x)
@@ -202,7 +228,7 @@ def _read(
     numbers = classes.numbers(given, rows, "labels")
     names = list(map(str, classes.values)) if class_names is None else list(class_names)
     features = Features(values if len(rows) == n else values[rows], numbers, class_names=names)
-    return features, Origin(rows, aside, classes.values, _texts(identifiers, n)), classes
+    return features, Origin(rows, aside, classes.values, _texts(identifiers, n))
 
 
 class _Classes:
