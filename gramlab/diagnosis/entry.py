@@ -285,7 +285,8 @@ def _matrix(x: object) -> np.ndarray:
             raise InvalidFeatures(
                 f"x must hold numbers, got {problem}; leave columns of text out"
             ) from problem
-    return validation.check_features(array, finite=False)
+    # Frames hold columns; rows are read one by one, and come out alike whatever they came in.
+    return np.ascontiguousarray(validation.check_features(array, finite=False))
 
 
 def _number(value: Any) -> float:
@@ -296,14 +297,18 @@ def _number(value: Any) -> float:
 
 def _values(labels: object, n: int, name: str) -> list[Any]:
     """Labels (N,) as integers and strings, None for none."""
-    array = validation.as_array(_plain(labels), name, InvalidLabels)
-    if array.shape != (n,):
+    if isinstance(labels, (list, tuple)):  # an array of which would make text of a NaN among text
+        shape, values = (len(labels),), [v.item() if hasattr(v, "item") else v for v in labels]
+    else:
+        array = validation.as_array(_plain(labels), name, InvalidLabels)
+        shape, values = array.shape, array.tolist()
+    if shape != (n,):
         raise InvalidLabels(
-            f"{name} must be one per row, shape ({n},), got shape {array.shape}; a column can be "
+            f"{name} must be one per row, shape ({n},), got shape {shape}; a column can be "
             "flattened with .ravel(), one-hot rows with .argmax(axis=1)"
         )
     found: list[Any] = []
-    for row, value in enumerate(array.tolist()):
+    for row, value in enumerate(values):
         one = value.decode() if isinstance(value, bytes) else value
         if isinstance(one, str):
             found.append(one or None)

@@ -114,8 +114,8 @@ def test_readme_example_runs(capsys):
     names: dict = {}
     exec(compile(examples[0], "README.md", "exec"), names)
     assert "certified right" in capsys.readouterr().out
-    rng, labels = np.random.default_rng(0), np.arange(90) % 3
-    names |= {"x": rng.standard_normal((90, 5)) + 3.0 * np.eye(5)[labels], "y": list("abc") * 30}
+    digits = names["features"]
+    names |= {"x": digits.x[:150], "y": [f"digit {k}" for k in digits.labels[:150]]}
     exec(compile(examples[1], "README.md", "exec"), names)
     assert "istil" in capsys.readouterr().out
 
