@@ -42,6 +42,17 @@ def same(one, other) -> bool:
     )
 
 
+@pytest.fixture
+def taken(monkeypatch):
+    """What a diagnosis begins with, which it does not run: its features and their origin."""
+
+    def begin(features, settings, *, origin, **more):
+        return features, origin
+
+    monkeypatch.setattr("gramlab.diagnosis.entry.diagnose_features", begin)
+    return gramlab.diagnose
+
+
 # ---- What is taken ----------------------------------------------------------------------------
 
 
@@ -58,7 +69,7 @@ def test_it_is_the_diagnosis_of_features(rows, plain):
     assert (raw.settings.center, raw.settings.unit_norm) == (False, False)
 
 
-def test_frames_tensors_and_lists_of_rows(rows, plain):
+def test_frames_tensors_and_lists_of_rows(rows, taken):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     torch = pytest.importorskip("torch")
     x, _, given = rows
@@ -70,13 +81,14 @@ def test_frames_tensors_and_lists_of_rows(rows, plain):
         torch.tensor(x, requires_grad=True),
         x.astype(object),
     ):
-        assert same(gramlab.diagnose(form, given, settings=QUICK), plain), type(form)
+        features, _ = taken(form, given)
+        assert np.array_equal(features.x, x), type(form)
+        assert features.x.flags.c_contiguous, "so that results are alike to the last bit"
     half = torch.tensor(x).bfloat16()
-    narrow = gramlab.diagnose(half.float().numpy(), given, settings=QUICK)
-    assert same(gramlab.diagnose(half, given, settings=QUICK), narrow)
+    assert np.array_equal(taken(half, given)[0].x, half.float().numpy())
 
 
-def test_labels_of_every_kind(rows, plain):
+def test_labels_of_every_kind(rows, taken):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     torch = pytest.importorskip("torch")
     x, _, given = rows
@@ -95,21 +107,24 @@ def test_labels_of_every_kind(rows, plain):
         pl.Series(names[given]),
         torch.tensor(given),
     ):
-        assert same(gramlab.diagnose(x, labels, settings=QUICK), plain), labels[:3]
+        features, origin = taken(x, labels)
+        assert np.array_equal(features.labels, given), labels[:3]
+        assert features.class_names == tuple(map(str, origin.classes))
+    assert taken(x, 7 * given - 12)[1].classes == [-12, -5, 2]
+    assert taken(x, names[given])[1].classes == ["ape", "bee", "cat"]
 
 
-def test_class_names_give_names_or_the_order(rows, plain):
+def test_class_names_give_names_or_the_order(rows, taken):
     x, _, given = rows
-    named = gramlab.diagnose(x, given, class_names=["c", "b", "a"], settings=QUICK)
-    assert same(named, plain)
-    assert named.features.class_names == ("c", "b", "a")
-    text = gramlab.diagnose(x, np.array(["c", "b", "a"])[given], settings=QUICK)
-    assert text.features.class_names == ("a", "b", "c")
-    ordered = gramlab.diagnose(
-        x, np.array(["c", "b", "a"])[given], class_names=["c", "b", "a"], settings=QUICK
-    )
-    assert same(ordered, plain)
-    assert label_columns(ordered)["given_label"][:3] == [str("cba"[k]) for k in given[:3]]
+    names, text = ["c", "b", "a"], np.array(["c", "b", "a"])[given]
+    for labels, classes in ((given, [0, 1, 2]), (text, names)):
+        features, origin = taken(x, labels, class_names=names)
+        assert np.array_equal(features.labels, given)
+        assert features.class_names == ("c", "b", "a")
+        assert list(origin.classes) == classes
+    features, _ = taken(x, text)
+    assert features.class_names == ("a", "b", "c")
+    assert np.array_equal(features.labels, 2 - given)
 
 
 # ---- What is set aside ------------------------------------------------------------------------
@@ -160,21 +175,23 @@ def test_nothing_is_lost_and_every_number_is_the_callers(rows, plain):
 
 
 @pytest.mark.parametrize("missing", [-1, -1.0, None, np.nan, ""])
-def test_what_is_no_label(missing, rows):
+def test_what_is_no_label(missing, rows, taken):
     pd = pytest.importorskip("pandas")
     x, _, given = rows
     labels = (np.array(["a", "b", "c"])[given] if missing == "" else given).astype(object)
     labels[5] = missing
-    found = gramlab.diagnose(x, labels, settings=QUICK)
-    assert {reason: rows.tolist() for reason, rows in found.set_aside.items()} == {"no label": [5]}
+    features, origin = taken(x, labels)
+    assert {reason: rows.tolist() for reason, rows in origin.set_aside.items()} == {"no label": [5]}
+    assert np.array_equal(features.labels, np.delete(given, 5))
+    assert np.array_equal(features.x, np.delete(x, 5, axis=0))
     if missing is np.nan:  # which an array of text would hold as text
         text = [["a", "b", "c"][k] for k in given]
         text[5] = np.nan
-        assert same(gramlab.diagnose(x, text, settings=QUICK), found)
+        assert taken(x, text)[1].as_dict() == origin.as_dict()
     if missing is None:
         nullable = pd.Series(given).astype("Int64")
         nullable[5] = pd.NA
-        assert same(gramlab.diagnose(x, nullable, settings=QUICK), found)
+        assert taken(x, nullable)[1].as_dict() == origin.as_dict()
 
 
 def test_a_lone_row_in_features_takes_its_class_and_test_rows_along(rows):
