@@ -194,9 +194,25 @@ _GROUPS = """Rows that are held out together, in place of copies (patients, vide
 (FILE.npz:NAME) or text with one whole number or name per line, in the order of SOURCE's training
 rows."""
 _RADIUS = "Cosine distance at which rows are copies of one another; 0 finds exact copies alone."
+_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*')."
+_LABEL_COLUMN = "Column or array of labels, where its name does not tell."
+_ID_COLUMN = "Column or array of what rows are called, for the tables."
+_DROP = "Columns or arrays to leave out."
+_LABELS = "Labels, where the file has none: .npy, .npz (FILE.npz:NAME) or text with one per line."
+_ANY = """Features and given labels: what gramlab check takes, or what gramlab features import
+does."""
 _QUIET = "No progress and no table; only files, warnings and errors."
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_SOURCE.split()))]
+AnySource = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_ANY.split()))]
+Labels = Annotated[str | None, option(_LABELS, metavar="FILE")]
+FeatureColumns = Annotated[
+    list[str] | None,
+    listed(_FEATURE_COLUMNS, None, (), "--feature-columns", "--features-column"),
+]
+LabelColumn = Annotated[str | None, option(_LABEL_COLUMN, metavar="NAME")]
+IdColumn = Annotated[str | None, option(_ID_COLUMN, metavar="NAME")]
+Drop = Annotated[list[str] | None, listed(_DROP, None)]
 Noise = Annotated[NoiseKind, option("Kind of label noise.")]
 NoiseMatrix = Annotated[str | None, option(_MATRIX, metavar="FILE")]
 Given = Annotated[str | None, option(_GIVEN, "--given", metavar="FILE")]

@@ -64,12 +64,25 @@ class Output:
         from gramlab.files.sources import load_features
 
         self.progress.stage("loading features")
+        return self._noted(load_features(self._options["source"])).prepared(**preparation)
+
+    def load_rows(self) -> tuple[Features, list[str] | None]:
+        """Open a source that may be of another tool; and what its rows are called, if anything."""
+        from gramlab.importing import read_source
+
+        self.progress.stage("loading features")
+        columns = inspect.signature(read_source).parameters
+        told = {name: value for name, value in self._options.items() if name in columns}
+        features, identifiers = read_source(self._options["source"], **told)
+        return self._noted(features), identifiers
+
+    def _noted(self, features: Features) -> Features:
+        """The features; what else the source holds is told."""
         source = self._options["source"]
-        features = load_features(source)
         unused = ", ".join(features.provenance.get("unused", ()))
         if unused and not self._options["quiet"]:
             say(f"note: {source} also holds what is neither features nor labels: {unused}")
-        return features.prepared(**preparation)
+        return features
 
     def draw(
         self, figures: Mapping[str, Figure | Display], closing: str = _RESULTS

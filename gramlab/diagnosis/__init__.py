@@ -3,7 +3,8 @@
 One noun per file: ``trial`` (a setting, and its accuracy without true labels), ``selection``
 (which settings are tried), ``advice`` (one sentence), ``posterior`` (what heads and neighbours know
 of each true label), ``suspects``, ``recorruption`` (how far they can be trusted), ``explanation``
-(who voted), ``diagnosis`` (asked, run and found), and ``columns`` (as a table).
+(who voted), ``diagnosis`` (asked, run and found), ``columns`` (as a table), ``origin`` (which of
+the caller's rows) and ``entry`` (``gramlab.diagnose``, of arrays and labels as they are).
 """
 
 from gramlab.diagnosis.diagnosis import Diagnosis, DiagnosisSettings, diagnose

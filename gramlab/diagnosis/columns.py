@@ -42,8 +42,8 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
 
     ``copies`` counts the rows that are copies of one another and of the suspect, itself included.
     The votes are those after the last explained round: weight of the row's own given label, and
-    the strongest voters as "row:label:weight", separated by spaces; empty for suspects that were
-    not explained.
+    the strongest voters as "row:class number:weight", separated by spaces; empty for suspects that
+    were not explained.
     """
     suspects, names = diagnosis.suspects, diagnosis.features.class_names
     sizes = diagnosis.origin.spread(diagnosis.copies.sizes, 1)

@@ -217,6 +217,7 @@ class Diagnosis:
                 "class_counts": features.class_counts.tolist(),
                 "copies": self.copies.as_dict(),
                 "groups": None if self.groups is None else int(self.groups.max()) + 1,
+                "classes": list(self.origin.classes),
                 "set_aside": self.origin.as_dict(),
             },
             "advice": self.advice.as_dict(),

@@ -55,6 +55,13 @@ class Origin:
         """Class numbers (m,), -1 for none, as the caller's labels, None for none."""
         return [None if number < 0 else self.classes[number] for number in numbers.tolist()]
 
+    def format_set_aside(self) -> str:
+        """What was set aside, in a sentence; empty where nothing was."""
+        if not self.set_aside:
+            return ""
+        told = ", ".join(f"{len(rows)} ({reason})" for reason, rows in self.set_aside.items())
+        return f"Rows that were set aside: {told}. Their numbers are in set_aside of the results."
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values of what was set aside."""
         return {reason: rows.tolist() for reason, rows in self.set_aside.items()}

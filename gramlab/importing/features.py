@@ -18,7 +18,7 @@ from gramlab.importing.labels import label_texts, read_labels
 from gramlab.importing.readers import READERS
 from gramlab.validation import nfc
 
-__all__ = ["import_features"]
+__all__ = ["import_features", "read_source"]
 
 Names = Sequence[str] | str | None
 
@@ -61,6 +61,49 @@ def import_features(
         If the file is missing, damaged, unknown, too large or could run code when opened, or what
         it holds makes no valid features, or something is left over.
     """
+    return _imported(path, labels, features_column, feature_columns, label_column, drop, None)[0]
+
+
+def read_source(
+    path_or_name: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    feature_columns: Names = None,
+    label_column: str | None = None,
+    drop: Names = None,
+    id_column: str | None = None,
+) -> tuple[Features, list[str] | None]:
+    """Features of a source as ``load_features`` or ``import_features`` reads it, and row names.
+
+    An ``.npz`` with arrays of gramlab's own names is loaded where nothing is said of its columns.
+    ``id_column`` names the column, or array, of identifiers of the training rows (None without).
+    Raises what these two do.
+    """
+    told = (labels, feature_columns, label_column, drop, id_column)
+    if not any(told) and not _is_foreign(path_or_name):
+        return sources.load_features(path_or_name), None
+    return _imported(path_or_name, labels, None, feature_columns, label_column, drop, id_column)
+
+
+def _is_foreign(path: str | os.PathLike[str]) -> bool:
+    """Whether a source is a file of another tool."""
+    place, kind = sources.place_of(path, "source", "give a file")
+    if kind != "a file" or place.suffix.lower() not in READERS:
+        return False
+    own = ("train_features", "x", "train_gram")
+    return place.suffix.lower() != ".npz" or not {*own} & {*sources.npz_names(place)}
+
+
+def _imported(
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    features_column: Names,
+    feature_columns: Names,
+    label_column: str | None,
+    drop: Names,
+    id_column: str | None,
+) -> tuple[Features, list[str] | None]:
+    """Features of a file, and the identifiers of their rows."""
     source, kind = sources.place_of(path, "source", "give a file")
     suffix = source.suffix.lower()
     if kind != "a folder" and (kind != "a file" or suffix not in (*READERS, ".safetensors")):
@@ -69,21 +112,24 @@ def import_features(
     features = names_of("features_column", features_column)
     features += names_of("feature_columns", feature_columns)
     dropped, label = names_of("drop", drop), names_of("label_column", label_column)
+    identifiers = names_of("id_column", id_column)
     if kind == "a folder" or suffix == ".safetensors":
         own = kind == "a file" or sources.is_feature_folder(source)
-        if own and (labels is not None or features or label or dropped):
+        if own and (labels is not None or features or label or dropped or identifiers):
             raise InvalidSetting(
                 f"{source.name!r} is gramlab's own and brings its own labels; leave --labels and "
                 "the options about columns out"
             )
-        return sources.load_features(path)
-    if suffix == ".npy" and (features or label or dropped):
+        return sources.load_features(path), None
+    if suffix == ".npy" and (features or label or dropped or identifiers):
         raise InvalidSetting(
             f"{source.name!r} is one array, which has no columns to name; leave the options about "
             "columns out, and give labels with --labels FILE (.npy, or text with one per line)"
         )
-    choose = partial(roles, source.name, features, label, dropped, labels is not None)
+    choose = partial(roles, source.name, features, label, dropped, labels is not None, identifiers)
     found = READERS[suffix](source, choose)
+    names = found.pop("identifiers", None)
+    names = names if names is None else ["" if one is None else str(one) for one in names]
     if labels is not None:
         found["labels"] = read_labels(labels)
     if "labels" not in found:
@@ -115,7 +161,7 @@ def import_features(
                 "names; leave them out with --drop superclasses"
             )
     try:
-        return Features(**found, provenance=provenance)
+        return Features(**found, provenance=provenance), names
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
         fix = "leave the names out with --drop class_names"
         raise sources.told_of(source.name, problem, fix) from problem

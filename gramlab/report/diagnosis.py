@@ -44,6 +44,7 @@ def diagnosis_report(
         figures=pictures(figures or diagnosis_displays(diagnosis), pngs),
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
+        aside=diagnosis.origin.format_set_aside(),
         tied=diagnosis.format_tied(),
         copies=diagnosis.copies.format_copies(diagnosis.groups),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
