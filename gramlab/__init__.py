@@ -14,7 +14,7 @@ from gramlab.errors import GramAsFeaturesWarning, GramlabError, NotConvergedWarn
 from gramlab.features import Features
 from gramlab.files.sources import load_features
 from gramlab.files.tensors import open_features, save_features
-from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix, observed_labels
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_correlations
@@ -22,6 +22,7 @@ from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_l
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
+    from gramlab.diagnosis.entry import diagnose
     from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "comparison": ("Comparison", "compare"),
+    "diagnosis.entry": ("diagnose",),
     "distillation": ("Rounds", "distill", "Dynamics", "dynamics", "label_averaging"),
     "estimator.averaging": ("LabelAveragingClassifier",),
     "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
@@ -54,12 +56,12 @@ _LAZY = {
 __all__ = ["Features", "Spectrum", "class_correlations"]
 __all__ += ["load_features", "open_features", "save_features"]
 __all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
-__all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix"]
+__all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix", "observed_labels"]
 __all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
 __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
-__all__ += ["Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
+__all__ += ["diagnose", "Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
 __all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidSetting
+from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.numerics.streams import MAX_SEED, stream, uniforms
 from gramlab.numerics.text import short_repr
 from gramlab.validation import (
@@ -105,16 +105,16 @@ class CorruptedLabels:
     labels, true_labels : np.ndarray of shape (N,), int64
         Given labels, and those before the noise; read-only.
     matrix : np.ndarray of shape (K, K)
-        Corruption matrix C, read-only.
+        Corruption matrix C, read-only; of ``observed_labels``, how often each was given.
     seed, exact_counts
-        As ``corrupt_labels`` was told.
+        As ``corrupt_labels`` was told; the seed is None where nothing was drawn.
     realized_rate : float
         Share of labels that differ from the true ones.
     """
 
     labels: npt.NDArray[np.int64]
     matrix: npt.NDArray[np.float64]
-    seed: int
+    seed: int | None
     realized_rate: float
     true_labels: npt.NDArray[np.int64]
     exact_counts: bool = False
@@ -246,3 +246,46 @@ def corrupt_labels(
         array.flags.writeable = False
     rate = float(np.mean(given != true))
     return CorruptedLabels(given, checked, key, rate, true, bool(exact_counts))
+
+
+OBSERVED = "observed"
+"""What results call the noise of ``observed_labels``, where others name its kind."""
+
+
+def observed_labels(given: object, truth: object, n_classes: int) -> CorruptedLabels:
+    """Labels that somebody gave, beside the true ones: noise that was seen, and not planted.
+
+    Parameters
+    ----------
+    given, truth : array-like of shape (N,)
+        Labels 0 .. K-1 of the same rows.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    CorruptedLabels
+        Its matrix has the share of each given label (column) among the rows of each true class
+        (row); a class without a true row has 1 on the diagonal.
+
+    Raises
+    ------
+    InvalidLabels
+        If the two differ in length, or a label is outside 0 .. K-1.
+    InvalidSetting
+        If `n_classes` is not an integer of at least 2.
+    """
+    k = check_integer("n_classes", n_classes, 2)
+    true = check_labels(truth, n_classes=k, name="truth").copy()
+    labels = check_labels(given, n_classes=k, name="given").copy()
+    if len(labels) != len(true):
+        raise InvalidLabels(
+            f"given and truth must be labels of the same rows, got {len(labels)} and {len(true)}; "
+            "pass one of each a row"
+        )
+    counts = np.bincount(true * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
+    rows = counts.sum(axis=1, keepdims=True)
+    matrix = np.where(rows > 0.0, counts / np.maximum(rows, 1.0), np.eye(k))
+    for array in (labels, true, matrix):
+        array.flags.writeable = False
+    return CorruptedLabels(labels, matrix, None, float(np.mean(labels != true)), true)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -26,43 +27,48 @@ from gramlab.machine import hardware
 from gramlab.machine.memory import check_memory
 from gramlab.numerics.streams import MAX_SEED, stream
 from gramlab.targets import OneHotRows
-from gramlab.validation import check_integer
+from gramlab.validation import as_array, check_integer
 
-__all__ = ["Run", "folds", "parallel_map"]
+__all__ = ["Run", "folds", "group_numbers", "parallel_map"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_OTHERWISE = "ask for fewer folds, give other groups, or look for copies within a radius of 0"
 _FOLD_STREAM = int.from_bytes(b"fold-tr1", "big")
 
 
 def folds(
-    labels: npt.NDArray[np.int64], k: int, seed: int = 0, groups: Sequence[Any] | None = None
+    labels: npt.NDArray[np.int64], k: int, seed: int = 0, groups: object = None
 ) -> npt.NDArray[np.int64]:
     """Deal rows out to k folds: at random, and evenly within each label.
 
     Labels (N,) are 0, 1, …; the result (N,) is the fold 0 .. k-1 of each row, and no fold is
-    empty. Rows with equal entries in ``groups``, of length N, stay in one fold (copies, frames of
-    one scene, images of one person). The largest groups are dealt first, each to the fold that has
-    the fewest rows of its labels.
+    empty. Rows with equal entries in ``groups`` (N,), as of :func:`group_numbers`, stay in one fold
+    (copies, frames of one scene, images of one person). The largest groups are dealt first, each to
+    the fold that has the fewest rows of its labels. Groups of single rows are as no groups.
 
     Raises
     ------
     InvalidSetting
-        If k is not in 2 .. N (or the number of groups), the seed not in 0 .. 2**64 - 1, or groups
-        are not one per row.
+        If k is not in 2 .. N (or the number of groups), the seed not in 0 .. 2**64 - 1, groups
+        are not one per row, or two rows or more are all that have a label and lie in one group.
     """
     n, seed = len(labels), check_integer("seed", seed, 0, MAX_SEED)
     draw, fold = stream(seed, _FOLD_STREAM), np.empty(n, dtype=np.int64)
-    if groups is None:
+    group_of = np.arange(n) if groups is None else group_numbers(groups, n)
+    sizes = np.bincount(group_of)
+    if len(sizes) == n:
         k = check_integer("folds", k, 2, n)
         # Rows ordered by (label, random word) are dealt out in turn.
         fold[np.lexsort((draw.random_raw(n), labels))] = np.arange(n) % k
         return fold
-    if len(groups) != n:
-        raise InvalidSetting(f"groups must have one entry per row, got {len(groups)} for {n} rows")
-    _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    k = check_integer("folds", k, 2, len(sizes))
+    if (k := check_integer("folds", k, 2)) > len(sizes):
+        raise InvalidSetting(
+            f"folds must be an integer of at most {len(sizes)}, the number of groups of the {n} "
+            f"rows (of copies, where no others are given), got {k}; {_OTHERWISE}"
+        )
+    _check_parted(labels, group_of)
     members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
     totals = np.bincount(labels)
     counts = np.zeros((k, len(totals)), dtype=np.int64)
@@ -73,6 +79,48 @@ def folds(
         np.add.at(counts[part], own, 1)
         fold[members[group]] = part
     return fold
+
+
+def group_numbers(groups: object, n: int) -> npt.NDArray[np.int64]:
+    """Numbers 0, 1, … (n,) of the groups of n rows, which are whole numbers or texts.
+
+    Raises
+    ------
+    InvalidSetting
+        If they are not one per row, a row has none, or they are of another kind or of several.
+    """
+    # An array of numbers and texts would be all texts.
+    mixed = isinstance(groups, list | tuple)
+    array = np.array(groups, dtype=object) if mixed else as_array(groups, "groups", InvalidSetting)
+    if array.ndim != 1 or len(array) != n:
+        came = len(array) if array.ndim == 1 else f"shape {array.shape}"
+        raise InvalidSetting(
+            f"groups must have one entry per row, got {came} for {n} rows; give the group of each "
+            "row, in their order"
+        )
+    kinds = set(map(type, array.tolist()))
+    texts = all(issubclass(kind, str | bytes) for kind in kinds)
+    if not texts and not all(issubclass(kind, int | np.integer) for kind in kinds):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidSetting(
+            f"groups must be whole numbers or texts throughout, got {found}; name the group of "
+            "rows that have none, and turn numbers with a fraction into whole ones"
+        )
+    return np.unique(array, return_inverse=True)[1]
+
+
+def _check_parted(labels: npt.NDArray[np.int64], group_of: npt.NDArray[np.int64]) -> None:
+    """Refuse a label of which a head that has not seen some group has seen nothing."""
+    pairs = np.unique(np.stack([labels, group_of]), axis=1)[0]
+    counts = np.bincount(labels)
+    whole = np.flatnonzero((np.bincount(pairs) == 1) & (counts > 1))
+    if len(whole):
+        more = f", as of {len(whole) - 1} more" if len(whole) > 1 else ""
+        raise InvalidSetting(
+            f"groups must leave each label in two of them or more, got all {counts[whole[0]]} rows "
+            f"of label {whole[0]} in one group (of copies, where no others are given){more}: "
+            f"nothing can be held out of it; leave such labels out, or {_OTHERWISE}"
+        )
 
 
 def parallel_map(
@@ -143,7 +191,8 @@ class Run:
     Of rows x (N, d), ``fold`` (N,) says in which they are (:func:`folds`; -1 is never held out).
     ``held`` and ``train`` are row numbers by fold: held out, and all others; ``tests`` and
     ``parts`` are their rows of x, the latter as ``Features``, which carry ``labels`` (N,) where
-    somebody reads them; heads may be fitted to others. What is factored for the first head of a
+    somebody reads them; heads may be fitted to others. Rows have ``weights`` (N,) in every fit, if
+    given. What is factored for the first head of a
     fold serves all later ones, whichever labels they get.
 
     Raises
@@ -160,6 +209,7 @@ class Run:
         n_classes: int,
         fold: npt.NDArray[np.int64],
         labels: npt.NDArray[np.int64] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         numbers = range(int(fold.max()) + 1)
         check_memory(
@@ -167,7 +217,7 @@ class Run:
             f"the features of {len(numbers)} folds",
             "ask for fewer folds or use fewer rows",
         )
-        self.n_classes = n_classes
+        self.n_classes, self.weights = n_classes, weights
         self.held: list[np.ndarray] = [np.flatnonzero(fold == number) for number in numbers]
         self.train: list[np.ndarray] = [np.flatnonzero(fold != number) for number in numbers]
         self.tests: list[np.ndarray] = [x[rows] for rows in self.held]
@@ -208,9 +258,14 @@ class Run:
         :meth:`one_hot` of labels, or for a student what follows from the round before.
         """
         starts = [None] * len(self) if start is None else [np.asarray(own) for own in start]
-        return self.map(
-            lambda number: head.fit(self.parts[number], targets(number), start=starts[number])
-        )
+
+        def one(number: int) -> Fit:
+            own = head
+            if self.weights is not None:
+                own = replace(head, sample_weight=self.weights[self.train[number]])
+            return own.fit(self.parts[number], targets(number), start=starts[number])
+
+        return self.map(one)
 
     def held_out(self, weights: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
         """Logits (N, K) by the head that did not see the row; NaN where every head saw it."""

@@ -226,6 +226,13 @@ def check_sample_weight(sample_weight: object, n_samples: int) -> np.ndarray | N
     return weights
 
 
+def product_of_weights(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Weights (N,) of rows that are weighed twice; None weighs them alike."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first * second
+
+
 def relative_weights(
     sample_weight: object,
     n_samples: int,

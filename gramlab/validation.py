@@ -89,10 +89,11 @@ def check_entries(
             raise error(message.replace("{entry}", entry))
 
 
-def check_features(x: object, name: str = "x") -> np.ndarray:
+def check_features(x: object, name: str = "x", *, finite: bool = True) -> np.ndarray:
     """Check a feature matrix (N, d), one sample per row, finite and real (InvalidFeatures).
 
-    float16, float32 and float64 are kept without a copy; integers and bool become float64.
+    float16, float32 and float64 are kept without a copy; integers and bool become float64. Without
+    ``finite`` NaN and infinite values pass.
     """
     array = as_array(x, name)
     if array.ndim != 2 or 0 in array.shape:
@@ -105,7 +106,8 @@ def check_features(x: object, name: str = "x") -> np.ndarray:
         )
     array = _native_real(array, name, InvalidFeatures)
     message = f"{name} must be finite, got {{entry}} (shape {array.shape}); remove that row or "
-    check_entries(array, np.isfinite, message + "replace the value", InvalidFeatures)
+    if finite:
+        check_entries(array, np.isfinite, message + "replace the value", InvalidFeatures)
     return array
 
 

@@ -4,8 +4,9 @@ The whole chain is ``run_check``, and ``run_path_check`` runs its heads at sever
 ``gramlab.check.correlations`` measures how block-like the Gram matrix is.
 """
 
-from gramlab.check.chain import CheckResult, CheckSettings, ProgressReport, run_check
+from gramlab.check.chain import CheckResult, ProgressReport, run_check
 from gramlab.check.path import PathCheck, run_path_check
+from gramlab.check.settings import CheckSettings
 from gramlab.comparison import polish_rounds
 from gramlab.distillation import Dynamics
 

@@ -7,13 +7,13 @@ drawing, writing and printing are other rooms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from gramlab import errors, validation
+from gramlab.check.settings import CheckSettings, prepare
 from gramlab.comparison import (
     Certified,
     Comparison,
@@ -25,16 +25,11 @@ from gramlab.comparison import (
 from gramlab.distillation import Ball, Dynamics, Rounds, distill, dynamics, label_averaging
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
-from gramlab.heads.carriers import start_device
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import (
     CorruptedLabels,
-    check_corruption_matrix,
-    corrupt_labels,
-    corruption_matrix,
-    flipped_share,
 )
 from gramlab.numerics.certificate import Certificate
 from gramlab.numerics.text import html_table, short_repr
@@ -42,87 +37,7 @@ from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
 from gramlab.targets import Targets, one_hot, partial_labels
 
-__all__ = ["CheckResult", "CheckSettings", "ProgressReport", "run_check"]
-
-
-_KIND, _RATE = "symmetric", 0.5  # of label noise, where nothing else is asked for
-
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """What ``gramlab check`` was asked to do.
-
-    The defaults are those of the command line too, save for its source ``digits``, which is a
-    demonstration with settings of its own.
-
-    Attributes
-    ----------
-    noise, rate
-        Corruption matrix kind and its rate η in [0, 1).
-    weight_decay, rounds
-        λ > 0, and trainings, the teacher included.
-    seed, exact_counts
-        Key of the label noise and of ties; whether to fix the number of flipped labels per class.
-    center, unit_norm
-        Preparation steps, in this order.
-    tolerance, certified_share
-        What every exact head reaches at least, and goes on to, as in ``SoftmaxHead``.
-    certify
-        What "certified" is about: ``"chain"``, the true iterate of a round, for which all earlier
-        rounds are exact too, or ``"round"``, the optimum for the targets that it was given.
-    noise_matrix
-        A corruption matrix C (K, K) of one's own, kept as tuples. Then ``noise`` is ``"matrix"``
-        and ``rate`` the share of labels that it changes where all classes are as frequent.
-
-    Raises
-    ------
-    InvalidSetting
-        If ``noise_matrix`` is no corruption matrix, or ``noise`` or ``rate`` is given beside it.
-    """
-
-    noise: str = _KIND
-    rate: float = _RATE
-    weight_decay: float = 5e-4
-    rounds: int = 5
-    seed: int = 0
-    center: bool = False
-    unit_norm: bool = False
-    exact_counts: bool = False
-    tolerance: float = 1e-8
-    certified_share: float = 0.99
-    certify: str = "chain"
-    noise_matrix: Any = None
-
-    def __repr__(self) -> str:
-        return short_repr(self)
-
-    def __post_init__(self) -> None:
-        """Check the matrix, and tell its rate."""
-        if self.noise_matrix is None:
-            return
-        matrix = check_corruption_matrix(self.noise_matrix, name="noise_matrix")
-        rows, rate = tuple(map(tuple, matrix.tolist())), flipped_share(matrix)
-        if self.noise != "matrix" and (self.noise, self.rate) != (_KIND, _RATE):
-            raise errors.InvalidSetting(
-                "noise_matrix must stand without noise and rate, got all of them; leave these out"
-            )
-        for name, value in (("noise", "matrix"), ("rate", rate), ("noise_matrix", rows)):
-            object.__setattr__(self, name, value)
-
-    def matrix(self, features: Features) -> np.ndarray:
-        """The corruption matrix C (K, K) for the classes of ``features``."""
-        k = features.n_classes
-        if self.noise_matrix is not None:
-            return check_corruption_matrix(self.noise_matrix, k, name="noise_matrix")
-        return corruption_matrix(self.noise, k, self.rate, features.superclasses)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data; ``noise_matrix`` is there where one was given."""
-        told = asdict(self)
-        if self.noise_matrix is None:
-            del told["noise_matrix"]
-        return told
-
+__all__ = ["CheckResult", "ProgressReport", "run_check"]
 
 _COLUMNS = (  # of a table: heading, key, format
     ("round", "round", ""),
@@ -312,22 +227,16 @@ class ProgressReport(Protocol):
         ...
 
 
-def prepare(
-    features: Features, settings: CheckSettings, tell: Callable[[str], None]
-) -> tuple[Features, CorruptedLabels]:
-    """Prepared features and noisy labels, as the settings ask for them."""
-    matrix = settings.matrix(features)
-    counts = settings.exact_counts
-    given = corrupt_labels(features.labels, matrix, seed=settings.seed, exact_counts=counts)
-    start_device(features, features.n_classes)
-    tell("preparing features")
-    return features.prepared(center=settings.center, unit_norm=settings.unit_norm), given
-
-
 def run_check(
-    features: Features, settings: CheckSettings, progress: ProgressReport | None = None
+    features: Features,
+    settings: CheckSettings,
+    progress: ProgressReport | None = None,
+    *,
+    observed: CorruptedLabels | None = None,
 ) -> CheckResult:
     """Run the whole chain on ``features``, whose labels are the truth that noise is added to.
+
+    ``observed`` labels of all rows (``gramlab.observed_labels``) take the place of that noise.
 
     Raises
     ------
@@ -347,7 +256,7 @@ def run_check(
         progress=solving,
     )
     k, seed = features.n_classes, settings.seed
-    features, given = prepare(features, settings, tell)
+    features, given, settings = prepare(features, settings, tell, observed)
     truth = given.true_labels
     tell("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)

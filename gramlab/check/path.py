@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gramlab.check.chain import CheckSettings, ProgressReport, describe_data, prepare
+from gramlab.check.chain import ProgressReport, describe_data
+from gramlab.check.settings import CheckSettings, prepare
 from gramlab.features import Features
 from gramlab.features.inspection import describe_run
 from gramlab.labels import CorruptedLabels
@@ -49,8 +50,12 @@ def run_path_check(
     settings: CheckSettings,
     weight_decays: Sequence[float],
     progress: ProgressReport | None = None,
+    *,
+    observed: CorruptedLabels | None = None,
 ) -> PathCheck:
     """Run both heads' rounds on ``features`` at each weight decay, in place of the settings' own.
+
+    ``observed`` is as of ``run_check``.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def run_path_check(
         As ``run_check`` and ``gramlab.distillation_path``.
     """
     tell = progress.stage if progress is not None else lambda name: None
-    features, given = prepare(features, settings, tell)
+    features, given, settings = prepare(features, settings, tell, observed)
     k = features.n_classes
     path = distillation_path(
         features,

@@ -17,6 +17,7 @@ from gramlab.files.whole import atomic_write, write_csv
 if TYPE_CHECKING:
     from gramlab.check import CheckSettings
     from gramlab.features import Features
+    from gramlab.labels import CorruptedLabels
 
 EXAMPLES = (
     "gramlab check digits --out digits-report",
@@ -55,6 +56,8 @@ def check(
     noise: options.Noise = "symmetric",
     rate: options.Rate = 0.5,
     noise_matrix: options.NoiseMatrix = None,
+    given_file: options.Given = None,
+    truth_file: options.Truth = None,
     weight_decay: Annotated[list[str], _DECAYS] = ("5e-4",),  # pyright: ignore
     rounds: options.Rounds = 5,
     seed: options.Seed = 0,
@@ -71,15 +74,17 @@ def check(
 ) -> None:
     """Theory beside the exact heads, round by round: the main job.
 
-    Corrupt the labels of SOURCE, run self-distillation through the closed form and through
-    exact softmax heads, and compare the two round by round, with certificates.
+    Corrupt the labels of SOURCE, or take those that somebody gave (--given, --truth), run
+    self-distillation through the closed form and through exact softmax heads, and compare the
+    two round by round, with certificates.
     """
     from gramlab.check import CheckSettings
 
     asked: dict[str, Any] = given(context, CheckSettings) | {"weight_decay": weight_decay}
     shown_off = demonstrated(context) if source == "digits" else {}
+    observed = options.observed(context)
     asked |= shown_off | {"noise_matrix": options.own_matrix(context)}
-    if asked["noise_matrix"] is not None:  # which says itself what these do
+    if observed or asked["noise_matrix"] is not None:  # which say themselves what these do
         for settled in (asked, shown_off):
             settled.pop("noise", None)
             settled.pop("rate", None)
@@ -88,23 +93,26 @@ def check(
     settings = CheckSettings(**asked)
     with running(context, out) as output:
         features = output.load()
+        seen = observed and observed(features)
         if len(decays) > 1:
             how = "check_path", "a table and a figure"
-            shown = _over_decays(features, settings, decays, output)
+            shown = _over_decays(features, settings, seen, decays, output)
         else:
             how = "check", "figures and a report"
-            shown = _at_one(features, settings, output)
+            shown = _at_one(features, settings, seen, output)
     shown["demonstrated"] = text.format_options(shown_off)
     if shown["failures"]:
         text.say(f"warning: {shown['failures']}")
     output.show(*how, **shown, name=Path(source).name)
 
 
-def _at_one(features: Features, settings: CheckSettings, output: Output) -> dict[str, Any]:
+def _at_one(
+    features: Features, settings: CheckSettings, observed: CorruptedLabels | None, output: Output
+) -> dict[str, Any]:
     """The whole chain at one weight decay."""
     from gramlab.check import run_check
 
-    result = run_check(features, settings, output.progress)
+    result = run_check(features, settings, output.progress, observed=observed)
     found, names = result.as_dict(), ""
     if output.folder is not None:
         from gramlab.figures import check_displays
@@ -121,12 +129,16 @@ def _at_one(features: Features, settings: CheckSettings, output: Output) -> dict
 
 
 def _over_decays(
-    features: Features, settings: CheckSettings, decays: list[float], output: Output
+    features: Features,
+    settings: CheckSettings,
+    observed: CorruptedLabels | None,
+    decays: list[float],
+    output: Output,
 ) -> dict[str, Any]:
     """The heads at several weight decays."""
     from gramlab.check import run_path_check
 
-    result = run_path_check(features, settings, decays, output.progress)
+    result = run_path_check(features, settings, decays, output.progress, observed=observed)
     found, names = result.as_dict(), ""
     if output.folder is not None:
         from gramlab.figures import PathDisplay

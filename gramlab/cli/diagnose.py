@@ -15,6 +15,7 @@ from gramlab.validation import check_rate
 EXAMPLES = (
     "gramlab diagnose digits --noise asymmetric --rate 0.3 --out diagnosis",
     "gramlab diagnose my-features.npz --weight-decay 1e-4 --json -",
+    "gramlab diagnose table.csv --label-column kind --id-column file --out diagnosis",
 )
 
 NOTE = "A run that was stopped leaves whole files only, and starts anew when it is run again.\n"
@@ -29,12 +30,21 @@ _OUT = "Write results.json, report.html, the tables, what to train on, and figur
 
 def diagnose(
     context: Context,
-    source: options.Source,
+    source: options.AnySource,
+    labels: options.Labels = None,
+    feature_columns: options.FeatureColumns = None,
+    label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
+    drop: options.Drop = None,
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
+    given_file: options.Given = None,
+    truth_file: options.Truth = None,
     weight_decay: Annotated[float | None, options.positive(_WEIGHT_DECAY)] = None,
     max_rounds: Annotated[int, options.at_least(1, _ROUNDS)] = 5,
     folds: options.Folds = 5,
+    groups_file: options.Groups = None,
+    copy_radius: options.CopyRadius = 1e-6,
     seed: options.Seed = 0,
     center: options.Center = True,
     unit_norm: options.UnitNorm = True,
@@ -52,17 +62,26 @@ def diagnose(
     Diagnose the features and given labels of SOURCE, whose true labels nobody needs to know:
     how noisy the labels are, whether distillation would help or another weight decay would do,
     which labels are probably wrong, and which rows say so. With --rate the labels are taken as
-    true and corrupted first: a trial in which the truth is known.
+    true and corrupted first: a trial in which the truth is known. So it is with --given or
+    --truth, where somebody has given labels beside the true ones.
     """
+    observed = options.observed(context)
     with running(context, out) as output:
-        features, stage = output.load(), output.progress.stage
+        (features, identifiers), stage = output.load_rows(), output.progress.stage
 
         from gramlab.diagnosis import DiagnosisSettings
-        from gramlab.diagnosis import diagnose as run
+        from gramlab.diagnosis.entry import diagnose_rows
+        from gramlab.diagnosis.origin import Origin
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(**given(context, DiagnosisSettings))
-        result = run(features, settings, stage=stage)
+        seen = observed and observed(features)
+        if seen is not None:
+            features = features.replaced(labels=seen.labels)
+        origin = Origin.of_all(features.n_samples, features.n_classes, identifiers)
+        truth = seen and seen.true_labels
+        beside = {"groups": options.own_groups(context), "truth": truth}
+        result = diagnose_rows(features, origin, settings, **beside, stage=stage)
 
         found, names = result.as_dict(), ""
         if output.folder is not None:

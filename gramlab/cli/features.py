@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gramlab.cli import options, text
-from gramlab.cli.options import listed, option
+from gramlab.cli.options import option
 from gramlab.cli.output import expanded, given, made_folder, running
 from gramlab.cli.parsing import Group, Verb
 from gramlab.errors import InvalidSetting, UnreadableSource
@@ -19,10 +19,6 @@ _VERIFY = "gramlab features verify photos-features --quarantine"
 _IMPORT = "gramlab features import embeddings.npy --labels y.txt --out mine.safetensors"
 _QUARANTINE = """Move damaged shards of a feature folder aside; gramlab extract then makes them
 again."""
-_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*')."
-_LABEL_COLUMN = "Column or array of labels, where its name does not tell."
-_DROP = "Columns or arrays to leave out."
-_LABELS = "Labels, where FILE has none: .npy, or text with one per line."
 _OUT = "A path ending in .safetensors."
 
 app = typer.Typer(
@@ -97,13 +93,10 @@ def import_(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="FILE", help="What to read.")],
     out: Annotated[str, option(_OUT, metavar="FILE")],
-    labels: Annotated[str | None, option(_LABELS, metavar="FILE")] = None,
-    feature_columns: Annotated[
-        list[str] | None,
-        listed(_FEATURE_COLUMNS, None, (), "--feature-columns", "--features-column"),
-    ] = None,
-    label_column: Annotated[str | None, option(_LABEL_COLUMN, metavar="NAME")] = None,
-    drop: Annotated[list[str] | None, listed(_DROP, None)] = None,
+    labels: options.Labels = None,
+    feature_columns: options.FeatureColumns = None,
+    label_column: options.LabelColumn = None,
+    drop: options.Drop = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,9 @@ from gramlab.numerics.streams import MAX_SEED
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from gramlab.features import Features
+    from gramlab.labels import CorruptedLabels
 
 _FITS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
 
@@ -110,18 +114,66 @@ def own_matrix(context: typer.Context) -> np.ndarray | None:
     path = context.params["noise_matrix"]
     if path is None:
         return None
-    for name in ("noise", "rate"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise InvalidSetting(
-                f"--noise-matrix must stand without --noise and --rate, got --{name} beside it; "
-                "leave one of them out"
-            )
+    _check_alone(context, "noise_matrix", ("noise", "rate"))
     from gramlab.files.matrices import read_matrix
     from gramlab.labels import check_corruption_matrix
 
     return check_corruption_matrix(read_matrix(path), name=f"--noise-matrix {Path(path).name}")
 
+
+def _check_alone(context: typer.Context, option: str, others: Sequence[str]) -> None:
+    """Refuse an option that settles what others would, beside one of these."""
+    others = [name for name in others if name in context.params]
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            alone, *words = (f"--{one.replace('_', '-')}" for one in (option, *others))
+            listed = ", ".join(words[:-1]) + " and " + words[-1]
+            raise InvalidSetting(
+                f"{alone} must stand without {listed}, got --{name.replace('_', '-')} beside it; "
+                "leave one of them out"
+            )
+
+
+def observed(context: typer.Context) -> Callable[[Features], CorruptedLabels] | None:
+    """What reads the labels of --given or --truth for the features of SOURCE; None without them.
+
+    Noise that was observed takes the place of noise that is planted.
+    """
+    asked = [one for one in ("given", "truth") if context.params[f"{one}_file"] is not None]
+    if not asked:
+        return None
+    name, *more = asked
+    if more:
+        raise InvalidSetting(
+            "--given and --truth must not stand together, got both: the labels of SOURCE are the "
+            "true ones beside --given, and the given ones beside --truth; leave one out"
+        )
+    _check_alone(context, name, _PLANTED)
+    return partial(_observed, name, context.params[f"{name}_file"])
+
+
+def _observed(name: str, path: str, features: Features) -> CorruptedLabels:
+    from gramlab.importing.labels import read_class_numbers
+    from gramlab.labels import observed_labels
+
+    read = read_class_numbers(path, features.class_names, features.n_samples)
+    pair = (read, features.labels) if name == "given" else (features.labels, read)
+    return observed_labels(*pair, features.n_classes)
+
+
+def own_groups(context: typer.Context) -> Any:
+    """The group of each row in the file of --groups; None without it."""
+    path = context.params["groups_file"]
+    if path is None:
+        return None
+    from gramlab.importing.labels import read_labels
+
+    return read_labels(path)
+
+
+_PLANTED = ("noise", "rate", "noise_matrix", "exact_counts", "rates", "seeds")
+"""Options of verbs that say which noise to plant."""
 
 NoiseKind = Literal["symmetric", "asymmetric", "superclass", "pair-flip"]
 """Kinds of label noise that ``gramlab.corruption_matrix`` knows."""
@@ -135,11 +187,38 @@ _TRIAL = "Share of labels to corrupt for a trial; 0 takes them as given."
 _JSON = "Write the results as JSON; - is stdout, which then holds nothing else."
 _MATRIX = """Corruption matrix of your own in place of --noise and --rate: a .csv or .npy file of
 (K, K) shares, a row for each true class that sums to 1, a column for each given label."""
+_GIVEN = """Given labels that were observed, in place of noise: .npy, .npz (FILE.npz:NAME) or text
+with one per line, in the order of SOURCE's training rows, whose own labels are then the truth."""
+_TRUTH = "True labels, as --given; then the labels of SOURCE are the given ones."
+_GROUPS = """Rows that are held out together, in place of copies (patients, videos): .npy, .npz
+(FILE.npz:NAME) or text with one whole number or name per line, in the order of SOURCE's training
+rows."""
+_RADIUS = "Cosine distance at which rows are copies of one another; 0 finds exact copies alone."
+_FEATURE_COLUMNS = "Names or patterns of columns or arrays ('f*')."
+_LABEL_COLUMN = "Column or array of labels, where its name does not tell."
+_ID_COLUMN = "Column or array of what rows are called, for the tables."
+_DROP = "Columns or arrays to leave out."
+_LABELS = "Labels, where the file has none: .npy, .npz (FILE.npz:NAME) or text with one per line."
+_ANY = """Features and given labels: what gramlab check takes, or what gramlab features import
+does."""
 _QUIET = "No progress and no table; only files, warnings and errors."
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_SOURCE.split()))]
+AnySource = Annotated[str, typer.Argument(metavar="SOURCE", help=" ".join(_ANY.split()))]
+Labels = Annotated[str | None, option(_LABELS, metavar="FILE")]
+FeatureColumns = Annotated[
+    list[str] | None,
+    listed(_FEATURE_COLUMNS, None, (), "--feature-columns", "--features-column"),
+]
+LabelColumn = Annotated[str | None, option(_LABEL_COLUMN, metavar="NAME")]
+IdColumn = Annotated[str | None, option(_ID_COLUMN, metavar="NAME")]
+Drop = Annotated[list[str] | None, listed(_DROP, None)]
 Noise = Annotated[NoiseKind, option("Kind of label noise.")]
 NoiseMatrix = Annotated[str | None, option(_MATRIX, metavar="FILE")]
+Given = Annotated[str | None, option(_GIVEN, "--given", metavar="FILE")]
+Truth = Annotated[str | None, option(_TRUTH, "--truth", metavar="FILE")]
+Groups = Annotated[str | None, option(_GROUPS, "--groups", metavar="FILE")]
+CopyRadius = Annotated[float, option(_RADIUS, check=validation.check_rate)]
 Rate = Annotated[float, option(_RATE, check=validation.check_rate)]
 TrialRate = Annotated[float, option(_TRIAL, check=validation.check_rate)]
 WeightDecay = Annotated[float, positive("Weight decay of the objective, above 0.")]

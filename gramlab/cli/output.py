@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Display, Figure
 
-_INPUTS = ("source", "path", "labels", "images", "dataset", "backbone", "noise_matrix")
+_LABELS = (
+    "labels",
+    "given_file",
+    "truth_file",
+    "groups_file",
+)  # which may name an array behind the file
+_INPUTS = ("source", "path", *_LABELS, "images", "dataset", "backbone", "noise_matrix")
 _OUTPUTS = ("out", "cells", "json")
 _BY_NAME = ("digits", "block-model")  # sources that are never a file
 # Names of all that verbs write to --out as JSON; what else they write there has other suffixes.
@@ -58,12 +64,25 @@ class Output:
         from gramlab.files.sources import load_features
 
         self.progress.stage("loading features")
+        return self._noted(load_features(self._options["source"])).prepared(**preparation)
+
+    def load_rows(self) -> tuple[Features, list[str] | None]:
+        """Open a source that may be of another tool; and what its rows are called, if anything."""
+        from gramlab.importing import read_source
+
+        self.progress.stage("loading features")
+        columns = inspect.signature(read_source).parameters
+        told = {name: value for name, value in self._options.items() if name in columns}
+        features, identifiers = read_source(self._options["source"], **told)
+        return self._noted(features), identifiers
+
+    def _noted(self, features: Features) -> Features:
+        """The features; what else the source holds is told."""
         source = self._options["source"]
-        features = load_features(source)
         unused = ", ".join(features.provenance.get("unused", ()))
         if unused and not self._options["quiet"]:
             say(f"note: {source} also holds what is neither features nor labels: {unused}")
-        return features.prepared(**preparation)
+        return features
 
     def draw(
         self, figures: Mapping[str, Figure | Display], closing: str = _RESULTS
@@ -169,7 +188,10 @@ def _check_owner(folder: Path, verb: str | None) -> None:
 
 def _check_places(options: Mapping[str, Any], file: Path | None) -> None:
     """Refuse outputs that are an input or lie in one, and to write one file twice."""
-    inputs = [str(options[name]) for name in _INPUTS if options.get(name)]
+    from gramlab.importing.labels import split_member
+
+    given = {name: str(options[name]) for name in _INPUTS if options.get(name)}
+    inputs = [split_member(one)[0] if name in _LABELS else one for name, one in given.items()]
     inputs = [name for name in inputs if name.partition(":")[0] not in _BY_NAME]
     out, cells = (options.get(n) and expanded(options[n]) for n in _OUTPUTS[:2])
     places = {"--json": file, "--out": out, "--cells": cells}

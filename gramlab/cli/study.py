@@ -55,6 +55,8 @@ def study(
     noise: Annotated[list[str] | None, _NOISE] = None,
     rates: Annotated[list[str] | None, listed("Shares of labels to corrupt.", float)] = None,
     seeds: Annotated[list[str] | None, listed("Keys of the label noise.", int)] = None,
+    given_file: options.Given = None,
+    truth_file: options.Truth = None,
     rounds: Annotated[int | None, option("Trainings, the teacher included.")] = None,
     weight_decay: Annotated[list[str] | None, _DECAYS] = None,
     methods: Annotated[list[str] | None, _METHODS] = None,
@@ -78,6 +80,7 @@ def study(
     """
     if out is None and not dry_run:
         raise InvalidSetting("--out must name the folder of the study, got none; or add --dry-run")
+    observed = options.observed(context)
     from gramlab.study.plan import make_plan
     from gramlab.study.recipes import recipe_named
     from gramlab.study.synthetic import BLOCK_MODEL, block_model_features
@@ -91,12 +94,13 @@ def study(
             features, name = output.load(), Path(source).stem
         output.progress.stage("preparing features")
         asked = given(context, make_plan) | {"recipe": chosen, "features": features}
-        plan = make_plan(**asked, name=name)
+        plan = make_plan(**asked, name=name, observed=observed and observed(features))
         kept = None if cells is None else expanded(cells)
         if output.folder is None:
             shown = _dry_run(plan, kept or (expanded(out) / "cells" if out else None), output)
         else:
-            command = _command(Path(source).name, plan, asked)
+            seen = {"--given": given_file, "--truth": truth_file}
+            command = _command(Path(source).name, plan, asked, seen)
             shown = _run(plan, output.folder, kept, command, output)
     output.show("study", "", plan=plan, **shown)
 
@@ -198,14 +202,16 @@ def _write(
     atomic_write(folder / "manifest.json", to_json(manifest))
 
 
-def _command(name: str, plan: Plan, asked: dict[str, Any]) -> str:
+def _command(name: str, plan: Plan, asked: dict[str, Any], seen: dict[str, str | None]) -> str:
     """The command that makes this study again, with every list spelled out; no path of a machine.
 
-    Only the name of the source is given, because its folder differs from machine to machine.
+    Only the names of the source and of labels ``seen`` (path by option) are given, because their
+    folders differ from machine to machine.
     """
     told, words = plan.identity(), ["gramlab", "study", name]
-    lists = ("noise", "rates", "seeds", "rounds", "weight_decay", "methods")
-    for key in ("recipe", *lists, "line", "tolerance"):
+    planted = () if any(seen.values()) else ("noise", "rates", "seeds")
+    words += [word for option, path in seen.items() if path for word in (option, Path(path).name)]
+    for key in ("recipe", *planted, "rounds", "weight_decay", "methods", "line", "tolerance"):
         values = told[key] if isinstance(told[key], tuple) else [told[key]]
         parts = [str(one).removesuffix(".0") for one in values]
         words += [f"--{key.replace('_', '-')}", ",".join(parts)]

@@ -33,8 +33,12 @@ def transition(
     noise: options.Noise = "symmetric",
     rate: options.TrialRate = 0.0,
     noise_matrix: options.NoiseMatrix = None,
+    given_file: options.Given = None,
+    truth_file: options.Truth = None,
     weight_decay: Annotated[float | None, positive(_WEIGHT_DECAY)] = None,
     folds: options.Folds = 5,
+    groups_file: options.Groups = None,
+    copy_radius: options.CopyRadius = 1e-6,
     rounds: Annotated[int, options.at_least(1, "Most rounds of distillation.")] = 8,
     confidence: Annotated[float, _CONFIDENCE] = 0.95,
     allowance: Annotated[float, _ALLOWANCE] = 2.0,
@@ -51,36 +55,45 @@ def transition(
 
     Estimate from the features and the given labels of SOURCE alone how often each class was
     given each label, C[true, given], with intervals. With --rate or --noise-matrix the
-    labels are taken as true and corrupted first: a trial in which the truth is known.
+    labels are taken as true and corrupted first: a trial in which the truth is known. So it is
+    with --given or --truth, where somebody has given labels beside the true ones.
     """
-    own = options.own_matrix(context)
+    own, observed = options.own_matrix(context), options.observed(context)
     with running(context, out) as output:
         steps = {"center": center, "unit_norm": unit_norm, "constant": constant}
         features = output.load(**steps, test=False)
 
+        from gramlab.features.copies import copies_of
         from gramlab.labels import (
+            OBSERVED,
             check_corruption_matrix,
             corrupt_labels,
             corruption_matrix,
             flipped_share,
         )
+        from gramlab.runner import group_numbers
         from gramlab.transition import estimate_transition
 
         asked, stage = given(context, estimate_transition), output.progress.stage
-        labels, truth, drawn = features.labels, None, None
+        truth, noisy = None, None
         planted: dict[str, Any] = {"noise": noise if rate else None, "rate": rate}
-        if own is not None:
+        if observed is not None:
+            noisy = observed(features)
+            planted = {"noise": OBSERVED, "rate": noisy.realized_rate}
+        elif own is not None:
             truth = check_corruption_matrix(own, features.n_classes, "--noise-matrix")
             planted = {"noise": "matrix", "rate": flipped_share(own), "noise_matrix": own}
         elif rate > 0.0:
             truth = corruption_matrix(noise, features.n_classes, rate, features.superclasses)
         if truth is not None:
-            drawn = corrupt_labels(labels, truth, seed=seed)
-            labels = drawn.labels
-        estimate = estimate_transition(features, labels, stage=stage, **asked)
-        trial = None
-        if truth is not None and drawn is not None:
-            trial = estimate.compared_with(truth, drawn.counts)
+            noisy = corrupt_labels(features.labels, truth, seed=seed)
+        labels, trial = features.labels if noisy is None else noisy.labels, None
+        groups = options.own_groups(context)
+        groups = None if groups is None else group_numbers(groups, features.n_samples)
+        estimate = estimate_transition(features, labels, groups=groups, stage=stage, **asked)
+        copies = copies_of(features, copy_radius)
+        if noisy is not None:
+            trial = estimate.compared_with(noisy.matrix, noisy.counts)
         names = features.class_names
         settings = {**asked, **planted}
         found = {
@@ -88,6 +101,8 @@ def transition(
             "source": Path(source).name,
             "settings": settings | steps,
             "n_samples": features.n_samples,
+            "copies": copies.as_dict(),
+            "groups": None if groups is None else int(groups.max()) + 1,
             "class_names": list(names),
             "estimate": estimate.as_dict(),
             "trial": trial,
@@ -97,10 +112,10 @@ def transition(
             from gramlab.figures import TransitionDisplay
 
             stage("figure")
-            display = TransitionDisplay.from_estimate(estimate, names, truth)
+            display = TransitionDisplay.from_estimate(estimate, names, noisy and noisy.matrix)
             output.draw({"transition": display})
         output.keep(found, f"results.json and transition.{output.figure_format}")
     unsupported = list(compress(names, estimate.unsupported))
     shown = {"estimate": estimate, "names": names, "unsupported": unsupported, "trial": trial}
-    shown["settings"] = found["settings"]
+    shown |= {"settings": found["settings"], "copies": copies.format_copies(groups)}
     output.show("transition", "", **shown)

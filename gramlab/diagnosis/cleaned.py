@@ -123,26 +123,26 @@ class FoldPosteriors:
         """Labels of the ``train`` rows of each fold, as everything but that fold mends them.
 
         There are F(F − 1)/2 heads for F folds, each on the rows of all but two; of two folds none
-        would be left, and the list is empty.
+        would be left, and the list is empty. So it is where the estimate rests on probabilities of
+        the caller's, which cannot be made again without a fold.
         """
-        run = self.run
-        if len(run) < 3:
+        run, decay = self.run, self.estimate.weight_decay
+        if len(run) < 3 or decay is None:
             return []
         stage(f"heads that miss two of {len(run)} folds")
         logits: dict[tuple[int, int], Array] = {}  # by fold that is missed and fold of the rows
-        for found in run.map(lambda f: {(f, g): self._logits(f, g) for g in range(f)}):
+        for found in run.map(lambda f: {(f, g): self._logits(f, g, decay) for g in range(f)}):
             for (f, g), (of_f, of_g) in found.items():
                 logits[f, g], logits[g, f] = of_g, of_f
         return [self._without(fold, logits) for fold in range(len(run))]
 
-    def _logits(self, f: int, g: int) -> tuple[Array, Array]:
+    def _logits(self, f: int, g: int, decay: float) -> tuple[Array, Array]:
         """Logits of the rows of two folds, by the heads of the estimate without both."""
         run, k = self.run, self.run.n_classes
         part, given = run.parts[f], self.given[run.train[f]]
         of_g = np.isin(run.train[f], run.held[g])
         # Rows of g without weight: what is factored and compiled for fold f serves here too.
-        counts = np.where(of_g, 0.0, 1.0)
-        decay = self.estimate.weight_decay
+        counts = np.where(of_g, 0.0, 1.0 if run.weights is None else run.weights[run.train[f]])
         head = SoftmaxHead(decay, sample_weight=counts, tolerance=self.tolerance)
         fit = head.fit(part, OneHotRows(given, k))
         for _ in range(1, self.estimate.rounds):

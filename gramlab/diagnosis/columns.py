@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,38 +21,41 @@ __all__ = [
 
 
 def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
-    """Every row in its order: what to train on.
+    """Every diagnosed row in its order: what to train on.
 
-    ``row``, ``given`` and ``proposed`` (likeliest true) label and their names,
+    ``row``, ``id`` where rows have identifiers, ``given`` and ``proposed`` (likeliest true) label
+    as the caller writes them, and their names,
     ``probability_wrong``, the posterior's 1 − q_i(given), ``kept`` (False of suspects), and
     ``weight``, 1 of rows that are kept and 0 of others, to train with on the given labels.
     """
     names, columns = diagnosis.features.class_names, diagnosis.cleaned.columns()
-    proposed = [names[label] for label in columns["proposed"]]
-    given = [names[label] for label in columns["given"]]
-    return columns | {"given_name": given, "proposed_name": proposed}
+    rows, origin = diagnosis.origin.rows.tolist(), diagnosis.origin
+    named = {f"{one}_name": [names[k] for k in columns[one]] for one in ("given", "proposed")}
+    written = {one: origin.labels(np.array(columns[one])) for one in ("given", "proposed")}
+    return {"row": rows} | _identifiers(diagnosis, rows) | columns | {"row": rows} | written | named
 
 
 def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.ndarray]:
     """What to train on as arrays of numbers and text, to be saved by ``numpy.savez``.
 
-    ``features`` (N, d) are those that the diagnosis was given, before it prepared them; beside
-    them ``given`` and ``proposed`` labels (N,), ``soft_labels`` (N, K), which are the posteriors
-    q, ``weights`` (N,), 0 of suspects and 1 of others, and ``class_names`` (K,).
+    ``features`` (N, d) are those that the diagnosis was given, before it prepared them, without
+    rows that were set aside; beside them ``given`` and ``proposed`` labels (N,), ``soft_labels``
+    (N, K), which are the posteriors q, ``weights`` (N,), 0 of suspects and 1 of others, and
+    ``class_names`` (K,).
 
     Raises
     ------
     InvalidFeatures
-        If they have another number of rows than was diagnosed.
+        If they have another number of rows.
     """
-    cleaned = diagnosis.cleaned
-    if features.n_samples != len(cleaned.given):
+    cleaned, origin = diagnosis.cleaned, diagnosis.origin
+    if features.n_samples != origin.n_rows:
         raise InvalidFeatures(
-            f"features must be the {len(cleaned.given)} rows that were diagnosed, got "
+            f"features must be the {origin.n_rows} rows that were to be diagnosed, got "
             f"{features.n_samples}; pass those that diagnose was given"
         )
     return {
-        "features": features.x,
+        "features": features.x[origin.rows],
         "given": cleaned.given,
         "proposed": cleaned.proposed,
         "soft_labels": cleaned.soft,
@@ -64,25 +68,38 @@ def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     """Every row in its order, as ``cleanlab.classification.CleanLearning.get_label_issues``.
 
     ``is_label_issue``, ``label_quality`` (posterior of the given label, low is suspicious),
-    ``given_label``, ``predicted_label`` (likeliest true label).
+    ``given_label``, ``predicted_label`` (likeliest true label), both as the caller wrote them;
+    before them ``id`` where rows have identifiers. Rows that were set aside are no issue, and the
+    rest of their columns is None.
     """
-    suspects = diagnosis.suspects
-    return {
+    suspects, origin = diagnosis.suspects, diagnosis.origin
+    given, aside = origin.spread(diagnosis.given, -1), np.isnan(suspects.quality).tolist()
+    quality = zip(suspects.quality.tolist(), aside, strict=True)
+    return _identifiers(diagnosis, range(origin.n_rows)) | {
         "is_label_issue": suspects.suspected.tolist(),
-        "label_quality": suspects.quality.tolist(),
-        "given_label": diagnosis.given.tolist(),
-        "predicted_label": suspects.predicted.tolist(),
+        "label_quality": [None if none else value for value, none in quality],
+        "given_label": origin.labels(given),
+        "predicted_label": origin.labels(suspects.predicted),
     }
+
+
+def _identifiers(diagnosis: Diagnosis, rows: Sequence[int]) -> dict[str, list[Any]]:
+    """What rows of the caller are called, as a column; none where they have no identifiers."""
+    known = diagnosis.origin.identifiers
+    return {} if known is None else {"id": [known[row] for row in rows]}
 
 
 def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     """The suspects in their order: cleanlab's columns, names, claimed precision, margin, votes.
 
+    ``copies`` counts the rows that are copies of one another and of the suspect, itself included.
     ``outlier`` marks suspects that probably belong to no class: no label is right there. The votes
     are those after the last explained round: weight of the row's own given label, and the strongest
-    voters as "row:label:weight", separated by spaces; empty for suspects that were not explained.
+    voters as "row:class number:weight", separated by spaces; empty for suspects that were not
+    explained.
     """
     suspects, names = diagnosis.suspects, diagnosis.features.class_names
+    sizes = diagnosis.origin.spread(diagnosis.copies.sizes, 1)
     found = suspects.columns()
     every = {
         name: [values[row] for row in found["row"]]
@@ -98,6 +115,7 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
         "predicted_name": [names[label] for label in found["proposed"]],
         **{k: found[k] for k in ("precision", "precision_low", "precision_high", "margin")},
         "outlier": diagnosis.outliers.listed[suspects.rows].tolist(),
+        "copies": sizes[suspects.rows].tolist(),
         "own_weight": [repr(e.own) for e in last] + missing,
         "voters": [" ".join(f"{i}:{k}:{w:.6g}" for i, k, w in each) for each in voters] + missing,
     }

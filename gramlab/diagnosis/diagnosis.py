@@ -5,21 +5,22 @@ Pure computation: drawing, writing and printing are other rooms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab import validation
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
 from gramlab.diagnosis.explanation import Explanation, explain_rows
+from gramlab.diagnosis.origin import Origin, check_classes
 from gramlab.diagnosis.outliers import Outliers, find_outliers
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest_rows
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
+from gramlab.diagnosis.settings import DiagnosisSettings
 from gramlab.diagnosis.suspects import (
     Suspects,
     find_suspects,
@@ -28,78 +29,19 @@ from gramlab.diagnosis.suspects import (
 )
 from gramlab.diagnosis.trial import Scoring, Trial, expected_accuracy
 from gramlab.distillation import distill
-from gramlab.errors import InvalidLabels
 from gramlab.features import Features
+from gramlab.features.copies import Copies, copies_of
 from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix
-from gramlab.numerics.streams import MAX_SEED
-from gramlab.runner import Run, folds
+from gramlab.labels import OBSERVED, CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.runner import Run, folds, group_numbers
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
+from gramlab.targets import product_of_weights, relative_weights
 from gramlab.transition import TransitionEstimate, estimate_transition
 
 __all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting", "diagnose"]
-
-
-@dataclass(frozen=True)
-class DiagnosisSettings:
-    """What ``gramlab diagnose`` was asked to do.
-
-    Raises
-    ------
-    InvalidSetting
-        If a setting is out of range, before any work is done.
-
-    Attributes
-    ----------
-    noise, rate
-        Noise to plant first, for a trial; rate 0 takes the labels as given.
-    weight_decay
-        λ in use, which the advice is measured against; None is 1/N, scikit-learn's C = 1.
-    max_rounds, folds
-        Most trainings that are considered, the teacher included; folds of the held-out predictions,
-        of which training on cleaned labels needs three.
-    seed
-        Key of the noise, the folds, the ties and the re-corruption.
-    center, unit_norm, constant
-        Preparation steps, in this order: the constant column is a penalized intercept, without
-        which centred features cannot express classes of unequal size.
-    tolerance
-        Relative duality gap of the exact heads that settings are scored with.
-    recorrupt
-        Whether to calibrate the suspects' precision by re-corruption (it doubles the work).
-    outlier_rate
-        Share of the outliers, in [0, 1), that may be rows of the classes; 0 lists none.
-    explained, voters
-        Most suspects that are explained, most suspicious first; training rows named in each.
-    """
-
-    noise: str = "symmetric"
-    rate: float = 0.0
-    weight_decay: float | None = None
-    max_rounds: int = 5
-    folds: int = 5
-    seed: int = 0
-    center: bool = True
-    unit_norm: bool = True
-    constant: bool = True
-    tolerance: float = 1e-8
-    recorrupt: bool = True
-    outlier_rate: float = 0.2
-    explained: int = 500
-    voters: int = 5
-
-    def __post_init__(self) -> None:
-        validation.check_rate("rate", self.rate)
-        validation.check_rate("outlier_rate", self.outlier_rate)
-        if self.weight_decay is not None:
-            validation.check_weight_decay(self.weight_decay)
-        for name, least in (("max_rounds", 1), ("folds", 2), ("explained", 0), ("voters", 1)):
-            validation.check_integer(name, getattr(self, name), least)
-        validation.check_integer("seed", self.seed, 0, MAX_SEED)
-        validation.check_positive("tolerance", self.tolerance)
 
 
 class RankedSetting(NamedTuple):
@@ -119,16 +61,22 @@ class Diagnosis:
 
     ``features`` are prepared, and their labels are the given ones, which ``spectrum`` and
     ``correlations`` of all training rows go by; ``planted`` is the truth of a trial, else None.
+    ``copies`` are rows that are there several times; ``groups`` (N,) are the numbers of the groups
+    of one's own that were held out together in place of the copies, None where none were given.
     ``estimate`` has the label transition matrix, ``posterior`` what is known of each true label.
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
     their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
-    are of the first of them, by suspect and round; ``outliers`` belong to no class.
+    are of the first of them, by suspect and round; ``outliers`` belong to no class. Rows of all of
+    these have the caller's numbers: ``origin`` says which rows were diagnosed and how the caller
+    writes the classes.
     """
 
     settings: DiagnosisSettings
     features: Features = field(repr=False)
     planted: CorruptedLabels | None = field(repr=False)
+    copies: Copies = field(repr=False)
+    groups: npt.NDArray[np.int64] | None = field(repr=False)
     spectrum: Spectrum = field(repr=False)
     correlations: ClassCorrelations = field(repr=False)
     estimate: TransitionEstimate = field(repr=False)
@@ -140,6 +88,12 @@ class Diagnosis:
     outliers: Outliers = field(repr=False)
     recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
+    origin: Origin = field(repr=False)
+
+    @property
+    def set_aside(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Rows that were not diagnosed, by reason."""
+        return self.origin.set_aside
 
     @property
     def given(self) -> npt.NDArray[np.int64]:
@@ -199,17 +153,19 @@ class Diagnosis:
         """How the suspects compare with the planted truth; None where nothing was planted."""
         if self.planted is None:
             return None
-        suspects, truth, wrong = self.suspects, self.planted.true_labels, self.planted.flipped
+        suspects, rows, origin = self.suspects, self.origin.rows, self.origin
+        wrong = origin.spread(self.planted.flipped, False)
+        truth = origin.spread(self.planted.true_labels, -1)
         found = wrong[suspects.rows]
         right = suspects.proposed == truth[suspects.rows]
         return {
             "realized_rate": self.planted.realized_rate,
-            "auc": ranking_auc(-suspects.quality, wrong),
+            "auc": ranking_auc(-suspects.quality[rows], self.planted.flipped),
             "precision": _mean(found),
             "claimed_precision": _mean(suspects.precision),
             "recall": _mean(suspects.suspected[wrong]),
             "proposed_right": _mean(right[found]),
-            "recovery": {name: _mean(fit.labels == truth) for name, fit in self.fits.items()},
+            "recovery": {name: _mean(fit.labels == truth[rows]) for name, fit in self.fits.items()},
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -226,6 +182,10 @@ class Diagnosis:
                 "n_test": None if features.test_x is None else len(features.test_x),
                 "class_names": list(features.class_names),
                 "class_counts": features.class_counts.tolist(),
+                "copies": self.copies.as_dict(),
+                "groups": None if self.groups is None else int(self.groups.max()) + 1,
+                "classes": list(self.origin.classes),
+                "set_aside": self.origin.as_dict(),
             },
             "advice": self.advice.as_dict(),
             "fits": {
@@ -298,48 +258,75 @@ def diagnose(
     features: Features,
     settings: DiagnosisSettings | None = None,
     *,
+    groups: object = None,
+    sample_weight: object = None,
+    pred_probs: object = None,
+    observed: CorruptedLabels | None = None,
+    origin: Origin | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> Diagnosis:
     """Diagnose labelled features whose labels may be wrong.
 
-    Their labels are taken as given, not as true; a test split is only reported on. ``stage`` is
-    called with a few words when a stage begins.
+    Their labels are taken as given, not as true; a test split is only reported on.
+
+    The features are prepared as ``settings`` say. Rows with equal entries in ``groups`` (N,), whole
+    numbers or texts, are held out together and are no neighbours of one another (patients, videos);
+    by default those are the copies of one row. ``observed`` labels beside the truth
+    (``gramlab.observed_labels``) take the place of their own, and everything is judged as with
+    planted noise. ``sample_weight`` (N,) and ``pred_probs`` (N, K) are as of ``gramlab.diagnose``,
+    ``origin`` says which rows of a caller these are, and ``stage`` is called with a few words when
+    a stage begins.
 
     Raises
     ------
     InvalidLabels
         If a class has a single row or none, so that nothing can be held out of it; it is named.
     InvalidSetting
-        If there are more folds than rows.
+        If there are more folds than rows or groups, groups are not one per row, a class lies in one
+        group, or weights are no weights.
+    InvalidTargets
+        If ``pred_probs`` are no probabilities (N, K).
     InvalidFeatures, NotEnoughMemory
         If the features cannot be used.
     """
     asked, planted = settings or DiagnosisSettings(), None
     say = stage or (lambda text: None)
     k, n = features.n_classes, features.n_samples
-    if asked.rate > 0.0:
+    if observed is not None:
+        planted, seen = observed, {"noise": OBSERVED, "rate": observed.realized_rate}
+        asked, features = replace(asked, **seen), features.replaced(labels=observed.labels)
+    elif asked.rate > 0.0:
         matrix = corruption_matrix(asked.noise, k, asked.rate, features.superclasses)
         planted = corrupt_labels(features.labels, matrix, seed=asked.seed)
         features = features.replaced(labels=planted.labels)
-    _check_classes(features)
-    given = features.labels
-    fold = folds(given, asked.folds, asked.seed)
+    check_classes(features)
+    given, own = features.labels, None if groups is None else group_numbers(groups, n)
+    weights, origin = relative_weights(sample_weight, n), origin or Origin.of_all(n, k)
     say("preparing features")
     steps = {"center": asked.center, "unit_norm": asked.unit_norm, "constant": asked.constant}
     features = features.prepared(**steps)
+    say("copies of rows")
+    copies = copies_of(features, asked.copy_radius)
+    together = copies.group if own is None else own
+    fold = folds(given, asked.folds, asked.seed, together)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
     say("Gram spectrum of every fold")
-    run = Run(features.as_float64(), k, fold, given)
+    run = Run(features.as_float64(), k, fold, given, weights)
     run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
     estimate = estimate_transition(
-        features, given, folds=run, stage=lambda text: say(f"noise: {text}")
+        features,
+        given,
+        folds=run,
+        copy_radius=asked.copy_radius,
+        pred_probs=pred_probs,
+        stage=lambda text: say(f"noise: {text}"),
     )
     say("neighbours")
-    nearest = nearest_rows(features, min(50, n - 1))
+    nearest = nearest_rows(features, min(50, n - int(np.bincount(together).max())), together)
     posterior = label_posterior(estimate, given, nearest)
     reference = 1.0 / n if asked.weight_decay is None else asked.weight_decay
-    scoring = Scoring(posterior.posterior, given, estimate.matrix)
+    scoring = Scoring(posterior.posterior, given, estimate.matrix, weights)
     cleaned = FoldPosteriors(run, given, nearest, estimate, posterior).cleaned(say)
     search = SettingSearch(
         run, scoring, asked.max_rounds, cleaned, asked.seed, asked.tolerance, say
@@ -350,8 +337,9 @@ def diagnose(
     fits = {}
     for name, trial in (("chosen", advice.chosen), ("reference", advice.reference)):
         one = trial.setting
-        targets, weights = CleanedLabels(given, posterior.posterior).problem(one.labels)
-        head = SoftmaxHead(one.weight_decay, sample_weight=weights, tolerance=asked.tolerance)
+        targets, kept = CleanedLabels(given, posterior.posterior).problem(one.labels)
+        counted = product_of_weights(weights, kept)
+        head = SoftmaxHead(one.weight_decay, sample_weight=counted, tolerance=asked.tolerance)
         how = {"refine": one.refine or None, "seed": asked.seed}
         fits[name] = distill(head, features, targets, one.rounds, **how)[-1]
     suspects, resamples = find_suspects(posterior, given), None
@@ -361,7 +349,8 @@ def diagnose(
         known = {"precision": middle, "precision_low": low, "precision_high": high}
         suspects = replace(suspects, withheld=withheld, **known)
     elif asked.recorrupt:
-        resamples = recorrupt(features, estimate, posterior, nearest, run, asked.seed, say)
+        world = features, estimate, posterior, nearest, run
+        resamples = recorrupt(*world, asked.seed, say, asked.copy_radius)
         middle, low, high = resampled_precision(resamples, len(suspects))
         suspects = replace(suspects, precision=middle, precision_low=low, precision_high=high)
     outliers = find_outliers(
@@ -382,6 +371,8 @@ def diagnose(
         settings=asked,
         features=features,
         planted=planted,
+        copies=copies,
+        groups=own,
         spectrum=spectrum,
         correlations=correlations,
         estimate=estimate,
@@ -389,21 +380,9 @@ def diagnose(
         trials=trials,
         advice=advice,
         fits=fits,
-        suspects=suspects,
-        outliers=outliers,
+        suspects=suspects.renumbered(origin),
+        outliers=outliers.renumbered(origin),
         recorruption=resamples,
-        explanations=explanations,
+        explanations=[[one.renumbered(origin.rows) for one in each] for each in explanations],
+        origin=origin,
     )
-
-
-def _check_classes(features: Features) -> None:
-    """Every class needs two rows: one to learn from when the other is held out."""
-    counts = features.class_counts
-    few = np.flatnonzero(counts < 2)
-    if len(few):
-        names = ", ".join(repr(features.class_names[i]) for i in few[:5])
-        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
-        raise InvalidLabels(
-            f"every class must have at least 2 rows, got {int(counts[few[0]])} of class {names}"
-            f"{more}: nothing can be held out of it; leave such classes out or merge them"
-        )

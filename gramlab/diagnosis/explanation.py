@@ -10,7 +10,7 @@ Yeh et al. (arXiv 1811.09720).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,10 @@ class Explanation:
 
     def __repr__(self) -> str:
         return short_repr(self)
+
+    def renumbered(self, rows: npt.NDArray[np.int64]) -> Explanation:
+        """The same with ``rows`` (N,) for the numbers of rows."""
+        return replace(self, row=int(rows[self.row]), voters=rows[self.voters])
 
     def as_dict(self) -> dict[str, object]:
         """Plain values; weights by class only where they are largest."""

@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
+from gramlab.diagnosis.origin import Origin
 from gramlab.numerics.text import short_repr
 
 __all__ = ["Outliers", "find_outliers"]
@@ -71,7 +72,13 @@ class Outliers:
         """Estimated share of the outliers that belong to a class after all; 0 without outliers."""
         if not len(self.rows):
             return 0.0
-        return float(len(self.score) * self.p_value[self.rows[-1]] / len(self.rows))
+        count = int(np.isfinite(self.score).sum())  # of rows that were diagnosed
+        return float(count * self.p_value[self.rows[-1]] / len(self.rows))
+
+    def renumbered(self, origin: Origin) -> Outliers:
+        """The same outliers among all rows of the caller; NaN of those set aside."""
+        known = origin.spread(self.score, np.nan), origin.spread(self.p_value, np.nan)
+        return Outliers(origin.rows[self.rows], *known)
 
     def columns(self) -> dict[str, list[Any]]:
         """The outliers in their order, as columns of plain numbers."""

@@ -135,8 +135,10 @@ def neighbour_votes(
     return votes
 
 
-def nearest_rows(features: Features, count: int) -> Labels:
-    """The rows with the largest inner products with each row, itself left out; shape (N, count).
+def nearest_rows(features: Features, count: int, group: Labels | None = None) -> Labels:
+    """The rows with the largest inner products with each row, its own group left out; (N, count).
+
+    ``group`` (N,) are the numbers 0, 1, … of the rows' groups; by default each row is its own.
 
     Nearest first, among equal products the lower row first. Rows are compared block by block; no
     N×N matrix is held.
@@ -144,28 +146,34 @@ def nearest_rows(features: Features, count: int) -> Labels:
     Raises
     ------
     InvalidSetting
-        If ``count`` is not in 1 .. N − 1.
+        If ``count`` is not in 1 .. N less the rows of the largest group.
     NotEnoughMemory
         If N × count indices would not fit.
     """
-    return features.derived(_nearest, check_integer("count", count, 1, features.n_samples - 1))
-
-
-def _nearest(features: Features, count: int) -> Labels:
     n = features.n_samples
+    sizes = np.ones(n) if group is None else np.bincount(group)
+    count = check_integer("count", count, 1, n - int(sizes.max()))
+    # Bytes can be looked up; groups of single rows are as no groups.
+    key = None if group is None or len(sizes) == n else group.astype(np.int64).tobytes()
+    return features.derived(_nearest, count, key)
+
+
+def _nearest(features: Features, count: int, key: bytes | None) -> Labels:
+    n = features.n_samples
+    group = np.arange(n) if key is None else np.frombuffer(key, dtype=np.int64)
     check_memory(8 * n * count, f"{count} neighbours of {n} rows", "ask for fewer neighbours")
     x = features.as_float64()
     step = max(1, (1 << 22) // n)  # rows whose inner products are held at once
     found = np.empty((n, count), dtype=np.int64)
     for start in range(0, n, step):
-        products = x[start : start + step] @ x.T
-        rows = np.arange(len(products))
-        products[rows, start + rows] = -np.inf
+        part = slice(start, start + step)
+        products = x[part] @ x.T
+        products[group[part, None] == group] = -np.inf
         # Partitioning values alone is ten times faster than sorting all indices of a row.
         least = np.partition(products, n - count, axis=1)[:, n - count]
         row, column = np.nonzero(products >= least[:, None])  # more than count of them where tied
         order = np.lexsort((column, -products[row, column], row))
         place = np.arange(len(row)) - np.searchsorted(row, row)
-        found[start : start + step] = column[order][place < count].reshape(-1, count)
+        found[part] = column[order][place < count].reshape(-1, count)
     found.setflags(write=False)
     return found

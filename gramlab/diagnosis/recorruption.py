@@ -4,7 +4,8 @@ True labels y are made up, given labels are drawn from the estimated matrix, g' 
 whole search is run again on g' alone. How often labels of a given rank were wrong *there*, by an
 isotonic regression, is what is claimed *here*. Nobody knows the true y, so there are two resamples:
 ``cleaned``, y_i = argmax q_i, with which the features agree too well, and ``drawn``, y_i ~ q_i,
-which they may contradict. The claim is the middle of the two (docs/diagnose.md).
+which they may contradict. The claim is the middle of the two (docs/diagnose.md). Copies that all
+have one label were labelled once: their true and their given label are drawn once, together.
 
 Source: the parametric bootstrap (Efron 1979) with the noise model of ``gramlab.transition``; pool
 adjacent violators as Ayer et al. (1955).
@@ -21,6 +22,7 @@ import scipy
 
 from gramlab.diagnosis.posterior import LabelPosterior, label_posterior
 from gramlab.features import Features
+from gramlab.features.copies import COPY_RADIUS, copies_of
 from gramlab.labels import corrupt_labels
 from gramlab.numerics.streams import stream, uniforms
 from gramlab.runner import Run
@@ -110,21 +112,30 @@ def recorrupt(
     run: Run,
     seed: int,
     stage: Callable[[str], None],
+    copy_radius: float = COPY_RADIUS,
 ) -> tuple[Resample, ...]:
     """Run the search for wrong labels in both resamples.
 
     What does not depend on labels is that of the given ones: the neighbours, and what was factored
-    for the folds of ``run``.
+    for the folds of ``run``. Copies are those of the features within ``copy_radius``.
     """
     made = []
+    first = copies_of(features, copy_radius).labelled_once(features.labels)
     truths = {"cleaned": posterior.labels, "drawn": _drawn(posterior.posterior, seed)}
     for number, (name, true) in enumerate(truths.items(), 1):
         stage(f"re-corrupted labels, resample {number} of {len(truths)}")
-        given = corrupt_labels(true, estimate.matrix, seed=(seed + number) % 2**64).labels
+        true = true[first]
+        drawn = corrupt_labels(true, estimate.matrix, seed=(seed + number) % 2**64)
+        given = drawn.labels[first]
         if (given == given[0]).all():
             continue  # one label everywhere: nothing can be looked for
         found = estimate_transition(
-            features, given, weight_decay=estimate.weight_decay, rounds=estimate.rounds, folds=run
+            features,
+            given,
+            weight_decay=estimate.weight_decay,
+            rounds=estimate.rounds,
+            folds=run,
+            copy_radius=copy_radius,
         )
         again = label_posterior(found, given, nearest)
         score = 1.0 - again.posterior[np.arange(len(given)), given]

@@ -27,7 +27,7 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import filter_over_eigenvalue, linear_mu
-from gramlab.targets import Targets, one_hot, partial_labels
+from gramlab.targets import Targets, one_hot, partial_labels, product_of_weights
 
 __all__ = ["SettingSearch", "decay_grid"]
 
@@ -113,6 +113,8 @@ class SettingSearch:
     def _try_theory(self, decays: Sequence[float]) -> None:
         """The linearized head on every fold: rounds, and the student of its top two."""
         run, k = self.run, self.run.n_classes
+        if run.weights is not None:
+            return  # the spectrum is that of rows of equal weight
         settings = [Setting(d, t) for d in decays for t in range(1, self.max_rounds + 1)]
         if self.max_rounds > 1 and k > 2:
             settings += [Setting(d, 2, "top2") for d in decays]
@@ -206,7 +208,9 @@ class SettingSearch:
         weights: Callable[[int], Any] = lambda number: None,
     ) -> tuple[list[Fit], Trial]:
         def fit(number: int) -> Fit:
-            decay, own = setting.weight_decay, weights(number)
+            run, decay = self.run, setting.weight_decay
+            of_rows = None if run.weights is None else run.weights[run.train[number]]
+            own = product_of_weights(of_rows, weights(number))
             head = SoftmaxHead(decay, sample_weight=own, tolerance=self.tolerance)
             begin = np.asarray(start[number].weights) if start else None
             return head.fit(self.run.parts[number], targets(number), start=begin)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
+from gramlab.diagnosis.origin import Origin
 from gramlab.diagnosis.posterior import LabelPosterior
 from gramlab.numerics.text import short_repr
 from gramlab.transition import TransitionEstimate
@@ -29,7 +30,8 @@ class Suspects:
 
     Of all N rows: ``quality`` q_i(given), the posterior of the given label, by which suspects are
     ordered; ``predicted``, the likeliest true label; ``margin``, p_i(given) less the largest other
-    p_i, held out, own label unseen.
+    p_i, held out, own label unseen. In a ``Diagnosis`` rows are numbered as the caller's, and those
+    that were set aside have the quality and margin NaN and predict -1.
     """
 
     rows: npt.NDArray[np.int64]
@@ -54,6 +56,16 @@ class Suspects:
     def suspected(self) -> npt.NDArray[np.bool_]:
         """Of every row: whether it is a suspect, shape (N,)."""
         return np.isin(np.arange(len(self.quality)), self.rows)
+
+    def renumbered(self, origin: Origin) -> Suspects:
+        """The same suspects among all rows of the caller."""
+        return replace(
+            self,
+            rows=origin.rows[self.rows],
+            quality=origin.spread(self.quality, np.nan),
+            predicted=origin.spread(self.predicted, -1),
+            margin=origin.spread(self.margin, np.nan),
+        )
 
     def columns(self) -> dict[str, list[Any]]:
         """The suspects in their order, as columns of plain numbers."""

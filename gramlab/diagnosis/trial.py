@@ -133,24 +133,33 @@ class Trial:
         }
 
 
-def expected_accuracy(predicted: Labels, posterior: Array) -> Score:
-    """Mean of q_i(a_i) over predictions a (N,) and posteriors q (N, K), with the binomial error."""
-    value = float(posterior[np.arange(len(predicted)), predicted].mean())
-    return Score(value, math.sqrt(max(value * (1.0 - value), 0.0) / len(predicted)))
+def expected_accuracy(predicted: Labels, posterior: Array, weights: Array | None = None) -> Score:
+    """Mean of q_i(a_i) over predictions a (N,) and posteriors q (N, K), with the binomial error.
+
+    With ``weights`` ω (N,) of mean 1 means are weighted, and N rows count as (Σω)²/Σω².
+    """
+    w = np.ones(len(predicted)) if weights is None else weights
+    value = float((w * posterior[np.arange(len(predicted)), predicted]).mean())
+    return Score(value, math.sqrt(max(value * (1.0 - value), 0.0) * float(w @ w)) / len(predicted))
 
 
-def corrected_accuracy(predicted: Labels, given: Labels, matrix: Array) -> Score | None:
+def corrected_accuracy(
+    predicted: Labels, given: Labels, matrix: Array, weights: Array | None = None
+) -> Score | None:
     """Agreement with given labels (N,), corrected by the inverse of C[true, given] (K, K).
 
     The predictions (N,) must come from heads that did not see the rows' own labels. It is unbiased
-    for C known, so it can leave [0, 1]; None where C cannot be inverted in float64.
+    for C known, so it can leave [0, 1]; None where C cannot be inverted in float64. ``weights``
+    are as of ``expected_accuracy``.
     """
     inverse = _inverse(matrix)
     if inverse is None:
         return None
-    values = inverse[given, predicted]
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.inf
-    return Score(float(values.mean()), spread / math.sqrt(len(values)))
+    values, n = inverse[given, predicted], len(given)
+    w = np.ones(n) if weights is None else weights
+    value = float((w * values).mean())
+    spread = math.sqrt(float(w**2 @ (values - value) ** 2) / (n - 1.0)) if n > 1 else math.inf
+    return Score(value, spread / math.sqrt(n))
 
 
 def _inverse(matrix: Array) -> Array | None:
@@ -164,15 +173,23 @@ def _inverse(matrix: Array) -> Array | None:
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """What held-out predictions are scored by: posteriors q (N, K), given labels (N,), C (K, K)."""
+    """What held-out predictions are scored by: posteriors q (N, K), given labels (N,), C (K, K).
+
+    Rows count by ``weights`` ω (N,) of mean 1, if there are any.
+    """
 
     posterior: Array
     given: Labels
     matrix: Array
+    weights: Array | None = None
 
     @cached_property
     def _correction(self) -> Array | None:
         return _inverse(self.matrix)
+
+    @cached_property
+    def _counted(self) -> Array:
+        return np.ones(len(self.given)) if self.weights is None else self.weights
 
     def _values(self, predicted: Labels) -> Array:
         """Estimated accuracy of each row, shape (N,): the mean of both estimates."""
@@ -188,14 +205,17 @@ class Scoring:
         true label: for q alone the binomial one.
         """
         values, q = self._values(predicted), self.posterior[np.arange(len(predicted)), predicted]
-        variance = max(float(values.var() + (q * (1.0 - q)).mean()), 0.0) / len(values)
+        w, n = self._counted, len(values)
+        value = float((w * values).mean())
+        variance = float(w**2 @ ((values - value) ** 2 + q * (1.0 - q)))
+        known = self.posterior, self.given, self.matrix
         return Trial(
             setting,
             head,
-            accuracy=Score(float(values.mean()), math.sqrt(variance)),
-            expected=expected_accuracy(predicted, self.posterior),
-            corrected=corrected_accuracy(predicted, self.given, self.matrix),
-            agreement=float((predicted == self.given).mean()),
+            accuracy=Score(value, math.sqrt(max(variance, 0.0)) / n),
+            expected=expected_accuracy(predicted, known[0], self.weights),
+            corrected=corrected_accuracy(predicted, *known[1:], self.weights),
+            agreement=float((w * (predicted == self.given)).mean()),
             predicted=predicted,
         )
 
@@ -203,12 +223,12 @@ class Scoring:
         """Accuracy of the first trial less that of the second; only rows where they differ count.
 
         With d_i the difference of row i's estimates and v_i = q(a) + q(b) − (q(a) − q(b))² the
-        variance of the true one under q, the standard error is √(Σ_i (d_i² + v_i))/N. As in
+        variance of the true one under q, the standard error is √(Σ_i ω_i² (d_i² + v_i))/N. As in
         McNemar's test the squares are not centred, so that one row alone is never more than its own
         error.
         """
         rows = np.flatnonzero(first.predicted != second.predicted)
         d = (self._values(first.predicted) - self._values(second.predicted))[rows]
         a, b = (self.posterior[rows, one.predicted[rows]] for one in (first, second))
-        v, n = np.maximum(a + b - (a - b) ** 2, 0.0), len(first.predicted)
-        return Score(float(d.sum()) / n, math.sqrt(float((d**2 + v).sum())) / n)
+        v, n, w = np.maximum(a + b - (a - b) ** 2, 0.0), len(first.predicted), self._counted[rows]
+        return Score(float(w @ d) / n, math.sqrt(float(w**2 @ (d**2 + v))) / n)

@@ -28,6 +28,7 @@ from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.certificate import Certificate
+from gramlab.runner import group_numbers
 
 __all__ = ["SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 
@@ -289,6 +290,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         class_weight: Any = None,
         normalize_labels: bool = False,
         random_state: Any = 0,
+        groups: Any = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Self:
         """Choose rounds, refinement and weight decay on held-out rows; fit the choice to all rows.
@@ -318,6 +320,9 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         tolerance, max_passes, classes, class_weight, normalize_labels, random_state
             As for the constructor; class weights also weigh the scores, and the last decides the
             folds too.
+        groups
+            Whole numbers or texts (N,), one for each row of X: rows of one group are held out
+            together (patients, videos). By default those are the copies of one row.
         progress
             Called with (distillations done, distillations in all).
 
@@ -337,8 +342,11 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         labels = {"classes": classes, "normalize_labels": normalize_labels}
         model = cls(class_weight=class_weight, random_state=random_state, **labels, **solver)
         data, seed = read_training(model, X, y, sample_weight), _seed(random_state)
+        if groups is not None and sample_weight is not None:  # rows of weight 0 take no part
+            weights = np.broadcast_to(sample_weight, len(X))
+            groups = group_numbers(groups, len(weights))[weights > 0.0]
         model.search_ = table = compared(
-            data, rounds, weight_decays, tuple(refine), folds, seed, progress, **solver
+            data, rounds, weight_decays, tuple(refine), folds, seed, progress, groups, **solver
         )
         best = int(table["chosen"].argmax())
         model.set_params(

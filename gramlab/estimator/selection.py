@@ -12,6 +12,7 @@ import numpy as np
 from gramlab import errors, validation
 from gramlab.distillation import distill
 from gramlab.estimator.base import TrainingData
+from gramlab.features.copies import copies_of
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.streams import MAX_SEED
 from gramlab.runner import Run, folds
@@ -30,6 +31,7 @@ def compared(
     parts: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    groups: object = None,
     **solver: Any,
 ) -> dict[str, np.ndarray]:
     """Score every candidate on held-out rows by their given labels.
@@ -58,7 +60,9 @@ def compared(
         variants.append((2, "top2"))
     candidates = [(decay, t, way) for decay in decays for t, way in variants]
     hits = np.zeros((len(candidates), len(x)))
-    run = Run(x, len(data.classes), folds(data.targets.argmax(axis=1), parts, seed))
+    together = copies_of(data.features).group if groups is None else groups
+    fold = folds(data.targets.argmax(axis=1), parts, seed, together)
+    run = Run(x, len(data.classes), fold)
     done, telling = itertools.count(1), threading.Lock()
 
     def score(number: int) -> None:

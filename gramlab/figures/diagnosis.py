@@ -142,7 +142,7 @@ class SuspectsDisplay(Display):
     def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:
         """Take what there is to draw, of a result of ``diagnose``; nothing is drawn yet."""
         planted, resamples = diagnosis.planted, diagnosis.recorruption
-        flipped = None if planted is None else planted.flipped
+        flipped = planted and diagnosis.origin.spread(planted.flipped, False)
         return cls(diagnosis.suspects, flipped, resamples is not None)
 
     def _panels(self) -> Panels:

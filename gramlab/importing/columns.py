@@ -64,10 +64,14 @@ def roles(
     label: Sequence[str],
     drop: Sequence[str],
     labelled: bool,
+    identifiers: Sequence[str],
     columns: Sequence[tuple[str, str]],
     aside: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Names for each role, of `columns` (name, kind); only those in `aside` may be left over."""
+    """Names for each role, of `columns` (name, kind); only those in `aside` may be left over.
+
+    A column that is named for the identifiers of the rows is nothing else.
+    """
     kinds = dict(columns)
     if len(kinds) < len(columns):
         twice = Counter(name for name, _ in columns).most_common(1)[0][0]
@@ -75,7 +79,8 @@ def roles(
             f"{file!r} has more than one column {twice!r}, so columns cannot be told by name; "
             "write it again with different names"
         )
-    dropped = {*_matching(file, drop, list(kinds))}
+    named = [*_matching(file, identifiers, list(kinds))]
+    dropped = {*_matching(file, drop, list(kinds)), *named}
     free = [name for name in kinds if name not in dropped]
     asked = _matching(file, features, free)
     exact = {name for name, in_full in asked.items() if in_full}
@@ -88,6 +93,7 @@ def roles(
         for role, usual in USUAL.items()
         if role == "labels" or arrays
     }
+    found["identifiers"] = named
     if label:
         found["labels"] = [*_matching(file, label, free)][:1]
     if labelled and found["labels"]:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, UnreadableSource
+from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting
 from gramlab.features import Features
 from gramlab.files import sources
-from gramlab.files.whole import reading
-from gramlab.importing.columns import USUAL, names_of, roles
+from gramlab.importing.columns import names_of, roles
+from gramlab.importing.labels import label_texts, read_labels
 from gramlab.importing.readers import READERS
-from gramlab.machine.memory import check_memory
-from gramlab.validation import check_labels, nfc
+from gramlab.validation import nfc
 
-__all__ = ["import_features"]
+__all__ = ["import_features", "read_source"]
 
 Names = Sequence[str] | str | None
 
@@ -63,6 +61,49 @@ def import_features(
         If the file is missing, damaged, unknown, too large or could run code when opened, or what
         it holds makes no valid features, or something is left over.
     """
+    return _imported(path, labels, features_column, feature_columns, label_column, drop, None)[0]
+
+
+def read_source(
+    path_or_name: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    feature_columns: Names = None,
+    label_column: str | None = None,
+    drop: Names = None,
+    id_column: str | None = None,
+) -> tuple[Features, list[str] | None]:
+    """Features of a source as ``load_features`` or ``import_features`` reads it, and row names.
+
+    An ``.npz`` with arrays of gramlab's own names is loaded where nothing is said of its columns.
+    ``id_column`` names the column, or array, of identifiers of the training rows (None without).
+    Raises what these two do.
+    """
+    told = (labels, feature_columns, label_column, drop, id_column)
+    if not any(told) and not _is_foreign(path_or_name):
+        return sources.load_features(path_or_name), None
+    return _imported(path_or_name, labels, None, feature_columns, label_column, drop, id_column)
+
+
+def _is_foreign(path: str | os.PathLike[str]) -> bool:
+    """Whether a source is a file of another tool."""
+    place, kind = sources.place_of(path, "source", "give a file")
+    if kind != "a file" or place.suffix.lower() not in READERS:
+        return False
+    own = ("train_features", "x", "train_gram")
+    return place.suffix.lower() != ".npz" or not {*own} & {*sources.npz_names(place)}
+
+
+def _imported(
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    features_column: Names,
+    feature_columns: Names,
+    label_column: str | None,
+    drop: Names,
+    id_column: str | None,
+) -> tuple[Features, list[str] | None]:
+    """Features of a file, and the identifiers of their rows."""
     source, kind = sources.place_of(path, "source", "give a file")
     suffix = source.suffix.lower()
     if kind != "a folder" and (kind != "a file" or suffix not in (*READERS, ".safetensors")):
@@ -71,23 +112,26 @@ def import_features(
     features = names_of("features_column", features_column)
     features += names_of("feature_columns", feature_columns)
     dropped, label = names_of("drop", drop), names_of("label_column", label_column)
+    identifiers = names_of("id_column", id_column)
     if kind == "a folder" or suffix == ".safetensors":
         own = kind == "a file" or sources.is_feature_folder(source)
-        if own and (labels is not None or features or label or dropped):
+        if own and (labels is not None or features or label or dropped or identifiers):
             raise InvalidSetting(
                 f"{source.name!r} is gramlab's own and brings its own labels; leave --labels and "
                 "the options about columns out"
             )
-        return sources.load_features(path)
-    if suffix == ".npy" and (features or label or dropped):
+        return sources.load_features(path), None
+    if suffix == ".npy" and (features or label or dropped or identifiers):
         raise InvalidSetting(
             f"{source.name!r} is one array, which has no columns to name; leave the options about "
             "columns out, and give labels with --labels FILE (.npy, or text with one per line)"
         )
-    choose = partial(roles, source.name, features, label, dropped, labels is not None)
+    choose = partial(roles, source.name, features, label, dropped, labels is not None, identifiers)
     found = READERS[suffix](source, choose)
+    names = found.pop("identifiers", None)
+    names = names if names is None else ["" if one is None else str(one) for one in names]
     if labels is not None:
-        found["labels"] = _read_labels(labels)
+        found["labels"] = read_labels(labels)
     if "labels" not in found:
         named = "" if suffix == ".npy" else ", or name their column with --label-column"
         raise InvalidSetting(
@@ -96,7 +140,9 @@ def import_features(
         )
     provenance: dict[str, Any] = {"source": source.name}
     if "class_names" not in found:  # with them, labels are their numbers
-        texts = {role: _texts(found[role]) for role in ("labels", "test_labels") if role in found}
+        texts = {
+            role: label_texts(found[role]) for role in ("labels", "test_labels") if role in found
+        }
         same = _classes(texts["labels"])
         found["class_names"] = [s[0] if len(s) == 1 else name for name, s in same.items()]
         if spellings := {name: several for name, several in same.items() if len(several) > 1}:
@@ -115,75 +161,10 @@ def import_features(
                 "names; leave them out with --drop superclasses"
             )
     try:
-        return Features(**found, provenance=provenance)
+        return Features(**found, provenance=provenance), names
     except (InvalidFeatures, InvalidLabels, InvalidSetting) as problem:
         fix = "leave the names out with --drop class_names"
         raise sources.told_of(source.name, problem, fix) from problem
-
-
-def _read_labels(path: str | os.PathLike[str]) -> Any:
-    fix = "give .npy, or text with one label per line"
-    file, kind = sources.place_of(path, "label file", fix)
-    if kind != "a file":
-        raise UnreadableSource(f"label file {os.fspath(path)!r} was not found; {fix}")
-    if file.suffix.lower() == ".npy":
-        return sources.read_npy(file)
-    # A label of one letter and its line break take 30 times their bytes as Python text in a list.
-    check_memory(30 * file.stat().st_size, f"reading {file.name!r}", "give .npy labels")
-    with reading(f"label file {file.name!r}", form="no text", fix=fix):
-        text = file.read_text(encoding="utf-8-sig")
-    if "\0" in text:
-        raise InvalidLabels(
-            f"label file {file.name!r} must be text in UTF-8, got zero bytes; {fix}"
-        )
-    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
-    if "" in lines:
-        raise InvalidLabels(
-            f"label file {file.name!r} must have one label per line, got none in line "
-            f"{lines.index('') + 1}; remove the line, or write the label that is missing"
-        )
-    # A header would make up for a label that is missing below, and shift those in between.
-    first, *others = lines
-    if first not in others and (
-        first.lower() in USUAL["labels"]
-        or (others and not _is_number(first) and all(map(_is_number, others)))
-    ):
-        raise InvalidLabels(
-            f"label file {file.name!r} must hold only labels, got {first!r} in line 1, which looks "
-            "like a header; remove the line, or give .npy labels if it is a class"
-        )
-    return lines
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _texts(labels: Any) -> list[str]:
-    """Labels (N,) as text; whole numbers without a fraction."""
-    # Objects: in an array of text every label would take as much room as the longest one.
-    array = np.array(labels, dtype=object) if isinstance(labels, list) else labels
-    if array.ndim != 1 or array.dtype.kind not in "iubfUSO":
-        check_labels(array)  # which says what is wrong
-    texts: list[str] = []
-    try:
-        for value in array.tolist():
-            if value is None or value == "" or value != value:
-                raise ValueError(f"there is no label in row {len(texts)}")
-            whole = int(value) if isinstance(value, (float, Decimal)) else value
-            if whole != value:
-                raise ValueError(f"got {value} in row {len(texts)}")
-            texts.append(whole.decode() if isinstance(whole, bytes) else str(whole))
-    except (ValueError, ArithmeticError) as problem:
-        raise InvalidLabels(
-            f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
-            "rows, or leave them out"
-        ) from problem
-    return texts
 
 
 def _classes(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ def _read_npy(path: Path, choose: Choose) -> dict[str, Any]:
 
 def _read_npz(path: Path, choose: Choose) -> dict[str, Any]:
     roles = choose([(name, ARRAY) for name in sources.npz_names(path)])
-    read = {"class_names": sources.read_names}
+    read = {"class_names": sources.read_names, "identifiers": sources.read_names}
     named = [(role, name) for role, names in roles.items() for name in names]
     return {role: read.get(role, sources.read_npz)(path, name) for role, name in named}
 
@@ -74,8 +74,9 @@ def _read_csv(path: Path, choose: Choose) -> dict[str, Any]:
                     "write it with a decimal point if rounding is meant"
                 )
     found: dict[str, Any] = {"x": np.column_stack([numbers[name] for name in roles["x"]])}
-    for name in roles["labels"]:
-        found["labels"] = [row[header.index(name)] for row in rows]
+    for role in ("labels", "identifiers"):
+        for name in roles[role]:
+            found[role] = [row[header.index(name)] for row in rows]
     return found
 
 
@@ -115,7 +116,7 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         chunks = [group.column(j) for group in groups for j in range(group.num_columns)]
         needed = sum(c.total_uncompressed_size + 48 * c.num_values for c in chunks)
         check_memory(needed, f"reading {path.name!r}", "write fewer rows")
-        table = file.read(columns=[*roles["x"], *roles["labels"]])
+        table = file.read(columns=[*roles["x"], *roles["labels"], *roles["identifiers"]])
     if not table.num_rows:
         raise InvalidFeatures(f"{path.name!r} must hold at least one row, got none; write it again")
     x: dict[str, np.ndarray] = {}
@@ -141,6 +142,8 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
                 f"but: {problem}; name others with --label-column, and leave these out with --drop"
             ) from problem
         found["labels"] = [texts[-1 if i is None else i] for i in column.indices.to_pylist()]
+    for name in roles["identifiers"]:
+        found["identifiers"] = table[name].to_pylist()
     return found
 
 

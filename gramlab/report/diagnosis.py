@@ -44,11 +44,14 @@ def diagnosis_report(
         figures=pictures(figures or diagnosis_displays(diagnosis), pngs),
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
+        aside=diagnosis.origin.format_set_aside(),
         tied=diagnosis.format_tied(),
         spared=diagnosis.format_spared(),
+        copies=diagnosis.copies.format_copies(diagnosis.groups),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
         outliers=found["outliers"]["rows"][:300],  # and outliers.csv
-        command=command("diagnose", source, settings, always, never=("tolerance", "voters")),
+        command=command("diagnose", source, settings, always, never=("tolerance", "voters"))
+        + (" # and with --groups FILE" if diagnosis.groups is not None else ""),
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode(),
     )

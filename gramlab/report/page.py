@@ -15,6 +15,7 @@ from gramlab.errors import NO_FORM, printable
 from gramlab.features.inspection import format_width
 from gramlab.figures import Display, figure_png
 from gramlab.figures.style import at_most
+from gramlab.labels import OBSERVED
 
 if TYPE_CHECKING:
     from gramlab.figures import Figure
@@ -73,9 +74,11 @@ def command(
     """The command line that makes a result again, without settings at their defaults.
 
     Fields of the dataclass ``settings`` are the verb's options, but for ``never``; ``always`` are
-    told also at their defaults.
+    told also at their defaults. Labels that were observed were in a file, whose name and side no
+    result knows: a comment names both options.
     """
-    parts = ["gramlab", verb, source]
+    parts, seen = ["gramlab", verb, source], settings.noise == OBSERVED
+    never = {*never, *(("noise", "rate") if seen else ())}
     for field in dataclasses.fields(settings):
         value, name = getattr(settings, field.name), field.name.replace("_", "-")
         if field.name in never or (value == field.default and field.name not in always):
@@ -86,7 +89,7 @@ def command(
             parts.append(f"--{name}" if value else f"--no-{name}")
         else:
             parts += [f"--{name}", str(value)]
-    return shlex.join(parts)
+    return shlex.join(parts) + (" # with --given FILE, or --truth FILE" if seen else "")
 
 
 def percent(value: float | None) -> str:

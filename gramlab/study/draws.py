@@ -61,15 +61,21 @@ class CountedHead:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Given labels of a cell on prepared features, whose own labels are the truth."""
+    """Given labels of a cell on prepared features, whose own labels are the truth.
+
+    They are drawn as the cell says, or those ``observed``, by whose hash the cell is known.
+    """
 
     features: Features
     cell: Cell
     work: Work = field(default_factory=Work)
+    observed: CorruptedLabels | None = None
 
     @cached_property
     def given(self) -> CorruptedLabels:
         """The given labels."""
+        if self.observed is not None:
+            return self.observed
         cell, groups = self.cell, self.cell.options.get("superclasses")
         matrix = corruption_matrix(cell.noise, self.features.n_classes, cell.rate, groups)
         return corrupt_labels(self.features.labels, matrix, seed=cell.seed)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from gramlab.errors import NotConvergedWarning
 from gramlab.features import Features
+from gramlab.labels import CorruptedLabels
 from gramlab.runner import parallel_map
 from gramlab.spectrum import Spectrum
 from gramlab.study.cells import Cell, CellStore, claim_folder
@@ -85,13 +86,19 @@ def open_store(plan: Plan, folder: Path) -> CellStore:
     return CellStore(folder, plan.features.fingerprint, versions())
 
 
-def compute_cell(features: Features, cell: Cell, work: Work | None = None) -> dict[str, Any]:
+def compute_cell(
+    features: Features,
+    cell: Cell,
+    work: Work | None = None,
+    observed: CorruptedLabels | None = None,
+) -> dict[str, Any]:
     """Compute one cell of prepared features with true labels: its rows, and what its heads took.
 
-    ``work`` counts heads and is told about each.
+    ``work`` counts heads and is told about each; ``observed`` are those of the plan.
     """
     work = Work() if work is None else work
-    return {"rows": KINDS[cell.kind](Draw(features, cell, work)), "work": work.as_dict()}
+    draw = Draw(features, cell, work, observed)
+    return {"rows": KINDS[cell.kind](draw), "work": work.as_dict()}
 
 
 def run_study(
@@ -155,7 +162,8 @@ def _computed(
 
     def one(cell: Cell, place: int) -> dict[str, Any]:
         progress.cell(cell.words)
-        found = store.write(cell, compute_cell(own[place], cell, Work(head)))
+        computed = compute_cell(own[place], cell, Work(head), plan.observed)
+        found = store.write(cell, computed)
         progress.cell_done()
         return found
 

@@ -18,6 +18,7 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.heads.sgd import PublishedSgdHead, SgdFit, linear_layer_weights
+from gramlab.labels import observed_labels
 from gramlab.numerics.content import sha256
 from gramlab.numerics.streams import stream
 from gramlab.population.block_fit import BlockFit, fit_block_model
@@ -283,9 +284,15 @@ def _approximation_rows(draw: Draw) -> _Rows:
     the remainder bound osc²/4 allows a single round at the largest of them.
     """
     share = draw.cell.options["share"]
-    features = subsample(draw.features, share)
+    features, observed = subsample(draw.features, share), draw.observed
+    if observed is not None:
+        rows = subsample_rows(draw.features.n_samples, share)
+        own = observed.labels[rows], observed.true_labels[rows]
+        observed = observed_labels(*own, features.n_classes)
     x, n = features.as_float64(), features.n_samples
-    rows, _, exact, compared = replace(draw, features=features).round_rows("approximation")
+    rows, _, exact, compared = replace(draw, features=features, observed=observed).round_rows(
+        "approximation"
+    )
     for row, fit, found in zip(rows, exact, compared, strict=True):
         ranges = np.ptp(x @ fit.weights, axis=1)
         row |= {
@@ -305,9 +312,13 @@ def subsample(features: Features, share: float) -> Features:
     return features if whole else features.derived(_subsample, share, _labelling(features))
 
 
+def subsample_rows(n: int, share: float) -> np.ndarray:
+    """Which of n training rows ``subsample`` keeps."""
+    return np.arange(n) if share == 1.0 else _drawn_rows(n, max(1, round(share * n)), b"subsampl")
+
+
 def _subsample(features: Features, share: float, labelling: str) -> Features:
-    n = features.n_samples
-    rows = _drawn_rows(n, max(1, round(share * n)), b"subsampl")
+    rows = subsample_rows(features.n_samples, share)
     return Features(
         features.x[rows],
         features.labels[rows],

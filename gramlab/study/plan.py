@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from gramlab import validation
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.labels import OBSERVED, CorruptedLabels
+from gramlab.numerics.content import sha256
 from gramlab.spectrum.correlations import class_correlations
 from gramlab.spectrum.superclasses import find_superclasses
 from gramlab.study.cells import Cell
@@ -27,7 +29,7 @@ class Plan:
     The recipe has its lists as asked for. Features are prepared, in words ``preparation``; their
     superclasses are those that the noise uses, ``given``, ``found`` or ``none``. Cells are in the
     order of the rows. ``line`` names the line of weight decays, and ``settings`` are everything
-    else that was asked for.
+    else that was asked for. ``observed`` are given labels that take the place of planted noise.
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class Plan:
     line: str
     superclass_origin: str
     settings: dict[str, Any]
+    observed: CorruptedLabels | None = field(default=None, repr=False)
 
     def identity(self) -> dict[str, Any]:
         """What makes this study and no other, as plain data."""
@@ -68,6 +71,7 @@ def make_plan(
     tolerance: float = 1e-8,
     local_bound: bool = False,
     epochs: int = 200,
+    observed: CorruptedLabels | None = None,
 ) -> Plan:
     """Spell out a recipe on features, as they come; their labels are the truth.
 
@@ -75,6 +79,8 @@ def make_plan(
     of ``LINES``, says which weight decays are small, base and large. Every exact head reaches the
     relative duality gap ``tolerance``. ``local_bound`` sharpens certificates by the Newton
     decrement, at a cost above that of the heads. ``epochs`` are those of the published training.
+    ``observed`` labels of all rows (``gramlab.observed_labels``) take the place of the recipe's
+    noises, rates and seeds: one draw, of noise "observed" at its own rate.
 
     Raises
     ------
@@ -94,18 +100,23 @@ def make_plan(
             f"recipe {recipe.name} needs features with a test split, by which the published "
             "training chooses its checkpoint, got none; add test_features and test_labels"
         )
+    settings: dict[str, Any] = {"tolerance": tolerance, "local_bound": bool(local_bound)}
+    if observed is not None:
+        seen = {"noise": (OBSERVED,), "rates": (observed.realized_rate,)}
+        recipe = replace(recipe, **seen, seeds=recipe.seeds[:1])
+        features = features.replaced(labels=observed.true_labels)
+        settings["given_sha256"] = sha256(observed.labels)
     origin = "none" if features.superclasses is None else "given"
     if recipe.needs_superclasses:
         groups, origin = study_superclasses(features, recipe.name)
         features = features.replaced(superclasses=groups)
     features = features.prepared(center=center, unit_norm=unit_norm)
-    settings: dict[str, Any] = {"tolerance": tolerance, "local_bound": bool(local_bound)}
     cells = tuple(_cells(recipe, features, settings, LINES[line], epochs))
     if "published" in recipe.kinds:
         settings = settings | {"epochs": epochs}
     steps = {"centred": center, "unit norm": unit_norm}
     preparation = " ".join(step for step in steps if steps[step]) or "raw"
-    return Plan(recipe, features, name, preparation, cells, line, origin, settings)
+    return Plan(recipe, features, name, preparation, cells, line, origin, settings, observed)
 
 
 def study_superclasses(features: Features, recipe: str) -> tuple[np.ndarray, str]:

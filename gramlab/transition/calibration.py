@@ -34,24 +34,29 @@ Labels = npt.NDArray[np.int64]
 _ALTERNATIONS = 4  # of β and b with C held, and C with β and b held
 
 
-def calibrated(logits: Array, given: Labels, mixture: Mixture) -> Mixture:
-    """The mixture of out-of-fold logits (N, K) and given labels (N,), with class offsets."""
+def calibrated(logits: Array, given: Labels, mixture: Mixture, group: Labels) -> Mixture:
+    """The mixture of out-of-fold logits (N, K) and given labels (N,), with class offsets.
+
+    ``group`` (N,) is that of ``fit_mixture``.
+    """
     k = logits.shape[1]
     sharpness, offsets = _scattered_offsets(logits, given)
-    moved = fit_mixture(logits + offsets / sharpness, given, mixture)
+    moved = fit_mixture(logits + offsets / sharpness, given, mixture, group=group)
     starts = (mixture, np.zeros(k)), (moved, moved.sharpness / sharpness * offsets)
-    return max((_climb(logits, given, *one) for one in starts), key=lambda m: m.log_likelihood)
+    return max(
+        (_climb(logits, given, *one, group) for one in starts), key=lambda m: m.log_likelihood
+    )
 
 
-def _climb(logits: Array, given: Labels, start: Mixture, offsets: Array) -> Mixture:
+def _climb(logits: Array, given: Labels, start: Mixture, offsets: Array, group: Labels) -> Mixture:
     """The nearest maximum over β, b and C, at the strength s of the start."""
     sharpness, matrix = start.sharpness, start.matrix
     for _ in range(_ALTERNATIONS):
         sharpness, offsets = _scaling(logits, given, matrix, sharpness, offsets)
         p = softmax(sharpness * logits + offsets, axis=1)
         matrix = expectation_maximization(p, given, start.shrinkage, matrix)
-    shifted = logits + offsets / sharpness
-    found = fit_mixture(shifted, given, sharpness=sharpness, shrinkage=start.shrinkage)
+    shifted, s = logits + offsets / sharpness, start.shrinkage
+    found = fit_mixture(shifted, given, sharpness=sharpness, shrinkage=s, group=group)
     return found._replace(offsets=offsets)
 
 

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.features import Features
+from gramlab.features.copies import COPY_RADIUS, copies_of, find_copies
 from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
 from gramlab.transition.calibration import calibrated
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
 from gramlab.transition.margins import MarginTest, margin_test
-from gramlab.transition.mixture import normalized_rows
+from gramlab.transition.mixture import Mixture, fit_mixture, normalized_rows
 from gramlab.transition.rounds import NoiseRounds
 
 __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
@@ -53,7 +54,7 @@ class TransitionEstimate:
     confidence, allowance : float
         As given to ``estimate_transition``.
     weight_decay, sharpness : float
-        Of the heads, given or chosen, and β.
+        Of the heads, given or chosen (None of ``pred_probs``), and β.
     offsets : np.ndarray of shape (K,)
         b: p_i = softmax(β z_i + b).
     shrinkage : float
@@ -78,7 +79,7 @@ class TransitionEstimate:
     unsupported: npt.NDArray[np.bool_]
     confidence: float
     allowance: float
-    weight_decay: float
+    weight_decay: float | None
     sharpness: float
     offsets: Array
     shrinkage: float
@@ -223,11 +224,14 @@ def estimate_transition(
     n_classes: int | None = None,
     weight_decay: float | None = None,
     folds: int | Run = 5,
+    groups: object = None,
+    copy_radius: float = COPY_RADIUS,
     rounds: int = 8,
     confidence: float = 0.95,
     allowance: float = 2.0,
     seed: int = 0,
     tolerance: float = 1e-5,
+    pred_probs: object = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
     """Estimate C[k, j] = P(given j | true k) without any true label, with intervals.
@@ -253,6 +257,12 @@ def estimate_transition(
     folds : int or Run
         How many, at least 2 and at most N; or folds of these features that are at hand, with what
         was factored for earlier heads.
+    groups : array-like of shape (N,), optional
+        Whole numbers or texts: rows of one group lie in one fold (:func:`gramlab.runner.folds`).
+        By default copies of one row are a group. Folds at hand have theirs.
+    copy_radius : float
+        Cosine distance at which rows are copies (:func:`gramlab.features.copies.find_copies`).
+        Copies that all have one label were labelled once: they are no independent evidence.
     rounds : int
         Most rounds; fewer are run once the likelihood stops rising.
     confidence : float
@@ -263,6 +273,9 @@ def estimate_transition(
         Key of the folds, 0 .. 2**64 - 1.
     tolerance : float
         Relative duality gap of the heads.
+    pred_probs : array-like of shape (N, K), optional
+        Probabilities of the given labels by heads of one's own that did not see the row. Then no
+        heads are fitted: their logits are log ``pred_probs``, of one round.
     stage : callable, optional
         Called with a few words when a stage begins.
 
@@ -271,7 +284,9 @@ def estimate_transition(
     InvalidFeatures, InvalidLabels
         If the features are malformed, or labels do not fit the rows or the range, or are all equal.
     InvalidSetting
-        If a number is outside its range.
+        If a number is outside its range, or groups do not fit the rows, the labels or the folds.
+    InvalidTargets
+        If ``pred_probs`` are no probabilities (N, K).
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
@@ -297,18 +312,49 @@ def estimate_transition(
         )
     if weight_decay is not None:
         weight_decay = validation.check_weight_decay(weight_decay)
+    if groups is not None and (isinstance(folds, Run) or pred_probs is not None):
+        raise InvalidSetting(
+            "groups must be left out where rows were held out before, got them beside folds or "
+            "pred_probs; hold rows out by groups there"
+        )
+    known = isinstance(features, Features)
+    copies = copies_of(features, copy_radius) if known else find_copies(x, copy_radius)
+    how = copies.labelled_once(given), confidence, allowance
+    k = n_classes or int(given.max()) + 1
+    if pred_probs is not None:
+        own = validation.check_targets(pred_probs, len(given), k, name="pred_probs")
+        logits = np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        mixture = fit_mixture(logits, given, group=copies.group)
+        return _with_intervals(mixture, logits, given, None, 1, copies.group, *how)
     if not isinstance(folds, Run):
-        k = n_classes or int(given.max()) + 1
-        folds = Run(x, k, deal_folds(given, folds, seed), given)
-    rounds_of = NoiseRounds(folds, given, tolerance, stage or (lambda text: None))
+        together = copies.group if groups is None else groups
+        folds = Run(x, k, deal_folds(given, folds, seed, together), given)
+    say = stage or (lambda text: None)
+    rounds_of = NoiseRounds(folds, given, tolerance, say, copies.group)
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)
-    mixture = calibrated(best.logits, given, best.mixture)
+    found = best.mixture, best.logits, given, best.weight_decay, best.round
+    return _with_intervals(*found, copies.group, *how)
+
+
+def _with_intervals(
+    mixture: Mixture,
+    logits: Array,
+    given: npt.NDArray[np.int64],
+    weight_decay: float | None,
+    rounds: int,
+    group: npt.NDArray[np.int64],
+    labelled: npt.NDArray[np.int64],
+    confidence: float,
+    allowance: float,
+) -> TransitionEstimate:
+    """The estimate that a mixture of held-out logits makes."""
+    mixture = calibrated(logits, given, mixture, group)
     p, matrix = mixture.probabilities, mixture.matrix
     prior = p.mean(axis=0)
     prior /= prior.sum()
-    test = margin_test(p, matrix, given)
-    limits = intervals(p, given, matrix, confidence, allowance)
-    rate = noise_rate_of(p, given, matrix, limits.unsupported, confidence, allowance, test)
+    test = margin_test(p, matrix, given, np.bincount(labelled)[labelled].astype(np.float64))
+    limits = intervals(p, given, matrix, confidence, allowance, labelled)
+    rate = noise_rate_of(p, given, matrix, limits, confidence, allowance, labelled, test)
     return TransitionEstimate(
         matrix=matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.
@@ -322,11 +368,11 @@ def estimate_transition(
         unsupported=limits.unsupported,
         confidence=confidence,
         allowance=allowance,
-        weight_decay=best.weight_decay,
+        weight_decay=weight_decay,
         sharpness=mixture.sharpness,
         offsets=mixture.offsets,
         shrinkage=mixture.shrinkage,
-        rounds=best.round,
+        rounds=rounds,
         log_likelihood=mixture.log_likelihood,
         probabilities=p,
     )

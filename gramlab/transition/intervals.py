@@ -31,6 +31,7 @@ class Limits(NamedTuple):
     lower: Array  # (K, K)
     upper: Array  # (K, K)
     rows: npt.NDArray[np.int64]  # (K,) confident rows predicted k
+    trials: Array  # (K,) of those, as many as were labelled independently
     found: npt.NDArray[np.int64]  # (K, K) of those, given j
     others: Array  # (K,) of those, expected to be of another class
     others_given: Array  # (K, K) of those, expected to be of another class and given j
@@ -43,6 +44,7 @@ def intervals(
     matrix: Array,
     confidence: float,
     allowance: float = 1.0,
+    labelled: npt.NDArray[np.int64] | None = None,
 ) -> Limits:
     """Intervals of C[k, j] from the given labels of the confident rows predicted k.
 
@@ -50,6 +52,9 @@ def intervals(
     share q of rows given j is ((n − t A) C[k, j] + t a_j)/n. Clopper-Pearson limits of q are
     solved for C[k, j], and the extremes over 0 <= t <= 1 are taken (the expression is monotone in
     t, so they are at the ends).
+
+    Rows that were labelled together are one draw of a label and not several: of s_g such rows each,
+    n counts as n over Σ s_g²/Σ s_g trials, the design effect of Kish (Survey Sampling, 1965).
 
     Parameters
     ----------
@@ -64,26 +69,32 @@ def intervals(
         Level of each interval by itself.
     allowance : float
         How many times as often as they expect heads may err.
+    labelled : np.ndarray of shape (N,), optional
+        Numbers that rows labelled together share; by default each row was labelled for itself.
     """
+    if labelled is None:
+        labelled = np.arange(len(given))
     p, k = held_out, held_out.shape[1]
     predicted = p.argmax(axis=1)
     sure = p[np.arange(len(p)), predicted]
-    rows = np.zeros(k, dtype=np.int64)
+    rows, trials = np.zeros(k, dtype=np.int64), np.zeros(k)
     found = np.zeros((k, k), dtype=np.int64)
     others, others_given = np.zeros(k), np.zeros((k, k))
     for label in np.unique(predicted):
         members = np.flatnonzero(predicted == label)
         members = members[np.argsort(-sure[members], kind="stable")]
-        unsure = allowance * (1.0 - sure[members])
-        members = members[: _how_many(unsure, float(matrix[label, label]))]
+        unsure, effect = allowance * (1.0 - sure[members]), _design_effect(labelled[members])
+        members = members[: _how_many(unsure, float(matrix[label, label]), effect)]
         rest = allowance * p[members].sum(axis=0)
         rest[label] = 0.0
         rest /= max(1.0, rest.sum() / len(members))
         rows[label] = len(members)
+        trials[label] = len(members) / _design_effect(labelled[members])
         found[label] = np.bincount(given[members], minlength=k)
         others[label] = rest.sum()
         others_given[label] = rest @ matrix
-    low, high = clopper_pearson(found, rows[:, None], confidence)
+    share = (trials / np.maximum(rows, 1))[:, None]
+    low, high = clopper_pearson(found * share, trials[:, None], confidence)
     n = rows[:, None].astype(np.float64)
     # Where half of the rows or more may be of other classes, they say little about this one.
     unsupported = others >= 0.5 * rows
@@ -92,19 +103,25 @@ def intervals(
     upper = np.maximum(high, (n * high - others_given) / left)
     lower[unsupported], upper[unsupported] = 0.0, 1.0
     lower, upper = np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
-    return Limits(lower, upper, rows, found, others, others_given, unsupported)
+    return Limits(lower, upper, rows, trials, found, others, others_given, unsupported)
 
 
-def _how_many(unsure: Array, diagonal: float) -> int:
+def _design_effect(labelled: npt.NDArray[np.int64]) -> float:
+    """Rows per independent label, Σ s²/Σ s of s rows that were labelled together; 1 at least."""
+    together = np.unique(labelled, return_counts=True)[1]
+    return float(np.sum(together**2) / np.sum(together))
+
+
+def _how_many(unsure: Array, diagonal: float, effect: float) -> int:
     """How many of the rows, surest first, make the narrowest interval of the diagonal entry.
 
     Decided by predictions alone (and the estimate of C): the given labels that are going to be
-    counted have no say.
+    counted have no say. ``effect`` is the number of rows to one independent label.
     """
     sizes = np.unique(np.ceil(np.arange(0.1, 1.01, 0.1) * len(unsure)).astype(np.int64))
     others = np.cumsum(unsure)[sizes - 1]
     share = min(max(diagonal, 0.1), 0.9)
-    sampling = np.sqrt(share * (1.0 - share) / sizes)
+    sampling = np.sqrt(share * (1.0 - share) * effect / sizes)
     width = 2.0 * sampling + share * others / sizes
     return int(sizes[np.argmin(width)])
 
@@ -113,9 +130,10 @@ def noise_rate_of(
     held_out: Array,
     given: npt.NDArray[np.int64],
     matrix: Array,
-    unsupported: npt.NDArray[np.bool_],
+    limits: Limits,
     confidence: float,
     allowance: float,
+    labelled: npt.NDArray[np.int64],
     test: MarginTest,
 ) -> NoiseRate:
     """1 − Σ prior_k C[k, k], with an interval that does not rest on how p (N, K) divides the rest.
@@ -127,16 +145,16 @@ def noise_rate_of(
     then the rate is between d − e and d + e, for a share e of rows in which heads err.
     """
     n = len(given)
-    prior = held_out.mean(axis=0)
+    prior, unsupported = held_out.mean(axis=0), limits.unsupported
     value = float(1.0 - prior @ np.diag(matrix) / prior.sum())
     likeliest = held_out.argmax(axis=1)
     disagree = given != likeliest
     unsure = np.minimum(allowance * (1.0 - held_out[np.arange(n), likeliest]), 1.0)
-    d = float(disagree.mean())
-    _, most = (float(v) for v in clopper_pearson(d * n, n, confidence))
+    d, trials = float(disagree.mean()), n / _design_effect(labelled)
+    _, most = (float(v) for v in clopper_pearson(d * trials, trials, confidence))
     high = most + float((unsure * unsupported[likeliest]).mean())
     low = (1.0 - float(prior[unsupported].sum())) * _floor(
-        unsure, likeliest, given, matrix, unsupported, confidence
+        unsure, likeliest, given, matrix, unsupported, confidence, labelled
     )
     if test.raised:  # C, and what it does not explain by margin
         value += (1.0 - value) * float(test.rows @ test.excess) / n
@@ -153,6 +171,7 @@ def _floor(
     matrix: Array,
     unsupported: npt.NDArray[np.bool_],
     confidence: float,
+    labelled: npt.NDArray[np.int64],
 ) -> float:
     """Lower limit of the noise rate, from the surest rows of each class that is supported.
 
@@ -173,12 +192,12 @@ def _floor(
         weight = size[place < share] / np.bincount(label[place < share])[label[place < share]]
         weight = weight / weight.sum()
         expected = 1.0 - np.diag(matrix)[likeliest[rows]]
-        others = float(weight @ unsure[rows])
-        mean = float(weight @ expected)
-        spread = np.sqrt(max(mean * (1.0 - mean), 1e-12) * float(weight @ weight))
+        others, mean = float(weight @ unsure[rows]), float(weight @ expected)
+        trials = 1.0 / (_design_effect(labelled[rows]) * float(weight @ weight))
+        spread = np.sqrt(max(mean * (1.0 - mean), 1e-12) / trials)
         if (aim := mean - 2.0 * spread - others) > best[0]:
             wrong = (given[rows] != likeliest[rows]).astype(np.float64)
-            pooled, trials = float(weight @ wrong), 1.0 / float(weight @ weight)
+            pooled = float(weight @ wrong)
             low, _ = (float(v) for v in clopper_pearson(pooled * trials, trials, confidence))
             # As many errors as a Poisson law of that mean allows at the same level.
             most = float(gammaincinv(others * trials + 1.0, 0.5 * (1.0 + confidence))) / trials

@@ -67,6 +67,7 @@ def fit_mixture(
     *,
     sharpness: float | None = None,
     shrinkage: float | None = None,
+    group: npt.NDArray[np.int64] | None = None,
 ) -> Mixture:
     """C, and β and s by the cross-validated likelihood of the given labels (module docstring).
 
@@ -80,11 +81,15 @@ def fit_mixture(
         Whose β and s the search begins at.
     sharpness, shrinkage : float, optional
         β and s, if they are not to be searched.
+    group : np.ndarray of shape (N,), optional
+        Numbers 0, 1, … of groups of rows that are predicted together, such as copies, whose C is
+        fitted to other groups; by default each row is its own.
     """
     n, k = logits.shape
     betas = _SHARPNESS if sharpness is None else np.array([sharpness])
     strengths = _STRENGTH * (n / k) if shrinkage is None else np.array([shrinkage])
-    search = _Search(logits, given, betas, strengths)
+    group = np.arange(n) if group is None else group
+    search = _Search(logits, given, betas, strengths, group)
     places = [(min(b, len(betas) - 1), min(s, len(strengths) - 1)) for b, s in _STARTS]
     if start is not None:
         near = (betas, start.sharpness), (strengths, start.shrinkage)
@@ -109,12 +114,19 @@ class _Search:
     """Cross-validated likelihood at places, each computed once."""
 
     def __init__(
-        self, logits: Array, given: npt.NDArray[np.int64], betas: Array, strengths: Array
+        self,
+        logits: Array,
+        given: npt.NDArray[np.int64],
+        betas: Array,
+        strengths: Array,
+        group: npt.NDArray[np.int64],
     ) -> None:
         self.logits, self.given, self.betas, self.strengths = logits, given, betas, strengths
         # Dealt out in turn in the order of labels: parts are even within each label.
-        self.part = np.empty(len(given), dtype=np.int64)
-        self.part[np.argsort(given, kind="stable")] = np.arange(len(given)) % _PARTS
+        first = np.unique(group, return_index=True)[1]
+        part = np.empty(len(first), dtype=np.int64)
+        part[np.argsort(given[first], kind="stable")] = np.arange(len(first)) % _PARTS
+        self.part = part[group]
         self.values: dict[Place, float] = {}
         self.matrices: dict[Place, list[Array]] = {}  # of each part
         self.split: dict[int, list[tuple[_Sample, _Sample]]] = {}  # by β: the rest and the part

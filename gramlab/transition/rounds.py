@@ -41,13 +41,15 @@ class NoiseRounds:
     """Fits one head per fold, round after round, and keeps what explains the given labels best.
 
     Of the folds of ``run`` and ``given`` labels (N,), with heads to a relative duality gap
-    ``tolerance``; ``stage`` is called with a few words when one begins.
+    ``tolerance``; ``stage`` is called with a few words when one begins, and ``group`` (N,) is that
+    of ``fit_mixture``.
     """
 
     run: Run
     given: npt.NDArray[np.int64]
     tolerance: float
     stage: Callable[[str], None] = lambda text: None
+    group: npt.NDArray[np.int64] | None = None
 
     def teachers(self, weight_decay: float, near: HeldOutHeads | None = None) -> HeldOutHeads:
         """Heads on the given labels, begun at those that are near."""
@@ -75,7 +77,7 @@ class NoiseRounds:
         fits = self.run.fit(head, targets, near and near.weights)
         weights = [np.asarray(fit.weights) for fit in fits]
         logits = self.run.held_out(weights)
-        mixture = fit_mixture(logits, self.given, near and near.mixture)
+        mixture = fit_mixture(logits, self.given, near and near.mixture, group=self.group)
         return HeldOutHeads(decay, number, weights, logits, mixture)
 
     def first_rounds(self, weight_decay: float | None = None) -> list[HeldOutHeads]:
@@ -115,7 +117,7 @@ class NoiseRounds:
         for first in candidates if most > 1 else candidates[:1]:
             runs = [self._uphill(first, most)]
             if most > 1 and first.mixture.sharpness <= 1.5:
-                sure = fit_mixture(first.logits, self.given, sharpness=8.0)
+                sure = fit_mixture(first.logits, self.given, sharpness=8.0, group=self.group)
                 runs.append(self._uphill(first._replace(mixture=sure), most))
             found.append(max(runs, key=lambda heads: heads.log_likelihood))
             if found[-1].round > 1:

@@ -549,6 +549,7 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
     from gramlab.cli import diagnose, extract, population, study, transition
     from gramlab.diagnosis import DiagnosisSettings
     from gramlab.extract import Backbone, extract_features, open_dataset
+    from gramlab.importing import read_source
     from gramlab.population.check import check_population, plane_diagram
     from gramlab.study.plan import make_plan
     from gramlab.study.recipes import Recipe
@@ -556,17 +557,19 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
 
     images = {"images", "dataset", "recipe", "test_share", "seed"}
     planted, steps = {"noise", "rate", "noise_matrix"}, {"center", "unit_norm", "constant"}
+    columns = {*inspect.signature(read_source).parameters}
     model = (gramlab.ClassBlockModel, check_population, plane_diagram)
     extraction = (Backbone.load, extract_features, open_dataset)
     for verb, calls, passed_on in (
         (check_verb.check, (CheckSettings,), set()),
-        (diagnose.diagnose, (DiagnosisSettings,), set()),
+        (diagnose.diagnose, (DiagnosisSettings,), columns),
         (transition.transition, (estimate_transition,), planted | steps),
         (population.population, model, {"classes", "phase"}),
         (study.study, (Recipe.narrowed, make_plan), {"cells", "dry_run"}),
         (extract.extract, extraction, images),
     ):
         known = {name for call in calls for name in inspect.signature(call).parameters}
+        known |= {"given_file", "truth_file"}  # whose labels are passed on
         known |= passed_on | {"context", "source", "out", "figure_format", "json", "quiet"}
         assert set(inspect.signature(verb).parameters) <= known, verb
 

@@ -180,7 +180,7 @@ def test_digits_are_not_shown_off_with_a_rate_beside_a_matrix(tmp_path, capsys, 
     file, asked = tmp_path / "c.npy", []
     np.save(file, corruption_matrix("symmetric", 10, 0.2))
 
-    def reached(features, settings, progress):
+    def reached(features, settings, progress, **more):
         asked.append(settings)
         raise GramlabError("the work would begin here")
 

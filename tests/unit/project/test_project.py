@@ -110,9 +110,14 @@ def test_ci_takes_its_test_commands_from_the_pages():
 
 def test_readme_example_runs(capsys):
     examples = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
-    assert len(examples) == 1
-    exec(compile(examples[0], "README.md", "exec"), {})
+    assert len(examples) == 2
+    names: dict = {}
+    exec(compile(examples[0], "README.md", "exec"), names)
     assert "certified right" in capsys.readouterr().out
+    digits = names["features"]
+    names |= {"x": digits.x[:150], "y": [f"digit {k}" for k in digits.labels[:150]]}
+    exec(compile(examples[1], "README.md", "exec"), names)
+    assert "istil" in capsys.readouterr().out
 
 
 def test_quickstart_runs(capsys):
