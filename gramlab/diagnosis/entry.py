@@ -143,7 +143,7 @@ def diagnose_rows(
                 f"pred_probs must have a row for each of x and a column for each class, shape "
                 f"({n}, {len(known.values)}), got {given.shape}"
             )
-        own = given[np.ix_(rows, [known.place[one] for one in origin.classes])]
+        own = given[rows][:, [known.place[one] for one in origin.classes]]
         if own.shape[1] < given.shape[1]:  # of the classes that remain
             mass = own.sum(axis=1, keepdims=True)
             own = np.where(mass > 0.0, own / np.where(mass > 0.0, mass, 1.0), 1.0 / own.shape[1])
@@ -179,7 +179,8 @@ def _without_lone_rows(features: Features, origin: Origin) -> tuple[Features, Or
     place = np.full(features.n_classes, -1)
     place[several] = np.arange(len(several))
     labels, groups = place[features.labels], features.superclasses
-    kept, test = labels >= 0, {}
+    kept = labels >= 0
+    test: dict[str, Any] = {}
     if features.test_x is not None and features.test_labels is not None:
         known = place[features.test_labels]
         if (known >= 0).any():
@@ -189,7 +190,7 @@ def _without_lone_rows(features: Features, origin: Origin) -> tuple[Features, Or
         origin,
         rows=origin.rows[kept],
         set_aside={**origin.set_aside, **aside},
-        classes=[origin.classes[k] for k in several],
+        classes=[origin.classes[k] for k in several.tolist()],
     )
     made = Features(
         features.x[kept],
