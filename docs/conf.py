@@ -207,7 +207,10 @@ def theorem_page(report) -> str:
         f'check("{theorem.name}", {", ".join(f"{a}=..." for a in theorem.arguments)})',
         "```",
     ]
-    lines += ["", *(f"- `{name}`: {plain(words)}" for name, words in theorem.arguments.items())]
+    lines += [
+        "",
+        *(f"- `{name}`: {plain(str(words))}" for name, words in theorem.arguments.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

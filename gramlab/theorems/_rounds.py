@@ -17,11 +17,10 @@ from scipy.special import log_softmax, softmax
 
 from gramlab.distillation import distill
 from gramlab.distillation.rounds import momentum_weight
-from gramlab.errors import InvalidSetting
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
-from gramlab.theorems._arguments import FEATURES, array, real, rows
+from gramlab.theorems._arguments import FEATURES, array, number
 from gramlab.theorems._heads import features, margins
 from gramlab.theorems._hypotheses import above, all_of, equals, sums_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance
@@ -31,10 +30,10 @@ TOLERANCE = 1e-20
 
 ARGUMENTS = {
     "features": FEATURES,
-    "targets": "(N, K), rows of sum 1, which may have negative entries",
-    "weight_decays": "(t,), λ > 0 of each round, t ≥ 2",
-    "mixing": "ξ of ξP + (1 − ξ)Y; 1 unless told",
-    "temperature": "τ > 0 at which predictions are read; 1 unless told",
+    "targets": array("rows of sum 1, which may have negative entries", "N", "K"),
+    "weight_decays": array("λ > 0 of each round, t ≥ 2", "t", least=2, key="decays"),
+    "mixing": number("ξ of ξP + (1 − ξ)Y; 1 unless told", default=1.0),
+    "temperature": number("τ > 0 at which predictions are read; 1 unless told", default=1.0),
 }
 RUNS = ("gramlab.SoftmaxHead.fit", "gramlab.distill", "gramlab.Rounds.chain")
 
@@ -127,30 +126,6 @@ def draw_near(rng: np.random.Generator, found: Instance) -> dict[str, Any]:
     x: np.ndarray = found["x"]
     turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
     return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
-
-
-def rounds_instance(
-    features: object,
-    targets: object,
-    weight_decays: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    """Somebody's own rounds."""
-    x = rows(features)
-    decays = array("weight_decays", weight_decays, None)
-    if len(decays) < 2:
-        raise InvalidSetting(
-            f"weight_decays must be at least two, one for each round, got {len(decays)}; a round "
-            "is compared with another"
-        )
-    return {
-        "x": x,
-        "targets": array("targets", targets, len(x), None),
-        "decays": decays,
-        "mixing": real("mixing", mixing),
-        "temperature": real("temperature", temperature),
-    }
 
 
 # ---- What rounds make, and what is known of it ---------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
+from gramlab.theorems._arguments import array
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
 
 LOGITS = Hypothesis(
@@ -17,7 +18,7 @@ LOGITS = Hypothesis(
         bool(np.isfinite(i["logits"]).all()), f"osc(v) = {np.ptp(i['logits']):.6g}"
     ),
 )
-ARGUMENTS = {"logits": "(K,), the logits v of one row"}
+ARGUMENTS = {"logits": array("the logits v of one row", "K")}
 RUNS = ("gramlab.heads.referee.softmax_remainder",)
 
 

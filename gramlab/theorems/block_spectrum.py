@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from flint import fmpq, fmpq_mat, fmpq_poly
 
-from gramlab.theorems._arguments import MODEL, block, block_model
+from gramlab.theorems._arguments import MODEL, block
 from gramlab.theorems._block import EQUAL_SIZES, Block, disordered, draw_block, in_order
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
@@ -16,11 +16,6 @@ def _differences(b: Block, size: int, outer: int) -> np.ndarray:
     groups = np.kron(np.eye(len(b.true) // size, dtype=int), np.ones(size, dtype=int))
     inside = np.arange(1, len(groups)) * size % outer > 0
     return (groups[:-1] - groups[1:])[inside] if inside.any() else 0 * groups[:1]
-
-
-def _instance(model: object) -> Instance:
-    # Labels and μ play no part.
-    return block(model, np.eye(block_model(model).n_classes), mu=1)
 
 
 def _agrees(b: Block) -> bool:
@@ -86,7 +81,8 @@ THEOREM = Theorem(
     },
     paper=("eq. (7)",),
     arguments={"model": MODEL},
-    instance=_instance,
+    # Labels and μ play no part.
+    instance=lambda model: block(model, np.eye(model.n_classes), mu=1),
     runs=(
         "gramlab.ClassBlockModel.eigenvalues",
         "gramlab.ClassBlockModel.exact_spectrum",

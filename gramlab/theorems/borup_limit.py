@@ -20,18 +20,6 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _instance(
-    features: object,
-    labels: object,
-    weight_decay: object,
-    alpha: object,
-    start: object = None,
-) -> Instance:
-    made = arguments.ridge(features, labels, weight_decay)
-    first = made["y"] if start is None else arguments.array("start", start, len(made["y"]))
-    return {**made, "start": first, "alpha": arguments.real("alpha", alpha)}
-
-
 def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
     """The error identity at a few rounds, and the limit (ν/α unless told) after enough of them."""
     x, y, _, start, alpha = instance.values()
@@ -95,9 +83,9 @@ THEOREM = Theorem(
     },
     arguments=arguments.RIDGE
     | {
-        "alpha": "α, share of the labels kept in every round",
-        "start": "(N,), y⁽⁰⁾; labels unless told",
+        "start": arguments.array("y⁽⁰⁾; labels unless told", "N", default=lambda i: i["y"]),
+        "alpha": arguments.number("α, share of the labels kept in every round"),
     },
-    instance=_instance,
+    instance=arguments.ridge,
     runs=("gramlab.spectrum.filters.filter_power",),
 )

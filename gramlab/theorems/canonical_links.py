@@ -5,7 +5,7 @@ import numpy as np
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.heads.closed_form import RidgeHead
-from gramlab.theorems._arguments import FEATURES, array, rows
+from gramlab.theorems._arguments import FEATURES, array
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._links import LINKS, link_head
@@ -17,7 +17,17 @@ from gramlab.theorems._rounds import (
     total,
     worst,
 )
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound, equal
+from gramlab.theorems.form import (
+    Argument,
+    Check,
+    Held,
+    Hypothesis,
+    Instance,
+    Rocq,
+    Theorem,
+    bound,
+    equal,
+)
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -38,16 +48,6 @@ def _concave(rng: np.random.Generator) -> Instance:
     x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
     decay = float(np.linalg.norm(x, 2)) ** 2 / len(x) * rng.uniform(1.5, 2)
     return {"x": x, "y": y, "decays": np.full(3, decay), "link": "concave"}
-
-
-def _instance(features: object, labels: object, weight_decays: object, link: object) -> Instance:
-    x, decays = rows(features), array("weight_decays", weight_decays, None)
-    if link not in LINKS or len(decays) < 2:
-        raise InvalidSetting(
-            f"link must be one of {', '.join(LINKS)} with at least two weight decays, got {link!r} "
-            f"with {len(decays)}; see the theorem's arguments"
-        )
-    return {"x": x, "y": array("labels", labels, len(x), None), "decays": decays, "link": link}
 
 
 def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
@@ -93,6 +93,12 @@ def _compare(
     return worst(checks).also(agrees)
 
 
+def _link(name: str, value: object, sizes: dict[str, int]) -> object:
+    if value not in LINKS:
+        raise InvalidSetting(f"{name} must be one of {', '.join(LINKS)}, got {value!r}")
+    return value
+
+
 THEOREM = Theorem(
     name="canonical-links",
     title="The laws of rounds for every canonical link",
@@ -128,10 +134,11 @@ THEOREM = Theorem(
     tight_within=0.05,
     arguments={
         "features": FEATURES,
-        "labels": "(N, m), numbers, counts, or 0 and 1",
-        "weight_decays": "(t,), λ > 0 of each round, t ≥ 2",
-        "link": "squared, poisson or logistic, or concave, which is the link of no family",
+        "labels": array("numbers, counts, or 0 and 1", "N", "m", key="y"),
+        "weight_decays": array("λ > 0 of each round, t ≥ 2", "t", least=2, key="decays"),
+        "link": Argument(
+            "squared, poisson or logistic, or concave, which is the link of no family", _link
+        ),
     },
-    instance=_instance,
     runs=("gramlab.RidgeHead.fit", "gramlab.distill"),
 )

@@ -102,7 +102,7 @@ class Report:
         return {
             **{name: getattr(self.theorem, name) for name in told},
             **{name: list(getattr(self.theorem, name)) for name in ("paper", "runs", "uses")},
-            "arguments": dict(self.theorem.arguments),
+            "arguments": {name: str(one) for name, one in self.theorem.arguments.items()},
             "hypotheses": {h.name: h.statement for h in self.theorem.hypotheses},
             "proof": proof,
             "kernel": _kernel_as_dict(self.theorem),

@@ -3,20 +3,14 @@
 import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
+from gramlab.theorems._arguments import PROBLEM, ROUNDS
 from gramlab.theorems._heads import closed_form, draw_problem
 from gramlab.theorems._hypotheses import positive_decay, sums_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     return {**draw_problem(rng, 9, 5, 5), "rounds": int(rng.integers(1, 5))}
-
-
-def _instance(features: object, targets: object, weight_decay: object, rounds: int = 1) -> Instance:
-    made = problem(features, targets, weight_decay)
-    return {**made, "rounds": check_integer("rounds", rounds, 1)}
 
 
 def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +69,6 @@ THEOREM = Theorem(
     },
     paper=("Theorem 2.1", "eq. (4)"),
     arguments=PROBLEM | {"rounds": ROUNDS},
-    instance=_instance,
     runs=(
         "gramlab.Spectrum.of",
         "gramlab.spectrum.filters.apply_filter",

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import FEATURES, array, penalized, real
+from gramlab.theorems._arguments import FEATURES, PENALTY, array, penalized, read_array
 from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems._hypotheses import above, all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
+from gramlab.validation import check_finite
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -15,19 +16,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "theta": rng.standard_normal(x.shape[1]),
         "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(len(x)),  # times white noise, variance 1
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
-    }
-
-
-def _instance(features: object, theta: object, penalty: object, noise: object) -> Instance:
-    x, shrinkage = penalized(features, penalty)
-    n = len(x)
-    scalar = not np.ndim(noise)  # type: ignore[arg-type]
-    made = real("noise", noise) * np.eye(n) if scalar else array("noise", noise, n, n)
-    return {
-        "x": x,
-        "theta": array("theta", theta, x.shape[1]),
-        "noise": made,
-        "penalty": shrinkage,
     }
 
 
@@ -84,6 +72,12 @@ def _check(
     return equal(_formula(instance, sign, power, prediction), found, tolerance)
 
 
+def _noise(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
+    if np.ndim(value):  # type: ignore[arg-type]
+        return read_array(name, value, sizes, "N", "N")
+    return check_finite(name, value) * np.eye(sizes["N"])
+
+
 THEOREM = Theorem(
     name="das-sanghavi",
     title="The optimal mixing weight of a ridge student",
@@ -118,9 +112,9 @@ THEOREM = Theorem(
     },
     arguments={
         "features": FEATURES,
-        "theta": "(d,), the true weights θ",
-        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
-        "noise": "γ > 0, or a matrix (N, N) that makes the noise of white noise",
+        "theta": array("the true weights θ", "d"),
+        "noise": Argument("γ > 0, or a matrix (N, N) that makes the noise of white noise", _noise),
+        "penalty": PENALTY,
     },
-    instance=_instance,
+    instance=penalized,
 )

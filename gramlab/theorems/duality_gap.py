@@ -3,7 +3,7 @@
 import numpy as np
 
 from gramlab.heads.referee import softmax
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
+from gramlab.theorems._arguments import SOLVED
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, equal
 
@@ -38,7 +38,6 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={"a lost factor 2": lambda i: _check(i, 1.0)},
-    arguments=PROBLEM | {"weights": WEIGHTS},
-    instance=solved,
+    arguments=SOLVED,
     runs=("gramlab.heads.referee.SoftmaxObjective.dual",),
 )

@@ -13,7 +13,6 @@ from gramlab.theorems._rounds import (
     exact_rounds,
     head_round,
     plain_rounds,
-    rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
@@ -51,6 +50,5 @@ THEOREM = Theorem(
     planted={"for weight decays that grow": lambda i: _compare(i, growing=True)},
     expected="counterexample",
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

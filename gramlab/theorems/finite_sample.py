@@ -19,10 +19,9 @@ from scipy.stats import binom
 
 from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
-from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
+from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, corruption, exact_mu, flag, whole
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
 
 _RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
 
@@ -115,29 +114,14 @@ def _instance(
     return {**asked, "copies": False, "seed": 0, **more}
 
 
-def _own(
-    model: object,
-    corruption: object,
-    rounds: int = 1,
-    mu: object = None,
-    weight_decay: object = None,
-    copies: bool = False,
-    seed: int = 0,
-) -> Instance:
-    found = block_model(model)
-    n, size = found.samples_per_class, found.n_classes
+def _own(model: ClassBlockModel, mu: object, weight_decay: object, **more: Any) -> Instance:
+    n, size = model.samples_per_class, model.n_classes
     # Signs and margins of all label counts of two classes, or deviations of all draws.
     rows = 2 * (n + 1) ** 2 if size == 2 else 2 * _RUNS * size
     what = f"label counts of {n} samples a class"
-    check_memory(8 * rows * found.n_samples, what, "choose a smaller samples_per_class")
-    return {
-        "model": found,
-        "corruption": corruption_of(found, corruption),
-        "mu": float(exact_mu(found.n_classes * found.n_samples, mu, weight_decay)),
-        "rounds": check_integer("rounds", rounds, 1),
-        "copies": bool(copies),
-        "seed": seed,
-    }
+    check_memory(8 * rows * model.n_samples, what, "choose a smaller samples_per_class")
+    scale = float(exact_mu(size * model.n_samples, mu, weight_decay))
+    return {"model": model, "mu": scale, **more}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -219,11 +203,13 @@ THEOREM = Theorem(
     tight_within=0.8,
     arguments={
         "model": MODEL,
-        "corruption": "(K, K), rows on the simplex: how labels are drawn",
+        "corruption": corruption("rows on the simplex: how labels are drawn"),
         "rounds": ROUNDS,
         **SCALE,
-        "copies": "True gives a whole class one label",
-        "seed": "of the labels that are drawn where K > 2; for K = 2 all are enumerated",
+        "copies": flag("True gives a whole class one label", False),
+        "seed": whole(
+            "of the labels that are drawn where K > 2; for K = 2 all are enumerated", 0, default=0
+        ),
     },
     instance=_own,
     runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),

@@ -14,7 +14,6 @@ from gramlab.theorems._rounds import (
     draw_rounds,
     draw_targets,
     exact_rounds,
-    rounds_instance,
     sharpened,
     worst,
 )
@@ -34,18 +33,6 @@ def _sharpened(rng: np.random.Generator) -> Instance:
     instance = sharpened(rng)
     others = instance["targets"] + 1e-3 * draw_targets(rng, *instance["targets"].shape)
     return {**instance, "others": others / others.sum(axis=1, keepdims=True)}
-
-
-def _instance(
-    features: object,
-    targets: object,
-    others: object,
-    weight_decays: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    made = rounds_instance(features, targets, weight_decays, mixing, temperature)
-    return {**made, "others": array("others", others, *made["targets"].shape)}
 
 
 def _compare(instance: Instance, weights: float = 1.0, moments: float = 1.0) -> Check:
@@ -83,7 +70,6 @@ THEOREM = Theorem(
         "twice the moments": lambda i: _compare(i, moments=2.0),
     },
     tight_within=0.01,
-    arguments=ARGUMENTS | {"others": "(N, K), another set of targets"},
-    instance=_instance,
+    arguments=ARGUMENTS | {"others": array("another set of targets", "N", "K")},
     runs=RUNS,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, problem, weights_of
+from gramlab.theorems._arguments import PROBLEM, array
 from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
 from gramlab.theorems._hypotheses import positive_decay, sums_to_one
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
@@ -12,14 +12,6 @@ from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theor
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng, k=5)
     return {**problem, "start": np.zeros((problem["x"].shape[1], problem["targets"].shape[1]))}
-
-
-def _instance(
-    features: object, targets: object, weight_decay: object, start: object = None
-) -> Instance:
-    made = problem(features, targets, weight_decay)
-    zero_start = np.zeros((made["x"].shape[1], made["targets"].shape[1]))
-    return {**made, "start": zero_start if start is None else weights_of(made, "start", start)}
 
 
 def _at_zero(instance: Instance) -> Held:
@@ -68,7 +60,13 @@ THEOREM = Theorem(
         "a round more": lambda i: _compare(i, rounds=2),
         "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
     },
-    arguments=PROBLEM | {"start": "(d, K), W₀; zero unless told"},
-    instance=_instance,
+    arguments=PROBLEM
+    | {
+        "start": array(
+            "W₀; zero unless told",
+            *("d", "K"),
+            default=lambda i: np.zeros((i["x"].shape[1], i["targets"].shape[1])),
+        )
+    },
     runs=("gramlab.Spectrum.of", "gramlab.spectrum.filters.filter_over_eigenvalue"),
 )

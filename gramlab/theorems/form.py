@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from gramlab.errors import one_line
 
 __all__ = [
     "SHAKEN",
+    "Argument",
     "Check",
     "Held",
     "Hypothesis",
@@ -103,6 +105,37 @@ class Hypothesis:
     test: Callable[[Instance], Held] | None = None
 
 
+def _as_passed(name: str, value: Any, sizes: dict[str, int]) -> Any:
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class Argument:
+    """What a theorem takes by keyword, for instances of somebody's own.
+
+    Attributes
+    ----------
+    words
+        What it is, in a line, with its shape.
+    read
+        Makes of a name, of what was passed by it, and of the sizes of letters in shapes so far what
+        an instance holds; it refuses what has no meaning, and adds the sizes of new letters.
+    default
+        What an instance holds where nothing is passed, or a function that makes it of the instance
+        so far; without one the argument must be passed.
+    key
+        Its name in the instance, where that is another.
+    """
+
+    words: str
+    read: Callable[[str, Any, dict[str, int]], Any] = _as_passed
+    default: Any = Parameter.empty
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return self.words
+
+
 @dataclass(frozen=True)
 class Rocq:
     """Where the Rocq proof of a theorem is.
@@ -156,9 +189,10 @@ class Theorem:
         Public code that ``check`` runs, so that the statement is tied to what users call; empty
         where both sides are computed by dense code of the check alone.
     arguments
-        What ``instance`` takes by keyword: a line for each, with its shape.
+        What makes an instance of somebody's own features, matrices and settings (see ``check``):
+        an ``Argument`` for each, or its words alone where ``instance`` reads all of them itself.
     instance
-        Makes an instance of somebody's own features, matrices and settings (see ``check``).
+        Makes the instance of what was read, where more is to be done than to read.
     """
 
     name: str
@@ -177,7 +211,7 @@ class Theorem:
     expected: Verdict = "proved"
     paper: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str | Argument] = field(default_factory=dict)
     instance: Callable[..., Instance] | None = None
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
-from gramlab.theorems._arguments import DECAY, FEATURES, array, real, rows
+from gramlab.theorems._arguments import PROBLEM, array, number
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, on_simplex, positive_decay
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
@@ -46,20 +46,6 @@ def _compare(instance: Instance, longest: float = np.inf) -> Check:
     return Check(exempt or same == 1, same - 1)
 
 
-def _instance(
-    features: object, targets: object, weight_decay: object, start: object, q: object = 0.7
-) -> Instance:
-    x = rows(features)
-    given = array("targets", targets, len(x), None)
-    return {
-        "x": x,
-        "targets": given,
-        "weight_decay": real("weight_decay", weight_decay),
-        "q": real("q", q),
-        "start": array("start", start, x.shape[1], given.shape[1]),
-    }
-
-
 THEOREM = Theorem(
     name="gce-optimum",
     title="A student of the generalized cross entropy is a function of its targets (false)",
@@ -78,13 +64,10 @@ THEOREM = Theorem(
     check=_compare,
     planted={"from starts no longer than 1": lambda i: _compare(i, longest=1.0)},
     expected="counterexample",
-    arguments={
-        "features": FEATURES,
-        "targets": "(N, K), rows on the simplex",
-        "weight_decay": DECAY,
-        "start": "(d, K), weights to start from, beside W = 0",
-        "q": "exponent, above 0 and at most 1; 0.7 unless told",
+    arguments=PROBLEM
+    | {
+        "start": array("weights to start from, beside W = 0", "d", "K"),
+        "q": number("exponent, above 0 and at most 1; 0.7 unless told", default=0.7),
     },
-    instance=_instance,
     runs=("gramlab.GeneralizedCrossEntropyHead.fit",),
 )

@@ -1,10 +1,13 @@
 """The gradient at any weights bounds their distance to the optimum and the loss above it."""
 
+from typing import Any
+
 import numpy as np
 
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, real, solved
+from gramlab.theorems._arguments import SOLVED, read_array
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
+from gramlab.validation import check_finite
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -27,21 +30,6 @@ def _free_intercept(rng: np.random.Generator) -> Instance:
     return {**instance, "x": x, "penalty": penalty, "weights": optimum}
 
 
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    weights: object,
-    penalty: object = None,
-) -> Instance:
-    made = solved(features, targets, weight_decay, weights)
-    if penalty is None:
-        return {**made, "penalty": made["weight_decay"]}
-    if not np.ndim(penalty):  # type: ignore[arg-type]
-        return {**made, "penalty": real("penalty", penalty)}
-    return {**made, "penalty": array("penalty", penalty, made["x"].shape[1])}
-
-
 def _penalized(instance: Instance) -> Held:
     least, lam = float(np.min(instance["penalty"])), instance["weight_decay"]
     return Held(least >= lam, f"least penalty {least:.6g}, to be at least λ = {lam:.6g}")
@@ -62,6 +50,12 @@ def _compare(instance: Instance, distance: float = 1.0, loss: float = 0.5) -> Ch
     near = bound(float(np.linalg.norm(weights - optimum)), distance * limit, size)
     low = bound(value - head.value(optimum), 2 * loss * gap, 1e-13 * (1 + abs(value)))
     return Check(near.holds and low.holds, min(near.slack, low.slack))
+
+
+def _penalty(name: str, value: object, sizes: dict[str, int]) -> Any:
+    if np.ndim(value):  # type: ignore[arg-type]
+        return read_array(name, value, sizes, "d")
+    return check_finite(name, value)
 
 
 THEOREM = Theorem(
@@ -90,8 +84,13 @@ THEOREM = Theorem(
         "a quarter for the loss": lambda i: _compare(i, loss=0.25),
     },
     tight_within=1e-6,
-    arguments=PROBLEM
-    | {"weights": WEIGHTS, "penalty": "λ, or one for each feature (d,); λ unless told"},
-    instance=_instance,
+    arguments=SOLVED
+    | {
+        "penalty": Argument(
+            "λ, or one for each feature (d,); λ unless told",
+            _penalty,
+            default=lambda i: i["weight_decay"],
+        )
+    },
     runs=("gramlab.Certificate.global_bound", "gramlab.Certificate.duality_gap"),
 )

@@ -66,6 +66,6 @@ THEOREM = Theorem(
         "transposed C": lambda i: _compare(i, "transposed"),
     },
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     runs=("gramlab.population.Population.held_out",),
 )

@@ -85,7 +85,7 @@ THEOREM = Theorem(
         "no superclass term": lambda i: _compare(i, "no superclass term"),
     },
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     paper=("eq. (7)",),
     runs=(
         "gramlab.population.Population.linearized",

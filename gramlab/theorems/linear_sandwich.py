@@ -11,11 +11,6 @@ from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bo
 EPS = float(np.finfo(float).eps)
 
 
-def _instance(gram: object, mus: object) -> Instance:
-    found = arguments.array("mus", np.atleast_1d(mus), None)  # type: ignore[arg-type]
-    return {"gram": arguments.gram("gram", gram), "mus": found}
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     n, d = int(rng.integers(2, 10)), int(rng.integers(1, 8))
     x = rng.standard_normal((n, d))
@@ -76,8 +71,7 @@ THEOREM = Theorem(
     tight_within=1e-3,
     arguments={
         "gram": arguments.GRAM,
-        "mus": "(t,), μ > 0 of each round; μ = K N λ for weight decay λ",
+        "mus": arguments.array("μ > 0 of each round; μ = K N λ for weight decay λ", "t"),
     },
-    instance=_instance,
     runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gramlab.numerics.certificate import Certificate
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
+from gramlab.theorems._arguments import SOLVED
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
@@ -78,7 +78,6 @@ THEOREM = Theorem(
         "c without √2": lambda i: _compare(i, row_norm=math.sqrt(0.5)),
     },
     tight_within=1e-3,
-    arguments=PROBLEM | {"weights": WEIGHTS},
-    instance=solved,
+    arguments=SOLVED,
     runs=("gramlab.Certificate.local_bound",),
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import DECAY, ROUNDS, real
+from gramlab.theorems._arguments import DECAY, ROUNDS, number
 from gramlab.theorems._hypotheses import above, equals, positive_decay
 from gramlab.theorems._rounds import (
     ARGUMENTS,
@@ -12,11 +12,9 @@ from gramlab.theorems._rounds import (
     exact_rounds,
     head_round,
     natural_decay,
-    rounds_instance,
     worst,
 )
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -33,20 +31,6 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _sharpened(rng: np.random.Generator) -> Instance:
     return {**_draw(rng), "rounds": 5, "mixing": 0.9, "temperature": float(rng.uniform(0.05, 0.2))}
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    mixing: object,
-    rounds: int = 1,
-    temperature: object = 1.0,
-) -> Instance:
-    decay = real("weight_decay", weight_decay)
-    made = {**rounds_instance(features, targets, [decay, decay], mixing, temperature)}
-    del made["decays"]
-    return {**made, "weight_decay": decay, "rounds": check_integer("rounds", rounds, 1)}
 
 
 def _compare(instance: Instance, power: int = 0, spent: float = 1.0) -> Check:
@@ -98,9 +82,8 @@ THEOREM = Theorem(
     arguments={
         **{name: ARGUMENTS[name] for name in ("features", "targets", "temperature")},
         "weight_decay": DECAY,
-        "mixing": "ξ < 1 of ξP + (1 − ξ)Y",
+        "mixing": number("ξ < 1 of ξP + (1 − ξ)Y"),
         "rounds": ROUNDS,
     },
-    instance=_instance,
     runs=RUNS,
 )

@@ -4,12 +4,11 @@ import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.distillation.classes import largest_classes
-from gramlab.theorems._arguments import DECAY, FEATURES, ROUNDS, array, real, rows
+from gramlab.theorems._arguments import DECAY, FEATURES, read_array, whole
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, positive_decay
 from gramlab.theorems._rounds import head_of
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
+from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem
 
 _FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
 
@@ -43,15 +42,8 @@ def _compare(instance: Instance, from_round: int = 1) -> Check:
     return Check(most == 0, -float(most))
 
 
-def _instance(
-    features: object, weight_decay: object, classes: int = 2, rounds: int = 3
-) -> Instance:
-    return {
-        "x": array("features", rows(features), None, 1),
-        "classes": check_integer("classes", classes, 2),
-        "weight_decay": real("weight_decay", weight_decay),
-        "rounds": check_integer("rounds", rounds, 1),
-    }
+def _one_feature(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
+    return read_array(name, FEATURES.read(name, value, sizes), sizes, "N", 1)
 
 
 THEOREM = Theorem(
@@ -72,11 +64,10 @@ THEOREM = Theorem(
     planted={"but for round 3": lambda i: _compare(i, from_round=4)},
     expected="counterexample",
     arguments={
-        "features": f"{FEATURES}, d = 1, above 0",
+        "features": Argument(f"{FEATURES}, d = 1, above 0", _one_feature, key="x"),
         "weight_decay": DECAY,
-        "classes": "K, 2 unless told",
-        "rounds": f"{ROUNDS}; 3 unless told",
+        "classes": whole("K, 2 unless told", 2, default=2),
+        "rounds": whole("t, a whole number of at least 1; 3 unless told", 1, default=3),
     },
-    instance=_instance,
     runs=("gramlab.SoftmaxHead.fit", "gramlab.distill", "gramlab.Rounds.chain"),
 )

@@ -6,12 +6,11 @@ import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.theorems._arguments import ROUNDS, real
+from gramlab.theorems._arguments import ROUNDS, flag, number
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 EPS = float(np.finfo(float).eps)
 
@@ -27,13 +26,13 @@ def _draw(rng: np.random.Generator) -> Instance:
         "eigenvalue": s,
         "mu": s * float(10 ** rng.uniform(-4, 1)),
         "rounds": int(rng.integers(1, 25)),
-        "momentum": 1.0,
+        "momentum": True,
     }
 
 
 def _without_momentum(rng: np.random.Generator) -> Instance:
     rounds = int(rng.integers(35, 45))
-    return {"eigenvalue": 1.0, "mu": 1 / rounds, "rounds": rounds, "momentum": 0.0}
+    return {"eigenvalue": 1.0, "mu": 1 / rounds, "rounds": rounds, "momentum": False}
 
 
 def _filters(instance: Instance) -> list[float]:
@@ -42,7 +41,7 @@ def _filters(instance: Instance) -> list[float]:
     n, k = 2, 2
     head = LinearizedHead(instance["mu"] / (k * n))
     rows, targets = np.full((n, 1), math.sqrt(s / n)), np.eye(k)[[0, 0]]
-    made = distill(head, features(rows, k), targets, count, momentum=bool(instance["momentum"]))
+    made = distill(head, features(rows, k), targets, count, momentum=instance["momentum"])
     return [1.0, *(float(fit.deviations[0, 0]) / (1 - 1 / k) for fit in made)]
 
 
@@ -64,15 +63,6 @@ def _compare(
         checks[-1] = checks[-1].also(by_recursion or not instance["momentum"])
         given = q[t] + (t - 1) / (t + 2) * (q[t] - q[t - 1])
     return worst(checks)
-
-
-def _instance(eigenvalue: object, mu: object, rounds: int = 1, momentum: bool = True) -> Instance:
-    return {
-        "eigenvalue": real("eigenvalue", eigenvalue),
-        "mu": real("mu", mu),
-        "rounds": check_integer("rounds", rounds, 1),
-        "momentum": float(bool(momentum)),
-    }
 
 
 THEOREM = Theorem(
@@ -104,11 +94,10 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments={
-        "eigenvalue": "s > 0 of a Gram matrix",
-        "mu": "μ > 0; μ = K N λ",
+        "eigenvalue": number("s > 0 of a Gram matrix"),
+        "mu": number("μ > 0; μ = K N λ"),
         "rounds": ROUNDS,
-        "momentum": "False for plain rounds; True unless told",
+        "momentum": flag("False for plain rounds; True unless told", True),
     },
-    instance=_instance,
     runs=("gramlab.distill", "gramlab.LinearizedHead.fit"),
 )

@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 
-from gramlab.errors import InvalidSetting
-from gramlab.theorems._arguments import PROBLEM, ROUNDS
-from gramlab.theorems._arguments import problem as problem_of
+from gramlab.theorems._arguments import PROBLEM, flag, whole
 from gramlab.theorems._hypotheses import positive_decay
 from gramlab.theorems._rounds import (
     ARGUMENTS,
@@ -21,7 +19,6 @@ from gramlab.theorems._rounds import (
     worst,
 )
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -41,19 +38,6 @@ def _without_momentum(rng: np.random.Generator) -> Instance:
 
 def _has_momentum(instance: Instance) -> Held:
     return Held(instance["momentum"], "with it" if instance["momentum"] else "without it")
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    rounds: int = 2,
-    momentum: object = True,
-) -> Instance:
-    if not isinstance(momentum, bool):
-        raise InvalidSetting(f"momentum must be True or False, got {momentum!r}")
-    problem = problem_of(features, targets, weight_decay)
-    return {**problem, "rounds": check_integer("rounds", rounds, 1), "momentum": momentum}
 
 
 def _compare(instance: Instance, rate: float = 0.5, cubed: bool = False) -> Check:
@@ -101,9 +85,8 @@ THEOREM = Theorem(
     arguments=PROBLEM
     | {
         "targets": ARGUMENTS["targets"],
-        "rounds": ROUNDS,
-        "momentum": "whether rounds have it; they do unless told",
+        "rounds": whole("t, a whole number of at least 1; 2 unless told", 1, default=2),
+        "momentum": flag("whether rounds have it; they do unless told", True),
     },
-    instance=_instance,
     runs=RUNS,
 )

@@ -80,17 +80,6 @@ def _shifts(instance: Instance) -> Held:
     return Held(off == 0, f"shifted targets of classes differ by up to {off:.3g}")
 
 
-def _instance(model: object, targets: object, weight_decays: object) -> Instance:
-    decays = arguments.array("weight_decays", weight_decays, None)
-    clean = np.eye(arguments.block_model(model).n_classes)
-    b = arguments.block(model, clean, weight_decay=decays[0])["block"]
-    return {
-        "block": b,
-        "targets": arguments.array("targets", targets, *b.one_hot.shape),
-        "decays": decays,
-    }
-
-
 def _superclasses(rng: np.random.Generator) -> Instance:
     counts = [np.roll((14, 4, 1, 1), i).tolist() for i in range(4)]
     b = block(counts, 2, 10, 8, fmpq(int(rng.integers(285, 290)), 100), fmpq(3, 5))
@@ -130,10 +119,12 @@ THEOREM = Theorem(
         "the least margin in logits never falls": lambda i: _compare(i, "margins grow"),
     },
     arguments={
-        "model": arguments.BLOCK["model"],
-        "targets": "(N, K), rows on the simplex, class by class",
-        "weight_decays": "(t,), λ > 0 of each round",
+        "model": arguments.BLOCK_MODEL,
+        "targets": arguments.array("rows on the simplex, class by class", "N", "K"),
+        "weight_decays": arguments.array("λ > 0 of each round", "t", key="decays"),
     },
-    instance=_instance,
+    instance=lambda model, decays, **more: arguments.block(
+        model, np.eye(model.n_classes), weight_decay=decays[0], decays=decays, **more
+    ),
     runs=("gramlab.distill", "gramlab.Rounds.chain", "gramlab.ClassBlockModel.sample_features"),
 )

@@ -6,7 +6,6 @@ from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.spectrum.filters import filter_power, perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
-from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
@@ -53,12 +52,8 @@ def _instance(
     weight_decay: object = None,
     n_classes: int | None = None,
 ) -> Instance:
-    one, two = symmetric("gram", gram), symmetric("other", other)
-    if one.shape != two.shape:
-        raise InvalidSetting(
-            f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
-            "matrices of the same rows"
-        )
+    sizes: dict[str, int] = {}
+    one, two = GRAM.read("gram", gram, sizes), GRAM.read("other", other, sizes)
     known = {g.n_classes for g in (gram, other) if isinstance(g, Features)}
     if weight_decay is not None and known:
         told = known if n_classes is None else known | {n_classes}
@@ -141,10 +136,10 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments={
-        "gram": GRAM,
-        "other": GRAM.replace("(N, N)", "(N, N) of the same rows"),
-        "rounds": ROUNDS,
-        "mu": SCALE["mu"],
+        "gram": str(GRAM),
+        "other": str(GRAM).replace("(N, N)", "(N, N) of the same rows"),
+        "rounds": str(ROUNDS),
+        "mu": str(SCALE["mu"]),
         "weight_decay": f"{SCALE['weight_decay']}, for which n_classes is needed",
         "n_classes": "K; that of gramlab.Features where they are passed",
     },

@@ -5,10 +5,9 @@ from functools import reduce
 import numpy as np
 
 from gramlab.errors import InvalidSetting
-from gramlab.theorems._arguments import RIDGE, array
-from gramlab.theorems._arguments import ridge as ridge_problem
+from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
+from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -19,17 +18,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "weight_decay": float(10 ** rng.uniform(-1.5, 1)),
         "xi": rng.uniform(0.2, 1.5, steps) * rng.choice([-1, 1], steps, p=[0.2, 0.8]),
     }
-
-
-def _instance(features: object, labels: object, weight_decay: object, mixing: object) -> Instance:
-    made = ridge_problem(features, labels, weight_decay)
-    xi = array("mixing", mixing, None)
-    if not xi.all():
-        raise InvalidSetting(
-            f"mixing must have no weight 0, got {xi.tolist()}; such a step starts anew, so leave "
-            "out the steps before it"
-        )
-    return {**made, "xi": xi}
 
 
 def _coefficients(xi: np.ndarray) -> np.ndarray:
@@ -68,6 +56,16 @@ def _check(instance: Instance) -> Check:
     return _compare(instance, coefficients).also(back.holds and total.holds)
 
 
+def _mixing(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
+    xi = arguments.read_array(name, value, sizes, "k")
+    if not xi.all():
+        raise InvalidSetting(
+            f"{name} must have no weight 0, got {xi.tolist()}; such a step starts anew, so leave "
+            "out the steps before it"
+        )
+    return xi
+
+
 THEOREM = Theorem(
     name="polynomial-preconditioner",
     title="k distillation steps are a polynomial preconditioner",
@@ -92,6 +90,7 @@ THEOREM = Theorem(
         "degree one less": lambda i: _compare(i, _coefficients(i["xi"])[:-1]),
         "degree one more": lambda i: _compare(i, _coefficients(np.append(i["xi"], 1.0))),
     },
-    arguments=RIDGE | {"mixing": "(k,), weights ξ_i of the steps; none 0"},
-    instance=_instance,
+    arguments=arguments.RIDGE
+    | {"mixing": Argument("(k,), weights ξ_i of the steps; none 0", _mixing, key="xi")},
+    instance=arguments.ridge,
 )

@@ -105,7 +105,7 @@ THEOREM = Theorem(
         "labels that never occur count too": lambda i: _compare(i, everywhere=True),
     },
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     paper=("Theorem 4.1", "eq. (10)"),
     runs=("gramlab.population.Population.linearized", "gramlab.population.phase.Condition.decide"),
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gramlab.population import ClassBlockModel
-from gramlab.theorems._arguments import MODEL, block_model, real
+from gramlab.theorems._arguments import MODEL, flag, number, whole
 from gramlab.theorems._hypotheses import equals
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
@@ -28,17 +28,6 @@ def _draw(rng: np.random.Generator) -> Instance:
     model, seed = _model(rng), int(rng.integers(2**32))
     ratio = rng.choice([rng.uniform(0.2, 0.999), 1.0, rng.uniform(1.001, 3.0)])
     return _instance(model, float(ratio), seed=seed)
-
-
-def _own(
-    model: object,
-    epsilon: object,
-    diagonal: object = 0.0,
-    symmetric: bool = True,
-    seed: int = 0,
-) -> Instance:
-    settings = {"diagonal": real("diagonal", diagonal), "symmetric": bool(symmetric), "seed": seed}
-    return {"model": block_model(model), "epsilon": real("epsilon", epsilon), **settings}
 
 
 def _threshold(model: ClassBlockModel) -> float:
@@ -132,11 +121,10 @@ THEOREM = Theorem(
     },
     arguments={
         "model": MODEL,
-        "epsilon": "ε ≥ 0, largest entry of the noise",
-        "diagonal": "of the noise, as a share of ε; 0 unless told",
-        "symmetric": "False lets the noise above the diagonal be half of that below",
-        "seed": "of the random patterns that are tried beside the worst one",
+        "epsilon": number("ε ≥ 0, largest entry of the noise"),
+        "diagonal": number("of the noise, as a share of ε; 0 unless told", default=0.0),
+        "symmetric": flag("False lets the noise above the diagonal be half of that below", True),
+        "seed": whole("of the random patterns that are tried beside the worst one", 0, default=0),
     },
-    instance=_own,
     runs=("gramlab.ClassBlockModel.gram",),
 )

@@ -11,7 +11,7 @@ from gramlab.theorems._rounds import (
     plain_rounds,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
-from gramlab.theorems.recovery_monotone import TRUE_LABELS, draw_labelled, labelled, recovered
+from gramlab.theorems.recovery_monotone import TRUE_LABELS, draw_labelled, recovered
 
 _FOUND = plain_rounds([[-1, 0], [-3, 1], [1, -3], [-2, 3]], [1, 0, 0, 1], [1, 1])
 _FOUND["true_labels"] = np.array([0, 0, 0, 1])
@@ -46,6 +46,5 @@ THEOREM = Theorem(
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},
     expected="counterexample",
     arguments=ARGUMENTS | TRUE_LABELS,
-    instance=labelled,
     runs=RUNS,
 )

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from gramlab.theorems._arguments import labels
 from gramlab.theorems._rounds import (
     ARGUMENTS,
     ASSUMED,
@@ -12,13 +13,11 @@ from gramlab.theorems._rounds import (
     draw_near,
     exact_rounds,
     plain_rounds,
-    rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
-from gramlab.validation import check_labels
 
 TRUE_LABELS = {
-    "true_labels": "(N,), the true classes, 0 … K − 1; given are those of largest target"
+    "true_labels": labels("the true classes, 0 … K − 1; given are those of largest target")
 }
 
 _FOUND = plain_rounds([[1, 1], [-1, 0], [0, 2]], [1, 1, 0], [1, 1])
@@ -38,21 +37,6 @@ def draw_labelled(rng: np.random.Generator, found: Instance) -> Instance:
     drawn = draw_near(rng, found)
     n, k = drawn["targets"].shape
     return {"true_labels": rng.integers(0, k, n), **drawn}
-
-
-def labelled(
-    features: object,
-    targets: object,
-    weight_decays: object,
-    true_labels: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    """Somebody's own rounds with true labels."""
-    made = rounds_instance(features, targets, weight_decays, mixing, temperature)
-    n, k = made["targets"].shape
-    given = check_labels(true_labels, n_samples=n, n_classes=k, name="true_labels")
-    return {**made, "true_labels": given}
 
 
 def _compare(instance: Instance, two_classes: bool = False) -> Check:
@@ -77,6 +61,5 @@ THEOREM = Theorem(
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},
     expected="counterexample",
     arguments=ARGUMENTS | TRUE_LABELS,
-    instance=labelled,
     runs=RUNS,
 )

@@ -6,8 +6,7 @@ from gramlab.heads.closed_form import RidgeHead
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, draw_rows, features, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
+from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -17,17 +16,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "y": rng.standard_normal((len(x), int(rng.integers(1, 4)))),
         "weight_decay": float(10 ** rng.uniform(-2, 1)),
         "rounds": int(rng.integers(1, 7)),
-    }
-
-
-def _instance(features: object, labels: object, weight_decay: object, rounds: int = 1) -> Instance:
-    x = arguments.rows(features)
-    columns = np.shape(labels)[1:] and (None,)  # type: ignore[arg-type]
-    return {
-        "x": x,
-        "y": arguments.array("labels", labels, len(x), *columns).reshape(len(x), -1),
-        "weight_decay": arguments.real("weight_decay", weight_decay),
-        "rounds": check_integer("rounds", rounds, 1),
     }
 
 
@@ -56,6 +44,11 @@ def _head(x: np.ndarray, y: np.ndarray, weight_decay: float, rounds: int) -> np.
     return fit.deviations[:, :-1]
 
 
+def _columns(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
+    shape = ("N", "k")[: max(1, np.ndim(value))]  # type: ignore[arg-type]
+    return arguments.read_array(name, value, sizes, *shape).reshape(sizes["N"], -1)
+
+
 THEOREM = Theorem(
     name="ridge-filter",
     title="Squared loss: the filter of ridge regression",
@@ -79,7 +72,7 @@ THEOREM = Theorem(
         "t rounds as t times the decay": lambda x: _check(x, x["rounds"], 1 - x["rounds"]),
     },
     arguments=arguments.RIDGE
-    | {"labels": "(N,) or (N, k), real numbers", "rounds": arguments.ROUNDS},
-    instance=_instance,
+    | {"labels": Argument("(N,) or (N, k), real numbers", _columns, key="y")}
+    | {"rounds": arguments.ROUNDS},
     runs=("gramlab.RidgeHead.rounds_at_once", "gramlab.spectrum.filters.filter_power"),
 )

@@ -13,7 +13,6 @@ from gramlab.theorems._rounds import (
     draw_rounds,
     exact_rounds,
     plain_rounds,
-    rounds_instance,
     uniform_moment,
     worst,
 )
@@ -85,6 +84,5 @@ THEOREM = Theorem(
     },
     tight_within=1e-3,
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

@@ -13,7 +13,6 @@ from gramlab.theorems._rounds import (
     draw_near,
     exact_rounds,
     plain_rounds,
-    rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
@@ -57,6 +56,5 @@ THEOREM = Theorem(
     planted={"from the second round on": lambda i: _compare(i, first=1)},
     expected="counterexample",
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,9 @@ from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import Block, draw_block, smallest_difference
 from gramlab.theorems._schedules import (
     EPS,
+    EXACT_SCHEDULES,
     POSITIVE,
-    SCHEDULES,
-    exact_schedule,
     majorization,
-    two_schedules,
     uneven,
 )
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
@@ -93,11 +91,6 @@ def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> 
     return Check(bool(one and other and less <= more and even >= uneven_), float(more - less))
 
 
-def _instance(model: object, corruption: object, mus: object, others: object) -> Instance:
-    made = arguments.block(model, corruption, mu=Fraction(1))  # of which rounds take their own
-    return {**made, **two_schedules(mus, others, exact_schedule)}
-
-
 THEOREM = Theorem(
     name="schedule-recovery",
     title="At one total weight decay, even rounds recover most in the block model",
@@ -129,8 +122,8 @@ THEOREM = Theorem(
     },
     arguments={
         **{name: arguments.BLOCK[name] for name in ("model", "corruption")},
-        **SCHEDULES,
+        **EXACT_SCHEDULES,
     },
-    instance=_instance,
+    instance=partial(arguments.block, mu=1),
     runs=("gramlab.spectrum.filters.filter_power",),
 )

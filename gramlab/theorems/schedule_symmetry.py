@@ -12,7 +12,6 @@ from gramlab.theorems._rounds import (
     draw_near,
     exact_rounds,
     plain_rounds,
-    rounds_instance,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
@@ -47,6 +46,5 @@ THEOREM = Theorem(
     planted={"of two rounds": lambda i: _compare(i, of_two=True)},
     expected="counterexample",
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

@@ -8,7 +8,6 @@ from gramlab.theorems._rounds import (
     SUPPOSED,
     draw_rounds,
     exact_rounds,
-    rounds_instance,
     worst,
 )
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
@@ -42,6 +41,5 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

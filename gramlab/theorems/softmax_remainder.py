@@ -1,6 +1,5 @@
 """The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
 
-from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Rocq, Theorem
 
@@ -24,6 +23,5 @@ THEOREM = Theorem(
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,
     arguments=softmax.ARGUMENTS,
-    instance=arguments.logits,
     runs=softmax.RUNS,
 )

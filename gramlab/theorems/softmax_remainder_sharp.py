@@ -2,7 +2,6 @@
 
 import math
 
-from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _softmax as softmax
 from gramlab.theorems.form import Rocq, Theorem
 
@@ -27,6 +26,5 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments=softmax.ARGUMENTS,
-    instance=arguments.logits,
     runs=softmax.RUNS,
 )

@@ -8,7 +8,6 @@ from gramlab.theorems._rounds import (
     SUPPOSED,
     draw_rounds,
     exact_rounds,
-    rounds_instance,
     total,
     worst,
 )
@@ -41,6 +40,5 @@ THEOREM = Theorem(
         "every round alike": lambda i: _compare(i, weighted=False),
     },
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

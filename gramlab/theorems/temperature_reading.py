@@ -4,11 +4,10 @@ import numpy as np
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem, real
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag, number
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -17,22 +16,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "temperature": float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4))),
         "rounds": int(rng.integers(1, 5)),
         "first_order": True,
-    }
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    temperature: object,
-    rounds: int = 1,
-    first_order: bool = True,
-) -> Instance:
-    return {
-        **problem(features, targets, weight_decay),
-        "temperature": real("temperature", temperature),
-        "rounds": check_integer("rounds", rounds, 1),
-        "first_order": bool(first_order),
     }
 
 
@@ -101,10 +84,9 @@ THEOREM = Theorem(
     paper=("Appendix D.3",),
     arguments=PROBLEM
     | {
-        "temperature": "τ > 0, at which heads trained at 1 are read",
+        "temperature": number("τ > 0, at which heads trained at 1 are read"),
         "rounds": ROUNDS,
-        "first_order": "False reads the softmax itself",
+        "first_order": flag("False reads the softmax itself", True),
     },
-    instance=_instance,
     runs=("gramlab.LinearizedHead.rounds_at_once",),
 )

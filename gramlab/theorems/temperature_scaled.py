@@ -7,7 +7,7 @@ from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, power: float = 2.0, read_at: float | None = None) -> Check:
-    factor = instance.get("factor", instance["temperature"] ** power)
+    factor = instance.get("factor") or instance["temperature"] ** power
     return compare(instance, factor, instance["weight_decay"], read_at or instance["read_at"])
 
 
@@ -40,5 +40,4 @@ THEOREM = Theorem(
     },
     paper=("Appendix D.3",),
     arguments=arguments.TEMPERED,
-    instance=arguments.tempered,
 )

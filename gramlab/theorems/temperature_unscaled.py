@@ -10,7 +10,7 @@ from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 def _compare(instance: Instance, power: float = 2.0) -> Check:
     plain_decay = instance["weight_decay"] * instance["temperature"] ** power
-    return compare(instance, instance.get("factor", 1.0), plain_decay, instance["read_at"])
+    return compare(instance, instance.get("factor") or 1.0, plain_decay, instance["read_at"])
 
 
 def _with_factor(rng: np.random.Generator) -> Instance:
@@ -47,5 +47,4 @@ THEOREM = Theorem(
     },
     paper=("Appendix D.3",),
     arguments=arguments.TEMPERED,
-    instance=arguments.tempered,
 )

@@ -9,7 +9,6 @@ from gramlab.theorems._rounds import (
     draw_rounds,
     exact_rounds,
     head_round,
-    rounds_instance,
     total,
     worst,
 )
@@ -60,6 +59,5 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

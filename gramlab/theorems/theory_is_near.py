@@ -5,11 +5,10 @@ from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
+from gramlab.theorems._arguments import PROBLEM, ROUNDS
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, features
 from gramlab.theorems._rounds import exact_rounds, plain_rounds, worst
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -57,11 +56,6 @@ def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
     return worst(checks)
 
 
-def _instance(features: object, targets: object, weight_decay: object, rounds: int = 1) -> Instance:
-    made = problem(features, targets, weight_decay)
-    return {**made, "rounds": check_integer("rounds", rounds, 1)}
-
-
 THEOREM = Theorem(
     name="theory-is-near",
     title="A distance of theory and truth, before solving",
@@ -81,7 +75,6 @@ THEOREM = Theorem(
         "of third order in 1/λ": lambda i: _compare(i, order=3),
     },
     tight_within=0.45,
-    arguments={**PROBLEM, "rounds": ROUNDS},
-    instance=_instance,
+    arguments=PROBLEM | {"rounds": ROUNDS},
     runs=("gramlab.LinearizedHead.rounds_at_once", "gramlab.distill", "gramlab.Rounds.chain"),
 )

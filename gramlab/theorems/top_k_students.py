@@ -9,6 +9,7 @@ import numpy as np
 from flint import fmpq
 
 from gramlab.heads.softmax import SoftmaxHead
+from gramlab.population import ClassBlockModel
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
 from gramlab.theorems._heads import features
@@ -90,16 +91,9 @@ def _all_draws(instance: Instance) -> Held:
     return Held(good, f"tied places have {sizes[0]} and {sizes[1]} outcomes")
 
 
-def _instance(
-    model: object,
-    corruption: object,
-    mu: object = None,
-    weight_decay: object = None,
-    rounds: int = 1,
-    top: int = 2,
-) -> Instance:
-    made = arguments.block_round(model, corruption, mu, weight_decay, rounds)
-    return {**made, "top": check_integer("top", top, 1, made["block"].n_classes)}
+def _instance(model: ClassBlockModel, top: int, **more: Any) -> Instance:
+    check_integer("top", top, 1, model.n_classes)
+    return arguments.block(model, top=top, **more)
 
 
 def _without(
@@ -153,7 +147,8 @@ THEOREM = Theorem(
         "a label more": lambda i: _compare(i, less=1),
         "ties by the order of labels": lambda i: _compare({**i, "by_order": True}),
     },
-    arguments={**arguments.BLOCK_ROUND, "top": "k of the targets; 2 unless told"},
+    arguments=arguments.BLOCK_ROUND
+    | {"top": arguments.whole("k of the targets; 2 unless told", 1, default=2)},
     instance=_instance,
     paper=("section 5",),
     runs=(

@@ -14,7 +14,7 @@ from gramlab.theorems._rounds import (
     total,
 )
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
-from gramlab.theorems.top_two_rounds import TOP_TWO, only_top_two, top_two
+from gramlab.theorems.top_two_rounds import TOP_TWO, only_top_two
 
 _FOUND = plain_rounds([[3], [2], [1]], [0, 1, 2], [1, 1])
 
@@ -84,6 +84,5 @@ THEOREM = Theorem(
     },
     expected="counterexample",
     arguments=TOP_TWO,
-    instance=top_two,
     runs=RUNS,
 )

@@ -15,7 +15,6 @@ from gramlab.theorems._rounds import (
     draw_rounds,
     head_of,
     natural_decay,
-    rounds_instance,
     worst,
 )
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
@@ -26,11 +25,6 @@ TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_dec
 def only_top_two(rounds: Instance) -> Instance:
     """What top-two rounds take of plain ones: no mixing and no temperature."""
     return {name: rounds[name] for name in ("x", "targets", "decays")}
-
-
-def top_two(features: object, targets: object, weight_decays: object) -> Instance:
-    """Somebody's own top-two rounds."""
-    return only_top_two(rounds_instance(features, targets, weight_decays))
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -99,6 +93,5 @@ THEOREM = Theorem(
     },
     tight_within=1e-9,
     arguments=TOP_TWO,
-    instance=top_two,
     runs=RUNS[:2],
 )

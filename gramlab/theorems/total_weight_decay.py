@@ -8,7 +8,6 @@ from gramlab.theorems._rounds import (
     SUPPOSED,
     draw_rounds,
     exact_rounds,
-    rounds_instance,
     start_gradient,
     uniform_moment,
     worst,
@@ -54,6 +53,5 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments=ARGUMENTS,
-    instance=rounds_instance,
     runs=RUNS,
 )

@@ -73,6 +73,6 @@ THEOREM = Theorem(
         "a round more": lambda i: _compare(i, "a round more"),
     },
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     runs=("gramlab.population.Population.linearized",),
 )
