@@ -100,6 +100,17 @@ def check_rounds(name: str, found: Any, least: str | int, sizes: Sizes) -> None:
         )
 
 
+def number_or(words: str, *shape: str, **more: Any) -> Argument:
+    """A finite number, or a finite array of that shape."""
+
+    def read(name: str, value: Any, sizes: Sizes) -> Any:
+        if np.ndim(value):
+            return read_array(name, value, sizes, *shape)
+        return validation.check_finite(name, value)
+
+    return Argument(words, read, **more)
+
+
 def labels(words: str, rows: str = "N", classes: str | int = "K", **more: Any) -> Argument:
     """Classes from 0, one for each row."""
 
@@ -175,14 +186,6 @@ RIDGE = {
     "weight_decay": DECAY,
 }
 PENALTY = number("λ of the unnormalized loss, N times that of a mean loss")
-TEMPERED = PROBLEM | {
-    "temperature": number("τ > 0"),
-    "rounds": ROUNDS,
-    "read_at": number(
-        "temperature of what is passed on; τ unless told", default=lambda i: i["temperature"]
-    ),
-    "factor": number("of the loss; what the theorem supposes unless told", default=None),
-}
 MODEL = Argument("gramlab.ClassBlockModel", _model)
 SCALE = {
     "mu": Argument("μ > 0, or instead of it weight_decay", default=None),

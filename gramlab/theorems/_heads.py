@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,24 @@ from gramlab.features import Features
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
-from gramlab.theorems._hypotheses import on_simplex, positive_decay
+from gramlab.theorems._hypotheses import on_simplex, positive_decay, sums_to_one
 from gramlab.theorems.form import Hypothesis, Instance
 
 DECAY = Hypothesis("weight decay", r"\lambda > 0", test=positive_decay)
+DECAY_AND_MU = Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay)
 SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex)
+
+
+def rows_sum_to_one(targets: str, draw: Callable[[np.random.Generator], Instance]) -> Hypothesis:
+    """That the rows of targets, by their letter, sum to 1; without it they miss that by far."""
+
+    def without(rng: np.random.Generator) -> Instance:
+        instance = draw(rng)
+        factors = rng.uniform(1.5, 2.0, (len(instance["x"]), 1))
+        return {**instance, "targets": instance["targets"] * factors}
+
+    statement = rf"\sum_k {targets}_{{ik}} = 1"
+    return Hypothesis("rows sum to one", statement, without, sums_to_one)
 
 
 def draw_problem(

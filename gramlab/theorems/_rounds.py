@@ -8,7 +8,7 @@ that heads make F* is minus the mean entropy of the predictions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,8 @@ from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
 from gramlab.theorems._arguments import FEATURES, array, number
 from gramlab.theorems._heads import features, margins
-from gramlab.theorems._hypotheses import above, all_of, equals, sums_to_one
-from gramlab.theorems.form import Check, Hypothesis, Instance
+from gramlab.theorems._hypotheses import above, all_of, equals, positive_decay, sums_to_one
+from gramlab.theorems.form import Check, Hypothesis, Instance, bound, equal
 
 TOLERANCE = 1e-20
 """Relative duality gap of a head: ten digits of its gradient, which float64 always has."""
@@ -60,9 +60,9 @@ PLAIN = Hypothesis(
     ),
 )
 
-SUPPOSED = TARGETS, DECAYS, PLAIN
+ONE_DECAY = Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay)
 ASSUMED = TARGETS, DECAYS, replace(PLAIN, without=None)
-"""The same for false statements, of which nothing is dropped."""
+"""What false statements suppose, of which nothing is dropped."""
 
 # ---- Instances -----------------------------------------------------------------------------------
 
@@ -86,9 +86,9 @@ def draw_rows_of_rank(rng: np.random.Generator) -> np.ndarray:
     return float(10 ** rng.uniform(-1, 1)) * rng.standard_normal((n, rank)) @ mixed
 
 
-def natural_decay(x: np.ndarray, k: int) -> float:
+def natural_decay(x: np.ndarray, targets: np.ndarray) -> float:
     """Mean square row norm over K: the curvature of F at 0, beside which λ is large or small."""
-    return float(np.mean((x**2).sum(axis=1))) / k
+    return float(np.mean((x**2).sum(axis=1))) / targets.shape[1]
 
 
 def draw_problem(rng: np.random.Generator) -> dict[str, Any]:
@@ -106,26 +106,35 @@ def draw_rounds(
     problem = draw_problem(rng)
     count = int(rng.integers(*rounds))
     powers = rng.uniform(*spread, count if rng.random() < 0.7 else 1)
-    natural = natural_decay(problem["x"], problem["targets"].shape[1])
-    decays = np.broadcast_to(natural * 10**powers, count).copy()
-    return {**problem, "decays": decays, "mixing": 1.0, "temperature": 1.0}
+    decays = np.broadcast_to(natural_decay(**problem) * 10**powers, count).copy()
+    return {**problem, "decays": decays}
+
+
+def draw_one_decay(rng: np.random.Generator, least: int) -> dict[str, Any]:
+    """A problem, one λ over decades, and rounds from ``least`` to 6."""
+    problem = draw_problem(rng)
+    decay = natural_decay(**problem) * float(10 ** rng.uniform(-3, 1))
+    return {**problem, "weight_decay": decay, "rounds": int(rng.integers(least, 7))}
 
 
 def plain_rounds(x: Any, targets: Any, decays: Any) -> dict[str, Any]:
     """Plain rounds on rows x; targets (N, K), or labels (N,)."""
     given = np.asarray(targets)
-    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given
-    settings = {"mixing": 1.0, "temperature": 1.0}
-    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float), **settings}
+    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given.astype(float)
+    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float)}
 
 
-def draw_near(rng: np.random.Generator, found: Instance) -> dict[str, Any]:
-    """Any plain rounds or, as often, some near to those found: turned, and moved a little."""
-    if rng.random() < 0.5:
-        return draw_rounds(rng)
-    x: np.ndarray = found["x"]
-    turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
-    return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
+def near(found: Instance) -> Callable[[np.random.Generator], dict[str, Any]]:
+    """Draws any plain rounds or, as often, some near to those found: turned, and moved a little."""
+
+    def draw(rng: np.random.Generator) -> dict[str, Any]:
+        if rng.random() < 0.5:
+            return draw_rounds(rng)
+        x: np.ndarray = found["x"]
+        turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
+        return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
+
+    return draw
 
 
 # ---- What rounds make, and what is known of it ---------------------------------------------------
@@ -153,9 +162,9 @@ class Known:
         return float(np.linalg.norm(self.value))
 
     @property
-    def square_error(self) -> float:
-        """How far the square of the norm can be."""
-        return (2 * self.norm + self.error) * self.error
+    def square(self) -> Known:
+        """The square of the norm."""
+        return self.inner(self)
 
     def inner(self, other: Known) -> Known:
         """⟨self, other⟩."""
@@ -195,13 +204,17 @@ def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:
 
 def start_gradient(x: np.ndarray, targets: np.ndarray) -> Known:
     """−∇L(0) = Xᵀ(Y − 1/K)/N."""
-    k = targets.shape[1]
-    return moment(x, targets) - uniform_moment(x, k)
+    return moment(x, targets) - uniform_moment(x, targets)
 
 
-def uniform_moment(x: np.ndarray, k: int) -> Known:
+def uniform_moment(x: np.ndarray, targets: np.ndarray) -> Known:
     """M(0) = Xᵀ(1/K)/N, where F* has its least value, −log K."""
-    return moment(x, np.full((len(x), k), 1 / k))
+    return moment(x, np.full(targets.shape, 1 / targets.shape[1]))
+
+
+def short_of_uniform(r: Round) -> Known:
+    """Log K − H̄."""
+    return Known(np.log(r.weights.value.shape[1]), 0.0) - r.entropy
 
 
 def round_of(
@@ -238,13 +251,21 @@ def head_round(x: np.ndarray, targets: np.ndarray, decay: float) -> Round:
     return round_of(x, decay, moment(x, targets), fit.weights, own.gradient_rounding, passed)
 
 
+def trained_once(instance: Instance, share: float = 1.0) -> Round:
+    """The head trained once at a share of the total weight decay."""
+    return head_round(instance["x"], instance["targets"], share * float(sum(instance["decays"])))
+
+
 def exact_rounds(instance: Instance) -> list[Round]:
     """The rounds of an instance by ``distill``, each within its certificate through the rounds.
 
+    Plain rounds unless the instance says otherwise; ``rounds`` of one λ, or one of each of them.
     Where that claims nothing, as of predictions read at another temperature, a round stands for
     the exact one on the targets that it was given.
     """
-    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
+    x, targets, mixing = instance["x"], instance["targets"], instance.get("mixing", 1.0)
+    one = "decays" not in instance
+    decays = np.full(instance["rounds"], instance["weight_decay"]) if one else instance["decays"]
     momentum = instance.get("momentum", False)
     made = distill(
         [head_of(float(decay)) for decay in decays],
@@ -252,8 +273,8 @@ def exact_rounds(instance: Instance) -> list[Round]:
         targets,
         len(decays),
         refine=instance.get("refine"),
-        mixing=instance["mixing"],
-        temperature=instance["temperature"],
+        mixing=mixing,
+        temperature=instance.get("temperature", 1.0),
         momentum=momentum,
         signed_targets=True,
     )
@@ -266,7 +287,7 @@ def exact_rounds(instance: Instance) -> list[Round]:
         found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
         passed_on.append(passed + own.gradient_rounding)
         beta = momentum_weight(len(found)) if momentum else 0.0
-        before = abs(instance["mixing"]) * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
+        before = abs(mixing) * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
     return found
 
 
@@ -282,3 +303,34 @@ def worst(checks: Sequence[Check]) -> Check:
     """All of several checks, with the least slack; 0 where nothing differs from nothing."""
     slack = min((check.slack for check in checks), default=0.0)
     return Check(all(check.holds for check in checks), slack)
+
+
+def at_most(a: Known, b: Known) -> Check:
+    """A ≤ b, of two numbers."""
+    return bound(float(a.value), float(b.value), a.error + b.error)
+
+
+def shorter(a: Known, b: Known) -> Check:
+    """‖a‖ ≤ ‖b‖."""
+    return bound(a.norm, b.norm, a.error + b.error)
+
+
+def same(a: Known, b: Known) -> Check:
+    """A = b."""
+    return equal(a.value, b.value, a.error + b.error)
+
+
+# ---- What theorems on plain rounds have in common ------------------------------------------------
+
+PLAIN_ROUNDS: dict[str, Any] = {
+    "hypotheses": (TARGETS, DECAYS, PLAIN),
+    "draw": draw_rounds,
+    "arguments": ARGUMENTS,
+    "runs": RUNS,
+}
+
+
+def false_near(found: Instance) -> dict[str, Any]:
+    """The same of false statements, which some rounds refute."""
+    more = {"uses": ("chain-certificate",), "expected": "counterexample"}
+    return PLAIN_ROUNDS | {"hypotheses": ASSUMED, "draw": near(found)} | more

@@ -1,34 +1,13 @@
-"""What the theorems on the remainder of the softmax share, and that its potential is convex."""
+"""What the theorems on the remainder of the softmax share."""
 
-from itertools import combinations
 from typing import Any
 
 import flint
 import numpy as np
-import sympy as sp
 
 from gramlab.heads.referee import softmax_remainder
 from gramlab.theorems._arguments import array
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, bound
-
-LOGITS = Hypothesis(
-    "logits",
-    r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k",
-    test=lambda i: Held(
-        bool(np.isfinite(i["logits"]).all()), f"osc(v) = {np.ptp(i['logits']):.6g}"
-    ),
-)
-ARGUMENTS = {"logits": array("the logits v of one row", "K")}
-RUNS = ("gramlab.heads.referee.softmax_remainder",)
-
-
-def variance_by_pairs() -> Any:
-    """Var_p(u) − Σ_(i<j) p_i p_j (u_i − u_j)² at K = 4: 0, so lse is convex."""
-    p, u = sp.symbols("p:4", positive=True), sp.symbols("u:4", real=True)
-    mean: Any = sum(a * b for a, b in zip(p, u, strict=True))
-    variance: Any = sum(a * b**2 for a, b in zip(p, u, strict=True)) - mean**2
-    pairs: Any = sum(p[i] * p[j] * (u[i] - u[j]) ** 2 for i, j in combinations(range(4), 2))
-    return sp.expand((variance - pairs).subs(p[-1], 1 - sum(p[:-1])))
 
 
 def draw_logits(rng: np.random.Generator) -> Instance:
@@ -56,3 +35,19 @@ def compare_remainder(instance: Instance, constant: float, power: int = 2) -> Ch
     fast = float(np.abs(softmax_remainder(v[None])).sum())
     agrees = abs(fast - value) <= 1e-15 * (1 + np.ptp(v)) * len(v)
     return bound(value, constant * float(np.ptp(v)) ** power, 1e-30).also(agrees)
+
+
+LOGITS = Hypothesis(
+    "logits",
+    r"v \in \mathbb{R}^K,\ \operatorname{osc}(v) = \max_k v_k - \min_k v_k",
+    test=lambda i: Held(
+        bool(np.isfinite(i["logits"]).all()), f"osc(v) = {np.ptp(i['logits']):.6g}"
+    ),
+)
+OF_LOGITS: dict[str, Any] = {
+    "hypotheses": (LOGITS,),
+    "draw": draw_logits,
+    "arguments": {"logits": array("the logits v of one row", "K")},
+    "runs": ("gramlab.heads.referee.softmax_remainder",),
+}
+"""What both have in common."""

@@ -1,22 +1,22 @@
-"""What the theorems on temperature share: hypotheses, and chains of dense heads."""
+"""What the theorems on temperature share: chains of dense heads, with a factor of the loss."""
+
+from typing import Any
 
 import numpy as np
 
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, number
 from gramlab.theorems._heads import DenseHead, draw_problem
 from gramlab.theorems._hypotheses import above, all_of, equals, positive_decay
 from gramlab.theorems.form import Check, Hypothesis, Instance, equal
 
 
-def draw(rng: np.random.Generator) -> Instance:
-    """Data, a temperature away from 1, and one or two rounds."""
-    problem = draw_problem(rng, 8, 4, 4, decay=(-2, 0), spread=0.3)
-    temperature = float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4)))
-    rounds = int(rng.integers(1, 3))
-    return {**problem, "temperature": temperature, "read_at": temperature, "rounds": rounds}
+def draw_temperature(rng: np.random.Generator) -> float:
+    """A temperature away from 1."""
+    return float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4)))
 
 
-def compare(instance: Instance, factor: float, plain_decay: float, read_at: float) -> Check:
-    """Rounds at the temperature, with a factor of the loss, against rounds at 1 and another λ."""
+def compare(instance: Instance, plain_decay: float) -> Check:
+    """Rounds at the temperature, with the factor of the loss, against rounds at 1 and another λ."""
 
     def chain(decay: float, temperature: float, factor: float, read_at: float) -> np.ndarray:
         targets = instance["targets"]
@@ -26,19 +26,53 @@ def compare(instance: Instance, factor: float, plain_decay: float, read_at: floa
             targets = reader.probabilities(head.minimum())
         return targets
 
-    tempered = chain(instance["weight_decay"], instance["temperature"], factor, read_at)
+    settings = (instance[name] for name in ("weight_decay", "temperature", "factor", "read_at"))
     # Both come from Newton solutions, each good to about 1e-13/λ.
-    return equal(tempered, chain(plain_decay, 1.0, 1.0, 1.0), 1e-9)
+    return equal(chain(*settings), chain(plain_decay, 1.0, 1.0, 1.0), 1e-9)
 
 
-READ_AT_TAU = Hypothesis(
-    "read at τ",
-    r"P = \operatorname{softmax}(XW/\tau) \text{ is passed on}",
-    lambda rng: {**draw(rng), "read_at": 1.0},
-    equals("read_at", "temperature of the reading", lambda i: i["temperature"]),
-)
-POSITIVE = Hypothesis(
-    "weight decay",
-    r"\lambda > 0,\ \tau > 0",
-    test=all_of(positive_decay, above("temperature", "τ")),
-)
+def tempered(power: int, name: str, statement: str) -> dict[str, Any]:
+    """What theorems on the factor τ^power of the loss have in common, for powers 0 and 2."""
+
+    def draw(rng: np.random.Generator) -> Instance:
+        problem = draw_problem(rng, 8, 4, 4, decay=(-2, 0), spread=0.3)
+        tau = draw_temperature(rng)
+        settings = {"temperature": tau, "read_at": tau, "factor": tau**power}
+        return {**problem, **settings, "rounds": int(rng.integers(1, 3))}
+
+    def with_the_other(rng: np.random.Generator) -> Instance:
+        instance = draw(rng)
+        return {**instance, "factor": instance["temperature"] ** (2 - power)}
+
+    def supposed(instance: Instance) -> float:
+        return instance["temperature"] ** power
+
+    factor = equals("factor", "factor of the loss", supposed)
+    read_at = equals("read_at", "temperature of the reading", lambda i: i["temperature"])
+    positive = all_of(positive_decay, above("temperature", "τ"))
+    return {
+        "hypotheses": (
+            Hypothesis(name, statement, with_the_other, factor),
+            Hypothesis(
+                "read at τ",
+                r"P = \operatorname{softmax}(XW/\tau) \text{ is passed on}",
+                lambda rng: {**draw(rng), "read_at": 1.0},
+                read_at,
+            ),
+            Hypothesis("weight decay", r"\lambda > 0,\ \tau > 0", test=positive),
+        ),
+        "draw": draw,
+        "paper": ("Appendix D.3",),
+        "arguments": PROBLEM
+        | {
+            "temperature": number("τ > 0"),
+            "rounds": ROUNDS,
+            "read_at": number(
+                "temperature of what is passed on; τ unless told",
+                default=lambda i: i["temperature"],
+            ),
+            "factor": number(
+                "of the loss; what the theorem supposes unless told", default=supposed
+            ),
+        },
+    }

@@ -1,5 +1,7 @@
 """The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
 
+import operator
+
 import numpy as np
 
 from gramlab.distillation import distill
@@ -10,24 +12,17 @@ from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._links import LINKS, link_head
 from gramlab.theorems._rounds import (
+    ARGUMENTS,
     Known,
     draw_rows_of_rank,
     moment,
-    natural_decay,
+    same,
+    shorter,
     total,
     worst,
 )
-from gramlab.theorems.form import (
-    Argument,
-    Check,
-    Held,
-    Hypothesis,
-    Instance,
-    Rocq,
-    Theorem,
-    bound,
-    equal,
-)
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.the_ball import ball
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -39,7 +34,8 @@ def _draw(rng: np.random.Generator) -> Instance:
         "logistic": rng.integers(0, 2, shape).astype(float),
         "poisson": rng.poisson(2.0, shape).astype(float),
     }
-    decays = natural_decay(x, 1) * 10 ** rng.uniform(-2, 1, int(rng.integers(2, 6)))
+    size = float(np.mean((x**2).sum(axis=1)))
+    decays = size * 10 ** rng.uniform(-2, 1, int(rng.integers(2, 6)))
     return {"x": x, "y": drawn[link], "decays": decays, "link": link}
 
 
@@ -79,16 +75,11 @@ def _compare(
     checks = []
     for t in range(2, len(decays) + 1):
         shares = decays[:t] if weighted else np.full(t, decays[:t].mean())
-        taken = total(share * w for share, w in zip(shares, weights, strict=False))
-        left = moments[0] - moments[t - more]
-        before, last, mean = weights[t - 2], weights[t - 1], (1 / float(shares.sum())) * taken
-        head, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
-        away, across = head - 0.5 * (mean + last), 0.5 * radius * (mean - last)
-        beside, half = last - 0.5 * before, 0.5 * before
-        found = bound(away.norm, across.norm, away.error + across.error)
-        shared = equal(taken.value, left.value, taken.error + left.error)
-        shrunk = bound(beside.norm, half.norm, beside.error + half.error)
-        checks.append(found.also(shared.holds).also(shrunk.holds))
+        once, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
+        taken, half = total(map(operator.mul, shares, weights)), 0.5 * weights[t - 2]
+        shared = same(taken, moments[0] - moments[t - more])
+        shrunk = shorter(weights[t - 1] - half, half)
+        checks.append(ball(once, shares, weights[:t], radius).also(shared.holds and shrunk.holds))
     agrees = instance["link"] != "squared" or _ridge_agrees(instance, weights)
     return worst(checks).also(agrees)
 
@@ -135,7 +126,7 @@ THEOREM = Theorem(
     arguments={
         "features": FEATURES,
         "labels": array("numbers, counts, or 0 and 1", "N", "m", key="y"),
-        "weight_decays": array("λ > 0 of each round, t ≥ 2", "t", least=2, key="decays"),
+        "weight_decays": ARGUMENTS["weight_decays"],
         "link": Argument(
             "squared, poisson or logistic, or concave, which is the link of no family", _link
         ),

@@ -4,8 +4,7 @@ import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, ROUNDS
-from gramlab.theorems._heads import closed_form, draw_problem
-from gramlab.theorems._hypotheses import positive_decay, sums_to_one
+from gramlab.theorems._heads import DECAY_AND_MU, closed_form, draw_problem, rows_sum_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
@@ -40,20 +39,14 @@ def _compare(instance: Instance, mu_factor: float = 1.0, more: int = 0) -> Check
     return Check(first.holds and second.holds, max(first.slack, second.slack))
 
 
-def _rows_that_miss_one(rng: np.random.Generator) -> Instance:
-    instance = _draw(rng)
-    missed = instance["targets"] + rng.uniform(0.5, 1.0, (len(instance["x"]), 1))
-    return {**instance, "targets": missed}
-
-
 THEOREM = Theorem(
     name="closed-form",
     title="Closed form of round t",
     source="P; the weights as written here: D",
     kind="identity",
     hypotheses=(
-        Hypothesis("rows sum to one", r"\sum_k Y_{ik} = 1", _rows_that_miss_one, sums_to_one),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        rows_sum_to_one("Y", _draw),
+        DECAY_AND_MU,
         Hypothesis("rounds", r"t \in \{1, 2, \dots\},\ D = Y - \tfrac1K"),
     ),
     statement=r"W_t = \tfrac{1}{N\lambda} X^\top (A_{t-1} - A_t),\ "

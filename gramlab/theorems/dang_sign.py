@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import PENALTY, RIDGE, array, number, penalized
+from gramlab.theorems._arguments import FEATURES, PENALTY, RIDGE, array, number, penalized
 from gramlab.theorems._heads import draw_rows
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
@@ -101,15 +101,16 @@ THEOREM = Theorem(
         "twice the gain": lambda x: _check(x, gain=0.5),
     },
     arguments={
-        "features": RIDGE["features"],
+        "features": FEATURES,
+        "labels": RIDGE["labels"],
+        "penalty": PENALTY,
         "theta": array("where the risk is least", "d"),
         "root": array(
             "Σ = root rootᵀ of the risk; the identity unless told",
-            *("d", "k"),
+            "d",
+            "k",
             default=lambda i: np.eye(i["x"].shape[1]),
         ),
-        "labels": RIDGE["labels"],
-        "penalty": PENALTY,
         "power": number(
             "of the teacher's predictions in the student's target; 1 unless told", default=1.0
         ),

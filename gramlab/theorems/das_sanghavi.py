@@ -1,12 +1,13 @@
 """The mixing weight ξ* that minimizes the expected estimation error of a ridge student."""
 
+from typing import Any
+
 import numpy as np
 
-from gramlab.theorems._arguments import FEATURES, PENALTY, array, penalized, read_array
+from gramlab.theorems._arguments import FEATURES, PENALTY, array, number_or, penalized
 from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems._hypotheses import above, all_of
-from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_finite
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -17,6 +18,10 @@ def _draw(rng: np.random.Generator) -> Instance:
         "noise": float(10 ** rng.uniform(-1, 1)) * np.eye(len(x)),  # times white noise, variance 1
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-1.5, 0.5)),
     }
+
+
+def _instance(x: np.ndarray, noise: Any, **more: Any) -> Instance:
+    return penalized(x=x, noise=noise if np.ndim(noise) else noise * np.eye(len(x)), **more)
 
 
 def _white(instance: Instance) -> Held:
@@ -72,12 +77,6 @@ def _check(
     return equal(_formula(instance, sign, power, prediction), found, tolerance)
 
 
-def _noise(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
-    if np.ndim(value):  # type: ignore[arg-type]
-        return read_array(name, value, sizes, "N", "N")
-    return check_finite(name, value) * np.eye(sizes["N"])
-
-
 THEOREM = Theorem(
     name="das-sanghavi",
     title="The optimal mixing weight of a ridge student",
@@ -113,8 +112,10 @@ THEOREM = Theorem(
     arguments={
         "features": FEATURES,
         "theta": array("the true weights θ", "d"),
-        "noise": Argument("γ > 0, or a matrix (N, N) that makes the noise of white noise", _noise),
         "penalty": PENALTY,
+        "noise": number_or(
+            "γ > 0, or a matrix (N, N) that makes the noise of white noise", "N", "N"
+        ),
     },
-    instance=penalized,
+    instance=_instance,
 )

@@ -22,8 +22,7 @@ def _check(instance: Instance, factor: float = 0.5) -> Check:
     # moments as large as X.
     size = abs(value) + abs(dual) + right + float(np.abs(loss.logits(w)).max())
     size += gradient * float(np.linalg.norm(instance["x"])) / instance["weight_decay"]
-    tolerance = 1e-13 * len(instance["x"]) * size
-    return equal(value - dual, right, tolerance)
+    return equal(value - dual, right, 1e-13 * len(instance["x"]) * size)
 
 
 THEOREM = Theorem(

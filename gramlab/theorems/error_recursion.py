@@ -7,8 +7,8 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.referee import softmax_deviations
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, array
-from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
-from gramlab.theorems._hypotheses import on_simplex, positive_decay
+from gramlab.theorems._heads import DECAY_AND_MU, draw_problem, draw_weights, features, objective
+from gramlab.theorems._hypotheses import on_simplex
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
@@ -50,6 +50,11 @@ def _other_targets(rng: np.random.Generator) -> Instance:
     return {**instance, "passed_on": rng.dirichlet(np.ones(k), n)}
 
 
+def _passes_predictions(instance: Instance) -> Held:
+    own = instance["passed_on"] is None
+    return Held(own, f"passed on: {'predictions' if own else 'other targets'}")
+
+
 THEOREM = Theorem(
     name="error-recursion",
     title="Exact minus linear, one round and many",
@@ -57,15 +62,12 @@ THEOREM = Theorem(
     kind="identity",
     hypotheses=(
         Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \ge 0", test=on_simplex),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        DECAY_AND_MU,
         Hypothesis(
             "predictions passed on",
             r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y",
             _other_targets,
-            lambda i: Held(
-                i["passed_on"] is None,
-                f"passed on: {'predictions' if i['passed_on'] is None else 'other targets'}",
-            ),
+            _passes_predictions,
         ),
     ),
     statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + \Big(I + "
@@ -88,7 +90,8 @@ THEOREM = Theorem(
         ),
         "passed_on": array(
             "targets of rounds 2, 3, …; the predictions before them unless told",
-            *("N", "K"),
+            "N",
+            "K",
             default=None,
         ),
     },

@@ -38,14 +38,15 @@ def _sharpened(rng: np.random.Generator) -> Instance:
 def _compare(instance: Instance, weights: float = 1.0, moments: float = 1.0) -> Check:
     first = exact_rounds(instance)
     second = exact_rounds({**instance, "targets": instance["others"]})
+    # What a round is given is what the one before it passed on; the last passes on its moment.
+    ends = first[-1].moment - second[-1].moment
+    moved = [*(one.given - other.given for one, other in zip(first, second, strict=True)), ends]
     checks = []
-    for t, (one, other) in enumerate(zip(first, second, strict=True)):
-        given, apart = one.given - other.given, one.decay * (one.weights - other.weights)
-        last = t + 1 == len(first)
-        passed = one.moment - other.moment if last else first[t + 1].given - second[t + 1].given
-        value = float(np.hypot(weights * apart.norm, moments * passed.norm))
-        tolerance = given.error + weights * apart.error + moments * passed.error
-        checks.append(bound(value, given.norm, tolerance))
+    for one, other, given, passed in zip(first, second, moved, moved[1:], strict=False):
+        apart = weights * one.decay * (one.weights - other.weights)
+        value = float(np.hypot(apart.norm, moments * passed.norm))
+        error = given.error + apart.error + moments * passed.error
+        checks.append(bound(value, given.norm, error))
     return worst(checks)
 
 
@@ -54,11 +55,7 @@ THEOREM = Theorem(
     title="Rounds are firmly nonexpansive in the moments",
     source="D (proximal steps: Rockafellar 1976)",
     kind="upper bound",
-    hypotheses=(
-        TARGETS,
-        DECAYS,
-        replace(PLAIN, without=_sharpened),
-    ),
+    hypotheses=(TARGETS, DECAYS, replace(PLAIN, without=_sharpened)),
     statement=r"\lVert u_{t+1} - u'_{t+1} \rVert_F^2 + \lambda_t^2 \lVert W_t - W'_t \rVert_F^2 "
     r"\le \lVert u_t - u'_t \rVert_F^2, \quad u_t = \tfrac1N X^\top T^{(t)}, \quad "
     r"\text{for any given targets } Y, Y'",

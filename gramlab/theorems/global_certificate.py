@@ -1,13 +1,10 @@
 """The gradient at any weights bounds their distance to the optimum and the loss above it."""
 
-from typing import Any
-
 import numpy as np
 
-from gramlab.theorems._arguments import SOLVED, read_array
+from gramlab.theorems._arguments import SOLVED, number_or
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
-from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_finite
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -52,12 +49,6 @@ def _compare(instance: Instance, distance: float = 1.0, loss: float = 0.5) -> Ch
     return Check(near.holds and low.holds, min(near.slack, low.slack))
 
 
-def _penalty(name: str, value: object, sizes: dict[str, int]) -> Any:
-    if np.ndim(value):  # type: ignore[arg-type]
-        return read_array(name, value, sizes, "d")
-    return check_finite(name, value)
-
-
 THEOREM = Theorem(
     name="global-certificate",
     title="Distance to the optimum, from strong convexity",
@@ -86,9 +77,9 @@ THEOREM = Theorem(
     tight_within=1e-6,
     arguments=SOLVED
     | {
-        "penalty": Argument(
+        "penalty": number_or(
             "λ, or one for each feature (d,); λ unless told",
-            _penalty,
+            "d",
             default=lambda i: i["weight_decay"],
         )
     },

@@ -3,30 +3,23 @@
 import numpy as np
 
 from gramlab.theorems._arguments import DECAY, ROUNDS, number
-from gramlab.theorems._hypotheses import above, equals, positive_decay
+from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._rounds import (
     ARGUMENTS,
+    ONE_DECAY,
     RUNS,
     TARGETS,
-    draw_problem,
+    draw_one_decay,
     exact_rounds,
     head_round,
-    natural_decay,
     worst,
 )
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    problem = draw_problem(rng)
-    natural = natural_decay(problem["x"], problem["targets"].shape[1])
-    return {
-        **problem,
-        "weight_decay": natural * float(10 ** rng.uniform(-3, 1)),
-        "rounds": int(rng.integers(1, 7)),
-        "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)])),
-        "temperature": 1.0,
-    }
+    problem = draw_one_decay(rng, 1)
+    return {**problem, "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)]))}
 
 
 def _sharpened(rng: np.random.Generator) -> Instance:
@@ -36,13 +29,12 @@ def _sharpened(rng: np.random.Generator) -> Instance:
 def _compare(instance: Instance, power: int = 0, spent: float = 1.0) -> Check:
     decay, xi, checks = instance["weight_decay"], instance["mixing"], []
     limit = head_round(instance["x"], instance["targets"], spent * decay / (1 - xi))
-    first = decay * limit.weights.norm / (1 - xi)
-    rounds = exact_rounds({**instance, "decays": np.full(instance["rounds"], decay)})
-    for t, r in enumerate(rounds, 1):
+    first = decay / (1 - xi) * limit.weights
+    for t, r in enumerate(exact_rounds(instance), 1):
         weights, moments = decay * (r.weights - limit.weights), r.moment - limit.moment
-        scale = abs(xi) ** (t + power)
-        error = weights.error + moments.error + scale * decay * limit.weights.error / (1 - xi)
-        checks.append(bound(float(np.hypot(weights.norm, moments.norm)), scale * first, error))
+        left = abs(xi) ** (t + power) * first
+        error = weights.error + moments.error + left.error
+        checks.append(bound(float(np.hypot(weights.norm, moments.norm)), left.norm, error))
     return worst(checks)
 
 
@@ -53,7 +45,7 @@ THEOREM = Theorem(
     kind="upper bound",
     hypotheses=(
         TARGETS,
-        Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay),
+        ONE_DECAY,
         Hypothesis(
             "mixing",
             r"T^{(t+1)} = \xi P_t + (1 - \xi) Y,\ \xi < 1",

@@ -1,14 +1,16 @@
 """False: momentum may predict another class than the one that every label names."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.distillation.classes import largest_classes
-from gramlab.theorems._arguments import DECAY, FEATURES, read_array, whole
+from gramlab.theorems._arguments import DECAY, FEATURES, whole
 from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above, positive_decay
-from gramlab.theorems._rounds import head_of
-from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems._hypotheses import above
+from gramlab.theorems._rounds import ONE_DECAY, head_of
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 _FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
 
@@ -42,10 +44,6 @@ def _compare(instance: Instance, from_round: int = 1) -> Check:
     return Check(most == 0, -float(most))
 
 
-def _one_feature(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
-    return read_array(name, FEATURES.read(name, value, sizes), sizes, "N", 1)
-
-
 THEOREM = Theorem(
     name="momentum-class",
     title="Momentum keeps the class that every label names (false)",
@@ -53,7 +51,7 @@ THEOREM = Theorem(
     kind="sufficient",
     hypotheses=(
         Hypothesis("one positive feature", r"x_i > 0,\ d = 1", test=above("x", "x_i")),
-        Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay),
+        ONE_DECAY,
         Hypothesis("labels", r"\text{every row is given class } 0"),
     ),
     statement=r"\text{every round with momentum predicts class } 0 \text{ on every row}",
@@ -64,7 +62,11 @@ THEOREM = Theorem(
     planted={"but for round 3": lambda i: _compare(i, from_round=4)},
     expected="counterexample",
     arguments={
-        "features": Argument(f"{FEATURES}, d = 1, above 0", _one_feature, key="x"),
+        "features": replace(
+            FEATURES,
+            words=f"{FEATURES}, d = 1, above 0",
+            read=lambda name, value, sizes: FEATURES.read(name, value, {"d": 1}),
+        ),
         "weight_decay": DECAY,
         "classes": whole("K, 2 unless told", 2, default=2),
         "rounds": whole("t, a whole number of at least 1; 3 unless told", 1, default=3),

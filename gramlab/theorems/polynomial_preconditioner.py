@@ -1,13 +1,14 @@
 """Mixing k distillation steps multiplies ridge by a polynomial of degree k, 1 at p = 1."""
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._heads import DECAY, ridge
-from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem, equal
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -18,6 +19,15 @@ def _draw(rng: np.random.Generator) -> Instance:
         "weight_decay": float(10 ** rng.uniform(-1.5, 1)),
         "xi": rng.uniform(0.2, 1.5, steps) * rng.choice([-1, 1], steps, p=[0.2, 0.8]),
     }
+
+
+def _instance(xi: np.ndarray, **problem: Any) -> Instance:
+    if not xi.all():
+        raise InvalidSetting(
+            f"mixing must have no weight 0, got {xi.tolist()}; such a step starts anew, so leave "
+            "out the steps before it"
+        )
+    return arguments.ridge(xi=xi, **problem)
 
 
 def _coefficients(xi: np.ndarray) -> np.ndarray:
@@ -56,16 +66,6 @@ def _check(instance: Instance) -> Check:
     return _compare(instance, coefficients).also(back.holds and total.holds)
 
 
-def _mixing(name: str, value: object, sizes: dict[str, int]) -> np.ndarray:
-    xi = arguments.read_array(name, value, sizes, "k")
-    if not xi.all():
-        raise InvalidSetting(
-            f"{name} must have no weight 0, got {xi.tolist()}; such a step starts anew, so leave "
-            "out the steps before it"
-        )
-    return xi
-
-
 THEOREM = Theorem(
     name="polynomial-preconditioner",
     title="k distillation steps are a polynomial preconditioner",
@@ -91,6 +91,6 @@ THEOREM = Theorem(
         "degree one more": lambda i: _compare(i, _coefficients(np.append(i["xi"], 1.0))),
     },
     arguments=arguments.RIDGE
-    | {"mixing": Argument("(k,), weights ξ_i of the steps; none 0", _mixing, key="xi")},
-    instance=arguments.ridge,
+    | {"mixing": arguments.array("weights ξ_i of the steps; none 0", "k", key="xi")},
+    instance=_instance,
 )

@@ -1,6 +1,6 @@
 """The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
 
-from gramlab.theorems import _softmax as softmax
+from gramlab.theorems._softmax import OF_LOGITS, compare_remainder
 from gramlab.theorems.form import Rocq, Theorem
 
 THEOREM = Theorem(
@@ -8,20 +8,17 @@ THEOREM = Theorem(
     title="Remainder of the linearized softmax",
     source="D",
     kind="upper bound",
-    hypotheses=(softmax.LOGITS,),
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     kernel=Rocq("softmax_remainder.v", ("softmax_remainder",)),
     uses=("softmax-remainder-sharp",),
-    draw=softmax.draw_logits,
-    check=lambda i: softmax.compare_remainder(i, 1 / 4),
+    check=lambda i: compare_remainder(i, 1 / 4),
     planted={
-        "an eleventh": lambda i: softmax.compare_remainder(i, 1 / 11),
-        "linear in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=1),
-        "cubic in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=3),
+        "an eleventh": lambda i: compare_remainder(i, 1 / 11),
+        "linear in the spread": lambda i: compare_remainder(i, 1 / 4, power=1),
+        "cubic in the spread": lambda i: compare_remainder(i, 1 / 4, power=3),
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,
-    arguments=softmax.ARGUMENTS,
-    runs=softmax.RUNS,
+    **OF_LOGITS,
 )

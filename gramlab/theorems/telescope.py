@@ -2,27 +2,15 @@
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    RUNS,
-    SUPPOSED,
-    draw_rounds,
-    exact_rounds,
-    total,
-    worst,
-)
-from gramlab.theorems.form import Check, Instance, Rocq, Theorem, equal
+from gramlab.theorems._rounds import PLAIN_ROUNDS, exact_rounds, same, total, worst
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, more: int = 0, weighted: bool = True) -> Check:
-    rounds = exact_rounds(instance)
-    mean = float(np.mean(instance["decays"]))
-    checks = []
-    for t in range(1, len(rounds) + 1 - more):
-        taken = total((r.decay if weighted else mean) * r.weights for r in rounds[: t + more])
-        left = rounds[0].given - rounds[t - 1].moment
-        checks.append(equal(taken.value, left.value, (taken - left).error))
-    return worst(checks)
+    rounds, mean = exact_rounds(instance), float(np.mean(instance["decays"]))
+    taken = [(r.decay if weighted else mean) * r.weights for r in rounds]
+    left = [rounds[0].given - r.moment for r in rounds[: len(rounds) - more]]
+    return worst([same(total(taken[: t + more]), one) for t, one in enumerate(left, 1)])
 
 
 THEOREM = Theorem(
@@ -30,15 +18,12 @@ THEOREM = Theorem(
     title="All rounds share out the gradient at zero",
     source="D",
     kind="identity",
-    hypotheses=SUPPOSED,
     statement=r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top (Y - P_t)",
     kernel=Rocq("telescope.v", ("telescope",)),
-    draw=draw_rounds,
     check=_compare,
     planted={
         "a round more": lambda i: _compare(i, more=1),
         "every round alike": lambda i: _compare(i, weighted=False),
     },
-    arguments=ARGUMENTS,
-    runs=RUNS,
+    **PLAIN_ROUNDS,
 )

@@ -7,7 +7,7 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.spectrum.filters import linear_mu
 from gramlab.theorems._arguments import PROBLEM, ROUNDS
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, features
-from gramlab.theorems._rounds import exact_rounds, plain_rounds, worst
+from gramlab.theorems._rounds import exact_rounds, worst
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
 
 
@@ -42,7 +42,7 @@ def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
     x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
     t, k = instance["rounds"], targets.shape[1]
     linear = LinearizedHead(lam).rounds_at_once(features(x, k), targets, t).deviations + 1 / k
-    last = exact_rounds(plain_rounds(x, targets, np.full(t, lam)))[-1]
+    last = exact_rounds(instance)[-1]
     true = softmax(x @ last.weights.value, axis=1)
     moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * last.weights.error + 1e-13 * t
     checks = []

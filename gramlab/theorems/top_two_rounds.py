@@ -20,19 +20,17 @@ from gramlab.theorems._rounds import (
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
-
-
-def only_top_two(rounds: Instance) -> Instance:
-    """What top-two rounds take of plain ones: no mixing and no temperature."""
-    return {name: rounds[name] for name in ("x", "targets", "decays")}
+TOP_TWO_ROUNDS = Hypothesis(
+    "top-two rounds",
+    r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of } P_t",
+)
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     """Small weight decays at times, where top-two targets take some rounds to settle."""
     drawn = draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
-    x, k = drawn["x"], drawn["targets"].shape[1]
-    decay = natural_decay(x, k) * float(10 ** rng.uniform(-4, 1))
-    return only_top_two({**drawn, "decays": np.full(len(drawn["decays"]), decay)})
+    decay = natural_decay(drawn["x"], drawn["targets"]) * float(10 ** rng.uniform(-4, 1))
+    return {**drawn, "decays": np.full(len(drawn["decays"]), decay)}
 
 
 def _rising(rng: np.random.Generator) -> Instance:
@@ -74,11 +72,7 @@ THEOREM = Theorem(
         TARGETS,
         DECAYS,
         Hypothesis("one weight decay", r"\lambda_1 = \dots = \lambda_t = \lambda", _rising, _one),
-        Hypothesis(
-            "top-two rounds",
-            r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of "
-            r"} P_t",
-        ),
+        TOP_TWO_ROUNDS,
     ),
     statement=r"L(W_{t+1}; T^{(t+1)}) + \tfrac{\lambda}{2} \lVert W_{t+1} - W_t \rVert_F^2 \le "
     r"L(W_t; T^{(t)}), \quad t \ge 2, \quad L(W; T) = -\tfrac1N \langle T, \log "
