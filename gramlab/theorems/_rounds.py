@@ -17,7 +17,6 @@ from scipy.special import log_softmax, softmax
 
 from gramlab.distillation import distill
 from gramlab.distillation.rounds import momentum_weight
-from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
 from gramlab.theorems._arguments import FEATURES, array, number
@@ -243,17 +242,10 @@ def head_of(decay: float) -> SoftmaxHead:
     return SoftmaxHead(decay, tolerance=TOLERANCE, signed_targets=True)
 
 
-def head_round(x: np.ndarray, targets: np.ndarray, decay: float) -> Round:
-    """One head trained once."""
-    fit: Fit = head_of(decay).fit(features(x, targets.shape[1]), targets)
-    own = fit.certificate
-    passed = own.gradient_norm + own.gradient_rounding
-    return round_of(x, decay, moment(x, targets), fit.weights, own.gradient_rounding, passed)
-
-
-def trained_once(instance: Instance, share: float = 1.0) -> Round:
-    """The head trained once at a share of the total weight decay."""
-    return head_round(instance["x"], instance["targets"], share * float(sum(instance["decays"])))
+def trained_once(instance: Instance, decay: float) -> Round:
+    """The head trained once on the given targets."""
+    problem = {name: instance[name] for name in ("x", "targets")}
+    return exact_rounds({**problem, "decays": [decay]})[0]
 
 
 def exact_rounds(instance: Instance) -> list[Round]:
@@ -291,12 +283,10 @@ def exact_rounds(instance: Instance) -> list[Round]:
     return found
 
 
-def total(known: Iterable[Known]) -> Known:
-    """The sum, with the errors."""
-    first, *more = known
-    for one in more:
-        first = first + one
-    return first
+def weighted(shares: Iterable[float], known: Sequence[Known]) -> Known:
+    """Their sum, each times its share."""
+    first, *more = (float(share) * one for share, one in zip(shares, known, strict=True))
+    return sum(more, start=first)
 
 
 def worst(checks: Sequence[Check]) -> Check:
@@ -306,17 +296,17 @@ def worst(checks: Sequence[Check]) -> Check:
 
 
 def at_most(a: Known, b: Known) -> Check:
-    """A ≤ b, of two numbers."""
+    """Whether a ≤ b, of two numbers."""
     return bound(float(a.value), float(b.value), a.error + b.error)
 
 
 def shorter(a: Known, b: Known) -> Check:
-    """‖a‖ ≤ ‖b‖."""
+    """Whether ‖a‖ ≤ ‖b‖."""
     return bound(a.norm, b.norm, a.error + b.error)
 
 
 def same(a: Known, b: Known) -> Check:
-    """A = b."""
+    """Whether a = b."""
     return equal(a.value, b.value, a.error + b.error)
 
 

@@ -1,32 +1,21 @@
 """The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
 
-import operator
-
 import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.heads.closed_form import RidgeHead
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._arguments import FEATURES, array
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._links import LINKS, link_head
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    Known,
-    draw_rows_of_rank,
-    moment,
-    same,
-    shorter,
-    total,
-    worst,
-)
 from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.theorems.the_ball import ball
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    x = draw_rows_of_rank(rng)
+    x = rounds.draw_rows_of_rank(rng)
     shape = len(x), int(rng.integers(1, 4))
     link = str(rng.choice(["squared", "squared", "logistic", "poisson"]))
     drawn = {
@@ -46,17 +35,18 @@ def _concave(rng: np.random.Generator) -> Instance:
     return {"x": x, "y": y, "decays": np.full(3, decay), "link": "concave"}
 
 
-def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
+def _ridge_agrees(instance: Instance, weights: list[rounds.Known]) -> bool:
     """Whether the package's ridge head makes the same rounds; one more column makes rows sum."""
     x, decays = instance["x"], instance["decays"]
     targets = np.column_stack([instance["y"], -instance["y"].sum(axis=1)])
     k = targets.shape[1]
     heads = [RidgeHead(float(decay)) for decay in decays]
     made = distill(heads, features(x, k), targets + 1 / k, len(heads), signed_targets=True)
-    carried = moment(x, targets).error
+    carried = rounds.moment(x, targets).error
     for fit, known, decay in zip(made, weights, decays, strict=True):
         own = fit.certificate
-        carried += own.gradient_norm + own.gradient_rounding + moment(x, x @ fit.weights).error
+        carried += own.gradient_norm + own.gradient_rounding
+        carried += rounds.moment(x, x @ fit.weights).error
         if np.linalg.norm(fit.weights[:, :-1] - known.value) > known.error + carried / decay:
             return False
     return True
@@ -66,8 +56,8 @@ def _compare(
     instance: Instance, radius: float = 1.0, weighted: bool = True, more: int = 0
 ) -> Check:
     x, decays, link = instance["x"], instance["decays"], LINKS[instance["link"]]
-    weights: list[Known] = []
-    moments = [moment(x, instance["y"])]
+    weights: list[rounds.Known] = []
+    moments = [rounds.moment(x, instance["y"])]
     for decay in decays:
         own, made = link_head(x, link, float(decay), moments[-1])
         weights.append(own)
@@ -76,12 +66,12 @@ def _compare(
     for t in range(2, len(decays) + 1):
         shares = decays[:t] if weighted else np.full(t, decays[:t].mean())
         once, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
-        taken, half = total(map(operator.mul, shares, weights)), 0.5 * weights[t - 2]
-        shared = same(taken, moments[0] - moments[t - more])
-        shrunk = shorter(weights[t - 1] - half, half)
+        taken, half = rounds.weighted(shares, weights[:t]), 0.5 * weights[t - 2]
+        shared = rounds.same(taken, moments[0] - moments[t - more])
+        shrunk = rounds.shorter(weights[t - 1] - half, half)
         checks.append(ball(once, shares, weights[:t], radius).also(shared.holds and shrunk.holds))
     agrees = instance["link"] != "squared" or _ridge_agrees(instance, weights)
-    return worst(checks).also(agrees)
+    return rounds.worst(checks).also(agrees)
 
 
 def _link(name: str, value: object, sizes: dict[str, int]) -> object:
@@ -126,7 +116,7 @@ THEOREM = Theorem(
     arguments={
         "features": FEATURES,
         "labels": array("numbers, counts, or 0 and 1", "N", "m", key="y"),
-        "weight_decays": ARGUMENTS["weight_decays"],
+        "weight_decays": rounds.ARGUMENTS["weight_decays"],
         "link": Argument(
             "squared, poisson or logistic, or concave, which is the link of no family", _link
         ),

@@ -72,9 +72,7 @@ def _compare(
     carried, slack, holds = 0.0, np.inf, True
     for t, w in enumerate(weights):
         own = float(np.linalg.norm(made[t].gradient(w)))
-        limit = (own + (xi if squared else passed) * carried) / decays[t]
-        if first_decay:
-            limit *= decays[t] / decays[0]
+        limit = (own + (xi if squared else passed) * carried) / decays[0 if first_decay else t]
         best = true[t].minimum()
         rounding = 1e-12 * (1 + float(np.linalg.norm(best))) * (1 + 1 / min(decays))
         found = bound(float(np.linalg.norm(w - best)), limit, rounding)

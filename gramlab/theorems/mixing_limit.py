@@ -2,23 +2,14 @@
 
 import numpy as np
 
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._arguments import DECAY, ROUNDS, number
 from gramlab.theorems._hypotheses import above, equals
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    ONE_DECAY,
-    RUNS,
-    TARGETS,
-    draw_one_decay,
-    exact_rounds,
-    head_round,
-    worst,
-)
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    problem = draw_one_decay(rng, 1)
+    problem = rounds.draw_one_decay(rng, 1)
     return {**problem, "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)]))}
 
 
@@ -28,14 +19,14 @@ def _sharpened(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, power: int = 0, spent: float = 1.0) -> Check:
     decay, xi, checks = instance["weight_decay"], instance["mixing"], []
-    limit = head_round(instance["x"], instance["targets"], spent * decay / (1 - xi))
+    limit = rounds.trained_once(instance, spent * decay / (1 - xi))
     first = decay / (1 - xi) * limit.weights
-    for t, r in enumerate(exact_rounds(instance), 1):
+    for t, r in enumerate(rounds.exact_rounds(instance), 1):
         weights, moments = decay * (r.weights - limit.weights), r.moment - limit.moment
         left = abs(xi) ** (t + power) * first
         error = weights.error + moments.error + left.error
         checks.append(bound(float(np.hypot(weights.norm, moments.norm)), left.norm, error))
-    return worst(checks)
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -44,8 +35,8 @@ THEOREM = Theorem(
     source="D (squared loss: Borup & Andersen 2021)",
     kind="upper bound",
     hypotheses=(
-        TARGETS,
-        ONE_DECAY,
+        rounds.TARGETS,
+        rounds.ONE_DECAY,
         Hypothesis(
             "mixing",
             r"T^{(t+1)} = \xi P_t + (1 - \xi) Y,\ \xi < 1",
@@ -72,10 +63,10 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments={
-        **{name: ARGUMENTS[name] for name in ("features", "targets", "temperature")},
+        **{name: rounds.ARGUMENTS[name] for name in ("features", "targets", "temperature")},
         "weight_decay": DECAY,
         "mixing": number("ξ < 1 of ξP + (1 − ξ)Y"),
         "rounds": ROUNDS,
     },
-    runs=RUNS,
+    runs=rounds.RUNS,
 )

@@ -5,24 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    ASSUMED,
-    RUNS,
-    draw_rounds,
-    exact_rounds,
-    plain_rounds,
-    shorter,
-    uniform_moment,
-    worst,
-)
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     """One feature, two classes; schedules over decades."""
     while True:
-        drawn = draw_rounds(rng, (2, 5), spread=(-2.0, 1.0))
+        drawn = rounds.draw_rounds(rng, (2, 5), spread=(-2.0, 1.0))
         x = np.ascontiguousarray(drawn["x"][:, :1])
         if drawn["targets"].shape[1] == 2 and x.any():
             return {**drawn, "x": x}
@@ -31,11 +21,11 @@ def _draw(rng: np.random.Generator) -> Instance:
 def _two_features(rng: np.random.Generator) -> Instance:
     x = np.array([[2.0, 1.0], [-1.0, -2.0], [-3.0, -4.0]])
     turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
-    return plain_rounds(x @ turn, [1, 0, 1], [0.25, 0.5])
+    return rounds.plain_rounds(x @ turn, [1, 0, 1], [0.25, 0.5])
 
 
 def _three_classes(rng: np.random.Generator) -> Instance:
-    return plain_rounds([[1], [1]], [[1, 0, 0]] * 2, [1.0, float(rng.uniform(2, 4))])
+    return rounds.plain_rounds([[1], [1]], [[1, 0, 0]] * 2, [1.0, float(rng.uniform(2, 4))])
 
 
 def _columns(key: str, wanted: int, word: str) -> Any:
@@ -50,9 +40,10 @@ def _compare(instance: Instance, reverse: bool = False, scale: float = 1.0) -> C
     """The last moments of the rising, the given and the falling order of a schedule."""
     rising = np.sort(instance["decays"])
     orders = [scale * rising, instance["decays"], rising[::-1]]
-    uniform = uniform_moment(instance["x"], instance["targets"])
-    last = [exact_rounds({**instance, "decays": one})[-1].moment - uniform for one in orders]
-    return worst([shorter(a, b) for a, b in pairwise(last[::-1] if reverse else last)])
+    uniform = rounds.uniform_moment(instance["x"], instance["targets"])
+    last = [rounds.exact_rounds({**instance, "decays": one})[-1].moment - uniform for one in orders]
+    pairs = pairwise(last[::-1] if reverse else last)
+    return rounds.worst([rounds.shorter(a, b) for a, b in pairs])
 
 
 THEOREM = Theorem(
@@ -61,7 +52,7 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        *ASSUMED,
+        *rounds.ASSUMED,
         Hypothesis("one feature", r"d = 1", _two_features, _columns("x", 1, "features")),
         Hypothesis("two classes", r"K = 2", _three_classes, _columns("targets", 2, "classes")),
     ),
@@ -76,6 +67,6 @@ THEOREM = Theorem(
         "rising at nine tenths": lambda i: _compare(i, scale=0.9),
     },
     tight_within=1e-3,
-    arguments=ARGUMENTS,
-    runs=RUNS,
+    arguments=rounds.ARGUMENTS,
+    runs=rounds.RUNS,
 )

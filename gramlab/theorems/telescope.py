@@ -2,15 +2,18 @@
 
 import numpy as np
 
-from gramlab.theorems._rounds import PLAIN_ROUNDS, exact_rounds, same, total, worst
+from gramlab.theorems._rounds import PLAIN_ROUNDS, exact_rounds, same, weighted, worst
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
-def _compare(instance: Instance, more: int = 0, weighted: bool = True) -> Check:
-    rounds, mean = exact_rounds(instance), float(np.mean(instance["decays"]))
-    taken = [(r.decay if weighted else mean) * r.weights for r in rounds]
-    left = [rounds[0].given - r.moment for r in rounds[: len(rounds) - more]]
-    return worst([same(total(taken[: t + more]), one) for t, one in enumerate(left, 1)])
+def _compare(instance: Instance, more: int = 0, alike: bool = False) -> Check:
+    rounds, decays = exact_rounds(instance), instance["decays"]
+    shares = np.full(len(decays), decays.mean()) if alike else decays
+    weights, first = [r.weights for r in rounds], rounds[0].given
+    checks = []
+    for t, r in enumerate(rounds[: len(rounds) - more], 1 + more):
+        checks.append(same(weighted(shares[:t], weights[:t]), first - r.moment))
+    return worst(checks)
 
 
 THEOREM = Theorem(
@@ -23,7 +26,7 @@ THEOREM = Theorem(
     check=_compare,
     planted={
         "a round more": lambda i: _compare(i, more=1),
-        "every round alike": lambda i: _compare(i, weighted=False),
+        "every round alike": lambda i: _compare(i, alike=True),
     },
     **PLAIN_ROUNDS,
 )

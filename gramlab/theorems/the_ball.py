@@ -1,19 +1,11 @@
 """Rounds against one training at their total weight decay: it lies in a ball that rounds know."""
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    PLAIN_ROUNDS,
-    Known,
-    exact_rounds,
-    shorter,
-    total,
-    trained_once,
-    worst,
-)
+from gramlab.theorems import _rounds as rounds
+from gramlab.theorems._rounds import Known
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
@@ -21,20 +13,20 @@ def ball(
     once: Known, shares: Sequence[float], weights: Sequence[Known], radius: float = 1.0
 ) -> Check:
     """Whether ``once`` lies in the ball over the last weights and their mean by those shares."""
-    mean = (1 / float(sum(shares))) * total(map(operator.mul, shares, weights))
-    return shorter(once - 0.5 * (mean + weights[-1]), 0.5 * radius * (mean - weights[-1]))
+    mean = (1 / float(sum(shares))) * rounds.weighted(shares, weights)
+    return rounds.shorter(once - 0.5 * (mean + weights[-1]), 0.5 * radius * (mean - weights[-1]))
 
 
 def _compare(
     instance: Instance, radius: float = 1.0, weighted: bool = True, spent: float = 1.0
 ) -> Check:
-    weights, checks = [r.weights for r in exact_rounds(instance)], []
+    weights, checks = [r.weights for r in rounds.exact_rounds(instance)], []
     for t in range(2, len(weights) + 1):
         decays = instance["decays"][:t]
-        once = trained_once({**instance, "decays": decays}, spent).weights
+        once = rounds.trained_once(instance, spent * float(sum(decays))).weights
         shares = decays if weighted else np.ones(t)
         checks.append(ball(once, shares, weights[:t], radius))
-    return worst(checks)
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -56,5 +48,5 @@ THEOREM = Theorem(
         "half the total weight decay": lambda i: _compare(i, spent=0.5),
     },
     tight_within=0.02,
-    **PLAIN_ROUNDS,
+    **rounds.PLAIN_ROUNDS,
 )

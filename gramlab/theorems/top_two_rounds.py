@@ -6,20 +6,11 @@ import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.numerics.rounding import gamma
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._heads import features
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    DECAYS,
-    RUNS,
-    TARGETS,
-    draw_rounds,
-    head_of,
-    natural_decay,
-    worst,
-)
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
-TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
+TOP_TWO = {name: rounds.ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
 TOP_TWO_ROUNDS = Hypothesis(
     "top-two rounds",
     r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of } P_t",
@@ -28,8 +19,8 @@ TOP_TWO_ROUNDS = Hypothesis(
 
 def _draw(rng: np.random.Generator) -> Instance:
     """Small weight decays at times, where top-two targets take some rounds to settle."""
-    drawn = draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
-    decay = natural_decay(drawn["x"], drawn["targets"]) * float(10 ** rng.uniform(-4, 1))
+    drawn = rounds.draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
+    decay = rounds.natural_decay(drawn["x"], drawn["targets"]) * float(10 ** rng.uniform(-4, 1))
     return {**drawn, "decays": np.full(len(drawn["decays"]), decay)}
 
 
@@ -46,7 +37,7 @@ def _one(instance: Instance) -> Held:
 def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool = False) -> Check:
     """Round by round: what is lost by the loss, for all weights within their certificates."""
     x, targets, decays = instance["x"], instance["targets"], instance["decays"]
-    heads = [head_of(float(decay)) for decay in decays]
+    heads = [rounds.head_of(float(decay)) for decay in decays]
     used = features(x, targets.shape[1])
     made = distill(heads, used, targets, len(heads), refine="top2", signed_targets=True)
     checks = []
@@ -60,7 +51,7 @@ def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool
         error = now.certificate.duality_gap + rounding
         found = bound(least + lost, value, error)
         checks.append(found.also(not strict or least < value - error))
-    return worst(checks)
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -69,8 +60,8 @@ THEOREM = Theorem(
     source="D (alternating minimization: Csiszár & Tusnády 1984)",
     kind="upper bound",
     hypotheses=(
-        TARGETS,
-        DECAYS,
+        rounds.TARGETS,
+        rounds.DECAYS,
         Hypothesis("one weight decay", r"\lambda_1 = \dots = \lambda_t = \lambda", _rising, _one),
         TOP_TWO_ROUNDS,
     ),
@@ -87,5 +78,5 @@ THEOREM = Theorem(
     },
     tight_within=1e-9,
     arguments=TOP_TWO,
-    runs=RUNS[:2],
+    runs=rounds.RUNS[:2],
 )

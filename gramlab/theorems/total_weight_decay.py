@@ -1,29 +1,20 @@
 """How near to uniform rounds are depends on the schedule through the total weight decay alone."""
 
-from gramlab.theorems._rounds import (
-    PLAIN_ROUNDS,
-    at_most,
-    exact_rounds,
-    short_of_uniform,
-    shorter,
-    start_gradient,
-    uniform_moment,
-    worst,
-)
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
 def _compare(instance: Instance, squares: float = 1.0, share: float = 4.0) -> Check:
     x, targets = instance["x"], instance["targets"]
-    start, least = start_gradient(x, targets), uniform_moment(x, targets)
+    start, least = rounds.start_gradient(x, targets), rounds.uniform_moment(x, targets)
     spent, checks = 0.0, []
-    for r in exact_rounds(instance):
+    for r in rounds.exact_rounds(instance):
         spent += r.decay
-        left, weights = spent * short_of_uniform(r), spent * r.weights
+        left, weights = spent * rounds.short_of_uniform(r), spent * r.weights
         whole = 2 * left + (r.moment - least).square + squares * weights.square
-        rate, shrunk = at_most(share * left, start.square), shorter(weights, start)
-        checks.append(at_most(whole, start.square).also(rate.holds and shrunk.holds))
-    return worst(checks)
+        rate, shrunk = rounds.at_most(share * left, start.square), rounds.shorter(weights, start)
+        checks.append(rounds.at_most(whole, start.square).also(rate.holds and shrunk.holds))
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -44,5 +35,5 @@ THEOREM = Theorem(
         "a tenth of the total weight decay": lambda i: _compare(i, share=10.0),
     },
     tight_within=0.02,
-    **PLAIN_ROUNDS,
+    **rounds.PLAIN_ROUNDS,
 )
