@@ -217,8 +217,11 @@ def theorem_page(report) -> str:
 def rocq_proof(report) -> list[str]:
     """What a proof rests on, and the Rocq file; of one that covers a part, what is recorded."""
     theorem = report.theorem
-    uses = ", ".join(f"[{name}]({name}.md)" for name in theorem.uses)
-    told = ["", f"The proof rests on {uses}."] if uses else []
+    argued = [name for name in theorem.uses if name not in report.rests_on]
+    told = []
+    for words, names in (("The proof rests on", report.rests_on), ("On paper it uses", argued)):
+        links = ", ".join(f"[{name}]({name}.md)" for name in names)
+        told += ["", f"{words} {links}."] if names else []
     if theorem.kernel is None:
         return told
     if theorem.kernel.covers:

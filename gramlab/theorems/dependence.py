@@ -1,23 +1,54 @@
-"""Which theorem rests on which: by the names that each one says its proof uses."""
+"""Which theorem rests on which: by what each says that its argument uses, and by its Rocq file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems.form import Theorem
+from gramlab.theorems.record import place, sources
 
-__all__ = ["check_uses", "rests_on"]
+__all__ = ["argued_from", "check_uses", "needed", "rests_on"]
+
+
+def needed(theorem: Theorem, known: Mapping[str, Theorem]) -> tuple[str, ...]:
+    """Names in ``uses`` with which a theorem falls, one of ``known`` each.
+
+    A Rocq proof of the whole statement falls with those alone whose Rocq files its own requires,
+    directly or not; of the others the kernel saw nothing.
+    """
+    if theorem.kernel is None or theorem.kernel.covers:
+        return theorem.uses
+    files = set(sources(place(theorem)).values())
+    return tuple(n for n in theorem.uses if known[n].kernel and place(known[n]) in files)
 
 
 def rests_on(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
-    """Names of all theorems that one rests on, directly or through others, deepest first.
+    """Names of all theorems with which one falls, directly or through others, deepest first.
+
+    Raises
+    ------
+    InvalidSetting
+        As of ``argued_from``.
+    """
+    argued_from(theorem, known)
+    return _below(theorem, known, lambda one: needed(one, known))
+
+
+def argued_from(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
+    """Names of all theorems that the argument on paper uses, likewise.
 
     Raises
     ------
     InvalidSetting
         If one of them is not among ``known``, or rests on itself.
     """
+    return _below(theorem, known, lambda one: one.uses)
+
+
+def _below(
+    theorem: Theorem, known: Mapping[str, Theorem], bases: Callable[[Theorem], Iterable[str]]
+) -> list[str]:
     found: dict[str, None] = {}
 
     def visit(one: Theorem, above: tuple[str, ...]) -> None:
@@ -26,7 +57,7 @@ def rests_on(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
             raise InvalidSetting(
                 f"no theorem may rest on itself, got {circle}; take one of these out of `uses`"
             )
-        for name in one.uses:
+        for name in bases(one):
             if name not in known:
                 raise InvalidSetting(
                     f"theorem {one.name!r} uses {name!r}, which is unknown; known are "
@@ -50,4 +81,4 @@ def check_uses(known: Mapping[str, Theorem]) -> None:
         If there is such a one.
     """
     for theorem in known.values():
-        rests_on(theorem, known)
+        argued_from(theorem, known)

@@ -40,7 +40,7 @@ Kind = Literal["identity", "upper bound", "lower bound", "sufficient", "necessar
 Instance = Mapping[str, Any]
 
 SHAKEN = "rests on a refuted theorem"
-"""What is said of a theorem, whatever its own proof, when one that it uses fails."""
+"""What is said of a theorem, whatever its own proof, when one fails with which it falls."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,8 @@ class Theorem:
     kernel
         Where the Rocq proof is, if there is one.
     uses
-        Names of the theorems that the proof rests on.
+        Names of the theorems that the argument on paper rests on. The theorem falls with them,
+        unless a Rocq proof of all of it does without their Rocq files.
     planted
         False variants (factor 2, transposed C, strict for non-strict, a round more), each refuted
         by some drawn instance.
