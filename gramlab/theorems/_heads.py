@@ -16,6 +16,8 @@ from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
 from gramlab.theorems._hypotheses import on_simplex, positive_decay, sums_to_one
 from gramlab.theorems.form import Hypothesis, Instance
 
+EPS = float(np.finfo(float).eps)
+
 DECAY = Hypothesis("weight decay", r"\lambda > 0", test=positive_decay)
 DECAY_AND_MU = Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay)
 SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex)
@@ -98,6 +100,24 @@ def ridge(x: np.ndarray, targets: np.ndarray, nu: float) -> np.ndarray:
     return np.linalg.lstsq(rows, np.concatenate([targets, np.zeros((d, *targets.shape[1:]))]))[0]
 
 
+def newton(
+    value: Callable[[np.ndarray], float],
+    newton_step: Callable[[np.ndarray], np.ndarray],
+    point: np.ndarray,
+) -> np.ndarray:
+    """Where a convex function is least, to the last digits, by damped Newton steps from a point."""
+    for _ in range(100):
+        step, size, now = newton_step(point), 1.0, value(point)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a step that is too long
+            # A rise within the rounding of the value is none.
+            while size > EPS and not value(point - size * step) <= now + 8 * EPS * (1 + abs(now)):
+                size /= 2
+        point = point - size * step
+        if np.linalg.norm(step) <= 1e-13 * (1 + np.linalg.norm(point)):
+            break
+    return point
+
+
 @dataclass(frozen=True, eq=False)
 class DenseHead:
     """The exact head by dense derivatives and damped dense Newton, for x (N, d), targets (N, K).
@@ -121,6 +141,11 @@ class DenseHead:
     @property
     def _penalties(self) -> np.ndarray:
         return np.broadcast_to(np.asarray(self.penalty, dtype=float), self.x.shape[1:])
+
+    @property
+    def concordance(self) -> float:
+        """C = √2 max ‖x_i‖/√λ, by which the head is self-concordant."""
+        return float(np.sqrt(2 / self.penalty) * np.linalg.norm(self.x, axis=1).max())
 
     def probabilities(self, weights: np.ndarray) -> np.ndarray:
         """softmax(XW/τ) by rows."""
@@ -164,15 +189,5 @@ class DenseHead:
 
     def minimum(self) -> np.ndarray:
         """W* to the last digits (the zero-sum one where a free row leaves a choice)."""
-        weights = np.zeros((self.x.shape[1], self.targets.shape[1]))
-        for _ in range(100):
-            step = self.newton_step(weights)
-            size, norm = 1.0, np.linalg.norm(step)
-            if norm > 1e-3:
-                value = self.value(weights)
-                while size > 1e-9 and self.value(weights - size * step) > value:
-                    size /= 2
-            weights = weights - size * step
-            if norm <= 1e-13 * (1 + np.linalg.norm(weights)):
-                break
-        return weights
+        start = np.zeros((self.x.shape[1], self.targets.shape[1]))
+        return newton(self.value, self.newton_step, start)

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import expit
 
 from gramlab.numerics.rounding import gamma
+from gramlab.theorems._heads import newton
 from gramlab.theorems._rounds import Known
 
-EPS = float(np.finfo(float).eps)
 Values = Callable[[np.ndarray], np.ndarray]
 
 
@@ -47,21 +47,14 @@ def link_head(x: np.ndarray, link: Link, decay: float, given: Known) -> tuple[Kn
 
 
 def _column(x: np.ndarray, link: Link, decay: float, u: np.ndarray) -> np.ndarray:
-    """One column of W by damped Newton, to the last digits."""
+    """One column of W."""
 
     def value(w: np.ndarray) -> float:
         return float(link.partition(x @ w).mean() + decay * w @ w / 2 - u @ w)
 
-    w = np.zeros(len(u))
-    for _ in range(100):
+    def step(w: np.ndarray) -> np.ndarray:
         gradient = x.T @ link.mean(x @ w) / len(x) + decay * w - u
         hessian = x.T @ (link.variance(x @ w)[:, None] * x) / len(x) + decay * np.eye(len(u))
-        step, size, now = np.linalg.solve(hessian, gradient), 1.0, value(w)
-        with np.errstate(over="ignore", invalid="ignore"):  # of a step that is too long
-            # A rise within the rounding of the value is none.
-            while size > EPS and not value(w - size * step) <= now + 8 * EPS * (1 + abs(now)):
-                size /= 2
-        w = w - size * step
-        if np.linalg.norm(step) <= EPS * (1 + np.linalg.norm(w)):
-            break
-    return w
+        return np.linalg.solve(hessian, gradient)
+
+    return newton(value, step, np.zeros(len(u)))

@@ -4,11 +4,10 @@ import numpy as np
 
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._heads import EPS
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-
-EPS = float(np.finfo(float).eps)
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -58,10 +57,7 @@ THEOREM = Theorem(
     statement=r"e^{-\Lambda/s} \le \prod_{i \le t} h_{\mu_i}(s) \le h_\Lambda(s), \quad "
     r"h_\mu(s) = \frac{s}{s + \mu}, \quad \Lambda = \sum_{i \le t} \mu_i; \quad "
     r"\text{with one } \mu{:}\ e^{-t\mu/s} \le h_\mu(s)^t \le h_{t\mu}(s)",
-    kernel=Rocq(
-        "linear_sandwich.v",
-        ("linear_sandwich", "linear_sandwich_one_mu"),
-    ),
+    kernel=Rocq("linear_sandwich.v", ("linear_sandwich", "linear_sandwich_one_mu")),
     draw=_draw,
     check=_compare,
     planted={

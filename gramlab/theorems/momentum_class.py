@@ -15,22 +15,6 @@ from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 _FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
 
 
-def _turned(instance: Instance, momentum: bool = True) -> list[int]:
-    """By round, how many rows certainly get another class than 0, which every row was given."""
-    x, k, count = instance["x"], instance["classes"], instance["rounds"]
-    used, targets = features(x, k), np.eye(k)[np.zeros(len(x), dtype=int)]
-    head = head_of(instance["weight_decay"])
-    made = distill(head, used, targets, count, momentum=momentum, signed_targets=True)
-    found = []
-    for fit, certificate in zip(made, made.chain, strict=True):
-        if certificate is None:
-            found.append(0)
-            continue
-        classes, decided = largest_classes(used, fit.weights, certificate, 1)
-        found.append(int((decided & (classes[:, 0] != 0)).sum()))
-    return found
-
-
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:
         return {**_FOUND, "weight_decay": float(rng.uniform(4, 8))}
@@ -40,7 +24,15 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 
 def _compare(instance: Instance, from_round: int = 1) -> Check:
-    most = max(_turned(instance)[from_round - 1 :], default=0)
+    """How many rows of a round, at most, certainly get another class than that they were given."""
+    x, k, count = instance["x"], instance["classes"], instance["rounds"]
+    used, targets = features(x, k), np.eye(k)[np.zeros(len(x), dtype=int)]
+    head, most = head_of(instance["weight_decay"]), 0
+    made = distill(head, used, targets, count, momentum=True, signed_targets=True)
+    for fit, certificate in list(zip(made, made.chain, strict=True))[from_round - 1 :]:
+        if certificate is not None:
+            classes, decided = largest_classes(used, fit.weights, certificate, 1)
+            most = max(most, int((decided & (classes[:, 0] != 0)).sum()))
     return Check(most == 0, -float(most))
 
 

@@ -7,12 +7,10 @@ import numpy as np
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import ROUNDS, flag, number
-from gramlab.theorems._heads import features
+from gramlab.theorems._heads import EPS, features
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-
-EPS = float(np.finfo(float).eps)
 
 
 def _draw(rng: np.random.Generator) -> Instance:

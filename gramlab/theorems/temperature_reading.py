@@ -7,13 +7,14 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag, number
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
+from gramlab.theorems._temperature import draw_temperature
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     return {
         **draw_problem(rng, 10, 5, 5, decay=(-2, 0), spread=0.3),
-        "temperature": float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4))),
+        "temperature": draw_temperature(rng),
         "rounds": int(rng.integers(1, 5)),
         "first_order": True,
     }

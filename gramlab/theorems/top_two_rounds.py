@@ -34,7 +34,7 @@ def _one(instance: Instance) -> Held:
     return Held(bool(np.ptp(decays) == 0), f"from {decays.min():.6g} to {decays.max():.6g}")
 
 
-def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool = False) -> Check:
+def _compare(instance: Instance, since: int = 2, strict: bool = False) -> Check:
     """Round by round: what is lost by the loss, for all weights within their certificates."""
     x, targets, decays = instance["x"], instance["targets"], instance["decays"]
     heads = [rounds.head_of(float(decay)) for decay in decays]
@@ -45,7 +45,7 @@ def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool
         value, least = (fit.loss.value(fit.weights) for fit in (before, now))  # type: ignore[union-attr]
         # The minimum of this round is within its certificate; the weights before may be any.
         moved = np.linalg.norm(now.weights - before.weights) - now.certificate.weights_bound
-        lost = step * now.weight_decay * max(0.0, float(moved)) ** 2
+        lost = 0.5 * now.weight_decay * max(0.0, float(moved)) ** 2
         sizes = np.linalg.norm(x, axis=1) * np.linalg.norm(before.weights)
         rounding = gamma(x.size + targets.size + 16) * (1 + value + float(sizes.max()))
         error = now.certificate.duality_gap + rounding
