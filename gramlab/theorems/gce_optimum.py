@@ -6,8 +6,8 @@ import numpy as np
 
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
 from gramlab.theorems._arguments import PROBLEM, array, number
-from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above, on_simplex, positive_decay
+from gramlab.theorems._heads import DECAY, features
+from gramlab.theorems._hypotheses import above, on_simplex
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 _FOUND: dict[str, Any] = {
@@ -53,7 +53,7 @@ THEOREM = Theorem(
     kind="sufficient",
     hypotheses=(
         Hypothesis("targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex),
-        Hypothesis("weight decay", r"\lambda > 0", test=positive_decay),
+        DECAY,
         Hypothesis("exponent", r"0 < q < 1", test=above("q", "q", 0.0, 1.0)),
     ),
     statement=r"\text{descent from any start leads to the same predicted classes}, \quad L_q(W; T) "

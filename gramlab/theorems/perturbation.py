@@ -73,7 +73,7 @@ def _without_psd(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
     """Both sides from dense solves and repeated products; the package's filter beside them."""
-    *grams, mu, rounds = instance.values()
+    grams, mu, rounds = (instance["gram"], instance["other"]), instance["mu"], instance["rounds"]
     filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
     one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
     ratio = float(np.linalg.norm(grams[0] - grams[1], 2)) / mu

@@ -31,11 +31,11 @@ def _limits(instance: Instance, order: int) -> np.ndarray:
     damp = np.linalg.inv(np.eye(n) + gram / mu)
     h, squares = damp @ gram / mu, np.diag(gram)
     start = float(np.linalg.norm(x.T @ (targets - 1 / k))) / n
-    powers = [damp]
-    for _ in range(1, t):
-        powers.append(h @ powers[-1])
-    rows = [np.abs(powers[t - j]) @ squares / j**2 for j in range(1, t + 1)]
-    return start**2 / (3 * np.sqrt(3) * lam**order) * np.sum(rows, axis=0)
+    rows, power = np.zeros(n), damp
+    for j in range(t, 0, -1):
+        rows += np.abs(power) @ squares / j**2
+        power = h @ power
+    return start**2 / (3 * np.sqrt(3) * lam**order) * rows
 
 
 def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
@@ -46,9 +46,8 @@ def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
     true = softmax(x @ last.weights.value, axis=1)
     moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * last.weights.error + 1e-13 * t
     checks = []
-    for p, q, limit, error in zip(
-        true, linear, share * _limits(instance, order), moved, strict=True
-    ):
+    limits = share * _limits(instance, order)
+    for p, q, limit, error in zip(true, linear, limits, moved, strict=True):
         found = bound(float(np.abs(p - q).sum()), float(limit), float(error))
         best, second = np.argsort(q)[-1:-3:-1]
         decided = q[best] - q[second] > limit + error

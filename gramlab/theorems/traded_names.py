@@ -72,11 +72,9 @@ def _names_alone(rng: np.random.Generator) -> Instance:
 
 def _no_permutation(rng: np.random.Generator) -> Instance:
     """Two classes become one: C' cannot have the rows of both."""
-    _draw(rng)
-    matrix = np.array([[0.9, 0.1], [0.2, 0.8]])
-    world = {"matrix": matrix, "moved": matrix, "sigma": np.array([0, 0])}
-    told = {"true": np.array([0, 1, 1]), "rule": np.zeros((3, 2), dtype=np.int64)}
-    return {**world, **told, "uniform": rng.uniform(size=3)}
+    matrix, true = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1, 1])
+    world = {"matrix": matrix, "moved": matrix, "sigma": np.array([0, 0]), "true": true}
+    return {**world, "rule": np.zeros((3, 2), dtype=np.int64), "uniform": rng.uniform(size=3)}
 
 
 THEOREM = Theorem(
