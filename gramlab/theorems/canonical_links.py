@@ -1,17 +1,69 @@
 """The laws of rounds need convexity alone: regression, counts and multilabel heads obey them."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+from scipy.special import expit
 
 from gramlab.distillation import distill
 from gramlab.errors import InvalidSetting
 from gramlab.heads.closed_form import RidgeHead
+from gramlab.numerics.rounding import gamma
 from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._arguments import FEATURES, array
-from gramlab.theorems._heads import features
+from gramlab.theorems._heads import features, newton
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems._links import LINKS, link_head
+from gramlab.theorems._rounds import Known
 from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.theorems.the_ball import ball
+
+Values = Callable[[np.ndarray], np.ndarray]
+
+
+class Link(NamedTuple):
+    """A(v), its derivative, the mean, and the derivative of that, the variance."""
+
+    partition: Values
+    mean: Values
+    variance: Values
+
+
+LINKS = {
+    "squared": Link(lambda v: v * v / 2, lambda v: v, np.ones_like),
+    "logistic": Link(lambda v: np.logaddexp(0, v), expit, lambda v: expit(v) * expit(-v)),
+    "poisson": Link(np.exp, np.exp, np.exp),
+    "concave": Link(lambda v: -v * v / 2, lambda v: -v, lambda v: -np.ones_like(v)),
+}
+
+
+def _head(x: np.ndarray, link: Link, decay: float, given: Known) -> tuple[Known, Known]:
+    """W (d, m) for the moment u = ``given``, and M(W); what is given wrongly is passed on whole."""
+    weights = np.stack([_column(x, link, decay, u) for u in given.value.T], axis=1)
+    logits = x @ weights
+    made = x.T @ link.mean(logits) / len(x)
+    left = float(np.linalg.norm(decay * weights + made - given.value))
+    # Sums of N products; a mean is as far off as its argument, a sum of d products, can move it.
+    moved = np.abs(link.variance(logits)) * (np.abs(x) @ np.abs(weights))
+    sizes = np.linalg.norm(x, axis=1)[:, None] * (np.abs(link.mean(logits)) + moved)
+    size = float(np.linalg.norm(sizes.mean(axis=0))) + float(np.linalg.norm(given.value))
+    rounding = gamma(x.size + 8) * (size + decay * float(np.linalg.norm(weights)))
+    error = left + rounding + given.error
+    return Known(weights, error / decay), Known(made, error)
+
+
+def _column(x: np.ndarray, link: Link, decay: float, u: np.ndarray) -> np.ndarray:
+    """One column of W."""
+
+    def value(w: np.ndarray) -> float:
+        return float(link.partition(x @ w).mean() + decay * w @ w / 2 - u @ w)
+
+    def step(w: np.ndarray) -> np.ndarray:
+        gradient = x.T @ link.mean(x @ w) / len(x) + decay * w - u
+        hessian = x.T @ (link.variance(x @ w)[:, None] * x) / len(x) + decay * np.eye(len(u))
+        return np.linalg.solve(hessian, gradient)
+
+    return newton(value, step, np.zeros(len(u)))
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -35,7 +87,7 @@ def _concave(rng: np.random.Generator) -> Instance:
     return {"x": x, "y": y, "decays": np.full(3, decay), "link": "concave"}
 
 
-def _ridge_agrees(instance: Instance, weights: list[rounds.Known]) -> bool:
+def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
     """Whether the package's ridge head makes the same rounds; one more column makes rows sum."""
     x, decays = instance["x"], instance["decays"]
     targets = np.column_stack([instance["y"], -instance["y"].sum(axis=1)])
@@ -56,16 +108,16 @@ def _compare(
     instance: Instance, radius: float = 1.0, weighted: bool = True, more: int = 0
 ) -> Check:
     x, decays, link = instance["x"], instance["decays"], LINKS[instance["link"]]
-    weights: list[rounds.Known] = []
+    weights: list[Known] = []
     moments = [rounds.moment(x, instance["y"])]
     for decay in decays:
-        own, made = link_head(x, link, float(decay), moments[-1])
+        own, made = _head(x, link, float(decay), moments[-1])
         weights.append(own)
         moments.append(made)
     checks = []
     for t in range(2, len(decays) + 1):
         shares = decays[:t] if weighted else np.full(t, decays[:t].mean())
-        once, _ = link_head(x, link, float(decays[:t].sum()), moments[0])
+        once, _ = _head(x, link, float(decays[:t].sum()), moments[0])
         taken, half = rounds.weighted(shares, weights[:t]), 0.5 * weights[t - 2]
         shared = rounds.same(taken, moments[0] - moments[t - more])
         shrunk = rounds.shorter(weights[t - 1] - half, half)

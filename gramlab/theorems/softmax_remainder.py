@@ -1,13 +1,15 @@
 """The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
 
-from gramlab.theorems._softmax import OF_LOGITS, compare_remainder
-from gramlab.theorems.form import Rocq, Theorem
+from dataclasses import replace
 
-THEOREM = Theorem(
+from gramlab.theorems.form import Rocq
+from gramlab.theorems.softmax_remainder_sharp import THEOREM as SHARP
+from gramlab.theorems.softmax_remainder_sharp import compare_remainder
+
+THEOREM = replace(
+    SHARP,
     name="softmax-remainder",
     title="Remainder of the linearized softmax",
-    source="D",
-    kind="upper bound",
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     kernel=Rocq("softmax_remainder.v", ("softmax_remainder",)),
@@ -20,5 +22,4 @@ THEOREM = Theorem(
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,
-    **OF_LOGITS,
 )

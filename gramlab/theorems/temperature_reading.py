@@ -7,8 +7,8 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag, number
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
-from gramlab.theorems._temperature import draw_temperature
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
+from gramlab.theorems.temperature_scaled import draw_temperature
 
 
 def _draw(rng: np.random.Generator) -> Instance:

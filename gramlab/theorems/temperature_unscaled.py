@@ -1,7 +1,7 @@
 """Without the factor τ², a temperature does what weight decay λτ² does."""
 
-from gramlab.theorems._temperature import compare, tempered
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
+from gramlab.theorems.temperature_scaled import compare, tempered
 
 
 def _compare(instance: Instance, power: int = 2) -> Check:
