@@ -185,13 +185,13 @@ class Round:
     entropy: Known
 
     def margins(self, x: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each row x_i and its true class, in logits: at least, and at most.
-
-        A logit difference moves by at most √2 ‖x‖ times the error of the weights.
-        """
-        found = margins(x @ self.weights.value, true)
-        moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * self.weights.error
+        """Of each row x_i and its true class, in logits: at least, and at most."""
+        found, moved = margins(x @ self.weights.value, true), self.moved(x)
         return found - moved, found + moved
+
+    def moved(self, x: np.ndarray) -> np.ndarray:
+        """How far differences of logits of each row can be off: √2 ‖x‖ times the weights' error."""
+        return np.sqrt(2) * np.linalg.norm(x, axis=1) * self.weights.error
 
 
 def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:
@@ -212,7 +212,7 @@ def uniform_moment(x: np.ndarray, targets: np.ndarray) -> Known:
 
 
 def short_of_uniform(r: Round) -> Known:
-    """Log K − H̄."""
+    """How far H̄ is below log K."""
     return Known(np.log(r.weights.value.shape[1]), 0.0) - r.entropy
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from gramlab.errors import InvalidSetting
 from gramlab.theorems._arguments import FEATURES, PROBLEM, array, number
 from gramlab.theorems._heads import DenseHead
-from gramlab.theorems._hypotheses import above, equals
+from gramlab.theorems._hypotheses import equals
+from gramlab.theorems._rounds import DECAYS
 from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
@@ -103,11 +104,7 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis(
-            "weight decays",
-            r"\lambda_t > 0,\ \text{one for each round}",
-            test=above("decays", "least λ_t"),
-        ),
+        DECAYS,
         Hypothesis(
             "same rows",
             r"M(W) = X^\top \operatorname{softmax}(XW)/N \text{ is the same in all rounds}",

@@ -1,5 +1,7 @@
 """The closed form of every round solves the linearized stationarity equations, and nothing else."""
 
+from typing import Any
+
 import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
@@ -12,8 +14,15 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {**draw_problem(rng, 9, 5, 5), "rounds": int(rng.integers(1, 5))}
 
 
-def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
-    """Round by round, each from the dense system of the stationarity equations as they stand:
+def first_order(logits: np.ndarray) -> np.ndarray:
+    """How far the linearized softmax is from uniform."""
+    return (logits - logits.mean(axis=1, keepdims=True)) / logits.shape[1]
+
+
+def slow(instance: Instance, read: Any = first_order) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and deviations, round by round; ``read`` makes what is passed on of the logits.
+
+    Each round is from the dense system of the stationarity equations as they stand:
     W = (1/(Nλ)) Xᵀ(A − (XW − mean over classes)/K), unknown vec W.
     """
     x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
@@ -24,7 +33,7 @@ def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(instance["rounds"]):
         right = x.T @ deviations / (n * lam)
         weights = np.linalg.solve(system, right.ravel()).reshape(d, k)
-        deviations = x @ weights @ centre / k
+        deviations = read(x @ weights)
     return weights, deviations
 
 
@@ -32,7 +41,7 @@ def _compare(instance: Instance, mu_factor: float = 1.0, more: int = 0) -> Check
     (n, k), x, rounds = instance["targets"].shape, instance["x"], instance["rounds"]
     mu = mu_factor * linear_mu(k, n, instance["weight_decay"])
     weights, deviations = closed_form(x, instance["targets"], mu, rounds + more)
-    slow_weights, slow_deviations = _slow(instance)
+    slow_weights, slow_deviations = slow(instance)
     tolerance = 1e-13 * (1 + np.linalg.norm(x) ** 2 / mu) * rounds
     first = equal(weights, slow_weights, tolerance * k * np.linalg.norm(x) / mu)
     second = equal(deviations, slow_deviations, tolerance)

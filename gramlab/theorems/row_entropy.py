@@ -14,9 +14,8 @@ def _entropies(x: np.ndarray, r: Round) -> tuple[np.ndarray, np.ndarray]:
 
     |dH| = |Cov_p(v, dv)| is at most a quarter of the two spreads; that of dv is at most √2 ‖x‖‖dW‖.
     """
-    logits = x @ r.weights.value
+    logits, moved = x @ r.weights.value, r.moved(x)
     logs = log_softmax(logits, axis=1)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * r.weights.error
     return -(np.exp(logs) * logs).sum(axis=1), moved * (np.ptp(logits, axis=1) + moved) / 4
 
 

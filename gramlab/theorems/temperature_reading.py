@@ -7,6 +7,7 @@ from gramlab.heads.closed_form import LinearizedHead
 from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag, number
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
+from gramlab.theorems.closed_form import first_order, slow
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 from gramlab.theorems.temperature_scaled import draw_temperature
 
@@ -20,33 +21,23 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _slow(instance: Instance) -> np.ndarray:
-    """Round by round with dense solves; the reading is linear or the softmax itself."""
-    x, lam, tau = instance["x"], instance["weight_decay"], instance["temperature"]
-    (n, k), d = instance["targets"].shape, x.shape[1]
-    deviations = instance["targets"] - 1 / k
-    for _ in range(instance["rounds"]):
-        weights = np.linalg.solve(x.T @ x / (k * n) + lam * np.eye(d), x.T @ deviations / n)
-        logits = x @ weights / tau
-        if instance["first_order"]:
-            deviations = (logits - logits.mean(axis=1, keepdims=True)) / k
-        else:
-            deviations = softmax(logits, axis=1) - 1 / k
-    return deviations
-
-
 def _compare(instance: Instance, power: float | None = None) -> Check:
     x, targets, rounds = instance["x"], instance["targets"], instance["rounds"]
     lam, (n, k) = instance["weight_decay"], targets.shape
     plain = LinearizedHead(lam).rounds_at_once(features(x, k), targets, rounds)
     factor = instance["temperature"] ** -(rounds if power is None else power)
-    slow = _slow(instance)
+
+    def read(logits: np.ndarray) -> np.ndarray:
+        at_tau = logits / instance["temperature"]
+        return first_order(at_tau) if instance["first_order"] else softmax(at_tau, axis=1) - 1 / k
+
+    _, found = slow(instance, read)
     condition = 1 + np.linalg.norm(x) ** 2 / (k * n * lam)
     tolerance = float(1e-13 * rounds * condition * max(1.0, factor))
     top = np.sort(factor * plain.deviations, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * tolerance
-    same = (slow.argmax(axis=1) == plain.labels)[clear].all()
-    return equal(slow, factor * plain.deviations, tolerance).also(same)
+    same = (found.argmax(axis=1) == plain.labels)[clear].all()
+    return equal(found, factor * plain.deviations, tolerance).also(same)
 
 
 THEOREM = Theorem(

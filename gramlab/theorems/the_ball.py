@@ -9,9 +9,7 @@ from gramlab.theorems._rounds import Known
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
-def ball(
-    once: Known, shares: Sequence[float], weights: Sequence[Known], radius: float = 1.0
-) -> Check:
+def ball(once: Known, shares: np.ndarray, weights: Sequence[Known], radius: float = 1.0) -> Check:
     """Whether ``once`` lies in the ball over the last weights and their mean by those shares."""
     mean = (1 / float(sum(shares))) * rounds.weighted(shares, weights)
     return rounds.shorter(once - 0.5 * (mean + weights[-1]), 0.5 * radius * (mean - weights[-1]))

@@ -44,9 +44,7 @@ def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
     linear = LinearizedHead(lam).rounds_at_once(features(x, k), targets, t).deviations + 1 / k
     last = exact_rounds(instance)[-1]
     true = softmax(x @ last.weights.value, axis=1)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * last.weights.error + 1e-13 * t
-    checks = []
-    limits = share * _limits(instance, order)
+    limits, moved, checks = share * _limits(instance, order), last.moved(x) + 1e-13 * t, []
     for p, q, limit, error in zip(true, linear, limits, moved, strict=True):
         found = bound(float(np.abs(p - q).sum()), float(limit), float(error))
         best, second = np.argsort(q)[-1:-3:-1]
