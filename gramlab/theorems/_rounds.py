@@ -251,9 +251,9 @@ def trained_once(instance: Instance, decay: float) -> Round:
 def exact_rounds(instance: Instance) -> list[Round]:
     """The rounds of an instance by ``distill``, each within its certificate through the rounds.
 
-    Plain rounds unless the instance says otherwise; ``rounds`` of one λ, or one of each of them.
     Where that claims nothing, as of predictions read at another temperature, a round stands for
-    the exact one on the targets that it was given.
+    the exact one on the targets that it was given. Rounds are plain unless the instance says
+    otherwise: one for each of its ``decays``, or ``rounds`` at its ``weight_decay``.
     """
     x, targets, mixing = instance["x"], instance["targets"], instance.get("mixing", 1.0)
     one = "decays" not in instance

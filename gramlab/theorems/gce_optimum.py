@@ -1,7 +1,5 @@
 """False: a student of the generalized cross entropy is no function of its targets."""
 
-from typing import Any
-
 import numpy as np
 
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
@@ -10,20 +8,12 @@ from gramlab.theorems._heads import DECAY, features
 from gramlab.theorems._hypotheses import above, on_simplex
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
-_FOUND: dict[str, Any] = {
-    "x": np.array([[1.0], [4.0]]),
-    "targets": np.eye(2),
-    "weight_decay": 0.01,
-    "q": 0.7,
-    "start": np.array([[2.0, -2.0]]),
-}
-
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:
         size = float(rng.choice([-1, 1])) * rng.uniform(0.3, 1)
-        x = float(np.sign(size)) * _FOUND["x"]
-        return {**_FOUND, "x": x, "start": size * _FOUND["start"]}
+        x, start = np.sign(size) * np.array([[1.0], [4.0]]), size * np.array([[2.0, -2.0]])
+        return {"x": x, "targets": np.eye(2), "weight_decay": 0.01, "q": 0.7, "start": start}
     n, d, k = (int(rng.integers(low, 4)) for low in (2, 1, 2))
     x = rng.standard_normal((n, d))
     return {

@@ -12,12 +12,11 @@ from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import ONE_DECAY, head_of
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
-_FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
-
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:
-        return {**_FOUND, "weight_decay": float(rng.uniform(4, 8))}
+        decay = float(rng.uniform(4, 8))
+        return {"x": np.ones((2, 1)), "classes": 2, "weight_decay": decay, "rounds": 3}
     x = rng.uniform(0.5, 2, (int(rng.integers(2, 6)), 1))
     k, decay = int(rng.integers(2, 4)), float(10 ** rng.uniform(-3, 1))
     return {"x": x, "classes": k, "weight_decay": decay, "rounds": int(rng.integers(3, 7))}
