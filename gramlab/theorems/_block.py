@@ -29,6 +29,10 @@ def _rational(values: Any) -> np.ndarray:
     return np.array([fmpq(int(v)) for v in np.ravel(values)], dtype=object).reshape(values.shape)
 
 
+def _fraction(value: fmpq) -> Fraction:
+    return Fraction(int(value.p), int(value.q))
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """A finite block model; counts[k, j] samples of true class k carry the given label j.
@@ -131,6 +135,13 @@ class Block:
         means = self.class_means().reshape(-1, self.m, self.n_classes).sum(axis=1) / self.m
         return np.repeat(means, self.m, axis=0)
 
+    @cached_property
+    def delta(self) -> fmpq | None:
+        """Δ = min (C_kk − C_kk') over k' ≠ k with C_kk' > 0; None where no label is wrong."""
+        c, k = self.class_means(), range(self.n_classes)
+        gaps = (c[i, i] - c[i, j] for i in k for j in k if i != j and c[i, j] > 0)
+        return min(gaps, default=None)
+
     # The package's population of the same numbers, and whether it says the same.
 
     @cached_property
@@ -143,9 +154,16 @@ class Block:
             return None
         c, d, e = map(float, (self.c, self.d, self.e))
         model = ClassBlockModel(self.n_classes, self.n, c, d, e, self.m)
-        decay = Fraction(int(self.mu.p), int(self.mu.q)) / (self.n_classes * model.n_samples)
+        decay = _fraction(self.mu) / (self.n_classes * model.n_samples)
         # λ as a rational: a float would have rounded it.
         return model.population(self.class_means().astype(float), decay)  # type: ignore[arg-type]
+
+    def tells(self, told: Callable[[Population], Any], found: Any, rounding: float) -> bool:
+        """Whether the package's population, where there is one, tells what was found."""
+        if self.population is None:
+            return True
+        off = np.array(told(self.population)) - np.array(found, dtype=float)
+        return bool(np.abs(off).max() <= rounding)
 
     def agrees(self, t: int, predictions: np.ndarray) -> bool:
         """Whether ``Population.linearized`` predicts the same at round t, and the same are right.
@@ -170,15 +188,14 @@ class Block:
         """The package's accuracy condition of each class; none where it has no such population."""
         if self.population is None:
             return []
-        excess = self.population.model.filter_excess(Fraction(int(self.mu.p), int(self.mu.q)))
+        excess = self.population.model.filter_excess(_fraction(self.mu))
         paired = (self.n_classes if self.m == 1 or self.d == self.e else self.m) == 2
-        shares = []
+        conditions = []
         for k, row in enumerate(self.class_means()):
-            wrong = sorted((Fraction(int(x.p), int(x.q)) for x in np.delete(row, k)), reverse=True)
-            own = Fraction(int(row[k].p), int(row[k].q))
-            second = wrong[1] if len(wrong) > 1 else Fraction(0)
-            shares.append(Condition(own, wrong[0], excess, second, paired))
-        return shares
+            own, *wrong = map(_fraction, (row[k], *np.delete(row, k), fmpq(0)))
+            first, second, *_ = sorted(wrong, reverse=True)
+            conditions.append(Condition(own, first, excess, second, paired))
+        return conditions
 
     def with_ratio(self, rho: Any) -> Block | None:
         """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
@@ -187,28 +204,21 @@ class Block:
             return None
         return replace(self, mu=(rho - 1) * s_a * s_b / (s_b - rho * s_a))
 
+    def near_ratio(self, rho: float, largest: int) -> Block | None:
+        """The same for the nearest ρ with a denominator no larger than that."""
+        return self.with_ratio(fmpq(*Fraction(rho).limit_denominator(largest).as_integer_ratio()))
+
     def apart(self) -> Block:
         """The block with classes far apart, so that μ can make ρ large."""
         return replace(self, c=fmpq(19, 20), d=fmpq(0), e=fmpq(0))
 
-    def tied(self, t: int, delta: fmpq | None) -> Block:
+    def tied(self, t: int) -> Block:
         """The block with μ such that ρ^t = 1 + 1/Δ, or as it was where no rational μ does it."""
-        if delta is None or delta <= 0:
+        if self.delta is None or self.delta <= 0:
             return self
-        power = 1 + 1 / delta
+        power = 1 + 1 / self.delta
         rho = fmpq(*(round(int(x) ** (1 / t)) for x in (power.p, power.q)))
         return (self.with_ratio(rho) if rho**t == power else None) or self
-
-
-def nearby(value: float, largest: int) -> fmpq:
-    """The nearest rational with a denominator no larger than that."""
-    return fmpq(*Fraction(value).limit_denominator(largest).as_integer_ratio())
-
-
-def smallest_difference(c: np.ndarray) -> fmpq | None:
-    """Δ = min (C_kk − C_kk') over k' ≠ k with C_kk' > 0; None where no label is wrong."""
-    k = range(len(c))
-    return min((c[i, i] - c[i, j] for i in k for j in k if i != j and c[i, j] > 0), default=None)
 
 
 def two_hot(predictions: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -360,7 +370,7 @@ def stays_inside(instance: Instance) -> Held:
     return Held(bool(most == 0), f"largest share that leaves its superclass: {float(most):.6g}")
 
 
-def one_group(instance: Instance) -> Held:
+def _one_group(instance: Instance) -> Held:
     """Whether no superclass is nearer than the others."""
     b = instance["block"]
     found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
@@ -375,12 +385,18 @@ def some_wrong(instance: Instance) -> Held:
 
 
 in_model: Test = all_of(in_order, _positive_mu)
-ORDER = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered, in_model)
+ORDER_ALONE = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model)
+ORDER = replace(ORDER_ALONE, without=disordered)
 EQUAL_SIZES = Hypothesis(
     "equal class sizes",
     r"n \text{ samples in each of } K \text{ classes}",
     unequal,
     _equal_sizes,
+)
+POPULATION = Hypothesis(
+    "population",
+    r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
+    r"\text{ given the label } j",
 )
 BALANCED = Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced, columns_sum_to_one)
 INSIDE = Hypothesis(
@@ -389,3 +405,8 @@ INSIDE = Hypothesis(
     crossing,
     stays_inside,
 )
+
+
+def no_superclasses(without: Callable[[np.random.Generator], Instance]) -> Hypothesis:
+    """No superclass is nearer than the others; ``without`` draws instances where one is."""
+    return Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", without, _one_group)

@@ -57,10 +57,7 @@ THEOREM = Theorem(
     title="Even rounds recover on any features what uneven ones recover (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(
-        POSITIVE,
-        majorization(None),
-    ),
+    hypotheses=(POSITIVE, majorization(None)),
     statement=r"\text{linear rounds at } \nu \text{ predict at least as many mislabelled rows as "
     r"their true class as those at } \mu",
     kernel=Rocq("even_steps.v", ("even_steps",)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ __all__ = [
     "Verdict",
     "bound",
     "equal",
+    "variants",
 ]
 
 Verdict = Literal["proved", "counterexample", "unknown"]
@@ -218,6 +220,11 @@ class Theorem:
     def __repr__(self) -> str:
         told = f"{self.name}: {self.title}; {self.kind}; {self.source}"
         return f"<Theorem {one_line(told, 400)}>"
+
+
+def variants(check: Callable[..., Check], *names: str) -> dict[str, Callable[[Instance], Check]]:
+    """Planted variants by name, of a check that is told the name as ``variant``."""
+    return {name: partial(check, variant=name) for name in names}
 
 
 def equal(left: Any, right: Any, tolerance: float) -> Check:

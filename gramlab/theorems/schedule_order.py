@@ -8,13 +8,7 @@ from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import semidefinite
 from gramlab.theorems._rounds import worst
-from gramlab.theorems._schedules import (
-    EPS,
-    POSITIVE,
-    SCHEDULES,
-    majorization,
-    uneven,
-)
+from gramlab.theorems._schedules import EPS, POSITIVE, SCHEDULES, majorization, uneven
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 

@@ -11,21 +11,15 @@ from flint import fmpq
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
-from gramlab.theorems._block import Block, draw_block, smallest_difference
-from gramlab.theorems._schedules import (
-    EPS,
-    EXACT_SCHEDULES,
-    POSITIVE,
-    majorization,
-    uneven,
-)
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems._block import Block, draw_block
+from gramlab.theorems._schedules import EPS, EXACT_SCHEDULES, POSITIVE, majorization, uneven
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.3:  # a tie where a rational μ makes one; then one round is halved
         b, t = draw_block(rng), int(rng.integers(1, 3))
-        b = b.tied(t, smallest_difference(b.class_means()))
+        b = b.tied(t)
         return {"block": b, "mus": [b.mu] * t, "others": [b.mu] * (t - 1) + [b.mu / 2] * 2}
     scale = int(10 ** rng.uniform(1, 4))
     mus, others = ([fmpq(m, scale) for m in one] for one in uneven(rng))
@@ -72,14 +66,13 @@ def _filtered(b: Block, mus: list[fmpq]) -> float:
     return float(np.prod(kept))
 
 
-def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> Check:
+def _compare(instance: Instance, variant: str = "") -> Check:
     b, found = instance["block"], []
-    delta = smallest_difference(b.class_means())
     s_a, s_b, _, _ = b.eigenvalues()
     for mus in (instance["mus"], instance["others"]):
         ratio, margin = _ratio(b, mus), min(b.margins(_iterate(b, mus)))
-        gap = 1 if delta is None else delta * (ratio - 1) - 1
-        right = (gap > 0 if strict else gap >= 0) == (margin > 0)
+        gap = 1 if b.delta is None else b.delta * (ratio - 1) - 1
+        right = (gap >= 0 if variant == "non-strict" else gap > 0) == (margin > 0)
         # Sums and quotients of rationals that were rounded.
         rounding = 16 * (len(mus) + 1) * EPS
         same = abs(_filtered(b, mus) / float(ratio) - 1) <= rounding
@@ -87,7 +80,9 @@ def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> 
         found.append(
             (ratio, margin > 0, right and same and math.log(float(ratio)) <= most * (1 + rounding))
         )
-    (less, uneven_, one), (more, even, other) = found[::-1] if swapped else found
+    if variant == "uneven rounds recover more":
+        found.reverse()
+    (less, uneven_, one), (more, even, other) = found
     return Check(bool(one and other and less <= more and even >= uneven_), float(more - less))
 
 
@@ -98,11 +93,7 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         _with_two(replace(blocks.ORDER, statement=r"0 \le e \le d < c < 1", test=blocks.in_order)),
-        Hypothesis(
-            "population",
-            r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
-            r"\text{ given the label } j",
-        ),
+        blocks.POPULATION,
         _with_two(replace(blocks.BALANCED, without=lambda rng: {**blocks.unbalanced(rng), "t": 1})),
         _with_two(replace(blocks.INSIDE, without=lambda rng: {**blocks.crossing(rng), "t": 1})),
         POSITIVE,
@@ -116,10 +107,7 @@ THEOREM = Theorem(
     uses=("label-averaging", "population-accuracy"),
     draw=_draw,
     check=_compare,
-    planted={
-        "uneven rounds recover more": lambda i: _compare(i, swapped=True),
-        "non-strict": lambda i: _compare(i, strict=False),
-    },
+    planted=variants(_compare, "uneven rounds recover more", "non-strict"),
     arguments={
         **{name: arguments.BLOCK[name] for name in ("model", "corruption")},
         **EXACT_SCHEDULES,

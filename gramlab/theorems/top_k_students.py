@@ -11,7 +11,8 @@ from flint import fmpq
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.population import ClassBlockModel
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import Block, block, draw_correlations, draw_mu
 from gramlab.theorems._heads import features
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 from gramlab.validation import check_integer
@@ -114,8 +115,8 @@ THEOREM = Theorem(
     source="P (k = 2; ties, k > 2 and exact softmax D)",
     kind="sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _SUPER, one_group),
+        blocks.ORDER_ALONE,
+        blocks.no_superclasses(_SUPER),
         Hypothesis(
             "symmetric noise",
             r"\text{class fractions } C_{kl} = \tfrac{\eta}{K-1} \text{ for } l \ne k,\ "
