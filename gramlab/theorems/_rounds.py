@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from gramlab.distillation import distill
+from gramlab.distillation import Rounds, distill
 from gramlab.distillation.rounds import momentum_weight
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
@@ -237,49 +237,47 @@ def round_of(
     return Round(decay, given, known, made, entropy)
 
 
-def head_of(decay: float) -> SoftmaxHead:
-    """The exact head of a weight decay, which takes signed targets too."""
-    return SoftmaxHead(decay, tolerance=TOLERANCE, signed_targets=True)
-
-
 def trained_once(instance: Instance, decay: float) -> Round:
     """The head trained once on the given targets."""
     problem = {name: instance[name] for name in ("x", "targets")}
     return exact_rounds({**problem, "decays": [decay]})[0]
 
 
+def _decays(instance: Instance) -> list[float]:
+    """One weight decay for each of the ``decays``, or for each of ``rounds`` the same."""
+    if "decays" in instance:
+        return [float(decay) for decay in instance["decays"]]
+    return [instance["weight_decay"]] * instance["rounds"]
+
+
+def distilled(instance: Instance) -> Rounds:
+    """The rounds of an instance by ``distill``, plain ones unless it says otherwise."""
+    settings = {"tolerance": TOLERANCE, "signed_targets": True}
+    heads = [SoftmaxHead(decay, **settings) for decay in _decays(instance)]
+    told = ("refine", "mixing", "temperature", "momentum")
+    asked = {name: instance[name] for name in told if name in instance}
+    x, targets = instance["x"], instance["targets"]
+    used = features(x, targets.shape[1])
+    return distill(heads, used, targets, len(heads), signed_targets=True, **asked)
+
+
 def exact_rounds(instance: Instance) -> list[Round]:
-    """The rounds of an instance by ``distill``, each within its certificate through the rounds.
+    """The rounds of an instance, each within its certificate through the rounds.
 
     Where that claims nothing, as of predictions read at another temperature, a round stands for
-    the exact one on the targets that it was given. Rounds are plain unless the instance says
-    otherwise: one for each of its ``decays``, or ``rounds`` at its ``weight_decay``.
+    the exact one on the targets that it was given.
     """
-    x, targets, mixing = instance["x"], instance["targets"], instance.get("mixing", 1.0)
-    one = "decays" not in instance
-    decays = np.full(instance["rounds"], instance["weight_decay"]) if one else instance["decays"]
-    momentum = instance.get("momentum", False)
-    made = distill(
-        [head_of(float(decay)) for decay in decays],
-        features(x, targets.shape[1]),
-        targets,
-        len(decays),
-        refine=instance.get("refine"),
-        mixing=mixing,
-        temperature=instance.get("temperature", 1.0),
-        momentum=momentum,
-        signed_targets=True,
-    )
-    found: list[Round] = []
-    before, passed_on = 0.0, [0.0]
-    for decay, fit, given, chained in zip(decays, made, made.targets, made.chain, strict=True):
+    x, made, found = instance["x"], distilled(instance), []
+    before, passed_on, mixing = 0.0, [0.0], abs(instance.get("mixing", 1.0))
+    by_round = zip(_decays(instance), made, made.targets, made.chain, strict=True)
+    for decay, fit, given, chained in by_round:
         own, through = fit.certificate, chained or fit.certificate
         passed = through.gradient_norm + through.gradient_rounding
         told = moment(x, np.asarray(given), before)
         found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
         passed_on.append(passed + own.gradient_rounding)
-        beta = momentum_weight(len(found)) if momentum else 0.0
-        before = abs(mixing) * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
+        beta = momentum_weight(len(found)) if instance.get("momentum") else 0.0
+        before = mixing * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
     return found
 
 

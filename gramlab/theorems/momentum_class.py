@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from gramlab.distillation import distill
 from gramlab.distillation.classes import largest_classes
 from gramlab.theorems._arguments import DECAY, FEATURES, whole
 from gramlab.theorems._heads import features
 from gramlab.theorems._hypotheses import above
-from gramlab.theorems._rounds import ONE_DECAY, head_of
+from gramlab.theorems._rounds import ONE_DECAY, distilled
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
 
 
@@ -24,10 +23,9 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, from_round: int = 1) -> Check:
     """How many rows of a round, at most, certainly get another class than that they were given."""
-    x, k, count = instance["x"], instance["classes"], instance["rounds"]
-    used, targets = features(x, k), np.eye(k)[np.zeros(len(x), dtype=int)]
-    head, most = head_of(instance["weight_decay"]), 0
-    made = distill(head, used, targets, count, momentum=True, signed_targets=True)
+    x, k, most = instance["x"], instance["classes"], 0
+    targets = np.eye(k)[np.zeros(len(x), dtype=int)]
+    made, used = distilled({**instance, "targets": targets, "momentum": True}), features(x, k)
     for fit, certificate in list(zip(made, made.chain, strict=True))[from_round - 1 :]:
         if certificate is not None:
             classes, decided = largest_classes(used, fit.weights, certificate, 1)

@@ -4,10 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from gramlab.distillation import distill
 from gramlab.numerics.rounding import gamma
 from gramlab.theorems import _rounds as rounds
-from gramlab.theorems._heads import features
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 TOP_TWO = {name: rounds.ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
@@ -36,11 +34,8 @@ def _one(instance: Instance) -> Held:
 
 def _compare(instance: Instance, since: int = 2, strict: bool = False) -> Check:
     """Round by round: what is lost by the loss, for all weights within their certificates."""
-    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
-    heads = [rounds.head_of(float(decay)) for decay in decays]
-    used = features(x, targets.shape[1])
-    made = distill(heads, used, targets, len(heads), refine="top2", signed_targets=True)
-    checks = []
+    x, targets, checks = instance["x"], instance["targets"], []
+    made = rounds.distilled({"refine": "top2", **instance})
     for before, now in pairwise(made.fits[since - 1 :]):
         value, least = (fit.loss.value(fit.weights) for fit in (before, now))  # type: ignore[union-attr]
         # The minimum of this round is within its certificate; the weights before may be any.
