@@ -102,8 +102,8 @@ def _failure(instance: Instance) -> float:
     return float(betaincinv(wrong, runs - wrong + 1, 1e-9)) if wrong else 0.0
 
 
-def _symmetric_noise(size: int, rate: float) -> np.ndarray:
-    return np.full((size, size), rate / (size - 1)) + (1 - rate - rate / (size - 1)) * np.eye(size)
+def _flips(first: float, second: float) -> np.ndarray:
+    return np.array([[1 - first, first], [second, 1 - second]])
 
 
 def _instance(
@@ -129,16 +129,15 @@ def _draw(rng: np.random.Generator) -> Instance:
     if kind == 0:  # near coin flips: the exponent is sharp; own label and marginals weigh little
         n = int(rng.integers(25, 41))
         rate = 0.5 - float(rng.uniform(1.8, 2.6)) / (2 * np.sqrt(n))
-        return _instance(_symmetric_noise(2, rate), n, (0.5, 0.0, 0.0, 1), 1.0, 12)
+        return _instance(_flips(rate, rate), n, (0.5, 0.0, 0.0, 1), 1.0, 12)
     if kind == 1:  # small class signal beside a large overall one: marginals decide
-        noise = _symmetric_noise(2, float(rng.uniform(0.05, 0.12)))
+        noise = _flips(*[float(rng.uniform(0.05, 0.12))] * 2)
         return _instance(noise, int(rng.integers(15, 25)), (0.5, 0.48, 0.48, 1), 0.3, 10)
     mu, rounds = float(10 ** rng.uniform(-1.5, 1)), int(rng.integers(1, 12))
     c = float(rng.uniform(0.3, 0.8))
     d = float(rng.uniform(0, 0.9 * c))
     if kind == 2:  # K = 2, anything
-        flips = rng.uniform(0.01, 0.6, 2)
-        noise = np.array([[1 - flips[0], flips[0]], [flips[1], 1 - flips[1]]])
+        noise = _flips(*rng.uniform(0.01, 0.6, 2))
         return _instance(noise, int(rng.integers(2, 25)), (c, d, d, 1), mu, rounds)
     size, rate = int(rng.choice([3, 4])), float(rng.uniform(0.02, 0.4))
     noise = rng.dirichlet(np.ones(size), size)
@@ -152,7 +151,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _copied_labels(rng: np.random.Generator) -> Instance:
     # One label for a whole class: the rows of C are right, independence is gone.
-    noise = _symmetric_noise(2, float(rng.uniform(0.1, 0.2)))
+    noise = _flips(*[float(rng.uniform(0.1, 0.2))] * 2)
     return _instance(noise, int(rng.integers(30, 41)), (0.5, 0.0, 0.0, 1), 1.0, 12, copies=True)
 
 
