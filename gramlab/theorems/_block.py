@@ -174,15 +174,16 @@ class Block:
         if self.population is None:
             return True
         found, given = self.population.linearized(t), self.one_hot.astype(int).argmax(axis=1)
+        types = zip(found.true, found.given, found.probabilities, strict=True)
+        off = [
+            np.abs(predictions[(self.true == k) & (given == j)].astype(float) - row).max()
+            for k, j, row in types
+        ]
         rounding = 16 * self.n_classes * np.finfo(float).eps
-        off = 0.0
-        for k, j, row in zip(found.true, found.given, found.probabilities, strict=True):
-            mine = predictions[(self.true == k) & (given == j)].astype(float)
-            off = max(off, float(np.abs(mine - row).max()))
         worst = min(self.margins(predictions))
         exact = (self.population.corruption == self.class_means()).all()
         open_ = not exact and abs(float(worst)) <= rounding
-        return off <= rounding and (open_ or found.perfect == (worst > 0))
+        return max(off) <= rounding and (open_ or found.perfect == (worst > 0))
 
     def conditions(self) -> list[Condition]:
         """The package's accuracy condition of each class; none where it has no such population."""
@@ -300,6 +301,13 @@ def draw_round(rng: np.random.Generator, b: Block, least: int = 1) -> int:
     """A round up to 60 for which N t, and with it the cost of a check, stays below 600."""
     most = max(min(60, 600 // len(b.true)), least)
     return least - 1 + round(float(most - least + 1) ** rng.random())
+
+
+def draw_unbalanced(rng: np.random.Generator) -> Instance:
+    """A block of any labels, at a round."""
+    b = draw_block(rng)
+    b = replace(b, counts=split(rng, b.n_classes, b.n))
+    return {"block": b, "t": draw_round(rng, b)}
 
 
 def block(counts: Any, m: int, c: int, d: int, mu: Any, e: Any = 0) -> Block:

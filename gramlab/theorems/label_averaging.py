@@ -1,21 +1,13 @@
 """Every round replaces given labels by nested averages of them; here with the four weights."""
 
-from dataclasses import replace
-
 import numpy as np
 from flint import fmpq
 
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, draw_round, split
+from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_unbalanced
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
-
-
-def _draw(rng: np.random.Generator) -> Instance:
-    b = draw_block(rng)
-    counts = split(rng, b.n_classes, b.n)
-    return {"block": replace(b, counts=counts), "t": draw_round(rng, b)}
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -70,7 +62,7 @@ THEOREM = Theorem(
     r"p_A^t,\ p_B^t - p_A^t,\ p_C^t - p_B^t,\ p_D^t - p_C^t,\ 1 - p_D^t \ge 0",
     kernel=Rocq("label_averaging.v", ("label_averaging",)),
     uses=("closed-form", "block-spectrum"),
-    draw=_draw,
+    draw=draw_unbalanced,
     check=_compare,
     planted=variants(_compare, "a round more", "transposed C", "no superclass term"),
     arguments=arguments.BLOCK_ROUND,

@@ -14,9 +14,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.4:  # balanced, on the boundary where μ can be chosen so
         b = draw_block(rng, superclasses=1)
         return {"block": b.apart().tied(1), "t": 1}
-    b = draw_block(rng)
-    b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
-    return {"block": b, "t": blocks.draw_round(rng, b)}
+    return blocks.draw_unbalanced(rng)
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
