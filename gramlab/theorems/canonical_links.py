@@ -127,8 +127,9 @@ def _compare(
 
 
 def _link(name: str, value: object, sizes: dict[str, int]) -> object:
-    if value not in LINKS:
-        raise InvalidSetting(f"{name} must be one of {', '.join(LINKS)}, got {value!r}")
+    if not isinstance(value, str) or value not in LINKS:
+        links = ", ".join(LINKS)
+        raise InvalidSetting(f"{name} must be one of {links}, got {value!r}; pass one of them")
     return value
 
 

@@ -243,6 +243,35 @@ def test_what_a_fit_computes_is_an_instance():
     assert check("global-certificate", **given, weights=fit.weights).holds
 
 
+def test_a_number_stands_for_its_multiple_of_the_identity():
+    x = np.random.default_rng(2).standard_normal((5, 3))
+    told = {"features": x, "theta": [1.0, -1.0, 0.5], "penalty": 0.7}
+    by_number = check("das-sanghavi", **told, noise=0.5)
+    assert by_number.holds
+    assert by_number == check("das-sanghavi", **told, noise=0.5 * np.eye(5))
+    with pytest.raises(InvalidSetting, match=r"noise must be real numbers of shape \(5, 5\)"):
+        check("das-sanghavi", **told, noise=np.eye(4))
+
+
+def test_one_penalty_for_each_feature():
+    rng = np.random.default_rng(3)
+    told = {"features": rng.standard_normal((6, 3)), "targets": np.eye(2)[[0, 1] * 3]}
+    told |= {"weight_decay": 0.1, "weights": rng.standard_normal((3, 2))}
+    assert check("global-certificate", **told, penalty=[0.1, 0.2, 3.0]).holds
+    assert not check("global-certificate", **told, penalty=[0.0, 0.2, 3.0]).applies
+    with pytest.raises(InvalidSetting, match=r"penalty must be real numbers of shape \(3\)"):
+        check("global-certificate", **told, penalty=[0.1, 0.2])
+
+
+@pytest.mark.parametrize("mixing", [[0.0], [0.5, 0.0, 0.8], [1.0, 1.0], [2.0, -1.0]])
+def test_a_step_may_be_trained_on_the_labels_alone(mixing):
+    x = np.random.default_rng(4).standard_normal((6, 3))
+    told = {"features": x, "labels": np.arange(6.0), "weight_decay": 0.2}
+    report = check("polynomial-preconditioner", **told, mixing=mixing)
+    assert report.applies
+    assert report.holds
+
+
 PAIR = {"gram": GRAM, "other": GRAM}
 BLOCK = {"model": MODEL, "corruption": NOISE}
 
