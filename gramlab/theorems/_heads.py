@@ -68,6 +68,12 @@ def features(x: np.ndarray, n_classes: int) -> Features:
     return Features(x, np.arange(len(x)) % n_classes, n_classes=n_classes)
 
 
+def targets_of(y: np.ndarray) -> np.ndarray:
+    """Targets (N, k + 1) whose deviations begin with y (N, k): one more column makes rows sum."""
+    deviations = np.column_stack([y, -y.sum(axis=1)])
+    return deviations + 1 / deviations.shape[1]
+
+
 def margins(values: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Of each row (N, K): entry of the true class less the largest other one, in any numbers."""
     others = np.arange(values.shape[1]) != true[:, None]

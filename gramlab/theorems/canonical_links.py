@@ -12,7 +12,7 @@ from gramlab.heads.closed_form import RidgeHead
 from gramlab.numerics.rounding import gamma
 from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._arguments import FEATURES, array
-from gramlab.theorems._heads import features, newton
+from gramlab.theorems._heads import features, newton, targets_of
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import Known
 from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem
@@ -88,12 +88,10 @@ def _concave(rng: np.random.Generator) -> Instance:
 
 
 def _ridge_agrees(instance: Instance, weights: list[Known]) -> bool:
-    """Whether the package's ridge head makes the same rounds; one more column makes rows sum."""
-    x, decays = instance["x"], instance["decays"]
-    targets = np.column_stack([instance["y"], -instance["y"].sum(axis=1)])
-    k = targets.shape[1]
-    heads = [RidgeHead(float(decay)) for decay in decays]
-    made = distill(heads, features(x, k), targets + 1 / k, len(heads), signed_targets=True)
+    """Whether the package's ridge head makes the same rounds."""
+    x, decays, targets = instance["x"], instance["decays"], targets_of(instance["y"])
+    heads, used = [RidgeHead(float(decay)) for decay in decays], features(x, targets.shape[1])
+    made = distill(heads, used, targets, len(heads), signed_targets=True)
     carried = rounds.moment(x, targets).error
     for fit, known, decay in zip(made, weights, decays, strict=True):
         own = fit.certificate

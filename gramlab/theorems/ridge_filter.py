@@ -7,7 +7,7 @@ import numpy as np
 from gramlab.heads.closed_form import RidgeHead
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._heads import DECAY, draw_rows, features, ridge
+from gramlab.theorems._heads import DECAY, draw_rows, features, ridge, targets_of
 from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
@@ -37,10 +37,9 @@ def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
     filtered = vectors @ (power[:, None] * (vectors.T @ y))
     size = float(np.linalg.norm(x, 2)) ** 2
     tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
-    # The package's head on y as deviations of targets: one more column makes rows sum.
-    targets = np.column_stack([y, -y.sum(axis=1)])
-    used, head = features(x, targets.shape[1]), RidgeHead(instance["weight_decay"])
-    told = head.rounds_at_once(used, targets + 1 / used.n_classes, rounds).deviations[:, :-1]
+    targets, head = targets_of(y), RidgeHead(instance["weight_decay"])
+    fit = head.rounds_at_once(features(x, targets.shape[1]), targets, rounds)
+    told = fit.deviations[:, :-1]
     return equal(found, filtered, tolerance).also(np.abs(told - found).max() <= tolerance)
 
 
