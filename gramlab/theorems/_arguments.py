@@ -8,6 +8,7 @@ its hypotheses. A letter of a shape stands for one size in all arguments of a th
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -32,11 +33,11 @@ def number(words: str, **more: Any) -> Argument:
     return Argument(words, lambda name, value, _: validation.check_finite(name, value), **more)
 
 
-def whole(words: str, least: int, **more: Any) -> Argument:
-    """A whole number of at least that."""
+def whole(words: str, least: int, most: str = "", **more: Any) -> Argument:
+    """A whole number of at least that, and at most the size of a letter."""
 
     def read(name: str, value: object, sizes: Sizes) -> int:
-        return validation.check_integer(name, value, least)
+        return validation.check_integer(name, value, least, sizes.get(most))
 
     return Argument(words, read, **more)
 
@@ -169,11 +170,7 @@ PROBLEM = {
     "weight_decay": DECAY,
 }
 SOLVED = PROBLEM | {"weights": WEIGHTS}
-RIDGE = {
-    "features": FEATURES,
-    "labels": array("real numbers", "N", key="y"),
-    "weight_decay": DECAY,
-}
+RIDGE = {"features": FEATURES, "labels": array("real numbers", "N", key="y"), "weight_decay": DECAY}
 PENALTY = number("λ of the unnormalized loss, N times that of a mean loss")
 TEMPERED = PROBLEM | {
     "temperature": number("τ > 0"),
@@ -198,7 +195,7 @@ BLOCK = {
     ),
     **SCALE,
 }
-BLOCK_ROUND = BLOCK | {"rounds": whole(ROUNDS.words, 1, default=1, key="t")}
+BLOCK_ROUND = BLOCK | {"rounds": replace(ROUNDS, key="t")}
 
 
 # ---- What is made of it --------------------------------------------------------------------------

@@ -396,10 +396,7 @@ in_model: Test = all_of(in_order, _positive_mu)
 ORDER_ALONE = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model)
 ORDER = replace(ORDER_ALONE, without=disordered)
 EQUAL_SIZES = Hypothesis(
-    "equal class sizes",
-    r"n \text{ samples in each of } K \text{ classes}",
-    unequal,
-    _equal_sizes,
+    "equal class sizes", r"n \text{ samples in each of } K \text{ classes}", unequal, _equal_sizes
 )
 POPULATION = Hypothesis(
     "population",

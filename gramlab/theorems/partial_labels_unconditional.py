@@ -47,9 +47,7 @@ THEOREM = Theorem(
     draw=CONDITIONAL.draw,
     check=_check,
     planted=variants(
-        _check,
-        "enough if C_kk + max C_kl < 1",
-        "enough for superclasses of three classes or more",
+        _check, "enough if C_kk + max C_kl < 1", "enough for superclasses of three classes or more"
     ),
     expected="counterexample",
     arguments=arguments.BLOCK,
