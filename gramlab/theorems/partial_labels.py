@@ -62,17 +62,16 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(all(agree), float(min(student)))
 
 
-def _pairs_of_classes(instance: Instance) -> Held:
-    return Held(instance["block"].m >= 2, f"m = {instance['block'].m}")
-
-
-balanced_superclasses = all_of(blocks.columns_sum_to_one, blocks.stays_inside, _pairs_of_classes)
+balanced_superclasses = all_of(
+    blocks.columns_sum_to_one,
+    blocks.stays_inside,
+    lambda i: Held(i["block"].m >= 2, f"m = {i['block'].m}"),
+)
 
 
 def _row_maximum(instance: Instance) -> Held:
-    c = instance["block"].class_means()
-    k = range(len(c))
-    least = min(c[i, i] - c[i, j] for i in k for j in k if i != j)
+    b = instance["block"]
+    least = min(b.margins(b.class_means()[b.true]))
     return Held(bool(least > 0), f"least C_kk − C_kl is {float(least):.6g}")
 
 
