@@ -35,11 +35,11 @@ def number(words: str, **more: Any) -> Argument:
 
 def whole(words: str, least: int, most: str = "", **more: Any) -> Argument:
     """A whole number of at least that, and at most the size of a letter."""
-
-    def read(name: str, value: object, sizes: Sizes) -> int:
-        return validation.check_integer(name, value, least, sizes.get(most))
-
-    return Argument(words, read, **more)
+    return Argument(
+        words,
+        lambda name, value, sizes: validation.check_integer(name, value, least, sizes.get(most)),
+        **more,
+    )
 
 
 def flag(words: str, default: bool) -> Argument:
