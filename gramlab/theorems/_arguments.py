@@ -8,6 +8,7 @@ its hypotheses. A letter of a shape stands for one size in all arguments of a th
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -32,13 +33,13 @@ def number(words: str, **more: Any) -> Argument:
     return Argument(words, lambda name, value, _: validation.check_finite(name, value), **more)
 
 
-def whole(words: str, least: int, **more: Any) -> Argument:
-    """A whole number of at least that."""
-
-    def read(name: str, value: object, sizes: Sizes) -> int:
-        return validation.check_integer(name, value, least)
-
-    return Argument(words, read, **more)
+def whole(words: str, least: int, most: str = "", **more: Any) -> Argument:
+    """A whole number of at least that, and at most the size of a letter."""
+    return Argument(
+        words,
+        lambda name, value, sizes: validation.check_integer(name, value, least, sizes.get(most)),
+        **more,
+    )
 
 
 def flag(words: str, default: bool) -> Argument:
@@ -180,11 +181,7 @@ PROBLEM = {
     "weight_decay": DECAY,
 }
 SOLVED = PROBLEM | {"weights": WEIGHTS}
-RIDGE = {
-    "features": FEATURES,
-    "labels": array("real numbers", "N", key="y"),
-    "weight_decay": DECAY,
-}
+RIDGE = {"features": FEATURES, "labels": array("real numbers", "N", key="y"), "weight_decay": DECAY}
 PENALTY = number("λ of the unnormalized loss, N times that of a mean loss")
 MODEL = Argument("gramlab.ClassBlockModel", _model)
 SCALE = {
@@ -201,7 +198,7 @@ BLOCK = {
     ),
     **SCALE,
 }
-BLOCK_ROUND = BLOCK | {"rounds": whole(ROUNDS.words, 1, default=1, key="t")}
+BLOCK_ROUND = BLOCK | {"rounds": replace(ROUNDS, key="t")}
 
 
 # ---- What is made of it --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ is a tie and no check uses the formula it checks. Matrices are NumPy arrays of r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -222,33 +222,12 @@ class Block:
         return (self.with_ratio(rho) if rho**t == power else None) or self
 
 
-def two_hot(predictions: np.ndarray) -> tuple[np.ndarray, bool]:
-    """1/2 on each sample's two largest labels, and whether no tie decides which they are."""
-    targets, clear = np.full(predictions.shape, fmpq(0)), True
-    for row, target in zip(predictions, targets, strict=True):
-        order = sorted(range(len(row)), key=lambda j: (-row[j], j))
-        clear = clear and (len(row) == 2 or row[order[1]] > row[order[2]])
-        target[order[:2]] = fmpq(1, 2)
-    return targets, clear
-
-
 # ---- Draws ---------------------------------------------------------------------------------------
 
 
 def split(rng: np.random.Generator, k: int, n: int) -> np.ndarray:
     """Any counts with row sums n: columns are not balanced."""
     return np.array([rng.multinomial(n, rng.dirichlet(np.full(k, 0.7))) for _ in range(k)])
-
-
-def circulant(rng: np.random.Generator, superclasses: int, row: Sequence[int]) -> np.ndarray:
-    """Counts whose every row is the given one, shifted to the true class, classes renamed."""
-    m = len(row)
-    counts = np.zeros((superclasses * m, superclasses * m), dtype=int)
-    for s in range(0, superclasses * m, m):
-        names = s + rng.permutation(m)
-        for k in range(m):
-            counts[names[k], np.roll(names, -k)] = row
-    return counts
 
 
 def draw_block(
@@ -297,10 +276,9 @@ def draw_mu(rng: np.random.Generator) -> fmpq:
     return int(rng.integers(100, 1000)) * fmpq(10) ** (int(np.floor(power)) - 2)
 
 
-def draw_round(rng: np.random.Generator, b: Block, least: int = 1) -> int:
+def draw_round(rng: np.random.Generator, b: Block) -> int:
     """A round up to 60 for which N t, and with it the cost of a check, stays below 600."""
-    most = max(min(60, 600 // len(b.true)), least)
-    return least - 1 + round(float(most - least + 1) ** rng.random())
+    return round(float(max(min(60, 600 // len(b.true)), 1)) ** rng.random())
 
 
 def draw_unbalanced(rng: np.random.Generator) -> Instance:
@@ -385,21 +363,11 @@ def _one_group(instance: Instance) -> Held:
     return Held(bool(b.m == b.n_classes or b.d == b.e), found)
 
 
-def some_wrong(instance: Instance) -> Held:
-    """Whether some given label is wrong."""
-    c = instance["block"].class_means()
-    share = 1 - float(np.trace(c)) / len(c)
-    return Held(share > 0, f"share of wrong labels {share:.6g}")
-
-
 in_model: Test = all_of(in_order, _positive_mu)
 ORDER_ALONE = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model)
 ORDER = replace(ORDER_ALONE, without=disordered)
 EQUAL_SIZES = Hypothesis(
-    "equal class sizes",
-    r"n \text{ samples in each of } K \text{ classes}",
-    unequal,
-    _equal_sizes,
+    "equal class sizes", r"n \text{ samples in each of } K \text{ classes}", unequal, _equal_sizes
 )
 POPULATION = Hypothesis(
     "population",

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import two_hot
 from gramlab.theorems._hypotheses import all_of
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 from gramlab.theorems.partial_labels import THEOREM as CONDITIONAL
-from gramlab.theorems.partial_labels import balanced_superclasses, two_hot_balanced
+from gramlab.theorems.partial_labels import balanced_superclasses, two_hot, two_hot_balanced
 
 
 def _check(instance: Instance, variant: str = "") -> Check:
@@ -47,9 +46,7 @@ THEOREM = Theorem(
     draw=CONDITIONAL.draw,
     check=_check,
     planted=variants(
-        _check,
-        "enough if C_kk + max C_kl < 1",
-        "enough for superclasses of three classes or more",
+        _check, "enough if C_kk + max C_kl < 1", "enough for superclasses of three classes or more"
     ),
     expected="counterexample",
     arguments=arguments.BLOCK,

@@ -45,10 +45,6 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(found == (above and below), float(student)).also(agrees)
 
 
-def _two_classes(instance: Instance) -> Held:
-    return Held(instance["block"].n_classes == 2, f"K = {instance['block'].n_classes}")
-
-
 def _noise_rate(instance: Instance) -> Held:
     eta = instance["block"].class_means()[0, 1]
     return Held(bool(0 < eta < 1), f"η = {float(eta):.6g}")
@@ -68,7 +64,11 @@ THEOREM = Theorem(
             "two balanced classes",
             r"K = 2 \text{ in one superclass},\ C_{12} = C_{21} = \eta",
             _lopsided,
-            all_of(_two_classes, blocks.stays_inside, blocks.columns_sum_to_one),
+            all_of(
+                lambda i: Held(i["block"].n_classes == 2, f"K = {i['block'].n_classes}"),
+                blocks.stays_inside,
+                blocks.columns_sum_to_one,
+            ),
         ),
         Hypothesis("some label wrong", r"0 < \eta < 1", _clean, _noise_rate),
     ),

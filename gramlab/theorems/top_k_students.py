@@ -9,13 +9,11 @@ import numpy as np
 from flint import fmpq
 
 from gramlab.heads.softmax import SoftmaxHead
-from gramlab.population import ClassBlockModel
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import Block, block, draw_correlations, draw_mu
 from gramlab.theorems._heads import features
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
 
 
 def _targets(b: Block, teacher: np.ndarray, top: int, by_order: bool) -> np.ndarray:
@@ -92,11 +90,6 @@ def _all_draws(instance: Instance) -> Held:
     return Held(good, f"tied places have {sizes[0]} and {sizes[1]} outcomes")
 
 
-def _instance(model: ClassBlockModel, top: int, **more: Any) -> Instance:
-    check_integer("top", top, 1, model.n_classes)
-    return arguments.block(model, top=top, **more)
-
-
 def _without(
     counts: Any, m: int, top: int, e: int = 10
 ) -> Callable[[np.random.Generator], Instance]:
@@ -149,8 +142,8 @@ THEOREM = Theorem(
         "ties by the order of labels": lambda i: _compare({**i, "by_order": True}),
     },
     arguments=arguments.BLOCK_ROUND
-    | {"top": arguments.whole("k of the targets; 2 unless told", 1, default=2)},
-    instance=_instance,
+    | {"top": arguments.whole("k of the targets; 2 unless told", 1, "K", default=2)},
+    instance=arguments.block,
     paper=("section 5",),
     runs=(
         "gramlab.population.Population.linearized",

@@ -102,13 +102,9 @@ def _instance(correlations: np.ndarray, counts: np.ndarray, mu: fmpq, rounds: in
 
 def _gram(instance: Instance) -> Held:
     b = instance["correlated"]
-    gamma = b.correlations.astype(float)
-    least = float(np.linalg.eigvalsh(b.gram.astype(float))[0])
-    good = (
-        (gamma == gamma.T).all()
-        and 0 <= np.diag(gamma).min() <= np.diag(gamma).max() < 1
-        and b.mu > 0
-    )
+    gamma, least = b.correlations, float(np.linalg.eigvalsh(b.gram.astype(float))[0])
+    diagonal = np.diag(gamma)
+    good = (gamma == gamma.T).all() and 0 <= min(diagonal) <= max(diagonal) < 1 and b.mu > 0
     good = good and least >= -1e-12 * len(b.true)
     return Held(bool(good), f"λ_min(G) = {least:.3g}, μ = {float(b.mu):.6g}")
 
