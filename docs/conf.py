@@ -219,9 +219,12 @@ def rocq_proof(report) -> list[str]:
     theorem = report.theorem
     argued = [name for name in theorem.uses if name not in report.rests_on]
     told = []
-    for words, names in (("The proof rests on", report.rests_on), ("On paper it uses", argued)):
+    for names, words in (
+        (report.rests_on, "The proof rests on {}."),
+        (argued, "The argument on paper uses {}, which the Rocq proof does without."),
+    ):
         links = ", ".join(f"[{name}]({name}.md)" for name in names)
-        told += ["", f"{words} {links}."] if names else []
+        told += ["", words.format(links)] if names else []
     if theorem.kernel is None:
         return told
     if theorem.kernel.covers:

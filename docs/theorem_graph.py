@@ -18,7 +18,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from gramlab.theorems import registry
 from gramlab.theorems.catalogue import prove
-from gramlab.theorems.dependence import argued_from, needed
+from gramlab.theorems.dependence import needed, rests_on
 from gramlab.theorems.form import Theorem
 
 PICTURE = Path(__file__).resolve().parent / "generated-theorems" / "uses.svg"
@@ -36,7 +36,7 @@ def places(known: Mapping[str, Theorem]) -> tuple[dict[str, tuple[int, float]], 
     """Column and row of every theorem, and the number of rows of the graph proper."""
     depth: dict[str, int] = {}
     for name, theorem in known.items():
-        for one in (*argued_from(theorem, known), name):  # bases come first
+        for one in (*rests_on(theorem, known, on_paper=True), name):  # bases come first
             depth[one] = max((depth[base] + 1 for base in known[one].uses), default=0)
     joined = {base for one in known.values() for base in one.uses}
     joined |= {name for name, one in known.items() if one.uses}

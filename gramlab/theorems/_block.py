@@ -198,14 +198,14 @@ class Block:
             conditions.append(Condition(own, first, excess, second, paired))
         return conditions
 
-    def with_ratio(self, rho: Any) -> Block | None:
-        """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
+    def with_ratio(self, rho: Any) -> Block:
+        """The block with μ such that p_B/p_A = ρ; itself unless 1 < ρ < s_B/s_A."""
         s_a, s_b, _, _ = self.eigenvalues()
         if not s_a < rho * s_a < s_b:
-            return None
+            return self
         return replace(self, mu=(rho - 1) * s_a * s_b / (s_b - rho * s_a))
 
-    def near_ratio(self, rho: float, largest: int) -> Block | None:
+    def near_ratio(self, rho: float, largest: int) -> Block:
         """The same for the nearest ρ with a denominator no larger than that."""
         return self.with_ratio(fmpq(*Fraction(rho).limit_denominator(largest).as_integer_ratio()))
 
@@ -214,12 +214,12 @@ class Block:
         return replace(self, c=fmpq(19, 20), d=fmpq(0), e=fmpq(0))
 
     def tied(self, t: int) -> Block:
-        """The block with μ such that ρ^t = 1 + 1/Δ, or as it was where no rational μ does it."""
+        """The block with μ such that ρ^t = 1 + 1/Δ; itself where no rational μ does it."""
         if self.delta is None or self.delta <= 0:
             return self
         power = 1 + 1 / self.delta
         rho = fmpq(*(round(int(x) ** (1 / t)) for x in (power.p, power.q)))
-        return (self.with_ratio(rho) if rho**t == power else None) or self
+        return self.with_ratio(rho) if rho**t == power else self
 
 
 # ---- Draws ---------------------------------------------------------------------------------------

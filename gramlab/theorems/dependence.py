@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems.form import Theorem
 from gramlab.theorems.record import place, sources
 
-__all__ = ["argued_from", "check_uses", "needed", "rests_on"]
+__all__ = ["check_uses", "needed", "rests_on"]
 
 
 def needed(theorem: Theorem, known: Mapping[str, Theorem]) -> tuple[str, ...]:
@@ -23,32 +23,18 @@ def needed(theorem: Theorem, known: Mapping[str, Theorem]) -> tuple[str, ...]:
     return tuple(n for n in theorem.uses if known[n].kernel and place(known[n]) in files)
 
 
-def rests_on(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
+def rests_on(
+    theorem: Theorem, known: Mapping[str, Theorem], *, on_paper: bool = False
+) -> list[str]:
     """Names of all theorems with which one falls, directly or through others, deepest first.
 
-    Raises
-    ------
-    InvalidSetting
-        As of ``argued_from``.
-    """
-    argued_from(theorem, known)
-    return _below(theorem, known, lambda one: needed(one, known))
-
-
-def argued_from(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
-    """Names of all theorems that the argument on paper uses, likewise.
+    With ``on_paper`` they are all that the argument on paper uses.
 
     Raises
     ------
     InvalidSetting
         If one of them is not among ``known``, or rests on itself.
     """
-    return _below(theorem, known, lambda one: one.uses)
-
-
-def _below(
-    theorem: Theorem, known: Mapping[str, Theorem], bases: Callable[[Theorem], Iterable[str]]
-) -> list[str]:
     found: dict[str, None] = {}
 
     def visit(one: Theorem, above: tuple[str, ...]) -> None:
@@ -57,12 +43,13 @@ def _below(
             raise InvalidSetting(
                 f"no theorem may rest on itself, got {circle}; take one of these out of `uses`"
             )
-        for name in bases(one):
+        for name in one.uses:
             if name not in known:
                 raise InvalidSetting(
                     f"theorem {one.name!r} uses {name!r}, which is unknown; known are "
                     f"{', '.join(sorted(known))}"
                 )
+        for name in one.uses if on_paper else needed(one, known):
             if name not in found:
                 visit(known[name], (*above, one.name))
         found[one.name] = None
@@ -81,4 +68,4 @@ def check_uses(known: Mapping[str, Theorem]) -> None:
         If there is such a one.
     """
     for theorem in known.values():
-        argued_from(theorem, known)
+        rests_on(theorem, known, on_paper=True)

@@ -20,12 +20,11 @@ def _draw(rng: np.random.Generator) -> Instance:
             continue
         if rng.random() < 0.5:
             far = b.apart()
-            tie = far.tied(int(rng.integers(1, 3)))
-            if tie is not far:
+            if (tie := far.tied(int(rng.integers(1, 3)))) is not far:
                 return {"block": tie}
         least = 10 ** float(rng.uniform(-0.7, np.log10(min(60, 200 / len(b.true)))))
         ratio = float(1 + 1 / b.delta) ** (1 / least)
-        if (found := b.near_ratio(ratio, 1000)) is not None:
+        if (found := b.near_ratio(ratio, 1000)) is not b:
             return {"block": found}
 
 

@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator) -> Instance:
         b = draw_block(rng, superclasses=superclasses, classes=m, size=sum(row))
         b = replace(b, counts=_circulant(rng, superclasses, row))
         if rng.random() < 0.5:
-            b = b.with_ratio(fmpq(int(rng.integers(20, 120)), 10)) or b
+            b = b.with_ratio(fmpq(int(rng.integers(20, 120)), 10))
         if two_hot(b.iterate(1))[1]:
             return {"block": b}
 

@@ -23,7 +23,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     b = Block(counts, k, c, d, d, draw_mu(rng))
     if b.delta is not None and b.delta > 0:
         rho = float(1 + 1 / b.delta) ** (1 / float(rng.uniform(0.5, 4)))
-        b = b.near_ratio(rho, 100) or b
+        b = b.near_ratio(rho, 100)
     spread = rng.uniform(-1.5, 1.5, int(rng.integers(2, 5))) * (rng.random() < 0.5)
     made = _of(b, 10 ** (spread - spread[0]))
     if rng.random() < 0.5:

@@ -22,11 +22,11 @@ def _draw(rng: np.random.Generator) -> Instance:
         b = b.apart().tied(t)
     elif kind < 0.7 and b.delta is not None and b.delta > 0:  # near to it
         rho = (1 + rng.uniform(0.5, 2.5) / float(b.delta)) ** (1 / t)
-        b = b.near_ratio(rho, 1000) or b
+        b = b.near_ratio(rho, 1000)
     elif kind < 0.8:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
         counts = ((5, 4, 1, 0), (2, 6, 1, 1), (2, 0, 8, 0), (1, 0, 0, 9))
         b = block(counts, m=4, c=17, d=2, mu=1)
-        b, t = b.with_ratio(1 + 1 / fmpq(int(rng.integers(11, 20)), 100)) or b, 1
+        b, t = b.with_ratio(1 + 1 / fmpq(int(rng.integers(11, 20)), 100)), 1
     return {"block": b, "t": t}
 
 

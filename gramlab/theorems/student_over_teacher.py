@@ -24,7 +24,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     elif kind < 0.8 and 2 * wrong < n:  # inside the range
         high = float(1 + fmpq(n, n - 2 * wrong))
         power = high**0.5 + rng.uniform(0.05, 0.95) * (high - high**0.5)
-        b = b.near_ratio(power, 500) or b
+        b = b.near_ratio(power, 500)
     return {"block": b}
 
 

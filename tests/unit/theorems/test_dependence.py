@@ -11,7 +11,7 @@ import pytest
 from gramlab import cli
 from gramlab.errors import InvalidSetting
 from gramlab.theorems import catalogue, registry
-from gramlab.theorems.dependence import argued_from, check_uses, rests_on
+from gramlab.theorems.dependence import check_uses, rests_on
 from gramlab.theorems.form import Check
 from gramlab.theorems.record import place, sources, text_of
 from gramlab.theorems.steps import positive, proof
@@ -24,7 +24,7 @@ NO_KERNEL = {"kernel": None, "prove": lambda: proof("exact", "one case", positiv
 def test_the_registry_rests_on_what_is_proved_and_not_on_itself():
     check_uses(registry)
     for theorem in registry.values():
-        for base in argued_from(theorem, registry):
+        for base in rests_on(theorem, registry, on_paper=True):
             assert registry[base].expected == "proved"
 
 
@@ -54,7 +54,7 @@ def test_a_theorem_says_which_others_its_rocq_proof_uses():
 
 
 def test_bases_come_first_and_once():
-    found = argued_from(registry["least-rounds"], registry)
+    found = rests_on(registry["least-rounds"], registry, on_paper=True)
     assert found == ["closed-form", "block-spectrum", "label-averaging", "population-accuracy"]
 
 
