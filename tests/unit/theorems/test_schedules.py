@@ -185,7 +185,7 @@ def test_top_two_rounds_descend_on_digits_and_plain_rounds_do_not(monkeypatch):
     some = Features(digits.x[:200], digits.labels[:200], n_classes=10)
     told = {"features": some, "targets": one_hot(some.labels, 10)}
     assert check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
-    place = "gramlab.theorems.top_two_rounds.distill"
+    place = "gramlab.theorems._rounds.distill"
     monkeypatch.setattr(place, lambda *told, refine, **more: distill(*told, **more))
     assert not check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
 
