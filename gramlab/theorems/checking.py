@@ -109,13 +109,15 @@ def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:
 
 def _instance(theorem: Theorem, given: Mapping[str, Any]) -> Instance:
     """The instance that a theorem makes of what was passed."""
-    takes = {name: one for name, one in theorem.arguments.items() if isinstance(one, Argument)}
-    if theorem.instance is None and not takes:
+    told = theorem.arguments
+    reads = any(isinstance(one, Argument) for one in told.values())
+    takes = {n: one if isinstance(one, Argument) else Argument(one) for n, one in told.items()}
+    if theorem.instance is None and not reads:
         raise InvalidSetting(
             f"theorem {theorem.name!r} takes no instance of one's own, only those that it draws; "
             "give it `arguments`, or see gramlab theorems for others"
         )
-    if takes:
+    if reads:
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters = [inspect.Parameter(n, kind, default=one.default) for n, one in takes.items()]
         signature = inspect.Signature(parameters)
@@ -124,21 +126,17 @@ def _instance(theorem: Theorem, given: Mapping[str, Any]) -> Instance:
     try:
         signature.bind(**given)
     except TypeError as problem:
-        told = "; ".join(f"{name}: {words}" for name, words in theorem.arguments.items())
-        raise InvalidSetting(f"theorem {theorem.name!r}: {problem}; it takes {told}") from problem
-    made = _read(takes, given) if takes else given
-    return theorem.instance(**made) if theorem.instance else made
-
-
-def _read(takes: Mapping[str, Argument], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was passed, read one by one; ``None`` stands for nothing."""
+        words = "; ".join(f"{name}: {one}" for name, one in told.items())
+        raise InvalidSetting(f"theorem {theorem.name!r}: {problem}; it takes {words}") from problem
+    if not reads and theorem.instance is not None:
+        return theorem.instance(**given)
     made: dict[str, Any] = {}
     sizes: dict[str, int] = {}
     for name, one in takes.items():
-        value = given.get(name)
+        value = given.get(name)  # None stands for nothing
         if value is not None or one.default is inspect.Parameter.empty:
             found = one.read(name, value, sizes)
         else:
             found = one.default(made) if callable(one.default) else one.default
         made[one.key or name] = found
-    return made
+    return theorem.instance(**made) if theorem.instance else made

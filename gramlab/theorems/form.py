@@ -193,9 +193,9 @@ class Theorem:
         where both sides are computed by dense code of the check alone.
     arguments
         What makes an instance of somebody's own features, matrices and settings (see ``check``):
-        an ``Argument`` for each, or its words alone where ``instance`` reads all of them itself.
+        an ``Argument`` for each, or the words alone of what is taken as it is passed.
     instance
-        Makes the instance of what was read, where more is to be done than to read.
+        Makes the instance of what was read, by its keys, where more is to be done than to read.
     """
 
     name: str

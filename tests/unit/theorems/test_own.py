@@ -90,6 +90,9 @@ def test_arguments_that_read_make_the_instance(own):
     for wrong, sign in [({}, "missing a required"), ({"n": 1j, "x": 1}, "unexpected keyword")]:
         with pytest.raises(InvalidSetting, match=f"{sign}.*it takes n: a number; y: another"):
             check(theorem, **wrong)
+    mixed = dataclasses.replace(theorem, arguments={"n": doubled, "m": "taken as it is"})
+    assert check(mixed, n=1 + 0j, m="m").holds
+    assert seen[-1] == {"x": 2 + 0j, "m": "m"}
     squared = dataclasses.replace(theorem, instance=lambda x, y, z: {"x": x * y * z})
     assert check(squared, n=1 + 0j).holds
     assert seen[-1] == {"x": 12 + 0j}
