@@ -207,15 +207,24 @@ def theorem_page(report) -> str:
         f'check("{theorem.name}", {", ".join(f"{a}=..." for a in theorem.arguments)})',
         "```",
     ]
-    lines += ["", *(f"- `{name}`: {plain(words)}" for name, words in theorem.arguments.items())]
+    lines += [
+        "",
+        *(f"- `{name}`: {plain(str(words))}" for name, words in theorem.arguments.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 
 def rocq_proof(report) -> list[str]:
     """What a proof rests on, and the Rocq file; of one that covers a part, what is recorded."""
     theorem = report.theorem
-    uses = ", ".join(f"[{name}]({name}.md)" for name in theorem.uses)
-    told = ["", f"The proof rests on {uses}."] if uses else []
+    argued = [name for name in theorem.uses if name not in report.rests_on]
+    told = []
+    for names, words in (
+        (report.rests_on, "The proof rests on {}."),
+        (argued, "The argument on paper uses {}, which the Rocq proof does without."),
+    ):
+        links = ", ".join(f"[{name}]({name}.md)" for name in names)
+        told += ["", words.format(links)] if names else []
     if theorem.kernel is None:
         return told
     if theorem.kernel.covers:

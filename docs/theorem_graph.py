@@ -1,4 +1,4 @@
-"""Draw which theorem rests on which, from what each says that its proof uses.
+"""Draw which theorem uses which on paper, dotted where its Rocq proof does without.
 
     python docs/theorem_graph.py    # writes docs/generated-theorems/uses.svg
 
@@ -18,7 +18,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from gramlab.theorems import registry
 from gramlab.theorems.catalogue import prove
-from gramlab.theorems.dependence import rests_on
+from gramlab.theorems.dependence import needed, rests_on
 from gramlab.theorems.form import Theorem
 
 PICTURE = Path(__file__).resolve().parent / "generated-theorems" / "uses.svg"
@@ -36,7 +36,7 @@ def places(known: Mapping[str, Theorem]) -> tuple[dict[str, tuple[int, float]], 
     """Column and row of every theorem, and the number of rows of the graph proper."""
     depth: dict[str, int] = {}
     for name, theorem in known.items():
-        for one in (*rests_on(theorem, known), name):  # bases come first
+        for one in (*rests_on(theorem, known, on_paper=True), name):  # bases come first
             depth[one] = max((depth[base] + 1 for base in known[one].uses), default=0)
     joined = {base for one in known.values() for base in one.uses}
     joined |= {name for name, one in known.items() if one.uses}
@@ -79,7 +79,8 @@ def draw(known: Mapping[str, Theorem], levels: Mapping[str, str]) -> Figure:
         axes.text(x + WIDTH / 2, y, name, fontsize=8.5, va="center", ha="center", zorder=3)
         for base in theorem.uses:
             left, low = at(base)
-            axes.plot([left + WIDTH, x], [low, y], color="0.6", linewidth=0.9, zorder=1)
+            style = "-" if base in needed(theorem, known) else ":"
+            axes.plot([left + WIDTH, x], [low, y], style, color="0.6", linewidth=0.9, zorder=1)
     axes.text(0.2, height - 0.4 - DOWN * rows, "alone:", fontsize=8.5, va="center", color="0.4")
     told = [level for level in COLOURS if level in levels.values()]
     for number, level in enumerate(told):

@@ -6,7 +6,7 @@ is a tie and no check uses the formula it checks. Matrices are NumPy arrays of r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -27,6 +27,10 @@ Powers = tuple[fmpq, fmpq, fmpq, fmpq]
 def _rational(values: Any) -> np.ndarray:
     """An array of integers or booleans as rationals."""
     return np.array([fmpq(int(v)) for v in np.ravel(values)], dtype=object).reshape(values.shape)
+
+
+def _fraction(value: fmpq) -> Fraction:
+    return Fraction(int(value.p), int(value.q))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +135,13 @@ class Block:
         means = self.class_means().reshape(-1, self.m, self.n_classes).sum(axis=1) / self.m
         return np.repeat(means, self.m, axis=0)
 
+    @cached_property
+    def delta(self) -> fmpq | None:
+        """Δ = min (C_kk − C_kk') over k' ≠ k with C_kk' > 0; None where no label is wrong."""
+        c, k = self.class_means(), range(self.n_classes)
+        gaps = (c[i, i] - c[i, j] for i in k for j in k if i != j and c[i, j] > 0)
+        return min(gaps, default=None)
+
     # The package's population of the same numbers, and whether it says the same.
 
     @cached_property
@@ -143,9 +154,16 @@ class Block:
             return None
         c, d, e = map(float, (self.c, self.d, self.e))
         model = ClassBlockModel(self.n_classes, self.n, c, d, e, self.m)
-        decay = Fraction(int(self.mu.p), int(self.mu.q)) / (self.n_classes * model.n_samples)
+        decay = _fraction(self.mu) / (self.n_classes * model.n_samples)
         # λ as a rational: a float would have rounded it.
         return model.population(self.class_means().astype(float), decay)  # type: ignore[arg-type]
+
+    def tells(self, told: Callable[[Population], Any], found: Any, rounding: float) -> bool:
+        """Whether the package's population, where there is one, tells what was found."""
+        if self.population is None:
+            return True
+        off = np.array(told(self.population)) - np.array(found, dtype=float)
+        return bool(np.abs(off).max() <= rounding)
 
     def agrees(self, t: int, predictions: np.ndarray) -> bool:
         """Whether ``Population.linearized`` predicts the same at round t, and the same are right.
@@ -156,69 +174,52 @@ class Block:
         if self.population is None:
             return True
         found, given = self.population.linearized(t), self.one_hot.astype(int).argmax(axis=1)
+        types = zip(found.true, found.given, found.probabilities, strict=True)
+        off = [
+            np.abs(predictions[(self.true == k) & (given == j)].astype(float) - row).max()
+            for k, j, row in types
+        ]
         rounding = 16 * self.n_classes * np.finfo(float).eps
-        off = 0.0
-        for k, j, row in zip(found.true, found.given, found.probabilities, strict=True):
-            mine = predictions[(self.true == k) & (given == j)].astype(float)
-            off = max(off, float(np.abs(mine - row).max()))
         worst = min(self.margins(predictions))
         exact = (self.population.corruption == self.class_means()).all()
         open_ = not exact and abs(float(worst)) <= rounding
-        return off <= rounding and (open_ or found.perfect == (worst > 0))
+        return max(off) <= rounding and (open_ or found.perfect == (worst > 0))
 
     def conditions(self) -> list[Condition]:
         """The package's accuracy condition of each class; none where it has no such population."""
         if self.population is None:
             return []
-        excess = self.population.model.filter_excess(Fraction(int(self.mu.p), int(self.mu.q)))
+        excess = self.population.model.filter_excess(_fraction(self.mu))
         paired = (self.n_classes if self.m == 1 or self.d == self.e else self.m) == 2
-        shares = []
+        conditions = []
         for k, row in enumerate(self.class_means()):
-            wrong = sorted((Fraction(int(x.p), int(x.q)) for x in np.delete(row, k)), reverse=True)
-            own = Fraction(int(row[k].p), int(row[k].q))
-            second = wrong[1] if len(wrong) > 1 else Fraction(0)
-            shares.append(Condition(own, wrong[0], excess, second, paired))
-        return shares
+            own, *wrong = map(_fraction, (row[k], *np.delete(row, k), fmpq(0)))
+            first, second, *_ = sorted(wrong, reverse=True)
+            conditions.append(Condition(own, first, excess, second, paired))
+        return conditions
 
-    def with_ratio(self, rho: Any) -> Block | None:
-        """The block with μ such that p_B/p_A = ρ; ``None`` unless 1 < ρ < s_B/s_A."""
+    def with_ratio(self, rho: Any) -> Block:
+        """The block with μ such that p_B/p_A = ρ; itself unless 1 < ρ < s_B/s_A."""
         s_a, s_b, _, _ = self.eigenvalues()
         if not s_a < rho * s_a < s_b:
-            return None
+            return self
         return replace(self, mu=(rho - 1) * s_a * s_b / (s_b - rho * s_a))
+
+    def near_ratio(self, rho: float, largest: int) -> Block:
+        """The same for the nearest ρ with a denominator no larger than that."""
+        return self.with_ratio(fmpq(*Fraction(rho).limit_denominator(largest).as_integer_ratio()))
 
     def apart(self) -> Block:
         """The block with classes far apart, so that μ can make ρ large."""
         return replace(self, c=fmpq(19, 20), d=fmpq(0), e=fmpq(0))
 
-    def tied(self, t: int, delta: fmpq | None) -> Block:
-        """The block with μ such that ρ^t = 1 + 1/Δ, or as it was where no rational μ does it."""
-        if delta is None or delta <= 0:
+    def tied(self, t: int) -> Block:
+        """The block with μ such that ρ^t = 1 + 1/Δ; itself where no rational μ does it."""
+        if self.delta is None or self.delta <= 0:
             return self
-        power = 1 + 1 / delta
+        power = 1 + 1 / self.delta
         rho = fmpq(*(round(int(x) ** (1 / t)) for x in (power.p, power.q)))
-        return (self.with_ratio(rho) if rho**t == power else None) or self
-
-
-def nearby(value: float, largest: int) -> fmpq:
-    """The nearest rational with a denominator no larger than that."""
-    return fmpq(*Fraction(value).limit_denominator(largest).as_integer_ratio())
-
-
-def smallest_difference(c: np.ndarray) -> fmpq | None:
-    """Δ = min (C_kk − C_kk') over k' ≠ k with C_kk' > 0; None where no label is wrong."""
-    k = range(len(c))
-    return min((c[i, i] - c[i, j] for i in k for j in k if i != j and c[i, j] > 0), default=None)
-
-
-def two_hot(predictions: np.ndarray) -> tuple[np.ndarray, bool]:
-    """1/2 on each sample's two largest labels, and whether no tie decides which they are."""
-    targets, clear = np.full(predictions.shape, fmpq(0)), True
-    for row, target in zip(predictions, targets, strict=True):
-        order = sorted(range(len(row)), key=lambda j: (-row[j], j))
-        clear = clear and (len(row) == 2 or row[order[1]] > row[order[2]])
-        target[order[:2]] = fmpq(1, 2)
-    return targets, clear
+        return self.with_ratio(rho) if rho**t == power else self
 
 
 # ---- Draws ---------------------------------------------------------------------------------------
@@ -227,17 +228,6 @@ def two_hot(predictions: np.ndarray) -> tuple[np.ndarray, bool]:
 def split(rng: np.random.Generator, k: int, n: int) -> np.ndarray:
     """Any counts with row sums n: columns are not balanced."""
     return np.array([rng.multinomial(n, rng.dirichlet(np.full(k, 0.7))) for _ in range(k)])
-
-
-def circulant(rng: np.random.Generator, superclasses: int, row: Sequence[int]) -> np.ndarray:
-    """Counts whose every row is the given one, shifted to the true class, classes renamed."""
-    m = len(row)
-    counts = np.zeros((superclasses * m, superclasses * m), dtype=int)
-    for s in range(0, superclasses * m, m):
-        names = s + rng.permutation(m)
-        for k in range(m):
-            counts[names[k], np.roll(names, -k)] = row
-    return counts
 
 
 def draw_block(
@@ -286,10 +276,16 @@ def draw_mu(rng: np.random.Generator) -> fmpq:
     return int(rng.integers(100, 1000)) * fmpq(10) ** (int(np.floor(power)) - 2)
 
 
-def draw_round(rng: np.random.Generator, b: Block, least: int = 1) -> int:
+def draw_round(rng: np.random.Generator, b: Block) -> int:
     """A round up to 60 for which N t, and with it the cost of a check, stays below 600."""
-    most = max(min(60, 600 // len(b.true)), least)
-    return least - 1 + round(float(most - least + 1) ** rng.random())
+    return round(float(max(min(60, 600 // len(b.true)), 1)) ** rng.random())
+
+
+def draw_unbalanced(rng: np.random.Generator) -> Instance:
+    """A block of any labels, at a round."""
+    b = draw_block(rng)
+    b = replace(b, counts=split(rng, b.n_classes, b.n))
+    return {"block": b, "t": draw_round(rng, b)}
 
 
 def block(counts: Any, m: int, c: int, d: int, mu: Any, e: Any = 0) -> Block:
@@ -360,27 +356,23 @@ def stays_inside(instance: Instance) -> Held:
     return Held(bool(most == 0), f"largest share that leaves its superclass: {float(most):.6g}")
 
 
-def one_group(instance: Instance) -> Held:
+def _one_group(instance: Instance) -> Held:
     """Whether no superclass is nearer than the others."""
     b = instance["block"]
     found = f"S = {b.n_classes // b.m}, d = {float(b.d):.6g}, e = {float(b.e):.6g}"
     return Held(bool(b.m == b.n_classes or b.d == b.e), found)
 
 
-def some_wrong(instance: Instance) -> Held:
-    """Whether some given label is wrong."""
-    c = instance["block"].class_means()
-    share = 1 - float(np.trace(c)) / len(c)
-    return Held(share > 0, f"share of wrong labels {share:.6g}")
-
-
 in_model: Test = all_of(in_order, _positive_mu)
-ORDER = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", disordered, in_model)
+ORDER_ALONE = Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model)
+ORDER = replace(ORDER_ALONE, without=disordered)
 EQUAL_SIZES = Hypothesis(
-    "equal class sizes",
-    r"n \text{ samples in each of } K \text{ classes}",
-    unequal,
-    _equal_sizes,
+    "equal class sizes", r"n \text{ samples in each of } K \text{ classes}", unequal, _equal_sizes
+)
+POPULATION = Hypothesis(
+    "population",
+    r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
+    r"\text{ given the label } j",
 )
 BALANCED = Hypothesis("balanced", r"\textstyle\sum_k C_{kj} = 1", unbalanced, columns_sum_to_one)
 INSIDE = Hypothesis(
@@ -389,3 +381,8 @@ INSIDE = Hypothesis(
     crossing,
     stays_inside,
 )
+
+
+def no_superclasses(without: Callable[[np.random.Generator], Instance]) -> Hypothesis:
+    """No superclass is nearer than the others; ``without`` draws instances where one is."""
+    return Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", without, _one_group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,26 @@ from gramlab.features import Features
 from gramlab.heads.referee import SoftmaxObjective
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import apply_filter, filter_over_eigenvalue
-from gramlab.theorems._hypotheses import on_simplex, positive_decay
+from gramlab.theorems._hypotheses import on_simplex, positive_decay, sums_to_one
 from gramlab.theorems.form import Hypothesis, Instance
 
+EPS = float(np.finfo(float).eps)
+
 DECAY = Hypothesis("weight decay", r"\lambda > 0", test=positive_decay)
+DECAY_AND_MU = Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay)
 SIMPLEX = Hypothesis("simplex targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex)
+
+
+def rows_sum_to_one(targets: str, draw: Callable[[np.random.Generator], Instance]) -> Hypothesis:
+    """That the rows of targets, by their letter, sum to 1; without it they miss that by far."""
+
+    def without(rng: np.random.Generator) -> Instance:
+        instance = draw(rng)
+        factors = rng.uniform(1.5, 2.0, (len(instance["x"]), 1))
+        return {**instance, "targets": instance["targets"] * factors}
+
+    statement = rf"\sum_k {targets}_{{ik}} = 1"
+    return Hypothesis("rows sum to one", statement, without, sums_to_one)
 
 
 def draw_problem(
@@ -52,6 +68,12 @@ def features(x: np.ndarray, n_classes: int) -> Features:
     return Features(x, np.arange(len(x)) % n_classes, n_classes=n_classes)
 
 
+def targets_of(y: np.ndarray) -> np.ndarray:
+    """Targets (N, k + 1) whose deviations begin with y (N, k): one more column makes rows sum."""
+    deviations = np.column_stack([y, -y.sum(axis=1)])
+    return deviations + 1 / deviations.shape[1]
+
+
 def margins(values: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Of each row (N, K): entry of the true class less the largest other one, in any numbers."""
     others = np.arange(values.shape[1]) != true[:, None]
@@ -84,6 +106,24 @@ def ridge(x: np.ndarray, targets: np.ndarray, nu: float) -> np.ndarray:
     return np.linalg.lstsq(rows, np.concatenate([targets, np.zeros((d, *targets.shape[1:]))]))[0]
 
 
+def newton(
+    value: Callable[[np.ndarray], float],
+    newton_step: Callable[[np.ndarray], np.ndarray],
+    point: np.ndarray,
+) -> np.ndarray:
+    """Where a convex function is least, to the last digits, by damped Newton steps from a point."""
+    for _ in range(100):
+        step, size, now = newton_step(point), 1.0, value(point)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a step that is too long
+            # A rise within the rounding of the value is none.
+            while size > EPS and not value(point - size * step) <= now + 8 * EPS * (1 + abs(now)):
+                size /= 2
+        point = point - size * step
+        if np.linalg.norm(step) <= 1e-13 * (1 + np.linalg.norm(point)):
+            break
+    return point
+
+
 @dataclass(frozen=True, eq=False)
 class DenseHead:
     """The exact head by dense derivatives and damped dense Newton, for x (N, d), targets (N, K).
@@ -107,6 +147,11 @@ class DenseHead:
     @property
     def _penalties(self) -> np.ndarray:
         return np.broadcast_to(np.asarray(self.penalty, dtype=float), self.x.shape[1:])
+
+    @property
+    def concordance(self) -> float:
+        """C = √2 max ‖x_i‖/√λ, by which the head is self-concordant."""
+        return float(np.sqrt(2 / self.penalty) * np.linalg.norm(self.x, axis=1).max())
 
     def probabilities(self, weights: np.ndarray) -> np.ndarray:
         """softmax(XW/τ) by rows."""
@@ -150,15 +195,5 @@ class DenseHead:
 
     def minimum(self) -> np.ndarray:
         """W* to the last digits (the zero-sum one where a free row leaves a choice)."""
-        weights = np.zeros((self.x.shape[1], self.targets.shape[1]))
-        for _ in range(100):
-            step = self.newton_step(weights)
-            size, norm = 1.0, np.linalg.norm(step)
-            if norm > 1e-3:
-                value = self.value(weights)
-                while size > 1e-9 and self.value(weights - size * step) > value:
-                    size /= 2
-            weights = weights - size * step
-            if norm <= 1e-13 * (1 + np.linalg.norm(weights)):
-                break
-        return weights
+        start = np.zeros((self.x.shape[1], self.targets.shape[1]))
+        return newton(self.value, self.newton_step, start)

@@ -8,33 +8,31 @@ that heads make F* is minus the mean entropy of the predictions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from gramlab.distillation import distill
+from gramlab.distillation import Rounds, distill
 from gramlab.distillation.rounds import momentum_weight
-from gramlab.errors import InvalidSetting
-from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.rounding import gamma
-from gramlab.theorems._arguments import FEATURES, array, real, rows
+from gramlab.theorems._arguments import FEATURES, array, number
 from gramlab.theorems._heads import features, margins
-from gramlab.theorems._hypotheses import above, all_of, equals, sums_to_one
-from gramlab.theorems.form import Check, Hypothesis, Instance
+from gramlab.theorems._hypotheses import above, all_of, equals, positive_decay, sums_to_one
+from gramlab.theorems.form import Check, Hypothesis, Instance, bound, equal
 
 TOLERANCE = 1e-20
 """Relative duality gap of a head: ten digits of its gradient, which float64 always has."""
 
 ARGUMENTS = {
     "features": FEATURES,
-    "targets": "(N, K), rows of sum 1, which may have negative entries",
-    "weight_decays": "(t,), λ > 0 of each round, t ≥ 2",
-    "mixing": "ξ of ξP + (1 − ξ)Y; 1 unless told",
-    "temperature": "τ > 0 at which predictions are read; 1 unless told",
+    "targets": array("rows of sum 1, which may have negative entries", "N", "K"),
+    "weight_decays": array("λ > 0 of each round, t ≥ 2", "t", least=2, key="decays"),
+    "mixing": number("ξ of ξP + (1 − ξ)Y; 1 unless told", default=1.0),
+    "temperature": number("τ > 0 at which predictions are read; 1 unless told", default=1.0),
 }
 RUNS = ("gramlab.SoftmaxHead.fit", "gramlab.distill", "gramlab.Rounds.chain")
 
@@ -61,9 +59,9 @@ PLAIN = Hypothesis(
     ),
 )
 
-SUPPOSED = TARGETS, DECAYS, PLAIN
+ONE_DECAY = Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay)
 ASSUMED = TARGETS, DECAYS, replace(PLAIN, without=None)
-"""The same for false statements, of which nothing is dropped."""
+"""What false statements suppose, of which nothing is dropped."""
 
 # ---- Instances -----------------------------------------------------------------------------------
 
@@ -87,9 +85,9 @@ def draw_rows_of_rank(rng: np.random.Generator) -> np.ndarray:
     return float(10 ** rng.uniform(-1, 1)) * rng.standard_normal((n, rank)) @ mixed
 
 
-def natural_decay(x: np.ndarray, k: int) -> float:
+def natural_decay(x: np.ndarray, targets: np.ndarray) -> float:
     """Mean square row norm over K: the curvature of F at 0, beside which λ is large or small."""
-    return float(np.mean((x**2).sum(axis=1))) / k
+    return float(np.mean((x**2).sum(axis=1))) / targets.shape[1]
 
 
 def draw_problem(rng: np.random.Generator) -> dict[str, Any]:
@@ -107,50 +105,35 @@ def draw_rounds(
     problem = draw_problem(rng)
     count = int(rng.integers(*rounds))
     powers = rng.uniform(*spread, count if rng.random() < 0.7 else 1)
-    natural = natural_decay(problem["x"], problem["targets"].shape[1])
-    decays = np.broadcast_to(natural * 10**powers, count).copy()
-    return {**problem, "decays": decays, "mixing": 1.0, "temperature": 1.0}
+    decays = np.broadcast_to(natural_decay(**problem) * 10**powers, count).copy()
+    return {**problem, "decays": decays}
+
+
+def draw_one_decay(rng: np.random.Generator, least: int) -> dict[str, Any]:
+    """A problem, one λ over decades, and rounds from ``least`` to 6."""
+    problem = draw_problem(rng)
+    decay = natural_decay(**problem) * float(10 ** rng.uniform(-3, 1))
+    return {**problem, "weight_decay": decay, "rounds": int(rng.integers(least, 7))}
 
 
 def plain_rounds(x: Any, targets: Any, decays: Any) -> dict[str, Any]:
     """Plain rounds on rows x; targets (N, K), or labels (N,)."""
     given = np.asarray(targets)
-    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given
-    settings = {"mixing": 1.0, "temperature": 1.0}
-    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float), **settings}
+    soft = np.eye(int(given.max()) + 1)[given] if given.ndim == 1 else given.astype(float)
+    return {"x": np.array(x, float), "targets": soft, "decays": np.array(decays, float)}
 
 
-def draw_near(rng: np.random.Generator, found: Instance) -> dict[str, Any]:
-    """Any plain rounds or, as often, some near to those found: turned, and moved a little."""
-    if rng.random() < 0.5:
-        return draw_rounds(rng)
-    x: np.ndarray = found["x"]
-    turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
-    return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
+def near(found: Instance) -> Callable[[np.random.Generator], dict[str, Any]]:
+    """Draws any plain rounds or, as often, some near to those found: turned, and moved a little."""
 
+    def draw(rng: np.random.Generator) -> dict[str, Any]:
+        if rng.random() < 0.5:
+            return draw_rounds(rng)
+        x: np.ndarray = found["x"]
+        turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0]
+        return {**found, "x": (x + 1e-4 * rng.standard_normal(x.shape)) @ turn}
 
-def rounds_instance(
-    features: object,
-    targets: object,
-    weight_decays: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    """Somebody's own rounds."""
-    x = rows(features)
-    decays = array("weight_decays", weight_decays, None)
-    if len(decays) < 2:
-        raise InvalidSetting(
-            f"weight_decays must be at least two, one for each round, got {len(decays)}; a round "
-            "is compared with another"
-        )
-    return {
-        "x": x,
-        "targets": array("targets", targets, len(x), None),
-        "decays": decays,
-        "mixing": real("mixing", mixing),
-        "temperature": real("temperature", temperature),
-    }
+    return draw
 
 
 # ---- What rounds make, and what is known of it ---------------------------------------------------
@@ -178,9 +161,9 @@ class Known:
         return float(np.linalg.norm(self.value))
 
     @property
-    def square_error(self) -> float:
-        """How far the square of the norm can be."""
-        return (2 * self.norm + self.error) * self.error
+    def square(self) -> Known:
+        """The square of the norm."""
+        return self.inner(self)
 
     def inner(self, other: Known) -> Known:
         """⟨self, other⟩."""
@@ -202,13 +185,13 @@ class Round:
     entropy: Known
 
     def margins(self, x: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each row x_i and its true class, in logits: at least, and at most.
-
-        A logit difference moves by at most √2 ‖x‖ times the error of the weights.
-        """
-        found = margins(x @ self.weights.value, true)
-        moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * self.weights.error
+        """Of each row x_i and its true class, in logits: at least, and at most."""
+        found, moved = margins(x @ self.weights.value, true), self.moved(x)
         return found - moved, found + moved
+
+    def moved(self, x: np.ndarray) -> np.ndarray:
+        """How far differences of logits of each row can be off: √2 ‖x‖ times the weights' error."""
+        return np.sqrt(2) * np.linalg.norm(x, axis=1) * self.weights.error
 
 
 def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:
@@ -220,13 +203,17 @@ def moment(x: np.ndarray, targets: np.ndarray, error: float = 0.0) -> Known:
 
 def start_gradient(x: np.ndarray, targets: np.ndarray) -> Known:
     """−∇L(0) = Xᵀ(Y − 1/K)/N."""
-    k = targets.shape[1]
-    return moment(x, targets) - uniform_moment(x, k)
+    return moment(x, targets) - uniform_moment(x, targets)
 
 
-def uniform_moment(x: np.ndarray, k: int) -> Known:
+def uniform_moment(x: np.ndarray, targets: np.ndarray) -> Known:
     """M(0) = Xᵀ(1/K)/N, where F* has its least value, −log K."""
-    return moment(x, np.full((len(x), k), 1 / k))
+    return moment(x, np.full(targets.shape, 1 / targets.shape[1]))
+
+
+def short_of_uniform(r: Round) -> Known:
+    """How far H̄ is below log K."""
+    return Known(np.log(r.weights.value.shape[1]), 0.0) - r.entropy
 
 
 def round_of(
@@ -250,60 +237,88 @@ def round_of(
     return Round(decay, given, known, made, entropy)
 
 
-def head_of(decay: float) -> SoftmaxHead:
-    """The exact head of a weight decay, which takes signed targets too."""
-    return SoftmaxHead(decay, tolerance=TOLERANCE, signed_targets=True)
+def trained_once(instance: Instance, decay: float) -> Round:
+    """The head trained once on the given targets."""
+    problem = {name: instance[name] for name in ("x", "targets")}
+    return exact_rounds({**problem, "decays": [decay]})[0]
 
 
-def head_round(x: np.ndarray, targets: np.ndarray, decay: float) -> Round:
-    """One head trained once."""
-    fit: Fit = head_of(decay).fit(features(x, targets.shape[1]), targets)
-    own = fit.certificate
-    passed = own.gradient_norm + own.gradient_rounding
-    return round_of(x, decay, moment(x, targets), fit.weights, own.gradient_rounding, passed)
+def _decays(instance: Instance) -> list[float]:
+    """One weight decay for each of the ``decays``, or for each of ``rounds`` the same."""
+    if "decays" in instance:
+        return [float(decay) for decay in instance["decays"]]
+    return [instance["weight_decay"]] * instance["rounds"]
+
+
+def distilled(instance: Instance) -> Rounds:
+    """The rounds of an instance by ``distill``, plain ones unless it says otherwise."""
+    settings = {"tolerance": TOLERANCE, "signed_targets": True}
+    heads = [SoftmaxHead(decay, **settings) for decay in _decays(instance)]
+    told = ("refine", "mixing", "temperature", "momentum")
+    asked = {name: instance[name] for name in told if name in instance}
+    x, targets = instance["x"], instance["targets"]
+    used = features(x, targets.shape[1])
+    return distill(heads, used, targets, len(heads), signed_targets=True, **asked)
 
 
 def exact_rounds(instance: Instance) -> list[Round]:
-    """The rounds of an instance by ``distill``, each within its certificate through the rounds.
+    """The rounds of an instance, each within its certificate through the rounds.
 
     Where that claims nothing, as of predictions read at another temperature, a round stands for
     the exact one on the targets that it was given.
     """
-    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
-    momentum = instance.get("momentum", False)
-    made = distill(
-        [head_of(float(decay)) for decay in decays],
-        features(x, targets.shape[1]),
-        targets,
-        len(decays),
-        refine=instance.get("refine"),
-        mixing=instance["mixing"],
-        temperature=instance["temperature"],
-        momentum=momentum,
-        signed_targets=True,
-    )
-    found: list[Round] = []
-    before, passed_on = 0.0, [0.0]
-    for decay, fit, given, chained in zip(decays, made, made.targets, made.chain, strict=True):
+    x, made, found = instance["x"], distilled(instance), []
+    before, passed_on, mixing = 0.0, [0.0], abs(instance.get("mixing", 1.0))
+    by_round = zip(_decays(instance), made, made.targets, made.chain, strict=True)
+    for decay, fit, given, chained in by_round:
         own, through = fit.certificate, chained or fit.certificate
         passed = through.gradient_norm + through.gradient_rounding
         told = moment(x, np.asarray(given), before)
         found.append(round_of(x, decay, told, fit.weights, own.gradient_rounding, passed))
         passed_on.append(passed + own.gradient_rounding)
-        beta = momentum_weight(len(found)) if momentum else 0.0
-        before = abs(instance["mixing"]) * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
+        beta = momentum_weight(len(found)) if instance.get("momentum") else 0.0
+        before = mixing * ((1 + beta) * passed_on[-1] + beta * passed_on[-2])
     return found
 
 
-def total(known: Iterable[Known]) -> Known:
-    """The sum, with the errors."""
-    first, *more = known
-    for one in more:
-        first = first + one
-    return first
+def weighted(shares: Iterable[float], known: Sequence[Known]) -> Known:
+    """Their sum, each times its share."""
+    first, *more = (float(share) * one for share, one in zip(shares, known, strict=True))
+    return sum(more, start=first)
 
 
 def worst(checks: Sequence[Check]) -> Check:
     """All of several checks, with the least slack; 0 where nothing differs from nothing."""
     slack = min((check.slack for check in checks), default=0.0)
     return Check(all(check.holds for check in checks), slack)
+
+
+def at_most(a: Known, b: Known) -> Check:
+    """Whether a ≤ b, of two numbers."""
+    return bound(float(a.value), float(b.value), a.error + b.error)
+
+
+def shorter(a: Known, b: Known) -> Check:
+    """Whether ‖a‖ ≤ ‖b‖."""
+    return bound(a.norm, b.norm, a.error + b.error)
+
+
+def same(a: Known, b: Known) -> Check:
+    """Whether a = b."""
+    return equal(a.value, b.value, a.error + b.error)
+
+
+# ---- What theorems on plain rounds have in common ------------------------------------------------
+
+PLAIN_ROUNDS: dict[str, Any] = {
+    "hypotheses": (TARGETS, DECAYS, PLAIN),
+    "draw": draw_rounds,
+    "arguments": ARGUMENTS,
+    "runs": RUNS,
+}
+
+
+def false_near(found: Instance) -> dict[str, Any]:
+    """The same of false statements, which some rounds refute."""
+    more = {"uses": ("chain-certificate",), "expected": "counterexample"}
+    return PLAIN_ROUNDS | {"hypotheses": ASSUMED, "draw": near(found)} | more

@@ -7,24 +7,21 @@ from a larger to a smaller one (Hardy, Littlewood & Pólya 1929), so it is the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from flint import fmpq
 
-from gramlab.errors import InvalidSetting
 from gramlab.population.exact_numbers import exact_number, rational
-from gramlab.theorems._arguments import array
+from gramlab.theorems._arguments import array, check_rounds
 from gramlab.theorems._hypotheses import above, all_of
 from gramlab.theorems.form import Held, Hypothesis, Instance
 
 EPS = float(np.finfo(float).eps)
-SCHEDULES = {
-    "mus": "(t,), μ > 0 of each round; μ = K N λ for weight decay λ",
-    "others": "the same of a more even schedule, as long or longer",
-}
 
 
 def partial_sums(mus: Sequence, others: Sequence) -> list[Any]:
@@ -69,32 +66,22 @@ def transfer(schedule: list[int], low: int, rng: np.random.Generator) -> None:
         schedule[low] += moved
 
 
-def schedule(name: str, value: object) -> np.ndarray:
-    """Somebody's own schedule (t,), t ≥ 1."""
-    return array(name, np.atleast_1d(value), None)  # type: ignore[arg-type]
-
-
-def exact_schedule(name: str, value: object) -> list[fmpq]:
-    """The same in the rationals that its numbers stand for."""
+def _exact(least: str | int, name: str, value: object, sizes: dict[str, int]) -> list[fmpq]:
+    """Weight decays in the rationals that the numbers stand for."""
     entries = value if isinstance(value, (list, tuple, np.ndarray)) else [value]
-    if not len(entries):
-        raise InvalidSetting(f"{name} must be the weight decays of at least one round, got none")
+    check_rounds(name, entries, least, sizes)
+    sizes.setdefault("t", len(entries))
     return [rational(exact_number(name, one)) for one in entries]
 
 
-def two_schedules(
-    mus: object, others: object, read: Callable[[str, object], Any] = schedule
-) -> dict[str, Any]:
-    """Somebody's own two, of which the second has no fewer rounds."""
-    found = {"mus": read("mus", mus), "others": read("others", others)}
-    if len(found["others"]) < len(found["mus"]):
-        raise InvalidSetting(
-            f"others must have at least as many rounds as mus, {len(found['mus'])}, got "
-            f"{len(found['others'])}; a more even schedule has no fewer: exchange the two"
-        )
-    return found
-
-
+SCHEDULES = {
+    "mus": array("μ > 0 of each round; μ = K N λ for weight decay λ", "t"),
+    "others": array("the same of a more even schedule, u ≥ t", "u", least="t"),
+}
+EXACT_SCHEDULES = {
+    "mus": replace(SCHEDULES["mus"], read=partial(_exact, 1)),
+    "others": replace(SCHEDULES["others"], read=partial(_exact, "t")),
+}
 POSITIVE = Hypothesis(
     "weight decays",
     r"\mu_i > 0,\ \nu_i > 0",

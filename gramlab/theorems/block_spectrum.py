@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 from flint import fmpq, fmpq_mat, fmpq_poly
 
-from gramlab.theorems._arguments import MODEL, block, block_model
+from gramlab.theorems._arguments import MODEL, block
 from gramlab.theorems._block import EQUAL_SIZES, Block, disordered, draw_block, in_order
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _differences(b: Block, size: int, outer: int) -> np.ndarray:
@@ -16,11 +16,6 @@ def _differences(b: Block, size: int, outer: int) -> np.ndarray:
     groups = np.kron(np.eye(len(b.true) // size, dtype=int), np.ones(size, dtype=int))
     inside = np.arange(1, len(groups)) * size % outer > 0
     return (groups[:-1] - groups[1:])[inside] if inside.any() else 0 * groups[:1]
-
-
-def _instance(model: object) -> Instance:
-    # Labels and μ play no part.
-    return block(model, np.eye(block_model(model).n_classes), mu=1)
 
 
 def _agrees(b: Block) -> bool:
@@ -44,11 +39,11 @@ def _check(instance: Instance, variant: str = "") -> Check:
     n, k, groups = b.n, b.n_classes, b.n_classes // b.m
     counts = [k * (n - 1), k - groups, groups - 1, 1]
     values = s_a, _, s_c, s_d = b.eigenvalues()
-    if variant == "multiplicities":
+    if variant == "multiplicities of B and C swapped":
         counts[1:3] = counts[2], counts[1]
-    elif variant == "c − e":
+    elif variant == "s_B with c − e":
         values = (s_a, s_a + n * (b.c - b.e), s_c, s_d)
-    elif variant == "n − 1":
+    elif variant == "n − 1 neighbours instead of n":
         values = tuple(s_a + (s - s_a) * (n - 1) / n for s in values)
     levels = [1, n, n * b.m, len(b.true)]
     spaces = [_differences(b, *level) for level in pairwise(levels)]
@@ -79,14 +74,16 @@ THEOREM = Theorem(
     kernel=Rocq("block_spectrum.v", ("block_spectrum",)),
     draw=lambda rng: {"block": draw_block(rng)},
     check=_check,
-    planted={
-        "multiplicities of B and C swapped": lambda i: _check(i, "multiplicities"),
-        "s_B with c − e": lambda i: _check(i, "c − e"),
-        "n − 1 neighbours instead of n": lambda i: _check(i, "n − 1"),
-    },
+    planted=variants(
+        _check,
+        "multiplicities of B and C swapped",
+        "s_B with c − e",
+        "n − 1 neighbours instead of n",
+    ),
     paper=("eq. (7)",),
     arguments={"model": MODEL},
-    instance=_instance,
+    # Labels and μ play no part.
+    instance=lambda model: block(model, np.eye(model.n_classes), mu=1),
     runs=(
         "gramlab.ClassBlockModel.eigenvalues",
         "gramlab.ClassBlockModel.exact_spectrum",

@@ -20,24 +20,11 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _instance(
-    features: object,
-    labels: object,
-    weight_decay: object,
-    alpha: object,
-    start: object = None,
-) -> Instance:
-    made = arguments.ridge(features, labels, weight_decay)
-    first = made["y"] if start is None else arguments.array("start", start, len(made["y"]))
-    return {**made, "start": first, "alpha": arguments.real("alpha", alpha)}
-
-
-def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
+def _check(instance: Instance, nu_factor: float | None = None, lost: int = 0) -> Check:
     """The error identity at a few rounds, and the limit (ν/α unless told) after enough of them."""
-    x, y, _, start, alpha = instance.values()
-    n = len(x)
-    own = _nu(instance)
-    nu = nu or own / alpha
+    x, y, start, alpha = (instance[name] for name in ("x", "y", "start", "alpha"))
+    n, own = len(x), len(x) * instance["weight_decay"]
+    nu = own / alpha if nu_factor is None else own * nu_factor
     limit = x @ np.linalg.solve(x.T @ x + nu * np.eye(x.shape[1]), x.T @ y)
     smooth = x @ ridge(x, np.eye(n), own)
     values, vectors = np.linalg.eigh(x @ x.T)
@@ -56,10 +43,6 @@ def _check(instance: Instance, nu: float = 0.0, lost: int = 0) -> Check:
         if t == last:
             checks.append(equal(found, limit, 1e-10 * scale))
     return Check(all(check.holds for check in checks), max(check.slack for check in checks))
-
-
-def _nu(instance: Instance) -> float:
-    return len(instance["x"]) * instance["weight_decay"]
 
 
 def _without_range(rng: np.random.Generator) -> Instance:
@@ -89,15 +72,15 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={
-        "weight decay times α": lambda x: _check(x, _nu(x) * x["alpha"]),
-        "weight decay over 1 − α": lambda x: _check(x, _nu(x) / abs(1 - x["alpha"])),
+        "weight decay times α": lambda x: _check(x, x["alpha"]),
+        "weight decay over 1 − α": lambda x: _check(x, 1 / abs(1 - x["alpha"])),
         "error of one round less": lambda x: _check(x, lost=1),
     },
     arguments=arguments.RIDGE
     | {
-        "alpha": "α, share of the labels kept in every round",
-        "start": "(N,), y⁽⁰⁾; labels unless told",
+        "alpha": arguments.number("α, share of the labels kept in every round"),
+        "start": arguments.array("y⁽⁰⁾; labels unless told", "N", default=lambda i: i["y"]),
     },
-    instance=_instance,
+    instance=arguments.ridge,
     runs=("gramlab.spectrum.filters.filter_power",),
 )

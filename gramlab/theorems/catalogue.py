@@ -18,7 +18,7 @@ import numpy as np
 
 from gramlab.errors import GramlabError, InvalidSetting, one_line
 from gramlab.theorems.dependence import check_uses, rests_on
-from gramlab.theorems.form import SHAKEN, Proof, Theorem
+from gramlab.theorems.form import SHAKEN, Level, Proof, Theorem
 from gramlab.theorems.record import kernel_proof, recorded
 
 __all__ = [
@@ -53,9 +53,9 @@ GROUP = "gramlab.theorems"
 class Report:
     """A theorem after ``run``: its proof, and on how many drawn instances the conclusion failed.
 
-    ``tightest_slack`` is the smallest slack seen (see ``Check``). ``refuted_bases`` names the
-    theorems that failed among those it rests on, directly or through others, where these were run
-    as well (see ``run_all``).
+    ``tightest_slack`` is the smallest slack seen (see ``Check``). ``rests_on`` names the theorems
+    with which it falls, directly or through others, and ``refuted_bases`` those of them that
+    failed, where these were run as well (see ``run_all``).
     """
 
     theorem: Theorem
@@ -63,6 +63,7 @@ class Report:
     instances: int
     failures: int
     tightest_slack: float
+    rests_on: tuple[str, ...] = ()
     refuted_bases: tuple[str, ...] = ()
 
     @property
@@ -86,9 +87,15 @@ class Report:
         """The verdict of the proof, unless something that it rests on failed."""
         return SHAKEN if self.refuted_bases else self.proof.verdict
 
+    @property
+    def level(self) -> Level | None:
+        """What stands behind the verdict of the proof; ``None`` where nothing was decided."""
+        return None if self.proof.verdict == "unknown" else self.proof.level
+
     def __repr__(self) -> str:
+        behind = f" ({self.level})" if self.level else ""
         told = (
-            f"{self.theorem.name}: {self.verdict} ({self.proof.level}), "
+            f"{self.theorem.name}: {self.verdict}{behind}, "
             f"{self.failures} of {self.instances} instances fail, "
             f"tightest slack {self.tightest_slack:.3g}"
         )
@@ -98,15 +105,15 @@ class Report:
         """The report as plain data, for ``gramlab theorems --json``."""
         told, counted = ("name", "title", "kind", "source", "statement"), ("instances", "failures")
         proof = {**asdict(self.proof), "evidence": list(self.proof.evidence)}
-        proof |= {"verdict": self.verdict, "expected": self.theorem.expected}
+        proof |= {"verdict": self.verdict, "expected": self.theorem.expected, "level": self.level}
         return {
             **{name: getattr(self.theorem, name) for name in told},
             **{name: list(getattr(self.theorem, name)) for name in ("paper", "runs", "uses")},
-            "arguments": dict(self.theorem.arguments),
+            "arguments": {name: str(one) for name, one in self.theorem.arguments.items()},
             "hypotheses": {h.name: h.statement for h in self.theorem.hypotheses},
             "proof": proof,
             "kernel": _kernel_as_dict(self.theorem),
-            "refuted_bases": list(self.refuted_bases),
+            **{name: list(getattr(self, name)) for name in ("rests_on", "refuted_bases")},
             "check": {name: getattr(self, name) for name in (*counted, "tightest_slack")},
             "ok": self.ok,
         }
@@ -292,7 +299,11 @@ def run_all(
         reports[name] = run(known[name], instances, seed)
     failed = {name for name, one in reports.items() if not one.holds_alone or one.is_false}
     return [
-        replace(reports[name], refuted_bases=tuple(base for base in found if base in failed))
+        replace(
+            reports[name],
+            rests_on=tuple(found),
+            refuted_bases=tuple(base for base in found if base in failed),
+        )
         for name, found in bases.items()
     ]
 

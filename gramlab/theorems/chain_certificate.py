@@ -1,12 +1,15 @@
 """Errors of earlier rounds add up, and no more: a round is firmly nonexpansive."""
 
+from typing import Any
+
 import numpy as np
 
 from gramlab.errors import InvalidSetting
-from gramlab.theorems._arguments import FEATURES, PROBLEM, array, real, rows
+from gramlab.theorems._arguments import FEATURES, PROBLEM, array, number
 from gramlab.theorems._heads import DenseHead
-from gramlab.theorems._hypotheses import above, equals
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
+from gramlab.theorems._hypotheses import equals
+from gramlab.theorems._rounds import DECAYS
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _rounds(instance: Instance, weights: list[np.ndarray] | None = None) -> list[DenseHead]:
@@ -56,28 +59,6 @@ def _second_exact(scale: float = 1.0, temperature: float = 1.0) -> Instance:
     return {**instance, "weights": [first, second]}
 
 
-def _instance(
-    features: object,
-    targets: object,
-    weight_decays: object,
-    weights: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    decays = array("weight_decays", np.atleast_1d(weight_decays), None)  # type: ignore[arg-type]
-    each = features if isinstance(features, (list, tuple)) else [rows(features)] * len(decays)
-    x = [rows(one) for one in each]
-    if len({one.shape for one in x}) > 1 or len(x) != len(decays):
-        raise InvalidSetting(
-            f"features must be one matrix, or {len(decays)} of one shape, one for each weight "
-            f"decay, got shapes {[one.shape for one in x]}; see the theorem's arguments"
-        )
-    given = array("targets", targets, len(x[0]), None)
-    made = array("weights", weights, len(decays), x[0].shape[1], given.shape[1])
-    settings = {"mixing": real("mixing", mixing), "temperature": real("temperature", temperature)}
-    return {"targets": given, **settings, "x": x, "decays": decays, "weights": list(made)}
-
-
 def _same_rows(instance: Instance) -> Held:
     first, *later = instance["x"]
     most = max((float(np.abs(x - first).max()) for x in later), default=0.0)
@@ -92,9 +73,7 @@ def _compare(
     carried, slack, holds = 0.0, np.inf, True
     for t, w in enumerate(weights):
         own = float(np.linalg.norm(made[t].gradient(w)))
-        limit = (own + (xi if squared else passed) * carried) / decays[t]
-        if first_decay:
-            limit *= decays[t] / decays[0]
+        limit = (own + (xi if squared else passed) * carried) / decays[0 if first_decay else t]
         best = true[t].minimum()
         rounding = 1e-12 * (1 + float(np.linalg.norm(best))) * (1 + 1 / min(decays))
         found = bound(float(np.linalg.norm(w - best)), limit, rounding)
@@ -104,17 +83,28 @@ def _compare(
     return Check(holds, slack)
 
 
+def _each(name: str, value: object, sizes: dict[str, int]) -> list[np.ndarray]:
+    told = value if isinstance(value, (list, tuple)) else [value]
+    return [FEATURES.read(name, one, sizes) for one in told]
+
+
+def _instance(x: list[np.ndarray], decays: np.ndarray, **more: Any) -> Instance:
+    each = x * len(decays) if len(x) == 1 else x
+    if len(each) != len(decays):
+        raise InvalidSetting(
+            f"features must be one matrix, or {len(decays)}, one for each weight decay, got "
+            f"{len(each)}; see the theorem's arguments"
+        )
+    return {"x": each, "decays": decays, **more}
+
+
 THEOREM = Theorem(
     name="chain-certificate",
     title="Distance to the true iterate, through the rounds",
     source="D",
     kind="upper bound",
     hypotheses=(
-        Hypothesis(
-            "weight decays",
-            r"\lambda_t > 0,\ \text{one for each round}",
-            test=above("decays", "least λ_t"),
-        ),
+        DECAYS,
         Hypothesis(
             "same rows",
             r"M(W) = X^\top \operatorname{softmax}(XW)/N \text{ is the same in all rounds}",
@@ -144,12 +134,16 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments={
-        "features": f"{FEATURES}; a list of them for rounds of their own rows",
+        "features": Argument(
+            f"{FEATURES}; a list of them for rounds of their own rows", _each, key="x"
+        ),
         "targets": PROBLEM["targets"],
-        "weight_decays": "(t,), λ of each round",
-        "weights": "(t, d, K), what was computed: any weights, such as those of gramlab.distill",
-        "mixing": "ξ, any real number; 1 unless told",
-        "temperature": "at which predictions are read; 1 unless told",
+        "weight_decays": array("λ of each round", "t", key="decays"),
+        "weights": array(
+            "what was computed: any weights, such as those of gramlab.distill", "t", "d", "K"
+        ),
+        "mixing": number("ξ, any real number; 1 unless told", default=1.0),
+        "temperature": number("at which predictions are read; 1 unless told", default=1.0),
     },
     instance=_instance,
 )

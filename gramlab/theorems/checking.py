@@ -10,7 +10,7 @@ from typing import Any
 from gramlab.errors import InvalidSetting
 from gramlab.numerics.text import html_table
 from gramlab.theorems.catalogue import find
-from gramlab.theorems.form import Held, Kind, Theorem
+from gramlab.theorems.form import Argument, Held, Instance, Kind, Theorem
 
 __all__ = ["CheckReport", "check"]
 
@@ -97,17 +97,7 @@ def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:
     <perturbation: holds, slack 0.188; all 2 hypotheses hold>
     """
     found = theorem if isinstance(theorem, Theorem) else find(theorem)
-    if found.instance is None:
-        raise InvalidSetting(
-            f"theorem {found.name!r} takes no instance of one's own, only those that it draws; "
-            "give it `arguments` and `instance`, or see gramlab theorems for others"
-        )
-    try:
-        inspect.signature(found.instance).bind(**arguments)
-    except TypeError as problem:
-        takes = "; ".join(f"{name}: {words}" for name, words in found.arguments.items())
-        raise InvalidSetting(f"theorem {found.name!r}: {problem}; it takes {takes}") from problem
-    instance = found.instance(**arguments)
+    instance = _instance(found, arguments)
     by_definition = Held(True, "by definition")
     held = {h.name: h.test(instance) if h.test else by_definition for h in found.hypotheses}
     # Without a hypothesis that could be dropped the conclusion can still be looked at.
@@ -115,3 +105,38 @@ def check(theorem: str | Theorem, /, **arguments: Any) -> CheckReport:
         one = found.check(instance)
         return CheckReport(found.name, held, bool(one.holds), float(one.slack), found.kind)
     return CheckReport(found.name, held, None, float("nan"), found.kind)
+
+
+def _instance(theorem: Theorem, given: Mapping[str, Any]) -> Instance:
+    """The instance that a theorem makes of what was passed."""
+    told = theorem.arguments
+    reads = any(isinstance(one, Argument) for one in told.values())
+    takes = {n: one if isinstance(one, Argument) else Argument(one) for n, one in told.items()}
+    if theorem.instance is None and not reads:
+        raise InvalidSetting(
+            f"theorem {theorem.name!r} takes no instance of one's own, only those that it draws; "
+            "give it `arguments`, or see gramlab theorems for others"
+        )
+    if reads:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter(n, kind, default=one.default) for n, one in takes.items()]
+        signature = inspect.Signature(parameters)
+    else:
+        signature = inspect.signature(theorem.instance)  # type: ignore[arg-type]
+    try:
+        signature.bind(**given)
+    except TypeError as problem:
+        words = "; ".join(f"{name}: {one}" for name, one in told.items())
+        raise InvalidSetting(f"theorem {theorem.name!r}: {problem}; it takes {words}") from problem
+    if not reads and theorem.instance is not None:
+        return theorem.instance(**given)
+    made: dict[str, Any] = {}
+    sizes: dict[str, int] = {}
+    for name, one in takes.items():
+        value = given.get(name)  # None stands for nothing
+        if value is not None or one.default is inspect.Parameter.empty:
+            found = one.read(name, value, sizes)
+        else:
+            found = one.default(made) if callable(one.default) else one.default
+        made[one.key or name] = found
+    return theorem.instance(**made) if theorem.instance else made

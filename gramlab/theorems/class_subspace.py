@@ -3,9 +3,8 @@
 import numpy as np
 
 from gramlab.population import ClassBlockModel
-from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._arguments import GRAM, MODEL
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
 
 
@@ -44,13 +43,6 @@ def _without_gap(rng: np.random.Generator) -> Instance:
     return {"model": model, "gram": model.gram() + 2 * len(w) * (w @ w.T)}
 
 
-def _instance(model: object, gram: object) -> Instance:
-    found = arguments.block_model(model)
-    g = arguments.array("gram", arguments.gram("gram", gram), found.n_samples, found.n_samples)
-    check_integer("samples_per_class", found.samples_per_class, 2)  # else there is no s_{K+1}
-    return {"model": found, "gram": g}
-
-
 def _no_superclasses(instance: Instance) -> Held:
     _, of_classes, of_superclasses, _ = instance["model"].exact_spectrum
     one = len(set(instance["model"].superclasses.tolist())) == 1 or of_classes == of_superclasses
@@ -73,6 +65,12 @@ def _check(instance: Instance, factor: float = 1.0, population_gap: bool = False
     gap = abs(s_b - (s_a if population_gap else values[rest - 1]))
     limit = float(np.linalg.norm((g - model.gram()) @ u, 2)) / gap
     return bound(sine, factor * limit, 1e-12 * len(g))
+
+
+def _model(name: str, value: object, sizes: dict[str, int]) -> ClassBlockModel:
+    found = MODEL.read(name, value, sizes)
+    check_integer("samples_per_class", found.samples_per_class, 2)  # else there is no s_{K+1}
+    return found
 
 
 THEOREM = Theorem(
@@ -101,9 +99,8 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments={
-        "model": f"{MODEL} without superclasses, of two samples a class or more",
+        "model": Argument(f"{MODEL} without superclasses, of two samples a class or more", _model),
         "gram": GRAM,
     },
-    instance=_instance,
     runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),
 )

@@ -29,17 +29,15 @@ def _compare(instance: Instance, peak: Callable[[Block], arb] = _peak) -> Check:
     b = instance["block"]
     at = peak(b)
     last = max(1, int(np.ceil(float(at))))
-    powers = [b.filters(t) for t in range(1, last + 3)]
-    weights = [p_b - p_a for p_a, p_b, _, _ in powers]
+    times = range(1, last + 3)
+    weights = [p_b - p_a for p_a, p_b, _, _ in map(b.filters, times)]
     best = int(np.argmax(weights)) + 1
-    good = best in (last - 1, last)
-    good = good and weights[:best] == sorted(weights[:best])
-    good = good and weights[best - 1 :] == sorted(weights[best - 1 :], reverse=True)
-    if b.population is not None:
-        told = [b.population.averaging_weights(t)["class"] for t in range(1, last + 3)]
-        off = np.abs(np.array(told) - np.array(weights, dtype=float)).max()
-        good = good and off <= 16 * last * np.finfo(float).eps
-    return Check(bool(good), abs(float(at) - best))
+    rises = weights[:best] == sorted(weights[:best])
+    falls = weights[best - 1 :] == sorted(weights[best - 1 :], reverse=True)
+    rounding = 16 * last * np.finfo(float).eps
+    told = b.tells(lambda p: [p.averaging_weights(t)["class"] for t in times], weights, rounding)
+    good = best in (last - 1, last) and rises and falls
+    return Check(good, abs(float(at) - best)).also(told)
 
 
 THEOREM = Theorem(

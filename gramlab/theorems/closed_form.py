@@ -1,26 +1,28 @@
 """The closed form of every round solves the linearized stationarity equations, and nothing else."""
 
+from typing import Any
+
 import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
-from gramlab.theorems._heads import closed_form, draw_problem
-from gramlab.theorems._hypotheses import positive_decay, sums_to_one
+from gramlab.theorems._arguments import PROBLEM, ROUNDS
+from gramlab.theorems._heads import DECAY_AND_MU, closed_form, draw_problem, rows_sum_to_one
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     return {**draw_problem(rng, 9, 5, 5), "rounds": int(rng.integers(1, 5))}
 
 
-def _instance(features: object, targets: object, weight_decay: object, rounds: int = 1) -> Instance:
-    made = problem(features, targets, weight_decay)
-    return {**made, "rounds": check_integer("rounds", rounds, 1)}
+def first_order(logits: np.ndarray) -> np.ndarray:
+    """How far the linearized softmax is from uniform."""
+    return (logits - logits.mean(axis=1, keepdims=True)) / logits.shape[1]
 
 
-def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
-    """Round by round, each from the dense system of the stationarity equations as they stand:
+def slow(instance: Instance, read: Any = first_order) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and deviations, round by round; ``read`` makes what is passed on of the logits.
+
+    Each round is from the dense system of the stationarity equations as they stand:
     W = (1/(Nλ)) Xᵀ(A − (XW − mean over classes)/K), unknown vec W.
     """
     x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
@@ -31,7 +33,7 @@ def _slow(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(instance["rounds"]):
         right = x.T @ deviations / (n * lam)
         weights = np.linalg.solve(system, right.ravel()).reshape(d, k)
-        deviations = x @ weights @ centre / k
+        deviations = read(x @ weights)
     return weights, deviations
 
 
@@ -39,17 +41,11 @@ def _compare(instance: Instance, mu_factor: float = 1.0, more: int = 0) -> Check
     (n, k), x, rounds = instance["targets"].shape, instance["x"], instance["rounds"]
     mu = mu_factor * linear_mu(k, n, instance["weight_decay"])
     weights, deviations = closed_form(x, instance["targets"], mu, rounds + more)
-    slow_weights, slow_deviations = _slow(instance)
+    slow_weights, slow_deviations = slow(instance)
     tolerance = 1e-13 * (1 + np.linalg.norm(x) ** 2 / mu) * rounds
     first = equal(weights, slow_weights, tolerance * k * np.linalg.norm(x) / mu)
     second = equal(deviations, slow_deviations, tolerance)
     return Check(first.holds and second.holds, max(first.slack, second.slack))
-
-
-def _rows_that_miss_one(rng: np.random.Generator) -> Instance:
-    instance = _draw(rng)
-    missed = instance["targets"] + rng.uniform(0.5, 1.0, (len(instance["x"]), 1))
-    return {**instance, "targets": missed}
 
 
 THEOREM = Theorem(
@@ -58,8 +54,8 @@ THEOREM = Theorem(
     source="P; the weights as written here: D",
     kind="identity",
     hypotheses=(
-        Hypothesis("rows sum to one", r"\sum_k Y_{ik} = 1", _rows_that_miss_one, sums_to_one),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        rows_sum_to_one("Y", _draw),
+        DECAY_AND_MU,
         Hypothesis("rounds", r"t \in \{1, 2, \dots\},\ D = Y - \tfrac1K"),
     ),
     statement=r"W_t = \tfrac{1}{N\lambda} X^\top (A_{t-1} - A_t),\ "
@@ -75,7 +71,6 @@ THEOREM = Theorem(
     },
     paper=("Theorem 2.1", "eq. (4)"),
     arguments=PROBLEM | {"rounds": ROUNDS},
-    instance=_instance,
     runs=(
         "gramlab.Spectrum.of",
         "gramlab.spectrum.filters.apply_filter",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import FEATURES, array, penalized, real
+from gramlab.theorems._arguments import FEATURES, PENALTY, RIDGE, array, number, penalized
 from gramlab.theorems._heads import draw_rows
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
@@ -19,26 +19,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "y": x @ theta + 10 ** rng.uniform(-1.5, 1) * rng.standard_normal(n),
         "penalty": float(np.linalg.norm(x, 2) ** 2 * 10 ** rng.uniform(-2, 0.5)),
         "power": 1.0,
-    }
-
-
-def _instance(
-    features: object,
-    labels: object,
-    penalty: object,
-    theta: object,
-    root: object = None,
-    power: object = 1.0,
-) -> Instance:
-    x, shrinkage = penalized(features, penalty)
-    d = x.shape[1]
-    return {
-        "x": x,
-        "theta": array("theta", theta, d),
-        "root": np.eye(d) if root is None else array("root", root, d, None),
-        "y": array("labels", labels, len(x)),
-        "penalty": shrinkage,
-        "power": real("power", power),
     }
 
 
@@ -122,11 +102,18 @@ THEOREM = Theorem(
     },
     arguments={
         "features": FEATURES,
-        "labels": "(N,), real numbers",
-        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
-        "theta": "(d,), where the risk is least",
-        "root": "(d, k), Σ = root rootᵀ of the risk; the identity unless told",
-        "power": "of the teacher's predictions in the student's target; 1 unless told",
+        "labels": RIDGE["labels"],
+        "penalty": PENALTY,
+        "theta": array("where the risk is least", "d"),
+        "root": array(
+            "Σ = root rootᵀ of the risk; the identity unless told",
+            "d",
+            "k",
+            default=lambda i: np.eye(i["x"].shape[1]),
+        ),
+        "power": number(
+            "of the teacher's predictions in the student's target; 1 unless told", default=1.0
+        ),
     },
-    instance=_instance,
+    instance=penalized,
 )

@@ -1,8 +1,10 @@
 """The mixing weight ξ* that minimizes the expected estimation error of a ridge student."""
 
+from typing import Any
+
 import numpy as np
 
-from gramlab.theorems._arguments import FEATURES, array, penalized, real
+from gramlab.theorems._arguments import FEATURES, PENALTY, array, number_or, penalized
 from gramlab.theorems._heads import draw_rows, ridge
 from gramlab.theorems._hypotheses import above, all_of
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
@@ -18,17 +20,8 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _instance(features: object, theta: object, penalty: object, noise: object) -> Instance:
-    x, shrinkage = penalized(features, penalty)
-    n = len(x)
-    scalar = not np.ndim(noise)  # type: ignore[arg-type]
-    made = real("noise", noise) * np.eye(n) if scalar else array("noise", noise, n, n)
-    return {
-        "x": x,
-        "theta": array("theta", theta, x.shape[1]),
-        "noise": made,
-        "penalty": shrinkage,
-    }
+def _instance(x: np.ndarray, noise: Any, **more: Any) -> Instance:
+    return penalized(x=x, noise=noise if np.ndim(noise) else noise * np.eye(len(x)), **more)
 
 
 def _white(instance: Instance) -> Held:
@@ -118,9 +111,11 @@ THEOREM = Theorem(
     },
     arguments={
         "features": FEATURES,
-        "theta": "(d,), the true weights θ",
-        "penalty": "λ of the unnormalized loss, N times that of a mean loss",
-        "noise": "γ > 0, or a matrix (N, N) that makes the noise of white noise",
+        "theta": array("the true weights θ", "d"),
+        "penalty": PENALTY,
+        "noise": number_or(
+            "γ > 0, or a matrix (N, N) that makes the noise of white noise", "N", "N"
+        ),
     },
     instance=_instance,
 )

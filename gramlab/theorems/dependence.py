@@ -1,4 +1,4 @@
-"""Which theorem rests on which: by the names that each one says its proof uses."""
+"""Which theorem rests on which: by what each says that its argument uses, and by its Rocq file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ from collections.abc import Mapping
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems.form import Theorem
+from gramlab.theorems.record import place, sources
 
-__all__ = ["check_uses", "rests_on"]
+__all__ = ["check_uses", "needed", "rests_on"]
 
 
-def rests_on(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
-    """Names of all theorems that one rests on, directly or through others, deepest first.
+def needed(theorem: Theorem, known: Mapping[str, Theorem]) -> tuple[str, ...]:
+    """Names in ``uses`` with which a theorem falls, one of ``known`` each.
+
+    A Rocq proof of the whole statement falls with those alone whose Rocq files its own requires,
+    directly or not; of the others the kernel saw nothing.
+    """
+    if theorem.kernel is None or theorem.kernel.covers:
+        return theorem.uses
+    files = set(sources(place(theorem)).values())
+    return tuple(n for n in theorem.uses if known[n].kernel and place(known[n]) in files)
+
+
+def rests_on(
+    theorem: Theorem, known: Mapping[str, Theorem], *, on_paper: bool = False
+) -> list[str]:
+    """Names of all theorems with which one falls, directly or through others, deepest first.
+
+    With ``on_paper`` they are all that the argument on paper uses.
 
     Raises
     ------
@@ -32,6 +49,7 @@ def rests_on(theorem: Theorem, known: Mapping[str, Theorem]) -> list[str]:
                     f"theorem {one.name!r} uses {name!r}, which is unknown; known are "
                     f"{', '.join(sorted(known))}"
                 )
+        for name in one.uses if on_paper else needed(one, known):
             if name not in found:
                 visit(known[name], (*above, one.name))
         found[one.name] = None
@@ -50,4 +68,4 @@ def check_uses(known: Mapping[str, Theorem]) -> None:
         If there is such a one.
     """
     for theorem in known.values():
-        rests_on(theorem, known)
+        rests_on(theorem, known, on_paper=True)

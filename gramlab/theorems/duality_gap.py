@@ -3,7 +3,7 @@
 import numpy as np
 
 from gramlab.heads.referee import softmax
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
+from gramlab.theorems._arguments import SOLVED
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, equal
 
@@ -22,8 +22,7 @@ def _check(instance: Instance, factor: float = 0.5) -> Check:
     # moments as large as X.
     size = abs(value) + abs(dual) + right + float(np.abs(loss.logits(w)).max())
     size += gradient * float(np.linalg.norm(instance["x"])) / instance["weight_decay"]
-    tolerance = 1e-13 * len(instance["x"]) * size
-    return equal(value - dual, right, tolerance)
+    return equal(value - dual, right, 1e-13 * len(instance["x"]) * size)
 
 
 THEOREM = Theorem(
@@ -38,7 +37,6 @@ THEOREM = Theorem(
     draw=_draw,
     check=_check,
     planted={"a lost factor 2": lambda i: _check(i, 1.0)},
-    arguments=PROBLEM | {"weights": WEIGHTS},
-    instance=solved,
+    arguments=SOLVED,
     runs=("gramlab.heads.referee.SoftmaxObjective.dual",),
 )

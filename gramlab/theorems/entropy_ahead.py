@@ -1,20 +1,8 @@
 """False: one training at the total weight decay may be more uniform than exact rounds."""
 
-import math
-
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    ASSUMED,
-    RUNS,
-    Known,
-    draw_near,
-    exact_rounds,
-    head_round,
-    plain_rounds,
-    rounds_instance,
-)
+from gramlab.theorems._rounds import exact_rounds, false_near, plain_rounds, trained_once
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 _FOUND = plain_rounds(
@@ -22,18 +10,12 @@ _FOUND = plain_rounds(
 )
 
 
-def _ahead(instance: Instance) -> Known:
-    """H̄_t − H̄(V), V trained once at the total weight decay."""
-    total = float(np.sum(instance["decays"]))
-    once = head_round(instance["x"], instance["targets"], total)
-    return exact_rounds(instance)[-1].entropy - once.entropy
-
-
 def _compare(instance: Instance, growing: bool = False) -> Check:
-    ahead = _ahead(instance)
+    once = trained_once(instance, sum(instance["decays"]))
+    ahead = exact_rounds(instance)[-1].entropy - once.entropy
     exempt = growing and (np.diff(instance["decays"]) < 0).any()
-    size = math.log(instance["targets"].shape[1])
-    return Check(bool(exempt or ahead.value >= -ahead.error), float(ahead.value) / size)
+    size = np.log(instance["targets"].shape[1])
+    return Check(bool(exempt or ahead.value >= -ahead.error), float(ahead.value / size))
 
 
 THEOREM = Theorem(
@@ -41,16 +23,10 @@ THEOREM = Theorem(
     title="Rounds are more uniform than one training at the total weight decay (false)",
     source="D",
     kind="sufficient",
-    hypotheses=ASSUMED,
     statement=r"\bar H_t \ge \bar H(V), \quad V \text{ the head trained once on } Y \text{ at } "
     r"\sum_{s \le t} \lambda_s",
     kernel=Rocq("counterexamples.v", ("entropy_ahead",)),
-    uses=("chain-certificate",),
-    draw=lambda rng: draw_near(rng, _FOUND),
     check=_compare,
     planted={"for weight decays that grow": lambda i: _compare(i, growing=True)},
-    expected="counterexample",
-    arguments=ARGUMENTS,
-    instance=rounds_instance,
-    runs=RUNS,
+    **false_near(_FOUND),
 )

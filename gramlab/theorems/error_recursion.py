@@ -6,9 +6,9 @@ from scipy.special import softmax
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.referee import softmax_deviations
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, array, problem
-from gramlab.theorems._heads import draw_problem, draw_weights, features, objective
-from gramlab.theorems._hypotheses import on_simplex, positive_decay
+from gramlab.theorems._arguments import PROBLEM, array
+from gramlab.theorems._heads import DECAY_AND_MU, draw_problem, draw_weights, features, objective
+from gramlab.theorems._hypotheses import on_simplex
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
 
 
@@ -17,19 +17,6 @@ def _draw(rng: np.random.Generator) -> Instance:
     # Any weights at all, one matrix per round: the gradient is far from zero.
     weights = draw_weights(rng, problem, (int(rng.integers(1, 4)),))
     return {**problem, "weights": weights, "passed_on": None}
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    weights: object,
-    passed_on: object = None,
-) -> Instance:
-    made = problem(features, targets, weight_decay)
-    (n, k), d = made["targets"].shape, made["x"].shape[1]
-    told = None if passed_on is None else array("passed_on", passed_on, n, k)
-    return {**made, "weights": array("weights", weights, None, d, k), "passed_on": told}
 
 
 def _compare(
@@ -63,6 +50,11 @@ def _other_targets(rng: np.random.Generator) -> Instance:
     return {**instance, "passed_on": rng.dirichlet(np.ones(k), n)}
 
 
+def _passes_predictions(instance: Instance) -> Held:
+    own = instance["passed_on"] is None
+    return Held(own, f"passed on: {'predictions' if own else 'other targets'}")
+
+
 THEOREM = Theorem(
     name="error-recursion",
     title="Exact minus linear, one round and many",
@@ -70,15 +62,12 @@ THEOREM = Theorem(
     kind="identity",
     hypotheses=(
         Hypothesis("simplex targets", r"\sum_k Y_{ik} = 1,\ Y_{ik} \ge 0", test=on_simplex),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        DECAY_AND_MU,
         Hypothesis(
             "predictions passed on",
             r"T^{(t)} = P^{(t-1)},\ T^{(1)} = Y",
             _other_targets,
-            lambda i: Held(
-                i["passed_on"] is None,
-                f"passed on: {'predictions' if i['passed_on'] is None else 'other targets'}",
-            ),
+            _passes_predictions,
         ),
     ),
     statement=r"E_t = P^{(t)} - P_{\mathrm{lin}}^{(t)}:\ E_t = h(G) E_{t-1} + \Big(I + "
@@ -96,10 +85,16 @@ THEOREM = Theorem(
     },
     arguments=PROBLEM
     | {
-        "weights": "(t, d, K), any weights of t rounds, such as those of gramlab.distill",
-        "passed_on": "(N, K), targets of rounds 2, 3, …; the predictions before them unless told",
+        "weights": array(
+            "any weights of t rounds, such as those of gramlab.distill", "t", "d", "K"
+        ),
+        "passed_on": array(
+            "targets of rounds 2, 3, …; the predictions before them unless told",
+            "N",
+            "K",
+            default=None,
+        ),
     },
-    instance=_instance,
     runs=(
         "gramlab.LinearizedHead.rounds_at_once",
         "gramlab.heads.referee.SoftmaxObjective.gradient",

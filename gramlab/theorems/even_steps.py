@@ -6,11 +6,10 @@ import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.theorems._arguments import FEATURES, rows
+from gramlab.theorems._arguments import FEATURES, labels
 from gramlab.theorems._heads import features
-from gramlab.theorems._schedules import POSITIVE, SCHEDULES, majorization, two_schedules, uneven
+from gramlab.theorems._schedules import POSITIVE, SCHEDULES, majorization, uneven
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
-from gramlab.validation import check_labels
 
 _FOUND: dict[str, Any] = {
     "x": np.array([[-2.0, 0.0], [1.0, 0.0], [-1.0, -1.0]]),
@@ -53,26 +52,12 @@ def _draw(rng: np.random.Generator) -> Instance:
     return {"x": x, **labels, "mus": mus, "others": others}
 
 
-def _instance(
-    features: object, labels: object, true_labels: object, mus: object, others: object
-) -> Instance:
-    x = rows(features)
-    told = (("labels", labels), ("true_labels", true_labels))
-    given = {
-        name: check_labels(one, n_samples=len(x), n_classes=2, name=name) for name, one in told
-    }
-    return {"x": x, **given, **two_schedules(mus, others)}
-
-
 THEOREM = Theorem(
     name="even-steps",
     title="Even rounds recover on any features what uneven ones recover (false)",
     source="D",
     kind="sufficient",
-    hypotheses=(
-        POSITIVE,
-        majorization(None),
-    ),
+    hypotheses=(POSITIVE, majorization(None)),
     statement=r"\text{linear rounds at } \nu \text{ predict at least as many mislabelled rows as "
     r"their true class as those at } \mu",
     kernel=Rocq("even_steps.v", ("even_steps",)),
@@ -82,10 +67,9 @@ THEOREM = Theorem(
     expected="counterexample",
     arguments={
         "features": FEATURES,
-        "labels": "(N,), given classes, 0 or 1",
-        "true_labels": "(N,), true classes, 0 or 1",
+        "labels": labels("given classes, 0 or 1", classes=2),
+        "true_labels": labels("true classes, 0 or 1", classes=2),
         **SCHEDULES,
     },
-    instance=_instance,
     runs=("gramlab.distill", "gramlab.LinearizedHead.fit"),
 )

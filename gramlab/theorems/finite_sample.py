@@ -19,10 +19,9 @@ from scipy.stats import binom
 
 from gramlab.machine.memory import check_memory
 from gramlab.population import ClassBlockModel
-from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, block_model, corruption_of, exact_mu
+from gramlab.theorems._arguments import MODEL, ROUNDS, SCALE, corruption, exact_mu, flag, whole
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
 
 _RUNS = 150  # draws of labels where more than two classes leave too many counts to enumerate
 
@@ -103,8 +102,9 @@ def _failure(instance: Instance) -> float:
     return float(betaincinv(wrong, runs - wrong + 1, 1e-9)) if wrong else 0.0
 
 
-def _symmetric_noise(size: int, rate: float) -> np.ndarray:
-    return np.full((size, size), rate / (size - 1)) + (1 - rate - rate / (size - 1)) * np.eye(size)
+def _flips(first: float, second: float) -> np.ndarray:
+    """C of two classes, each with its rate of noise."""
+    return np.array([[1 - first, first], [second, 1 - second]])
 
 
 def _instance(
@@ -115,29 +115,14 @@ def _instance(
     return {**asked, "copies": False, "seed": 0, **more}
 
 
-def _own(
-    model: object,
-    corruption: object,
-    rounds: int = 1,
-    mu: object = None,
-    weight_decay: object = None,
-    copies: bool = False,
-    seed: int = 0,
-) -> Instance:
-    found = block_model(model)
-    n, size = found.samples_per_class, found.n_classes
+def _own(model: ClassBlockModel, mu: object, weight_decay: object, **more: Any) -> Instance:
+    n, size = model.samples_per_class, model.n_classes
     # Signs and margins of all label counts of two classes, or deviations of all draws.
     rows = 2 * (n + 1) ** 2 if size == 2 else 2 * _RUNS * size
     what = f"label counts of {n} samples a class"
-    check_memory(8 * rows * found.n_samples, what, "choose a smaller samples_per_class")
-    return {
-        "model": found,
-        "corruption": corruption_of(found, corruption),
-        "mu": float(exact_mu(found.n_classes * found.n_samples, mu, weight_decay)),
-        "rounds": check_integer("rounds", rounds, 1),
-        "copies": bool(copies),
-        "seed": seed,
-    }
+    check_memory(8 * rows * model.n_samples, what, "choose a smaller samples_per_class")
+    scale = float(exact_mu(size * model.n_samples, mu, weight_decay))
+    return {"model": model, "mu": scale, **more}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -145,16 +130,15 @@ def _draw(rng: np.random.Generator) -> Instance:
     if kind == 0:  # near coin flips: the exponent is sharp; own label and marginals weigh little
         n = int(rng.integers(25, 41))
         rate = 0.5 - float(rng.uniform(1.8, 2.6)) / (2 * np.sqrt(n))
-        return _instance(_symmetric_noise(2, rate), n, (0.5, 0.0, 0.0, 1), 1.0, 12)
+        return _instance(_flips(rate, rate), n, (0.5, 0.0, 0.0, 1), 1.0, 12)
     if kind == 1:  # small class signal beside a large overall one: marginals decide
-        noise = _symmetric_noise(2, float(rng.uniform(0.05, 0.12)))
+        noise = _flips(*[float(rng.uniform(0.05, 0.12))] * 2)
         return _instance(noise, int(rng.integers(15, 25)), (0.5, 0.48, 0.48, 1), 0.3, 10)
     mu, rounds = float(10 ** rng.uniform(-1.5, 1)), int(rng.integers(1, 12))
     c = float(rng.uniform(0.3, 0.8))
     d = float(rng.uniform(0, 0.9 * c))
     if kind == 2:  # K = 2, anything
-        flips = rng.uniform(0.01, 0.6, 2)
-        noise = np.array([[1 - flips[0], flips[0]], [flips[1], 1 - flips[1]]])
+        noise = _flips(*rng.uniform(0.01, 0.6, 2))
         return _instance(noise, int(rng.integers(2, 25)), (c, d, d, 1), mu, rounds)
     size, rate = int(rng.choice([3, 4])), float(rng.uniform(0.02, 0.4))
     noise = rng.dirichlet(np.ones(size), size)
@@ -168,7 +152,7 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _copied_labels(rng: np.random.Generator) -> Instance:
     # One label for a whole class: the rows of C are right, independence is gone.
-    noise = _symmetric_noise(2, float(rng.uniform(0.1, 0.2)))
+    noise = _flips(*[float(rng.uniform(0.1, 0.2))] * 2)
     return _instance(noise, int(rng.integers(30, 41)), (0.5, 0.0, 0.0, 1), 1.0, 12, copies=True)
 
 
@@ -219,11 +203,13 @@ THEOREM = Theorem(
     tight_within=0.8,
     arguments={
         "model": MODEL,
-        "corruption": "(K, K), rows on the simplex: how labels are drawn",
+        "corruption": corruption("rows on the simplex: how labels are drawn"),
         "rounds": ROUNDS,
         **SCALE,
-        "copies": "True gives a whole class one label",
-        "seed": "of the labels that are drawn where K > 2; for K = 2 all are enumerated",
+        "copies": flag("True gives a whole class one label", False),
+        "seed": whole(
+            "of the labels that are drawn where K > 2; for K = 2 all are enumerated", 0, default=0
+        ),
     },
     instance=_own,
     runs=("gramlab.ClassBlockModel.gram", "gramlab.ClassBlockModel.spectrum"),

@@ -4,62 +4,39 @@ from dataclasses import replace
 
 import numpy as np
 
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems._arguments import array
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    DECAYS,
-    PLAIN,
-    RUNS,
-    TARGETS,
-    draw_rounds,
-    draw_targets,
-    exact_rounds,
-    rounds_instance,
-    sharpened,
-    worst,
-)
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    instance = draw_rounds(rng)
+    instance = rounds.draw_rounds(rng)
     others = instance["targets"]
     while np.array_equal(others, instance["targets"]):
-        others = draw_targets(rng, *others.shape)
+        others = rounds.draw_targets(rng, *others.shape)
     return {**instance, "others": others}
 
 
 def _sharpened(rng: np.random.Generator) -> Instance:
     """Soft labels that differ little: each round parts them."""
-    instance = sharpened(rng)
-    others = instance["targets"] + 1e-3 * draw_targets(rng, *instance["targets"].shape)
+    instance = rounds.sharpened(rng)
+    others = instance["targets"] + 1e-3 * rounds.draw_targets(rng, *instance["targets"].shape)
     return {**instance, "others": others / others.sum(axis=1, keepdims=True)}
 
 
-def _instance(
-    features: object,
-    targets: object,
-    others: object,
-    weight_decays: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    made = rounds_instance(features, targets, weight_decays, mixing, temperature)
-    return {**made, "others": array("others", others, *made["targets"].shape)}
-
-
 def _compare(instance: Instance, weights: float = 1.0, moments: float = 1.0) -> Check:
-    first = exact_rounds(instance)
-    second = exact_rounds({**instance, "targets": instance["others"]})
+    first = rounds.exact_rounds(instance)
+    second = rounds.exact_rounds({**instance, "targets": instance["others"]})
+    # What a round is given is what the one before it passed on; the last passes on its moment.
+    ends = first[-1].moment - second[-1].moment
+    moved = [*(one.given - other.given for one, other in zip(first, second, strict=True)), ends]
     checks = []
-    for t, (one, other) in enumerate(zip(first, second, strict=True)):
-        given, apart = one.given - other.given, one.decay * (one.weights - other.weights)
-        last = t + 1 == len(first)
-        passed = one.moment - other.moment if last else first[t + 1].given - second[t + 1].given
-        value = float(np.hypot(weights * apart.norm, moments * passed.norm))
-        tolerance = given.error + weights * apart.error + moments * passed.error
-        checks.append(bound(value, given.norm, tolerance))
-    return worst(checks)
+    for one, other, given, passed in zip(first, second, moved, moved[1:], strict=False):
+        apart = weights * one.decay * (one.weights - other.weights)
+        value = float(np.hypot(apart.norm, moments * passed.norm))
+        error = given.error + apart.error + moments * passed.error
+        checks.append(bound(value, given.norm, error))
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -67,11 +44,7 @@ THEOREM = Theorem(
     title="Rounds are firmly nonexpansive in the moments",
     source="D (proximal steps: Rockafellar 1976)",
     kind="upper bound",
-    hypotheses=(
-        TARGETS,
-        DECAYS,
-        replace(PLAIN, without=_sharpened),
-    ),
+    hypotheses=(rounds.TARGETS, rounds.DECAYS, replace(rounds.PLAIN, without=_sharpened)),
     statement=r"\lVert u_{t+1} - u'_{t+1} \rVert_F^2 + \lambda_t^2 \lVert W_t - W'_t \rVert_F^2 "
     r"\le \lVert u_t - u'_t \rVert_F^2, \quad u_t = \tfrac1N X^\top T^{(t)}, \quad "
     r"\text{for any given targets } Y, Y'",
@@ -83,7 +56,6 @@ THEOREM = Theorem(
         "twice the moments": lambda i: _compare(i, moments=2.0),
     },
     tight_within=0.01,
-    arguments=ARGUMENTS | {"others": "(N, K), another set of targets"},
-    instance=_instance,
-    runs=RUNS,
+    arguments=rounds.ARGUMENTS | {"others": array("another set of targets", "N", "K")},
+    runs=rounds.RUNS,
 )

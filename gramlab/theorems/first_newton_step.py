@@ -3,23 +3,24 @@
 import numpy as np
 
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, problem, weights_of
-from gramlab.theorems._heads import DenseHead, closed_form, draw_problem
-from gramlab.theorems._hypotheses import positive_decay, sums_to_one
+from gramlab.theorems._arguments import PROBLEM, array
+from gramlab.theorems._heads import (
+    DECAY_AND_MU,
+    DenseHead,
+    closed_form,
+    draw_problem,
+    rows_sum_to_one,
+)
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
+
+
+def _zero(instance: Instance) -> np.ndarray:
+    return np.zeros((instance["x"].shape[1], instance["targets"].shape[1]))
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     problem = draw_problem(rng, k=5)
-    return {**problem, "start": np.zeros((problem["x"].shape[1], problem["targets"].shape[1]))}
-
-
-def _instance(
-    features: object, targets: object, weight_decay: object, start: object = None
-) -> Instance:
-    made = problem(features, targets, weight_decay)
-    zero_start = np.zeros((made["x"].shape[1], made["targets"].shape[1]))
-    return {**made, "start": zero_start if start is None else weights_of(made, "start", start)}
+    return {**problem, "start": _zero(problem)}
 
 
 def _at_zero(instance: Instance) -> Held:
@@ -43,20 +44,14 @@ def _elsewhere(rng: np.random.Generator) -> Instance:
     return {**instance, "start": start - start.mean(axis=1, keepdims=True)}
 
 
-def _rows_that_miss_one(rng: np.random.Generator) -> Instance:
-    instance = _draw(rng)
-    missed = instance["targets"] * rng.uniform(1.5, 2.0, (len(instance["x"]), 1))
-    return {**instance, "targets": missed}
-
-
 THEOREM = Theorem(
     name="first-newton-step",
     title="The closed form is a Newton step",
     source="D",
     kind="identity",
     hypotheses=(
-        Hypothesis("rows sum to one", r"\sum_k T_{ik} = 1", _rows_that_miss_one, sums_to_one),
-        Hypothesis("weight decay", r"\lambda > 0,\ \mu = K N \lambda", test=positive_decay),
+        rows_sum_to_one("T", _draw),
+        DECAY_AND_MU,
         Hypothesis("start at zero", r"W_0 = 0", _elsewhere, _at_zero),
     ),
     statement=r"W_0 - \nabla^2 L(W_0)^{-1} \nabla L(W_0) "
@@ -68,7 +63,6 @@ THEOREM = Theorem(
         "a round more": lambda i: _compare(i, rounds=2),
         "μ = Nλ": lambda i: _compare(i, 1 / i["targets"].shape[1]),
     },
-    arguments=PROBLEM | {"start": "(d, K), W₀; zero unless told"},
-    instance=_instance,
+    arguments=PROBLEM | {"start": array("W₀; zero unless told", "d", "K", default=_zero)},
     runs=("gramlab.Spectrum.of", "gramlab.spectrum.filters.filter_over_eigenvalue"),
 )

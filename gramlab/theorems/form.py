@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from gramlab.errors import one_line
 
 __all__ = [
     "SHAKEN",
+    "Argument",
     "Check",
     "Held",
     "Hypothesis",
@@ -30,6 +33,7 @@ __all__ = [
     "Verdict",
     "bound",
     "equal",
+    "variants",
 ]
 
 Verdict = Literal["proved", "counterexample", "unknown"]
@@ -38,7 +42,7 @@ Kind = Literal["identity", "upper bound", "lower bound", "sufficient", "necessar
 Instance = Mapping[str, Any]
 
 SHAKEN = "rests on a refuted theorem"
-"""What is said of a theorem, whatever its own proof, when one that it uses fails."""
+"""What is said of a theorem, whatever its own proof, when one fails with which it falls."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,37 @@ class Hypothesis:
     test: Callable[[Instance], Held] | None = None
 
 
+def _as_passed(name: str, value: Any, sizes: dict[str, int]) -> Any:
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class Argument:
+    """What a theorem takes by keyword, for instances of somebody's own.
+
+    Attributes
+    ----------
+    words
+        What it is, in a line, with its shape.
+    read
+        Makes of a name, of what was passed by it, and of the sizes of letters in shapes so far what
+        an instance holds; it refuses what has no meaning, and adds the sizes of new letters.
+    default
+        What an instance holds where nothing is passed, or a function that makes it of the instance
+        so far; without one the argument must be passed.
+    key
+        Its name in the instance, where that is another.
+    """
+
+    words: str
+    read: Callable[[str, Any, dict[str, int]], Any] = _as_passed
+    default: Any = Parameter.empty
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return self.words
+
+
 @dataclass(frozen=True)
 class Rocq:
     """Where the Rocq proof of a theorem is.
@@ -141,7 +176,8 @@ class Theorem:
     kernel
         Where the Rocq proof is, if there is one.
     uses
-        Names of the theorems that the proof rests on.
+        Names of the theorems that the argument on paper rests on. The theorem falls with them,
+        unless a Rocq proof of all of it does without their Rocq files.
     planted
         False variants (factor 2, transposed C, strict for non-strict, a round more), each refuted
         by some drawn instance.
@@ -156,9 +192,10 @@ class Theorem:
         Public code that ``check`` runs, so that the statement is tied to what users call; empty
         where both sides are computed by dense code of the check alone.
     arguments
-        What ``instance`` takes by keyword: a line for each, with its shape.
+        What makes an instance of somebody's own features, matrices and settings (see ``check``):
+        an ``Argument`` for each, or the words alone of what is taken as it is passed.
     instance
-        Makes an instance of somebody's own features, matrices and settings (see ``check``).
+        Makes the instance of what was read, by its keys, where more is to be done than to read.
     """
 
     name: str
@@ -177,12 +214,17 @@ class Theorem:
     expected: Verdict = "proved"
     paper: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str | Argument] = field(default_factory=dict)
     instance: Callable[..., Instance] | None = None
 
     def __repr__(self) -> str:
         told = f"{self.name}: {self.title}; {self.kind}; {self.source}"
         return f"<Theorem {one_line(told, 400)}>"
+
+
+def variants(check: Callable[..., Check], *names: str) -> dict[str, Callable[[Instance], Check]]:
+    """Planted variants by name, of a check that is told the name as ``variant``."""
+    return {name: partial(check, variant=name) for name in names}
 
 
 def equal(left: Any, right: Any, tolerance: float) -> Check:

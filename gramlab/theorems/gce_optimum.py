@@ -1,29 +1,19 @@
 """False: a student of the generalized cross entropy is no function of its targets."""
 
-from typing import Any
-
 import numpy as np
 
 from gramlab.heads.generalized import GeneralizedCrossEntropyHead
-from gramlab.theorems._arguments import DECAY, FEATURES, array, real, rows
-from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above, on_simplex, positive_decay
+from gramlab.theorems._arguments import PROBLEM, array, number
+from gramlab.theorems._heads import DECAY, features
+from gramlab.theorems._hypotheses import above, on_simplex
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
-
-_FOUND: dict[str, Any] = {
-    "x": np.array([[1.0], [4.0]]),
-    "targets": np.eye(2),
-    "weight_decay": 0.01,
-    "q": 0.7,
-    "start": np.array([[2.0, -2.0]]),
-}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:
         size = float(rng.choice([-1, 1])) * rng.uniform(0.3, 1)
-        x = float(np.sign(size)) * _FOUND["x"]
-        return {**_FOUND, "x": x, "start": size * _FOUND["start"]}
+        x, start = np.sign(size) * np.array([[1.0], [4.0]]), size * np.array([[2.0, -2.0]])
+        return {"x": x, "targets": np.eye(2), "weight_decay": 0.01, "q": 0.7, "start": start}
     n, d, k = (int(rng.integers(low, 4)) for low in (2, 1, 2))
     x = rng.standard_normal((n, d))
     return {
@@ -46,20 +36,6 @@ def _compare(instance: Instance, longest: float = np.inf) -> Check:
     return Check(exempt or same == 1, same - 1)
 
 
-def _instance(
-    features: object, targets: object, weight_decay: object, start: object, q: object = 0.7
-) -> Instance:
-    x = rows(features)
-    given = array("targets", targets, len(x), None)
-    return {
-        "x": x,
-        "targets": given,
-        "weight_decay": real("weight_decay", weight_decay),
-        "q": real("q", q),
-        "start": array("start", start, x.shape[1], given.shape[1]),
-    }
-
-
 THEOREM = Theorem(
     name="gce-optimum",
     title="A student of the generalized cross entropy is a function of its targets (false)",
@@ -67,7 +43,7 @@ THEOREM = Theorem(
     kind="sufficient",
     hypotheses=(
         Hypothesis("targets", r"\sum_k T_{ik} = 1,\ T_{ik} \ge 0", test=on_simplex),
-        Hypothesis("weight decay", r"\lambda > 0", test=positive_decay),
+        DECAY,
         Hypothesis("exponent", r"0 < q < 1", test=above("q", "q", 0.0, 1.0)),
     ),
     statement=r"\text{descent from any start leads to the same predicted classes}, \quad L_q(W; T) "
@@ -78,13 +54,10 @@ THEOREM = Theorem(
     check=_compare,
     planted={"from starts no longer than 1": lambda i: _compare(i, longest=1.0)},
     expected="counterexample",
-    arguments={
-        "features": FEATURES,
-        "targets": "(N, K), rows on the simplex",
-        "weight_decay": DECAY,
-        "start": "(d, K), weights to start from, beside W = 0",
-        "q": "exponent, above 0 and at most 1; 0.7 unless told",
+    arguments=PROBLEM
+    | {
+        "start": array("weights to start from, beside W = 0", "d", "K"),
+        "q": number("exponent, above 0 and at most 1; 0.7 unless told", default=0.7),
     },
-    instance=_instance,
     runs=("gramlab.GeneralizedCrossEntropyHead.fit",),
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, array, real, solved
+from gramlab.theorems._arguments import SOLVED, number_or
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
@@ -25,21 +25,6 @@ def _free_intercept(rng: np.random.Generator) -> Instance:
     optimum = DenseHead(x, instance["targets"], penalty).minimum()
     optimum[0] += rng.uniform(1, 2)
     return {**instance, "x": x, "penalty": penalty, "weights": optimum}
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    weights: object,
-    penalty: object = None,
-) -> Instance:
-    made = solved(features, targets, weight_decay, weights)
-    if penalty is None:
-        return {**made, "penalty": made["weight_decay"]}
-    if not np.ndim(penalty):  # type: ignore[arg-type]
-        return {**made, "penalty": real("penalty", penalty)}
-    return {**made, "penalty": array("penalty", penalty, made["x"].shape[1])}
 
 
 def _penalized(instance: Instance) -> Held:
@@ -90,8 +75,13 @@ THEOREM = Theorem(
         "a quarter for the loss": lambda i: _compare(i, loss=0.25),
     },
     tight_within=1e-6,
-    arguments=PROBLEM
-    | {"weights": WEIGHTS, "penalty": "λ, or one for each feature (d,); λ unless told"},
-    instance=_instance,
+    arguments=SOLVED
+    | {
+        "penalty": number_or(
+            "λ, or one for each feature (d,); λ unless told",
+            "d",
+            default=lambda i: i["weight_decay"],
+        )
+    },
     runs=("gramlab.Certificate.global_bound", "gramlab.Certificate.duality_gap"),
 )

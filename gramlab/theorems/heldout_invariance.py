@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import BALANCED, INSIDE, ORDER, Block, draw_block, draw_round, fixed
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, draw_round, fixed
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -16,23 +16,16 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """The sets of best labels, ties included; predictions come from dense exact solves."""
-    b = instance["block"]
+    b, t = instance["block"], instance["t"]
     c = b.class_means()
-    expected = {"transposed": c.T, "true class": np.eye(len(c), dtype=int)}.get(variant, c)
-    found = b.heldout(instance["t"])
+    expected = {"transposed C": c.T, "the true class": np.eye(len(c), dtype=int)}.get(variant, c)
+    found = b.heldout(t)
     best, wanted = (rows == rows.max(axis=1)[:, None] for rows in (found, expected))
     ordered = np.sort(found, axis=1)
     least = float(min(ordered[:, -1] - ordered[:, -2]))
-    return Check(bool((best == wanted).all()), least).also(_agrees(b, instance["t"], found))
-
-
-def _agrees(b: Block, t: int, found: np.ndarray) -> bool:
-    """Whether the package predicts the same for a new point of each class, to its rounding."""
-    if b.population is None:
-        return True
-    told = np.array([b.population.held_out(k, t) for k in range(b.n_classes)])
     rounding = 16 * (t + b.n_classes) * np.finfo(float).eps
-    return bool(np.abs(told - found.astype(float)).max() <= rounding)
+    told = b.tells(lambda p: [p.held_out(k, t) for k in range(b.n_classes)], found, rounding)
+    return Check(bool((best == wanted).all()), least).also(told)
 
 
 # Labels given unevenly; a label of another superclass is the commonest, and is not predicted.
@@ -61,11 +54,8 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,
-    planted={
-        "the true class": lambda i: _compare(i, "true class"),
-        "transposed C": lambda i: _compare(i, "transposed"),
-    },
+    planted=variants(_compare, "the true class", "transposed C"),
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     runs=("gramlab.population.Population.held_out",),
 )

@@ -57,7 +57,7 @@ class Checked:
 @dataclass(frozen=True)
 class _Compiled:
     seconds: float
-    problem: str
+    failed: str  # which file did not compile: this one, or one that it requires; "" if none
 
 
 def find_coqc() -> Coqc:
@@ -117,15 +117,14 @@ def check_proofs(
                     "give yours another name"
                 )
     with TemporaryDirectory(prefix="gramlab-rocq-") as folder:
-        work = Path(folder)
+        work = _Work(coqc, Path(folder))
         for name, path in files.items():
             asked = _names(t for t in chosen if place(t) == path)
-            text = text_of(path) + _told_by("statement", "Check", name, asked)
-            (work / f"{name}.v").write_text(text, encoding="utf-8")
-        compiled = _compile(coqc, work, files, told)
-        good = [theorem for theorem in chosen if not compiled[place(theorem).stem].problem]
-        _ask_assumptions(coqc, work, good)
-        return [_checked(coqc, theorem, compiled, work) for theorem in chosen]
+            work.write(name, text_of(path) + _told_by("statement", "Check", name, asked))
+        needs = {n: set(required(text_of(path))) & files.keys() - {n} for n, path in files.items()}
+        compiled = work.compile(needs, told)
+        _ask_assumptions(work, [t for t in chosen if not compiled[place(t).stem].failed])
+        return [_checked(work, theorem, compiled, files) for theorem in chosen]
 
 
 def _names(theorems: Iterable[Theorem]) -> list[str]:
@@ -141,131 +140,130 @@ def _told_by(kind: str, command: str, file: str, names: Iterable[str], prefix: s
     return "\n".join(["", "Set Printing Width 100.", "Set Printing Depth 10000.", *asked, ""])
 
 
-def _ask_assumptions(coqc: Coqc, work: Path, theorems: Sequence[Theorem]) -> None:
+def _ask_assumptions(work: _Work, theorems: Sequence[Theorem]) -> None:
     """Ask what compiled proofs assume, where nothing is imported that could shorten a name.
 
     Rocq walks through all that a theorem rests on, so each core has a share of the files.
     """
     files = list(dict.fromkeys(place(theorem).stem for theorem in theorems))
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for number in range(min(cores(), len(files))):
-            share, name = files[number :: cores()], f"{_QUESTIONS}_{number}"
-            text = "".join(f"From Gramlab Require {file}.\n" for file in share)
-            for file in share:
-                asked = _names(one for one in theorems if place(one).stem == file)
-                text += _told_by(
-                    "assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}."
-                )
-            (work / f"{name}.v").write_text(text, encoding="utf-8")
-            running[name] = _started(coqc, work, name)
-        failed = [name for name, process in running.items() if process.wait()]
-    finally:
-        _end(running.values())
+    asking: dict[str, set[str]] = {}
+    for number in range(min(cores(), len(files))):
+        share, name = files[number :: cores()], f"{_QUESTIONS}_{number}"
+        text = "".join(f"From Gramlab Require {file}.\n" for file in share)
+        for file in share:
+            asked = _names(one for one in theorems if place(one).stem == file)
+            text += _told_by("assumptions", "Print Assumptions", file, asked, f"Gramlab.{file}.")
+        work.write(name, text)
+        asking[name] = set()  # what it requires is compiled
+    failed = [one.failed for one in work.compile(asking).values() if one.failed]
     if failed:
-        told = (work / f"{failed[0]}.log").read_text(encoding="utf-8", errors="replace")
         raise InvalidSetting(
             "expected coqc to tell the axioms of what it compiled, but: "
-            f"{one_line(told, 400)}; install Coq again, with Coquelicot and Interval of one "
-            "distribution"
+            f"{one_line(work.log(failed[0]), 400)}; install Coq again, with Coquelicot and "
+            "Interval of one distribution"
         )
-
-
-def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-def _answer(work: Path, file: Path, name: str, asked: str) -> str:
-    path = work / f"{file.stem}.{name}.{asked}.out"
-    if not path.is_file():
-        raise InvalidSetting(
-            f"expected coqc to tell the {asked} of {name} in {str(file)!r}, but it told nothing; "
-            "install Coq again"
-        )
-    return path.read_text(encoding="utf-8")
 
 
 # ---- Compiling -----------------------------------------------------------------------------------
 
 
-def _compile(
-    coqc: Coqc, work: Path, files: Mapping[str, Path], told: Callable[[int, int], None]
-) -> dict[str, _Compiled]:
-    """Compile files, each once those that it requires are, until all are done or have failed."""
-    needs = {
-        name: set(required(text_of(path))) & files.keys() - {name} for name, path in files.items()
-    }
-    done: dict[str, _Compiled] = {}
-    running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
-    try:
-        while len(done) < len(files):
-            told(len(done), len(files))
-            for name in files.keys() - done.keys() - running.keys():
-                failed = [done[n].problem for n in needs[name] & done.keys() if done[n].problem]
-                if failed:
-                    done[name] = _Compiled(0.0, failed[0])
-                elif needs[name] <= done.keys() and len(running) < cores():
-                    running[name] = _started(coqc, work, name), time.monotonic()
-            ended = [name for name, (process, _) in running.items() if process.poll() is not None]
-            for name in ended:
-                process, began = running.pop(name)
-                problem = _problem(work, name, files[name]) if process.returncode else ""
-                done[name] = _Compiled(time.monotonic() - began, problem)
-            time.sleep(0.01)
-    finally:
-        _end(process for process, _ in running.values())
-    told(len(done), len(files))
-    return done
+@dataclass(frozen=True)
+class _Work:
+    """A folder of Rocq files, and the compiler that is run in it."""
 
+    coqc: Coqc
+    folder: Path
 
-def _started(coqc: Coqc, work: Path, name: str) -> subprocess.Popen[bytes]:
-    with changing(f"run {coqc.path}", "install Coq again"), open(work / f"{name}.log", "wb") as log:
-        return subprocess.Popen(
-            _command(coqc, name), cwd=work, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+    def write(self, name: str, text: str) -> None:
+        (self.folder / f"{name}.v").write_text(text, encoding="utf-8")
 
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
-def _command(coqc: Coqc, name: str) -> list[str]:
-    return [coqc.path, "-q", "-Q", ".", "Gramlab", f"{name}.v"]
+    def compile(
+        self,
+        needs: Mapping[str, set[str]],
+        told: Callable[[int, int], None] = lambda done, total: None,
+    ) -> dict[str, _Compiled]:
+        """Compile files, each once those that it needs are, until all are done or have failed."""
+        done: dict[str, _Compiled] = {}
+        running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        try:
+            while len(done) < len(needs):
+                told(len(done), len(needs))
+                for name in needs.keys() - done.keys() - running.keys():
+                    failed = [done[n].failed for n in needs[name] & done.keys() if done[n].failed]
+                    if failed:
+                        done[name] = _Compiled(0.0, failed[0])
+                    elif needs[name] <= done.keys() and len(running) < cores():
+                        running[name] = self._started(name), time.monotonic()
+                for name, (process, began) in list(running.items()):
+                    if process.poll() is not None:
+                        seconds = time.monotonic() - began
+                        done[name] = _Compiled(seconds, name if process.returncode else "")
+                        del running[name]
+                time.sleep(0.01)
+        finally:
+            for process, _ in running.values():
+                process.kill()
+                process.wait()
+        told(len(done), len(needs))
+        return done
 
+    def _started(self, name: str) -> subprocess.Popen[bytes]:
+        command = [self.coqc.path, "-q", "-Q", ".", "Gramlab", f"{name}.v"]
+        none = subprocess.DEVNULL
+        with changing(f"run {self.coqc.path}", "install Coq again"):
+            with open(self.folder / f"{name}.log", "wb") as log:
+                return subprocess.Popen(
+                    command, cwd=self.folder, stdout=log, stderr=log, stdin=none
+                )
 
-def _problem(work: Path, name: str, path: Path) -> str:
-    """File, line and reason of what does not compile, as Coq tells it."""
-    log = (work / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-    at = r'^File "[^"]*", line (\d+), characters [^\n]*:\n(Error:.*)'
-    found = re.search(at, log, re.MULTILINE | re.DOTALL)
-    if found is None:
-        return f"{path}: {one_line(log, 400) or 'coqc ended without a word'}"
-    line, reason = int(found[1]), " ".join(found[2].split())
-    if line > text_of(path).count("\n") + 1:
-        reason += " (`kernel` of a theorem must name theorems of this file)"
-    return f"{path}, line {line}: {one_line(reason, 400)}; mend the proof there"
+    def answer(self, file: Path, name: str, asked: str) -> str:
+        """What the kernel told of a theorem."""
+        path = self.folder / f"{file.stem}.{name}.{asked}.out"
+        if not path.is_file():
+            raise InvalidSetting(
+                f"expected coqc to tell the {asked} of {name} in {str(file)!r}, but it told "
+                "nothing; install Coq again"
+            )
+        return path.read_text(encoding="utf-8")
+
+    def problem(self, path: Path) -> str:
+        """File, line and reason of what does not compile, as Coq tells it."""
+        log = self.log(path.stem)
+        at = r'^File "[^"]*", line (\d+), characters [^\n]*:\n(Error:.*)'
+        found = re.search(at, log, re.MULTILINE | re.DOTALL)
+        if found is None:
+            return f"{path}: {one_line(log, 400) or 'coqc ended without a word'}"
+        line, reason = int(found[1]), " ".join(found[2].split())
+        if line > text_of(path).count("\n") + 1:
+            reason += " (`kernel` of a theorem must name theorems of this file)"
+        return f"{path}, line {line}: {one_line(reason, 400)}; mend the proof there"
 
 
 # ---- What the kernel says ------------------------------------------------------------------------
 
 
 def _checked(
-    coqc: Coqc, theorem: Theorem, compiled: Mapping[str, _Compiled], work: Path
+    work: _Work, theorem: Theorem, compiled: Mapping[str, _Compiled], files: Mapping[str, Path]
 ) -> Checked:
-    file, names = place(theorem), theorem.kernel.theorems if theorem.kernel else ()
+    file, names = place(theorem), _names([theorem])
     seconds = sum(compiled[name].seconds for name in sources(file))
-    problem = compiled[file.stem].problem
-    if problem:
-        return Checked(theorem.name, file.name, None, seconds, problem)
+    failed = compiled[file.stem].failed
+    if failed:
+        return Checked(theorem.name, file.name, None, seconds, work.problem(files[failed]))
     statements = {
-        name: " ".join(_answer(work, file, name, "statement").split()).removeprefix(f"{name} : ")
+        name: " ".join(work.answer(file, name, "statement").split()).removeprefix(f"{name} : ")
         for name in names
     }
     # "Axioms:", or that there are none; then each axiom at the beginning of a line.
-    told = (_answer(work, file, name, "assumptions") for name in names)
+    told = (work.answer(file, name, "assumptions") for name in names)
     lines = [line for text in told for line in text.splitlines()[1:]]
     axioms = sorted({line.split()[0] for line in lines if line[:1].strip()})
-    more = ", ".join(set(axioms) - AXIOMS)
+    more, problem = ", ".join(set(axioms) - AXIOMS), ""
     if more:
         problem = f"{file}: {', '.join(names)} must rest on the axioms of the real numbers alone, "
         problem += f"got also {more}; prove what is assumed or admitted"
-    found = Recorded(statements, tuple(axioms), coqc.version)
+    found = Recorded(statements, tuple(axioms), work.coqc.version)
     return Checked(theorem.name, file.name, found, seconds, problem)

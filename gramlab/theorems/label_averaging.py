@@ -1,21 +1,13 @@
 """Every round replaces given labels by nested averages of them; here with the four weights."""
 
-from dataclasses import replace
-
 import numpy as np
 from flint import fmpq
 
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_block, draw_round, split
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
-
-
-def _draw(rng: np.random.Generator) -> Instance:
-    b = draw_block(rng)
-    counts = split(rng, b.n_classes, b.n)
-    return {"block": replace(b, counts=counts), "t": draw_round(rng, b)}
+from gramlab.theorems._block import EQUAL_SIZES, ORDER, Block, draw_unbalanced
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
@@ -26,25 +18,18 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         p_c = p_b
     classes, k = b.class_means(), b.n_classes
     weights = (p_a, p_b - p_a, p_c - p_b, p_d - p_c, 1 - p_d)
-    own = classes.T if variant == "transposed" else classes
+    own = classes.T if variant == "transposed C" else classes
     supers = b.superclass_means()[b.true]
     averages = (b.one_hot, own[b.true], supers, classes.sum(axis=0) / k, fmpq(1, k))
     predicted = sum(w * average for w, average in zip(weights, averages, strict=True))
     found = b.iterate(t)
     worst = abs(found - predicted).max()
-    convex = all(w >= 0 for w in weights) and sum(weights) == 1
-    good = worst == 0 and convex and _agrees(b, t, weights) and _refits(b, t, found)
-    return Check(bool(good), float(worst)).also(b.agrees(t, found))
-
-
-def _agrees(b: Block, t: int, weights: tuple) -> bool:
-    """Whether the package's averaging weights are these, to their rounding."""
-    if b.population is None:
-        return True
-    told = np.array(list(b.population.averaging_weights(t).values()))
     # A power p^t carries t roundings of p, the weights differences of two of them.
     rounding = 8 * t * np.finfo(float).eps
-    return bool(np.abs(told - np.array(weights, dtype=float)).max() <= rounding)
+    told = b.tells(lambda p: list(p.averaging_weights(t).values()), weights, rounding)
+    convex = all(w >= 0 for w in weights) and sum(weights) == 1
+    good = worst == 0 and convex and told and _refits(b, t, found)
+    return Check(bool(good), float(worst)).also(b.agrees(t, found))
 
 
 def _refits(b: Block, t: int, found: np.ndarray) -> bool:
@@ -77,15 +62,11 @@ THEOREM = Theorem(
     r"p_A^t,\ p_B^t - p_A^t,\ p_C^t - p_B^t,\ p_D^t - p_C^t,\ 1 - p_D^t \ge 0",
     kernel=Rocq("label_averaging.v", ("label_averaging",)),
     uses=("closed-form", "block-spectrum"),
-    draw=_draw,
+    draw=draw_unbalanced,
     check=_compare,
-    planted={
-        "a round more": lambda i: _compare(i, "a round more"),
-        "transposed C": lambda i: _compare(i, "transposed"),
-        "no superclass term": lambda i: _compare(i, "no superclass term"),
-    },
+    planted=variants(_compare, "a round more", "transposed C", "no superclass term"),
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     paper=("eq. (7)",),
     runs=(
         "gramlab.population.Population.linearized",

@@ -1,48 +1,30 @@
 """The least number of rounds that recovers every label, what shortens it, and reference numbers."""
 
+import math
 from dataclasses import replace
 from itertools import count
 
 import numpy as np
-from flint import arb, ctx, fmpq
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import (
-    ORDER,
-    Block,
-    columns_sum_to_one,
-    draw_block,
-    nearby,
-    smallest_difference,
-    some_wrong,
-    stays_inside,
-)
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import Block, draw_block
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-
-"""First perfect rounds at K = 4, n = 500, c = 2/5, d = e = 1/10: noise and λ, 10η, round."""
-
-
-def _ball(ratio: fmpq, delta: fmpq) -> arb:
-    """Enclosure of t* = ln(1 + 1/Δ)/ln ρ."""
-    with ctx.workprec(64):
-        return arb(1 + 1 / delta).log() / arb(ratio).log()
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     while True:
         b = draw_block(rng, clean=float(rng.uniform(0.3, 0.9)))
-        delta = smallest_difference(b.class_means())
-        if delta is None or delta <= 0:
+        if b.delta is None or b.delta <= 0:
             continue
         if rng.random() < 0.5:
             far = b.apart()
-            tie = far.tied(int(rng.integers(1, 3)), delta)
-            if tie is not far:
+            if (tie := far.tied(int(rng.integers(1, 3)))) is not far:
                 return {"block": tie}
         least = 10 ** float(rng.uniform(-0.7, np.log10(min(60, 200 / len(b.true)))))
-        power = float(1 + 1 / delta) ** (1 / least)
-        if (found := b.with_ratio(nearby(power, 1000))) is not None:
+        ratio = float(1 + 1 / b.delta) ** (1 / least)
+        if (found := b.near_ratio(ratio, 1000)) is not b:
             return {"block": found}
 
 
@@ -56,30 +38,29 @@ def _first(b: Block, most: int) -> int | None:
     return None
 
 
-def _floor(ratio: fmpq, delta: fmpq) -> int:
-    """⌊t*⌋, in rationals."""
-    return next(t for t in count() if ratio ** (t + 1) > 1 + 1 / delta)
-
-
 def _compare(instance: Instance, variant: str = "") -> Check:
     b = instance["block"]
     p_a, p_b, _, _ = b.filters()
-    delta = smallest_difference(b.class_means())
+    delta = b.delta
     if delta is None or delta <= 0 or p_a >= p_b:
         return Check(False, float("nan"))  # t* is not a positive number
     ratio = p_b / p_a
-    floor = _floor(ratio, delta)
+    floor = next(t for t in count() if ratio ** (t + 1) > 1 + 1 / delta)  # of t*
     # One round more than claimed: a statement of a round too few is refuted as one too many.
     found, doubled = (_first(one, floor + 2) for one in (b, replace(b, mu=2 * b.mu)))
-    if variant == "1 + Δ":
+    if variant == "ln(1 + Δ)":
         delta = 1 / delta
-        floor = _floor(ratio, delta)
+        floor = next(t for t in count() if ratio ** (t + 1) > 1 + 1 / delta)
     integer = ratio**floor == 1 + 1 / delta
-    first = {"late": floor + 2, "from 0": floor, "ceiling": floor + (not integer)}
+    first = {
+        "a round more": floor + 2,
+        "rounds counted from 0": floor,
+        "⌈t*⌉, so an integer t* suffices": floor + (not integer),
+    }
     monotone = found is not None and doubled is not None and doubled <= found
-    slack = 0.0 if integer else float(_ball(ratio, delta)) - floor
+    least = math.log1p(float(1 / delta)) / math.log1p(float(ratio - 1))
     good = found == first.get(variant, floor + 1) and monotone
-    return Check(good, slack).also(_agrees(b, found))
+    return Check(good, 0.0 if integer else least - floor).also(_agrees(b, found))
 
 
 def _agrees(b: Block, first: int | None) -> bool:
@@ -95,8 +76,15 @@ def _agrees(b: Block, first: int | None) -> bool:
     return good and (near or first == int(np.floor(bound)) + 1)
 
 
+def _some_wrong(instance: Instance) -> Held:
+    """Whether some given label is wrong."""
+    c = instance["block"].class_means()
+    share = 1 - float(np.trace(c)) / len(c)
+    return Held(share > 0, f"share of wrong labels {share:.6g}")
+
+
 def _recoverable(instance: Instance) -> Held:
-    delta = smallest_difference(instance["block"].class_means())
+    delta = instance["block"].delta
     if delta is None:
         return Held(True, "no label is wrong")
     return Held(bool(delta > 0), f"Δ = {float(delta):.6g}")
@@ -108,12 +96,12 @@ THEOREM = Theorem(
     source="P (monotonicity and values D)",
     kind="identity",
     hypotheses=(
-        ORDER,
+        blocks.ORDER,
         Hypothesis(
             "population",
             r"\text{class fractions } C,\ \textstyle\sum_k C_{kj} = 1, "
             r"\text{ corruption inside superclasses, some label wrong}",
-            test=all_of(columns_sum_to_one, stays_inside, some_wrong),
+            test=all_of(blocks.columns_sum_to_one, blocks.stays_inside, _some_wrong),
         ),
         Hypothesis(
             "recoverable",
@@ -130,12 +118,11 @@ THEOREM = Theorem(
     uses=("population-accuracy",),
     draw=_draw,
     check=_compare,
-    planted={
-        "⌈t*⌉, so an integer t* suffices": lambda i: _compare(i, "ceiling"),
-        "a round more": lambda i: _compare(i, "late"),
-        "rounds counted from 0": lambda i: _compare(i, "from 0"),
-        "ln(1 + Δ)": lambda i: _compare(i, "1 + Δ"),
-    },
+    planted=variants(
+        _compare,
+        *("⌈t*⌉, so an integer t* suffices", "a round more"),
+        *("rounds counted from 0", "ln(1 + Δ)"),
+    ),
     arguments=arguments.BLOCK,
     instance=arguments.block,
     paper=("Theorem 4.1",),

@@ -4,16 +4,10 @@ import numpy as np
 
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
+from gramlab.theorems._heads import EPS
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-
-EPS = float(np.finfo(float).eps)
-
-
-def _instance(gram: object, mus: object) -> Instance:
-    found = arguments.array("mus", np.atleast_1d(mus), None)  # type: ignore[arg-type]
-    return {"gram": arguments.gram("gram", gram), "mus": found}
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -63,10 +57,7 @@ THEOREM = Theorem(
     statement=r"e^{-\Lambda/s} \le \prod_{i \le t} h_{\mu_i}(s) \le h_\Lambda(s), \quad "
     r"h_\mu(s) = \frac{s}{s + \mu}, \quad \Lambda = \sum_{i \le t} \mu_i; \quad "
     r"\text{with one } \mu{:}\ e^{-t\mu/s} \le h_\mu(s)^t \le h_{t\mu}(s)",
-    kernel=Rocq(
-        "linear_sandwich.v",
-        ("linear_sandwich", "linear_sandwich_one_mu"),
-    ),
+    kernel=Rocq("linear_sandwich.v", ("linear_sandwich", "linear_sandwich_one_mu")),
     draw=_draw,
     check=_compare,
     planted={
@@ -76,8 +67,7 @@ THEOREM = Theorem(
     tight_within=1e-3,
     arguments={
         "gram": arguments.GRAM,
-        "mus": "(t,), μ > 0 of each round; μ = K N λ for weight decay λ",
+        "mus": arguments.array("μ > 0 of each round; μ = K N λ for weight decay λ", "t"),
     },
-    instance=_instance,
     runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gramlab.numerics.certificate import Certificate
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, solved
+from gramlab.theorems._arguments import SOLVED
 from gramlab.theorems._heads import DECAY, SIMPLEX, DenseHead, draw_problem
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
@@ -20,7 +20,7 @@ def _draw(rng: np.random.Generator) -> Instance:
     direction = rng.standard_normal(optimum.shape)
     if rng.random() < 0.5:
         direction -= direction.mean(axis=1, keepdims=True)
-    c = math.sqrt(2 / head.penalty) * float(np.linalg.norm(head.x, axis=1).max())
+    c = head.concordance
     size = c * head.hessian_norm(optimum, direction)
     weights = optimum + 10 ** rng.uniform(-4, 0) / size * direction
     while c * head.decrement(weights) >= 0.99:
@@ -30,23 +30,21 @@ def _draw(rng: np.random.Generator) -> Instance:
 
 def _small(instance: Instance) -> Held:
     head = DenseHead.of(instance)
-    longest = float(np.linalg.norm(head.x, axis=1).max())
-    product = math.sqrt(2 / head.penalty) * longest * head.decrement(instance["weights"])
+    product = head.concordance * head.decrement(instance["weights"])
     return Held(product < 1, f"cν = {product:.6g}")
 
 
-def _compare(instance: Instance, *, row_norm: float = 1.0, growth: bool = True) -> Check:
-    x, weights, lam = instance["x"], instance["weights"], instance["weight_decay"]
-    head = DenseHead.of(instance)
+def _compare(instance: Instance, *, share: float = 1.0, growth: bool = True) -> Check:
+    weights, lam, head = instance["weights"], instance["weight_decay"], DenseHead.of(instance)
     nu, gradient = head.decrement(weights), float(np.linalg.norm(head.gradient(weights)))
-    top = row_norm * float(np.linalg.norm(x, axis=1).max())
-    c = math.sqrt(2 / lam) * top
+    c = share * head.concordance
+    top = c * math.sqrt(lam / 2)
     if c * nu >= 1:
         return Check(True, 1.0)  # the bound is infinite: it says nothing
     certificate = Certificate(gradient, 0.0, gradient, nu, lam, top)
     limit = certificate.local_bound * math.sqrt(lam) if growth else nu
     change = head.minimum() - weights
-    moved = float(np.ptp(x @ change, axis=1).max())
+    moved = float(np.ptp(head.x @ change, axis=1).max())
     rounding = 1e-12 * (1 + float(np.linalg.norm(weights))) * (1 + c)
     oscillation = bound(moved, -math.log1p(-c * nu), rounding * (1 + top))
     near = bound(head.hessian_norm(weights, change), limit, rounding * math.sqrt(lam + top**2))
@@ -75,10 +73,9 @@ THEOREM = Theorem(
     check=_compare,
     planted={
         "without the factor r/(1 − e^{−r})": lambda i: _compare(i, growth=False),
-        "c without √2": lambda i: _compare(i, row_norm=math.sqrt(0.5)),
+        "c without √2": lambda i: _compare(i, share=math.sqrt(0.5)),
     },
     tight_within=1e-3,
-    arguments=PROBLEM | {"weights": WEIGHTS},
-    instance=solved,
+    arguments=SOLVED,
     runs=("gramlab.Certificate.local_bound",),
 )

@@ -2,64 +2,31 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import DECAY, ROUNDS, real
-from gramlab.theorems._hypotheses import above, equals, positive_decay
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    RUNS,
-    TARGETS,
-    draw_problem,
-    exact_rounds,
-    head_round,
-    natural_decay,
-    rounds_instance,
-    worst,
-)
+from gramlab.theorems import _rounds as rounds
+from gramlab.theorems._arguments import DECAY, ROUNDS, number
+from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
-    problem = draw_problem(rng)
-    natural = natural_decay(problem["x"], problem["targets"].shape[1])
-    return {
-        **problem,
-        "weight_decay": natural * float(10 ** rng.uniform(-3, 1)),
-        "rounds": int(rng.integers(1, 7)),
-        "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)])),
-        "temperature": 1.0,
-    }
+    problem = rounds.draw_one_decay(rng, 1)
+    return {**problem, "mixing": float(rng.choice([rng.uniform(0.1, 1), rng.uniform(-1.5, -0.1)]))}
 
 
 def _sharpened(rng: np.random.Generator) -> Instance:
     return {**_draw(rng), "rounds": 5, "mixing": 0.9, "temperature": float(rng.uniform(0.05, 0.2))}
 
 
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    mixing: object,
-    rounds: int = 1,
-    temperature: object = 1.0,
-) -> Instance:
-    decay = real("weight_decay", weight_decay)
-    made = {**rounds_instance(features, targets, [decay, decay], mixing, temperature)}
-    del made["decays"]
-    return {**made, "weight_decay": decay, "rounds": check_integer("rounds", rounds, 1)}
-
-
 def _compare(instance: Instance, power: int = 0, spent: float = 1.0) -> Check:
     decay, xi, checks = instance["weight_decay"], instance["mixing"], []
-    limit = head_round(instance["x"], instance["targets"], spent * decay / (1 - xi))
-    first = decay * limit.weights.norm / (1 - xi)
-    rounds = exact_rounds({**instance, "decays": np.full(instance["rounds"], decay)})
-    for t, r in enumerate(rounds, 1):
+    limit = rounds.trained_once(instance, spent * decay / (1 - xi))
+    first = decay / (1 - xi) * limit.weights
+    for t, r in enumerate(rounds.exact_rounds(instance), 1):
         weights, moments = decay * (r.weights - limit.weights), r.moment - limit.moment
-        scale = abs(xi) ** (t + power)
-        error = weights.error + moments.error + scale * decay * limit.weights.error / (1 - xi)
-        checks.append(bound(float(np.hypot(weights.norm, moments.norm)), scale * first, error))
-    return worst(checks)
+        left = abs(xi) ** (t + power) * first
+        error = weights.error + moments.error + left.error
+        checks.append(bound(float(np.hypot(weights.norm, moments.norm)), left.norm, error))
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -68,8 +35,8 @@ THEOREM = Theorem(
     source="D (squared loss: Borup & Andersen 2021)",
     kind="upper bound",
     hypotheses=(
-        TARGETS,
-        Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay),
+        rounds.TARGETS,
+        rounds.ONE_DECAY,
         Hypothesis(
             "mixing",
             r"T^{(t+1)} = \xi P_t + (1 - \xi) Y,\ \xi < 1",
@@ -96,11 +63,10 @@ THEOREM = Theorem(
     },
     tight_within=0.02,
     arguments={
-        **{name: ARGUMENTS[name] for name in ("features", "targets", "temperature")},
+        **{name: rounds.ARGUMENTS[name] for name in ("features", "targets", "temperature")},
         "weight_decay": DECAY,
-        "mixing": "ξ < 1 of ξP + (1 − ξ)Y",
+        "mixing": number("ξ < 1 of ξP + (1 − ξ)Y"),
         "rounds": ROUNDS,
     },
-    instance=_instance,
-    runs=RUNS,
+    runs=rounds.RUNS,
 )

@@ -5,22 +5,21 @@ from dataclasses import replace
 import numpy as np
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import BALANCED, INSIDE, ORDER, draw_block, fixed, smallest_difference
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems._block import BALANCED, INSIDE, ORDER, POPULATION, draw_block, fixed
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem, variants
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Teacher and student by dense exact solves; no filter but the ξ of the statement."""
     b = instance["block"]
     p_a, p_b, _, _ = b.filters()
-    xi = {"p_B": 1 / (1 - p_b), "1/p_A": 1 / p_a}.get(variant, 1 / (1 - p_a))
+    xi = {"ξ = 1/(1 − p_B)": 1 / (1 - p_b), "ξ = 1/p_A": 1 / p_a}.get(variant, 1 / (1 - p_a))
     teacher = b.iterate(1)
     target = xi * teacher + (1 - xi) * b.one_hot
     student = b.iterate(1, target)
     first = np.searchsorted(b.true, b.true)  # of each sample's class
     forgotten = (target == target[first]).all() and (student == student[first]).all()
-    delta = smallest_difference(b.class_means())
-    recoverable = delta is None or delta > 0 or (variant == "non-strict" and delta == 0)
+    recoverable = b.delta is None or b.delta > 0 or (variant == "Δ ≥ 0" and b.delta == 0)
     worst = min(b.margins(student))
     good = forgotten and target.min() >= 0 and (worst > 0) == recoverable
     return Check(bool(good), float(worst)).also(b.agrees(1, teacher))
@@ -36,11 +35,7 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         ORDER,
-        Hypothesis(
-            "population",
-            r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
-            r"\text{ given the label } j",
-        ),
+        POPULATION,
         BALANCED,
         replace(INSIDE, without=fixed(_crossed, m=2, c=18, d=16, mu=(5, 10))),
     ),
@@ -51,11 +46,7 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=lambda rng: {"block": draw_block(rng, clean=float(rng.uniform(0, 0.9)))},
     check=_compare,
-    planted={
-        "Δ ≥ 0": lambda i: _compare(i, "non-strict"),
-        "ξ = 1/(1 − p_B)": lambda i: _compare(i, "p_B"),
-        "ξ = 1/p_A": lambda i: _compare(i, "1/p_A"),
-    },
+    planted=variants(_compare, "Δ ≥ 0", "ξ = 1/(1 − p_B)", "ξ = 1/p_A"),
     arguments=arguments.BLOCK,
     instance=arguments.block,
     runs=("gramlab.population.Population.linearized",),

@@ -1,57 +1,36 @@
 """False: momentum may predict another class than the one that every label names."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from gramlab.distillation import distill
 from gramlab.distillation.classes import largest_classes
-from gramlab.theorems._arguments import DECAY, FEATURES, ROUNDS, array, real, rows
+from gramlab.theorems._arguments import DECAY, FEATURES, whole
 from gramlab.theorems._heads import features
-from gramlab.theorems._hypotheses import above, positive_decay
-from gramlab.theorems._rounds import head_of
+from gramlab.theorems._hypotheses import above
+from gramlab.theorems._rounds import ONE_DECAY, distilled
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
-
-_FOUND = {"x": np.ones((2, 1)), "classes": 2, "weight_decay": 4.0, "rounds": 3}
-
-
-def _turned(instance: Instance, momentum: bool = True) -> list[int]:
-    """By round, how many rows certainly get another class than 0, which every row was given."""
-    x, k, count = instance["x"], instance["classes"], instance["rounds"]
-    used, targets = features(x, k), np.eye(k)[np.zeros(len(x), dtype=int)]
-    head = head_of(instance["weight_decay"])
-    made = distill(head, used, targets, count, momentum=momentum, signed_targets=True)
-    found = []
-    for fit, certificate in zip(made, made.chain, strict=True):
-        if certificate is None:
-            found.append(0)
-            continue
-        classes, decided = largest_classes(used, fit.weights, certificate, 1)
-        found.append(int((decided & (classes[:, 0] != 0)).sum()))
-    return found
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.5:
-        return {**_FOUND, "weight_decay": float(rng.uniform(4, 8))}
+        decay = float(rng.uniform(4, 8))
+        return {"x": np.ones((2, 1)), "classes": 2, "weight_decay": decay, "rounds": 3}
     x = rng.uniform(0.5, 2, (int(rng.integers(2, 6)), 1))
     k, decay = int(rng.integers(2, 4)), float(10 ** rng.uniform(-3, 1))
     return {"x": x, "classes": k, "weight_decay": decay, "rounds": int(rng.integers(3, 7))}
 
 
 def _compare(instance: Instance, from_round: int = 1) -> Check:
-    most = max(_turned(instance)[from_round - 1 :], default=0)
+    """How many rows of a round, at most, certainly get another class than that they were given."""
+    x, k, most = instance["x"], instance["classes"], 0
+    targets = np.eye(k)[np.zeros(len(x), dtype=int)]
+    made, used = distilled({**instance, "targets": targets, "momentum": True}), features(x, k)
+    for fit, certificate in list(zip(made, made.chain, strict=True))[from_round - 1 :]:
+        if certificate is not None:
+            classes, decided = largest_classes(used, fit.weights, certificate, 1)
+            most = max(most, int((decided & (classes[:, 0] != 0)).sum()))
     return Check(most == 0, -float(most))
-
-
-def _instance(
-    features: object, weight_decay: object, classes: int = 2, rounds: int = 3
-) -> Instance:
-    return {
-        "x": array("features", rows(features), None, 1),
-        "classes": check_integer("classes", classes, 2),
-        "weight_decay": real("weight_decay", weight_decay),
-        "rounds": check_integer("rounds", rounds, 1),
-    }
 
 
 THEOREM = Theorem(
@@ -61,7 +40,7 @@ THEOREM = Theorem(
     kind="sufficient",
     hypotheses=(
         Hypothesis("one positive feature", r"x_i > 0,\ d = 1", test=above("x", "x_i")),
-        Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay),
+        ONE_DECAY,
         Hypothesis("labels", r"\text{every row is given class } 0"),
     ),
     statement=r"\text{every round with momentum predicts class } 0 \text{ on every row}",
@@ -72,11 +51,14 @@ THEOREM = Theorem(
     planted={"but for round 3": lambda i: _compare(i, from_round=4)},
     expected="counterexample",
     arguments={
-        "features": f"{FEATURES}, d = 1, above 0",
+        "features": replace(
+            FEATURES,
+            words=f"{FEATURES}, d = 1, above 0",
+            read=lambda name, value, sizes: FEATURES.read(name, value, {"d": 1}),
+        ),
         "weight_decay": DECAY,
-        "classes": "K, 2 unless told",
-        "rounds": f"{ROUNDS}; 3 unless told",
+        "classes": whole("K, 2 unless told", 2, default=2),
+        "rounds": whole("t, a whole number of at least 1; 3 unless told", 1, default=3),
     },
-    instance=_instance,
     runs=("gramlab.SoftmaxHead.fit", "gramlab.distill", "gramlab.Rounds.chain"),
 )

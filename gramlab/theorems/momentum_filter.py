@@ -6,43 +6,30 @@ import numpy as np
 
 from gramlab.distillation import distill
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.theorems._arguments import ROUNDS, real
-from gramlab.theorems._heads import features
+from gramlab.theorems._arguments import ROUNDS, flag, number
+from gramlab.theorems._heads import EPS, features
 from gramlab.theorems._hypotheses import above, equals
 from gramlab.theorems._rounds import worst
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
-
-EPS = float(np.finfo(float).eps)
-
-
-def _spent(t: int) -> float:
-    """c_t = (t² + 5t + 2)/8: the slope of the filter of t rounds in μ/s at 0."""
-    return (t * t + 5 * t + 2) / 8
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     s = float(10 ** rng.uniform(-2, 2))
-    return {
-        "eigenvalue": s,
-        "mu": s * float(10 ** rng.uniform(-4, 1)),
-        "rounds": int(rng.integers(1, 25)),
-        "momentum": 1.0,
-    }
+    mu, rounds = s * float(10 ** rng.uniform(-4, 1)), int(rng.integers(1, 25))
+    return {"eigenvalue": s, "mu": mu, "rounds": rounds, "momentum": True}
 
 
 def _without_momentum(rng: np.random.Generator) -> Instance:
     rounds = int(rng.integers(35, 45))
-    return {"eigenvalue": 1.0, "mu": 1 / rounds, "rounds": rounds, "momentum": 0.0}
+    return {"eigenvalue": 1.0, "mu": 1 / rounds, "rounds": rounds, "momentum": False}
 
 
 def _filters(instance: Instance) -> list[float]:
     """q_0, …, q_T: what rounds keep of two equal rows, whose Gram matrix has the eigenvalue s."""
-    s, count = instance["eigenvalue"], instance["rounds"]
     n, k = 2, 2
-    head = LinearizedHead(instance["mu"] / (k * n))
-    rows, targets = np.full((n, 1), math.sqrt(s / n)), np.eye(k)[[0, 0]]
-    made = distill(head, features(rows, k), targets, count, momentum=bool(instance["momentum"]))
+    head, targets = LinearizedHead(instance["mu"] / (k * n)), np.eye(k)[[0, 0]]
+    used = features(np.full((n, 1), math.sqrt(instance["eigenvalue"] / n)), k)
+    made = distill(head, used, targets, instance["rounds"], momentum=instance["momentum"])
     return [1.0, *(float(fit.deviations[0, 0]) / (1 - 1 / k) for fit in made)]
 
 
@@ -55,8 +42,8 @@ def _compare(
         # |q_t| ≤ 1 as a polynomial in h on [0, 1], so its slope is at most 2t² (Markov), and h and
         # each of t steps round a few times.
         error = 16 * (2 * t * t + t) * EPS
-        spent = _spent(t) if extra else t * t / 8
-        checks.append(bound(1 - q[t], spent * x, error))
+        slope = (t * t + (5 * t + 2) * extra) / 8  # of the filter in μ/s at 0
+        checks.append(bound(1 - q[t], slope * x, error))
         checks.append(bound(abs(q[t]) * math.sqrt(x) * (t + 1), rate, (t + 1) * error))
         if min(q[:t]) >= 0 or not while_positive:
             checks.append(bound(q[t], kept**t, error))
@@ -64,15 +51,6 @@ def _compare(
         checks[-1] = checks[-1].also(by_recursion or not instance["momentum"])
         given = q[t] + (t - 1) / (t + 2) * (q[t] - q[t - 1])
     return worst(checks)
-
-
-def _instance(eigenvalue: object, mu: object, rounds: int = 1, momentum: bool = True) -> Instance:
-    return {
-        "eigenvalue": real("eigenvalue", eigenvalue),
-        "mu": real("mu", mu),
-        "rounds": check_integer("rounds", rounds, 1),
-        "momentum": float(bool(momentum)),
-    }
 
 
 THEOREM = Theorem(
@@ -88,7 +66,7 @@ THEOREM = Theorem(
             r"q_0 = 1,\ q_1 = h,\ q_{t+1} = h\,(q_t + \tfrac{t-1}{t+2} (q_t - q_{t-1})), \quad "
             r"h = \tfrac{s}{s + \mu}",
             _without_momentum,
-            equals("momentum", "factor of the momentum", lambda i: 1.0),
+            equals("momentum", "factor of the momentum", lambda i: True),
         ),
     ),
     statement=r"1 - \frac{t^2 + 5t + 2}{8} \frac{\mu}{s} \le q_t, \quad \lvert q_t \rvert \le "
@@ -104,11 +82,10 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments={
-        "eigenvalue": "s > 0 of a Gram matrix",
-        "mu": "μ > 0; μ = K N λ",
+        "eigenvalue": number("s > 0 of a Gram matrix"),
+        "mu": number("μ > 0; μ = K N λ"),
         "rounds": ROUNDS,
-        "momentum": "False for plain rounds; True unless told",
+        "momentum": flag("False for plain rounds; True unless told", True),
     },
-    instance=_instance,
     runs=("gramlab.distill", "gramlab.LinearizedHead.fit"),
 )

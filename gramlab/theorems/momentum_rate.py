@@ -1,74 +1,35 @@
 """With momentum, rounds count quadratically."""
 
-import math
-
 import numpy as np
 
-from gramlab.errors import InvalidSetting
-from gramlab.theorems._arguments import PROBLEM, ROUNDS
-from gramlab.theorems._arguments import problem as problem_of
-from gramlab.theorems._hypotheses import positive_decay
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    RUNS,
-    TARGETS,
-    draw_problem,
-    exact_rounds,
-    moment,
-    natural_decay,
-    start_gradient,
-    uniform_moment,
-    worst,
-)
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
-
-
-def _draw(rng: np.random.Generator) -> Instance:
-    problem = draw_problem(rng)
-    natural = natural_decay(problem["x"], problem["targets"].shape[1])
-    decay = natural * float(10 ** rng.uniform(-3, 1))
-    return {**problem, "weight_decay": decay, "rounds": int(rng.integers(2, 7)), "momentum": True}
+from gramlab.theorems import _rounds as rounds
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _without_momentum(rng: np.random.Generator) -> Instance:
     """Targets near 1/K, where F* is a parabola, as curved as plain rounds can bear least."""
     x = rng.uniform(1, 2) * np.ones((2, 1))
-    targets, rounds = np.full((2, 2), (0.51, 0.49)), int(rng.integers(30, 40))
-    decay = natural_decay(x, 2) / (2 * rounds - 1)
-    return {"x": x, "targets": targets, "weight_decay": decay, "rounds": rounds, "momentum": False}
+    targets, count = np.full((2, 2), (0.51, 0.49)), int(rng.integers(30, 40))
+    decay = rounds.natural_decay(x, targets) / (2 * count - 1)
+    return {"x": x, "targets": targets, "weight_decay": decay, "rounds": count, "momentum": False}
 
 
 def _has_momentum(instance: Instance) -> Held:
     return Held(instance["momentum"], "with it" if instance["momentum"] else "without it")
 
 
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    rounds: int = 2,
-    momentum: object = True,
-) -> Instance:
-    if not isinstance(momentum, bool):
-        raise InvalidSetting(f"momentum must be True or False, got {momentum!r}")
-    problem = problem_of(features, targets, weight_decay)
-    return {**problem, "rounds": check_integer("rounds", rounds, 1), "momentum": momentum}
-
-
 def _compare(instance: Instance, rate: float = 0.5, cubed: bool = False) -> Check:
-    x, k, decay = instance["x"], instance["targets"].shape[1], instance["weight_decay"]
-    start, least = start_gradient(x, instance["targets"]), uniform_moment(x, k)
-    before, checks = moment(x, instance["targets"]), []
-    settings = {"decays": np.full(instance["rounds"], decay), "mixing": 1.0, "temperature": 1.0}
-    for t, r in enumerate(exact_rounds({**instance, **settings}), 1):
-        left = math.log(k) - float(r.entropy.value)
+    x, targets = instance["x"], instance["targets"]
+    start, least = rounds.start_gradient(x, targets), rounds.uniform_moment(x, targets)
+    before, checks = rounds.moment(x, targets), []
+    for t, r in enumerate(rounds.exact_rounds(instance), 1):
         ahead = before + 0.5 * (t + 1) * (r.moment - before) - least
-        scale = rate * decay * ((t + 1) ** 3 / 2 if cubed else (t + 1) ** 2)
-        error = scale * r.entropy.error + ahead.square_error + start.square_error
-        checks.append(bound(scale * left + ahead.norm**2, start.norm**2, error))
+        scale = rate * r.decay * ((t + 1) ** 3 / 2 if cubed else (t + 1) ** 2)
+        left = scale * rounds.short_of_uniform(r) + ahead.square
+        checks.append(rounds.at_most(left, start.square))
         before = r.moment
-    return worst(checks)
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -77,8 +38,8 @@ THEOREM = Theorem(
     source="D (accelerated proximal points: Güler 1992, Beck & Teboulle 2009)",
     kind="upper bound",
     hypotheses=(
-        TARGETS,
-        Hypothesis("weight decay", r"\lambda > 0,\ \text{one for all}", test=positive_decay),
+        rounds.TARGETS,
+        rounds.ONE_DECAY,
         Hypothesis(
             "momentum",
             r"T^{(1)} = Y,\ T^{(t+1)} = P_t + \frac{t - 1}{t + 2} (P_t - P_{t-1})",
@@ -91,7 +52,7 @@ THEOREM = Theorem(
     r"\lVert \nabla L(0) \rVert_F^2, \quad P_0 = Y, \quad \text{so } \log K - \bar H_t \le "
     r"\frac{2 \lVert \nabla L(0) \rVert_F^2}{\lambda (t+1)^2}",
     kernel=Rocq("momentum_rate.v", ("momentum_rate",)),
-    draw=_draw,
+    draw=lambda rng: {**rounds.draw_one_decay(rng, 2), "momentum": True},
     check=_compare,
     planted={
         "four times the rate": lambda i: _compare(i, rate=2.0),
@@ -100,10 +61,9 @@ THEOREM = Theorem(
     tight_within=0.02,
     arguments=PROBLEM
     | {
-        "targets": ARGUMENTS["targets"],
+        "targets": rounds.ARGUMENTS["targets"],
         "rounds": ROUNDS,
-        "momentum": "whether rounds have it; they do unless told",
+        "momentum": flag("whether rounds have it; they do unless told", True),
     },
-    instance=_instance,
-    runs=RUNS,
+    runs=rounds.RUNS,
 )

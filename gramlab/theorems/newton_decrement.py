@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import PROBLEM, WEIGHTS, real, solved, weights_of
+from gramlab.theorems._arguments import SOLVED, array, number
 from gramlab.theorems._heads import DenseHead, draw_problem, draw_weights, objective
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
@@ -16,19 +16,6 @@ def _draw(rng: np.random.Generator) -> Instance:
     size = 10 ** rng.uniform(-3, 0.5) * np.linalg.norm(newton) / np.linalg.norm(miss)
     started = {"weights": weights, "direction": newton + size * miss}
     return {**problem, **started, "modulus": problem["weight_decay"]}
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    weights: object,
-    direction: object,
-    modulus: object = None,
-) -> Instance:
-    made = solved(features, targets, weight_decay, weights)
-    most = made["weight_decay"] if modulus is None else real("modulus", modulus)
-    return {**made, "direction": weights_of(made, "direction", direction), "modulus": most}
 
 
 def _curved(instance: Instance) -> Held:
@@ -83,13 +70,13 @@ THEOREM = Theorem(
         "the cross term subtracted": lambda i: _compare(i, cross=-1.0),
     },
     tight_within=1e-6,
-    arguments=PROBLEM
+    arguments=SOLVED
     | {
-        "weights": WEIGHTS,
-        "direction": "(d, K), any direction Δ",
-        "modulus": "what stands for λ in the bound; λ unless told",
+        "direction": array("any direction Δ", "d", "K"),
+        "modulus": number(
+            "what stands for λ in the bound; λ unless told", default=lambda i: i["weight_decay"]
+        ),
     },
-    instance=_instance,
     runs=(
         "gramlab.heads.referee.SoftmaxObjective.gradient",
         "gramlab.heads.referee.SoftmaxObjective.hessian_product",

@@ -6,18 +6,31 @@ import numpy as np
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import (
-    block,
-    circulant,
-    columns_sum_to_one,
-    draw_block,
-    fixed,
-    in_model,
-    stays_inside,
-    two_hot,
-)
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import block, draw_block
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, variants
+
+
+def two_hot(predictions: np.ndarray) -> tuple[np.ndarray, bool]:
+    """1/2 on each sample's two largest labels, and whether no tie decides which they are."""
+    targets, clear = np.full(predictions.shape, fmpq(0)), True
+    for row, target in zip(predictions, targets, strict=True):
+        order = sorted(range(len(row)), key=lambda j: (-row[j], j))
+        clear = clear and (len(row) == 2 or row[order[1]] > row[order[2]])
+        target[order[:2]] = fmpq(1, 2)
+    return targets, clear
+
+
+def _circulant(rng: np.random.Generator, superclasses: int, row: list[int]) -> np.ndarray:
+    """Counts whose every row is the given one, shifted to the true class, classes renamed."""
+    m = len(row)
+    counts = np.zeros((superclasses * m, superclasses * m), dtype=int)
+    for s in range(0, superclasses * m, m):
+        names = s + rng.permutation(m)
+        for k in range(m):
+            counts[names[k], np.roll(names, -k)] = row
+    return counts
 
 
 def _row(rng: np.random.Generator, m: int) -> list[int]:
@@ -37,9 +50,9 @@ def draw(rng: np.random.Generator) -> Instance:
         m = int(rng.integers(2, 6 if superclasses == 1 else 4))
         row = _row(rng, m)
         b = draw_block(rng, superclasses=superclasses, classes=m, size=sum(row))
-        b = replace(b, counts=circulant(rng, superclasses, row))
+        b = replace(b, counts=_circulant(rng, superclasses, row))
         if rng.random() < 0.5:
-            b = b.with_ratio(fmpq(int(rng.integers(20, 120)), 10)) or b
+            b = b.with_ratio(fmpq(int(rng.integers(20, 120)), 10))
         if two_hot(b.iterate(1))[1]:
             return {"block": b}
 
@@ -47,7 +60,7 @@ def draw(rng: np.random.Generator) -> Instance:
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Class by class: the condition on C and r, the one on C̃, and the student's margins."""
     b = instance["block"]
-    p_a, p_b, _, _ = b.filters(2 if variant == "a round more" else 1)
+    p_a, p_b, _, _ = b.filters(2 if variant == "r of the second round" else 1)
     r, c = p_a / (p_b - p_a), b.class_means()
     teacher = b.iterate(1)
     targets, _ = two_hot(teacher)
@@ -60,7 +73,7 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         second = max(others, key=lambda j: c[k, j])
         top, mine = c[k, second], b.true == k
         by_row = any(0 < c[k, j] and top - c[k, j] < r for j in others if j != second)
-        if variant == "condition 3":
+        if variant == "C_kk + C_kl* < 1 suffices":
             by_row = c[k, k] + top < 1
         largest = (targets[mine].sum(axis=0) / b.n)[others].max()
         by_mean = largest <= fmpq(1, 2) if variant == "non-strict" else largest < fmpq(1, 2)
@@ -70,17 +83,16 @@ def _compare(instance: Instance, variant: str = "") -> Check:
     return Check(all(agree), float(min(student)))
 
 
-def _pairs_of_classes(instance: Instance) -> Held:
-    return Held(instance["block"].m >= 2, f"m = {instance['block'].m}")
-
-
-balanced_superclasses = all_of(columns_sum_to_one, stays_inside, _pairs_of_classes)
+balanced_superclasses = all_of(
+    blocks.columns_sum_to_one,
+    blocks.stays_inside,
+    lambda i: Held(i["block"].m >= 2, f"m = {i['block'].m}"),
+)
 
 
 def _row_maximum(instance: Instance) -> Held:
-    c = instance["block"].class_means()
-    k = range(len(c))
-    least = min(c[i, i] - c[i, j] for i in k for j in k if i != j)
+    b = instance["block"]
+    least = min(b.margins(b.class_means()[b.true]))
     return Held(bool(least > 0), f"least C_kk − C_kl is {float(least):.6g}")
 
 
@@ -107,7 +119,7 @@ THEOREM = Theorem(
     source="P (conditions D)",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model),
+        blocks.ORDER_ALONE,
         Hypothesis(
             "balanced",
             r"\text{class fractions } C,\ \textstyle\sum_k C_{kj} = 1, "
@@ -118,20 +130,18 @@ THEOREM = Theorem(
         Hypothesis(
             "strict row maximum",
             r"C_{kk} > C_{kl} \text{ for all } l \ne k",
-            lambda rng: {"block": block(circulant(rng, 1, (2, 5, 3)), 3, 12, 10, fmpq(1, 100))},
+            lambda rng: {"block": block(_circulant(rng, 1, [2, 5, 3]), 3, 12, 10, fmpq(1, 100))},
             _row_maximum,
         ),
         Hypothesis(
             "balanced two-hot means",
             r"\textstyle\sum_k \tilde C_{kj} = 1 \text{ for the class means } \tilde C "
             r"\text{ of the two-hot targets}",
-            fixed(_leaning, m=4, c=6, d=4, mu=(500, 509), per=100),
+            blocks.fixed(_leaning, m=4, c=6, d=4, mu=(500, 509), per=100),
             two_hot_balanced,
         ),
         Hypothesis(
-            "clear second place",
-            r"\text{no tie decides the teacher's top two}",
-            test=_clear,
+            "clear second place", r"\text{no tie decides the teacher's top two}", None, _clear
         ),
     ),
     statement=r"\text{the student is right on all of class } k \iff \tilde C_{kl} < \tfrac12 "
@@ -142,11 +152,7 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=draw,
     check=_compare,
-    planted={
-        "C_kk + C_kl* < 1 suffices": lambda i: _compare(i, "condition 3"),
-        "non-strict": lambda i: _compare(i, "non-strict"),
-        "r of the second round": lambda i: _compare(i, "a round more"),
-    },
+    planted=variants(_compare, "C_kk + C_kl* < 1 suffices", "non-strict", "r of the second round"),
     arguments=arguments.BLOCK,
     instance=arguments.block,
     paper=("section 5",),

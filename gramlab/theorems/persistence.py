@@ -1,25 +1,16 @@
 """Exact students of targets that are right are right, where classes are alike: none is lost."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import (
-    ORDER,
-    Block,
-    block,
-    draw_correlations,
-    draw_mu,
-    nearby,
-    one_group,
-    smallest_difference,
-)
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import Block, block, draw_correlations, draw_mu
 from gramlab.theorems._hypotheses import above
 from gramlab.theorems._rounds import exact_rounds, plain_rounds
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -30,10 +21,9 @@ def _draw(rng: np.random.Generator) -> Instance:
     counts = [np.roll(row, i).tolist() for i in range(k)]
     c, d, _ = draw_correlations(rng)
     b = Block(counts, k, c, d, d, draw_mu(rng))
-    delta = smallest_difference(b.class_means())
-    if delta is not None and delta > 0:
-        rho = float(1 + 1 / delta) ** (1 / float(rng.uniform(0.5, 4)))
-        b = b.with_ratio(nearby(rho, 100)) or b
+    if b.delta is not None and b.delta > 0:
+        rho = float(1 + 1 / b.delta) ** (1 / float(rng.uniform(0.5, 4)))
+        b = b.near_ratio(rho, 100)
     spread = rng.uniform(-1.5, 1.5, int(rng.integers(2, 5))) * (rng.random() < 0.5)
     made = _of(b, 10 ** (spread - spread[0]))
     if rng.random() < 0.5:
@@ -63,13 +53,11 @@ def _compare(instance: Instance, variant: str = "") -> Check:
         ends.append((float(least.min()), float(most.min())))
     good = True
     for (low, high), (next_low, next_high) in pairwise(ends):
-        if variant == "never won":
-            good = good and not (high < 0 < next_low)
-        elif variant == "margins grow":
-            good = good and not (low > 0 and next_high < low)
-        else:
-            good = good and not (low > 0 and next_high < 0)
-    return Check(bool(good), ends[-1][0])
+        good &= not {
+            "what is not perfect stays so": high < 0 < next_low,
+            "the least margin in logits never falls": low > 0 and next_high < low,
+        }.get(variant, low > 0 and next_high < 0)
+    return Check(good, ends[-1][0])
 
 
 def _shifts(instance: Instance) -> Held:
@@ -78,17 +66,6 @@ def _shifts(instance: Instance) -> Held:
     alike = [one[np.lexsort(one.T)] for one in rows]
     off = max(float(np.abs(one - alike[0]).max()) for one in alike)
     return Held(off == 0, f"shifted targets of classes differ by up to {off:.3g}")
-
-
-def _instance(model: object, targets: object, weight_decays: object) -> Instance:
-    decays = arguments.array("weight_decays", weight_decays, None)
-    clean = np.eye(arguments.block_model(model).n_classes)
-    b = arguments.block(model, clean, weight_decay=decays[0])["block"]
-    return {
-        "block": b,
-        "targets": arguments.array("targets", targets, *b.one_hot.shape),
-        "decays": decays,
-    }
 
 
 def _superclasses(rng: np.random.Generator) -> Instance:
@@ -108,8 +85,8 @@ THEOREM = Theorem(
     source="D",
     kind="sufficient",
     hypotheses=(
-        replace(ORDER, without=None),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _superclasses, one_group),
+        blocks.ORDER_ALONE,
+        blocks.no_superclasses(_superclasses),
         Hypothesis(
             "classes alike",
             r"\text{a cyclic shift of the classes leaves the rows of } T \text{ what they are}",
@@ -125,15 +102,16 @@ THEOREM = Theorem(
     kernel=Rocq("persistence.v", ("right_targets", "persistence")),
     draw=_draw,
     check=_compare,
-    planted={
-        "what is not perfect stays so": lambda i: _compare(i, "never won"),
-        "the least margin in logits never falls": lambda i: _compare(i, "margins grow"),
-    },
+    planted=variants(
+        _compare, "what is not perfect stays so", "the least margin in logits never falls"
+    ),
     arguments={
-        "model": arguments.BLOCK["model"],
-        "targets": "(N, K), rows on the simplex, class by class",
-        "weight_decays": "(t,), λ > 0 of each round",
+        "model": arguments.BLOCK_MODEL,
+        "targets": arguments.array("rows on the simplex, class by class", "N", "K"),
+        "weight_decays": arguments.array("λ > 0 of each round", "t", key="decays"),
     },
-    instance=_instance,
+    instance=lambda model, decays, **more: arguments.block(
+        model, np.eye(model.n_classes), weight_decay=decays[0], decays=decays, **more
+    ),
     runs=("gramlab.distill", "gramlab.Rounds.chain", "gramlab.ClassBlockModel.sample_features"),
 )

@@ -6,19 +6,9 @@ from gramlab.errors import InvalidSetting
 from gramlab.features import Features
 from gramlab.spectrum.filters import filter_power, perturbation_constant
 from gramlab.theorems._arguments import GRAM, ROUNDS, SCALE, check_condition, exact_mu
-from gramlab.theorems._arguments import gram as symmetric
 from gramlab.theorems._hypotheses import above, semidefinite
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 from gramlab.validation import check_integer
-
-_SHARP = 1.5
-"""κ_t is at most this many times the largest slope of h^t, for t to 60."""
-
-
-def _steepest(rounds: int) -> float:
-    """The largest slope of h^t times μ, t p^{t−1} (1 − p)² at p = (t − 1)/(t + 1)."""
-    p = (rounds - 1) / (rounds + 1)
-    return rounds * p ** (rounds - 1) * (1 - p) ** 2
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -53,27 +43,22 @@ def _instance(
     weight_decay: object = None,
     n_classes: int | None = None,
 ) -> Instance:
-    one, two = symmetric("gram", gram), symmetric("other", other)
-    if one.shape != two.shape:
-        raise InvalidSetting(
-            f"gram and other must be of one shape, got {one.shape} and {two.shape}; pass the Gram "
-            "matrices of the same rows"
-        )
-    known = {g.n_classes for g in (gram, other) if isinstance(g, Features)}
-    if weight_decay is not None and known:
-        told = known if n_classes is None else known | {n_classes}
-        if len(told) > 1:
-            raise InvalidSetting(
-                f"gram, other and n_classes must be of one number of classes, got {sorted(told)}; "
-                "pass features of the same classes, and leave n_classes out"
-            )
-        (n_classes,) = told
-    if (weight_decay is None) != (n_classes is None):
+    sizes: dict[str, int] = {}
+    one, two = GRAM.read("gram", gram, sizes), GRAM.read("other", other, sizes)
+    known = {n_classes} if n_classes is not None else set()
+    if weight_decay is not None:
+        known |= {g.n_classes for g in (gram, other) if isinstance(g, Features)}
+    if (weight_decay is None) != (not known):
         raise InvalidSetting(
             "weight_decay and n_classes go together, got only one; pass both, or mu = K N λ alone"
         )
-    size = len(one) if n_classes is None else check_integer("n_classes", n_classes, 2) * len(one)
-    scale = float(exact_mu(size, mu, weight_decay))
+    if len(known) > 1:
+        raise InvalidSetting(
+            f"gram, other and n_classes must be of one number of classes, got {sorted(known)}; "
+            "pass features of the same classes, and leave n_classes out"
+        )
+    classes = check_integer("n_classes", known.pop(), 2) if known else 1
+    scale = float(exact_mu(classes * len(one), mu, weight_decay))
     check_condition(max(float(np.linalg.norm(g, 2)) for g in (one, two)), scale, "mu", 2)
     return {"gram": one, "other": two, "mu": scale, "rounds": check_integer("rounds", rounds, 1)}
 
@@ -88,7 +73,7 @@ def _without_psd(rng: np.random.Generator) -> Instance:
 
 def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: int = 0) -> Check:
     """Both sides from dense solves and repeated products; the package's filter beside them."""
-    *grams, mu, rounds = instance.values()
+    grams, mu, rounds = (instance["gram"], instance["other"]), instance["mu"], instance["rounds"]
     filters = [np.linalg.solve(g + mu * np.eye(len(g)), g) for g in grams]
     one, other = (np.linalg.matrix_power(h, rounds) for h in filters)
     ratio = float(np.linalg.norm(grams[0] - grams[1], 2)) / mu
@@ -98,8 +83,10 @@ def _compare(instance: Instance, factor: float = 1.0, cap: float = 1.0, more: in
     size = max(float(np.linalg.norm(g, 2)) for g in grams)
     tolerance = min(1e-14 * len(one) * rounds * (1 + size / mu), 1e-8)
     found = bound(float(np.linalg.norm(one - other, 2)), limit, tolerance)
-    sharp = _steepest(rounds) <= kappa * (1 + 1e-12)
-    sharp = sharp and (rounds > 60 or kappa <= _SHARP * _steepest(rounds))
+    # The largest slope of h^t times μ; κ_t is at most 3/2 of it for t to 60.
+    p = (rounds - 1) / (rounds + 1)
+    slope = rounds * p ** (rounds - 1) * (1 - p) ** 2
+    sharp = slope <= kappa * (1 + 1e-12) and (rounds > 60 or kappa <= 1.5 * slope)
     return found.also(sharp and _agrees(grams[0], mu, rounds, one, tolerance))
 
 
@@ -141,10 +128,10 @@ THEOREM = Theorem(
     },
     tight_within=0.01,
     arguments={
-        "gram": GRAM,
-        "other": GRAM.replace("(N, N)", "(N, N) of the same rows"),
-        "rounds": ROUNDS,
-        "mu": SCALE["mu"],
+        "gram": str(GRAM),
+        "other": str(GRAM).replace("(N, N)", "(N, N) of the same rows"),
+        "rounds": str(ROUNDS),
+        "mu": str(SCALE["mu"]),
         "weight_decay": f"{SCALE['weight_decay']}, for which n_classes is needed",
         "n_classes": "K; that of gramlab.Features where they are passed",
     },

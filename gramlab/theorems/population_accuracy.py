@@ -1,6 +1,5 @@
 """Exactly when every training label, clean or wrong, is recovered after t rounds."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,46 +8,45 @@ from flint import fmpq
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import block, draw_block
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     kind = rng.random()
     b = draw_block(rng, clean=0.8 if 0.1 < kind < 0.7 else 0.0)
-    t, delta = blocks.draw_round(rng, b), blocks.smallest_difference(b.class_means())
+    t = blocks.draw_round(rng, b)
     if kind < 0.1:
         b = replace(b, counts=b.n * np.eye(b.n_classes, dtype=int))
     elif kind < 0.4:  # on the boundary, where μ can be chosen so
         t = int(rng.integers(1, 3))
-        b = b.apart().tied(t, delta)
-    elif kind < 0.7 and delta is not None and delta > 0:  # near to it
-        rho = (1 + rng.uniform(0.5, 2.5) / float(delta)) ** (1 / t)
-        b = b.with_ratio(blocks.nearby(rho, 1000)) or b
+        b = b.apart().tied(t)
+    elif kind < 0.7 and b.delta is not None and b.delta > 0:  # near to it
+        rho = (1 + rng.uniform(0.5, 2.5) / float(b.delta)) ** (1 / t)
+        b = b.near_ratio(rho, 1000)
     elif kind < 0.8:  # C and its transpose differ in Δ, 1/10 and 1/5; ρ^t lies between
         counts = ((5, 4, 1, 0), (2, 6, 1, 1), (2, 0, 8, 0), (1, 0, 0, 9))
         b = block(counts, m=4, c=17, d=2, mu=1)
-        b, t = b.tied(1, fmpq(int(rng.integers(11, 20)), 100)), 1
+        b, t = b.with_ratio(1 + 1 / fmpq(int(rng.integers(11, 20)), 100)), 1
     return {"block": b, "t": t}
 
 
-def _compare(
-    instance: Instance,
-    holds: Callable[[fmpq, fmpq], bool] = lambda gap, power: gap * (power - 1) > 1,
-    rounds: int = 0,
-    transposed: bool = False,
-    everywhere: bool = False,
-) -> Check:
+def _compare(instance: Instance, variant: str = "") -> Check:
     """The condition against the smallest margin over all samples, found by dense exact solves."""
     b, t = instance["block"], instance["t"]
     c = instance.get("corruption", b.class_means())
-    if transposed:
+    if variant == "transposed C":
         c = c.T
-    p_a, p_b, _, _ = b.filters(t + rounds)
+    p_a, p_b, _, _ = b.filters(t + (variant == "a round more"))
     power = p_b / p_a
-    k = range(b.n_classes)
-    gaps = [c[i, i] - c[i, j] for i in k for j in k if i != j and (everywhere or c[i, j] > 0)]
+    holds = {
+        "non-strict": lambda gap: gap * (power - 1) >= 1,
+        "a lost factor 2": lambda gap: gap * (power - 1) > 2,
+        "ρ^t in place of ρ^t − 1": lambda gap: gap * power > 1,
+    }.get(variant, lambda gap: gap * (power - 1) > 1)
+    k, every = range(b.n_classes), variant == "labels that never occur count too"
+    gaps = [c[i, i] - c[i, j] for i in k for j in k if i != j and (every or c[i, j] > 0)]
     if power > 1:
-        predicted = all(holds(gap, power) for gap in gaps)
+        predicted = all(map(holds, gaps))
     else:  # 1/(ρ^t − 1) is negative, or there is none
         predicted = power < 1 and all(gap > 1 / (power - 1) for gap in gaps)
     found = b.iterate(t)
@@ -96,16 +94,13 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,
-    planted={
-        "non-strict": lambda i: _compare(i, lambda gap, power: gap * (power - 1) >= 1),
-        "a round more": lambda i: _compare(i, rounds=1),
-        "a lost factor 2": lambda i: _compare(i, lambda gap, power: gap * (power - 1) > 2),
-        "ρ^t in place of ρ^t − 1": lambda i: _compare(i, lambda gap, power: gap * power > 1),
-        "transposed C": lambda i: _compare(i, transposed=True),
-        "labels that never occur count too": lambda i: _compare(i, everywhere=True),
-    },
+    planted=variants(
+        _compare,
+        *("non-strict", "a round more", "a lost factor 2", "ρ^t in place of ρ^t − 1"),
+        *("transposed C", "labels that never occur count too"),
+    ),
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     paper=("Theorem 4.1", "eq. (10)"),
     runs=("gramlab.population.Population.linearized", "gramlab.population.phase.Condition.decide"),
 )

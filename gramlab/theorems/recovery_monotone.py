@@ -1,31 +1,18 @@
 """False: a mislabelled row that one round sets right may be lost by the next."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    ASSUMED,
-    RUNS,
-    Round,
-    draw_near,
-    exact_rounds,
-    plain_rounds,
-    rounds_instance,
-)
+from gramlab.theorems import _rounds as rounds
+from gramlab.theorems._arguments import labels
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
-from gramlab.validation import check_labels
 
-TRUE_LABELS = {
-    "true_labels": "(N,), the true classes, 0 … K − 1; given are those of largest target"
-}
-
-_FOUND = plain_rounds([[1, 1], [-1, 0], [0, 2]], [1, 1, 0], [1, 1])
-_FOUND["true_labels"] = np.array([1, 0, 0])
+TRUE_LABELS = labels("the true classes, 0 … K − 1; given are those of largest target")
 
 
-def recovered(instance: Instance, of: Round) -> tuple[int, int]:
+def recovered(instance: Instance, of: rounds.Round) -> tuple[int, int]:
     """How many mislabelled rows a round predicts as their true class: at least, at most."""
     true = instance["true_labels"]
     least, most = of.margins(instance["x"], true)
@@ -33,33 +20,28 @@ def recovered(instance: Instance, of: Round) -> tuple[int, int]:
     return int((wrong & (least > 0)).sum()), int((wrong & (most >= 0)).sum())
 
 
-def draw_labelled(rng: np.random.Generator, found: Instance) -> Instance:
-    """Rounds near those found, or any, then with true labels drawn as well."""
-    drawn = draw_near(rng, found)
-    n, k = drawn["targets"].shape
-    return {"true_labels": rng.integers(0, k, n), **drawn}
+def never_fewer(instance: Instance, made: list[rounds.Round], two_classes: bool) -> Check:
+    """Whether each recovers as many as the one before, at least for two classes."""
+    found = [recovered(instance, r) for r in made]
+    change = min((most - least for (least, _), (_, most) in pairwise(found)), default=0)
+    exempt = two_classes and instance["targets"].shape[1] > 2
+    return Check(bool(exempt or change >= 0), float(change))
 
 
-def labelled(
-    features: object,
-    targets: object,
-    weight_decays: object,
-    true_labels: object,
-    mixing: object = 1.0,
-    temperature: object = 1.0,
-) -> Instance:
-    """Somebody's own rounds with true labels."""
-    made = rounds_instance(features, targets, weight_decays, mixing, temperature)
-    n, k = made["targets"].shape
-    given = check_labels(true_labels, n_samples=n, n_classes=k, name="true_labels")
-    return {**made, "true_labels": given}
+def false_of_labels(found: Instance, true_labels: list[int]) -> dict[str, Any]:
+    """What false statements on recovered labels have in common; any rounds get any true labels."""
+
+    def draw(rng: np.random.Generator) -> Instance:
+        drawn = rounds.near({**found, "true_labels": np.array(true_labels)})(rng)
+        n, k = drawn["targets"].shape
+        return {"true_labels": rng.integers(0, k, n), **drawn}
+
+    arguments = rounds.ARGUMENTS | {"true_labels": TRUE_LABELS}
+    return rounds.false_near(found) | {"draw": draw, "arguments": arguments}
 
 
 def _compare(instance: Instance, two_classes: bool = False) -> Check:
-    found = [recovered(instance, r) for r in exact_rounds(instance)]
-    changes = [most - least for (least, _), (_, most) in pairwise(found)]
-    exempt = two_classes and instance["targets"].shape[1] > 2
-    return Check(bool(exempt or min(changes, default=0) >= 0), float(min(changes, default=0)))
+    return never_fewer(instance, rounds.exact_rounds(instance), two_classes)
 
 
 THEOREM = Theorem(
@@ -67,16 +49,10 @@ THEOREM = Theorem(
     title="Rounds never lose what they recovered (false)",
     source="D",
     kind="sufficient",
-    hypotheses=ASSUMED,
     statement=r"\text{the share of mislabelled rows that are predicted as their true class never "
     r"falls from round to round}",
     kernel=Rocq("counterexamples.v", ("recovery_monotone",)),
-    uses=("chain-certificate",),
-    draw=lambda rng: draw_labelled(rng, _FOUND),
     check=_compare,
     planted={"for two classes": lambda i: _compare(i, two_classes=True)},
-    expected="counterexample",
-    arguments=ARGUMENTS | TRUE_LABELS,
-    instance=labelled,
-    runs=RUNS,
+    **false_of_labels(rounds.plain_rounds([[1, 1], [-1, 0], [0, 2]], [1, 1, 0], [1, 1]), [1, 0, 0]),
 )

@@ -1,13 +1,14 @@
 """Under squared loss the filter is h(s) = s/(s + Nλ), and t rounds of ridge give h(G)^t."""
 
+from typing import Any
+
 import numpy as np
 
 from gramlab.heads.closed_form import RidgeHead
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._heads import DECAY, draw_rows, features, ridge
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
+from gramlab.theorems._heads import DECAY, draw_rows, features, ridge, targets_of
+from gramlab.theorems.form import Argument, Check, Hypothesis, Instance, Rocq, Theorem, equal
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -20,40 +21,26 @@ def _draw(rng: np.random.Generator) -> Instance:
     }
 
 
-def _instance(features: object, labels: object, weight_decay: object, rounds: int = 1) -> Instance:
-    x = arguments.rows(features)
-    columns = np.shape(labels)[1:] and (None,)  # type: ignore[arg-type]
-    return {
-        "x": x,
-        "y": arguments.array("labels", labels, len(x), *columns).reshape(len(x), -1),
-        "weight_decay": arguments.real("weight_decay", weight_decay),
-        "rounds": check_integer("rounds", rounds, 1),
-    }
+def _labels(name: str, value: Any, sizes: dict[str, int]) -> np.ndarray:
+    columns = ("k",) if np.ndim(value) > 1 else ()
+    return arguments.read_array(name, value, sizes, "N", *columns)
 
 
 def _check(instance: Instance, scale: float = 1.0, more: int = 0) -> Check:
-    x, y, rounds = instance["x"], instance["y"], instance["rounds"]
-    nu = len(x) * instance["weight_decay"]
+    x, rounds, nu = instance["x"], instance["rounds"], len(instance["x"]) * instance["weight_decay"]
+    y = instance["y"].reshape(len(x), -1)
     found = y
     for _ in range(rounds):
         found = x @ ridge(x, found, nu)
     values, vectors = np.linalg.eigh(x @ x.T)
-    values = values.clip(min=0)
-    power = filter_power(values, scale * nu, rounds + more)
+    power = filter_power(values.clip(min=0), scale * nu, rounds + more)
     filtered = vectors @ (power[:, None] * (vectors.T @ y))
     size = float(np.linalg.norm(x, 2)) ** 2
     tolerance = 1e-13 * rounds * len(x) * (1 + np.sqrt(size / (scale * nu))) * np.abs(y).max()
-    told = _head(x, y, instance["weight_decay"], rounds)
-    agrees = np.abs(told - found).max() <= tolerance
-    return equal(found, filtered, tolerance).also(agrees)
-
-
-def _head(x: np.ndarray, y: np.ndarray, weight_decay: float, rounds: int) -> np.ndarray:
-    """The package's ridge head on y, as deviations of targets: one more column makes rows sum."""
-    targets = np.column_stack([y, -y.sum(axis=1)])
-    k = targets.shape[1]
-    fit = RidgeHead(weight_decay).rounds_at_once(features(x, k), targets + 1 / k, rounds)
-    return fit.deviations[:, :-1]
+    targets, head = targets_of(y), RidgeHead(instance["weight_decay"])
+    fit = head.rounds_at_once(features(x, targets.shape[1]), targets, rounds)
+    told = fit.deviations[:, :-1]
+    return equal(found, filtered, tolerance).also(np.abs(told - found).max() <= tolerance)
 
 
 THEOREM = Theorem(
@@ -79,7 +66,9 @@ THEOREM = Theorem(
         "t rounds as t times the decay": lambda x: _check(x, x["rounds"], 1 - x["rounds"]),
     },
     arguments=arguments.RIDGE
-    | {"labels": "(N,) or (N, k), real numbers", "rounds": arguments.ROUNDS},
-    instance=_instance,
+    | {
+        "labels": Argument("(N,) or (N, k), real numbers", _labels, key="y"),
+        "rounds": arguments.ROUNDS,
+    },
     runs=("gramlab.RidgeHead.rounds_at_once", "gramlab.spectrum.filters.filter_power"),
 )

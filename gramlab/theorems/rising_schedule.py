@@ -5,61 +5,45 @@ from typing import Any
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    RUNS,
-    SUPPOSED,
-    Known,
-    draw_rounds,
-    exact_rounds,
-    plain_rounds,
-    rounds_instance,
-    uniform_moment,
-    worst,
-)
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
+from gramlab.theorems import _rounds as rounds
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     """One feature, two classes; schedules over decades."""
     while True:
-        drawn = draw_rounds(rng, (2, 5), spread=(-2.0, 1.0))
-        x, targets = np.ascontiguousarray(drawn["x"][:, :1]), drawn["targets"]
-        if targets.shape[1] == 2 and x.any():
+        drawn = rounds.draw_rounds(rng, (2, 5), spread=(-2.0, 1.0))
+        x = np.ascontiguousarray(drawn["x"][:, :1])
+        if drawn["targets"].shape[1] == 2 and x.any():
             return {**drawn, "x": x}
 
 
 def _two_features(rng: np.random.Generator) -> Instance:
     x = np.array([[2.0, 1.0], [-1.0, -2.0], [-3.0, -4.0]])
     turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
-    return plain_rounds((x @ turn).tolist(), [1, 0, 1], [0.25, 0.5])
+    return rounds.plain_rounds(x @ turn, [1, 0, 1], [0.25, 0.5])
 
 
 def _three_classes(rng: np.random.Generator) -> Instance:
-    return plain_rounds([[1], [1]], [[1, 0, 0]] * 2, [1.0, float(rng.uniform(2, 4))])
+    return rounds.plain_rounds([[1], [1]], [[1, 0, 0]] * 2, [1.0, float(rng.uniform(2, 4))])
 
 
-def _shape(axis: int, key: str, wanted: int, word: str) -> Any:
+def _columns(key: str, wanted: int, word: str) -> Any:
     def test(instance: Instance) -> Held:
-        found = instance[key].shape[axis]
+        found = instance[key].shape[1]
         return Held(found == wanted, f"{found} {word}")
 
     return test
-
-
-def _left(instance: Instance, decays: np.ndarray) -> Known:
-    """M(W_t) − M(0) of the last round of a schedule."""
-    x, k = instance["x"], instance["targets"].shape[1]
-    last = exact_rounds({**instance, "decays": decays})[-1]
-    return last.moment - uniform_moment(x, k)
 
 
 def _compare(instance: Instance, reverse: bool = False, scale: float = 1.0) -> Check:
     """The last moments of the rising, the given and the falling order of a schedule."""
     rising = np.sort(instance["decays"])
     orders = [scale * rising, instance["decays"], rising[::-1]]
-    left = [_left(instance, one) for one in (orders[::-1] if reverse else orders)]
-    return worst([bound(a.norm, b.norm, a.error + b.error) for a, b in pairwise(left)])
+    uniform = rounds.uniform_moment(instance["x"], instance["targets"])
+    last = [rounds.exact_rounds({**instance, "decays": one})[-1].moment - uniform for one in orders]
+    pairs = pairwise(last[::-1] if reverse else last)
+    return rounds.worst([rounds.shorter(a, b) for a, b in pairs])
 
 
 THEOREM = Theorem(
@@ -68,10 +52,9 @@ THEOREM = Theorem(
     source="D",
     kind="upper bound",
     hypotheses=(
-        *SUPPOSED[:2],
-        Hypothesis("plain rounds", SUPPOSED[2].statement, None, SUPPOSED[2].test),
-        Hypothesis("one feature", r"d = 1", _two_features, _shape(1, "x", 1, "features")),
-        Hypothesis("two classes", r"K = 2", _three_classes, _shape(1, "targets", 2, "classes")),
+        *rounds.ASSUMED,
+        Hypothesis("one feature", r"d = 1", _two_features, _columns("x", 1, "features")),
+        Hypothesis("two classes", r"K = 2", _three_classes, _columns("targets", 2, "classes")),
     ),
     statement=r"\lVert M(W_t) - M(0) \rVert \text{ of the last of } t \text{ exact rounds, of all "
     r"orders of } \lambda_1, \dots, \lambda_t, \text{ is least where they rise and largest where "
@@ -84,7 +67,6 @@ THEOREM = Theorem(
         "rising at nine tenths": lambda i: _compare(i, scale=0.9),
     },
     tight_within=1e-3,
-    arguments=ARGUMENTS,
-    instance=rounds_instance,
-    runs=RUNS,
+    arguments=rounds.ARGUMENTS,
+    runs=rounds.RUNS,
 )

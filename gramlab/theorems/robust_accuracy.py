@@ -1,16 +1,16 @@
 """How many rows can be wrong on features whose Gram matrix is near one that gets all rows right."""
 
+from typing import Any
+
 import numpy as np
 
 from gramlab.features import Features
 from gramlab.population.block_fit import fit_block_model
 from gramlab.spectrum.filters import perturbation_constant
-from gramlab.theorems._arguments import GRAM, ROUNDS, array, check_condition, real
-from gramlab.theorems._arguments import gram as symmetric
+from gramlab.theorems._arguments import GRAM, ROUNDS, check_condition, labels, number
 from gramlab.theorems._heads import margins
 from gramlab.theorems._hypotheses import above, all_of, semidefinite
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer, check_labels
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -75,15 +75,10 @@ def _without(rng: np.random.Generator) -> Instance:
     return _of(gram, gram, np.arange(2), np.arange(2)[::-1], float(rng.uniform(0.5, 2)), 1)
 
 
-def _instance(
-    gram: object, other: object, labels: object, given: object, mu: object, rounds: int = 1
-) -> Instance:
-    one = symmetric("gram", gram)
-    two = array("other", symmetric("other", other), *one.shape)
-    scale = real("mu", mu)
-    check_condition(max(float(np.linalg.norm(g, 2)) for g in (one, two)), scale, "mu", 2)
-    true, noisy = (check_labels(x, len(one)) for x in (labels, given))
-    return _of(one, two, true, noisy, scale, check_integer("rounds", rounds, 1))
+def _instance(**made: Any) -> Instance:
+    largest = max(float(np.linalg.norm(made[name], 2)) for name in ("gram", "other"))
+    check_condition(largest, made["mu"], "mu", 2)
+    return made
 
 
 THEOREM = Theorem(
@@ -119,10 +114,12 @@ THEOREM = Theorem(
     tight_within=0.01,
     arguments={
         "gram": GRAM,
-        "other": "(N, N), B, such as the Gram matrix of the block model of a fit",
-        "labels": "(N,), true classes",
-        "given": "(N,), given labels",
-        "mu": "μ = K N λ > 0",
+        "other": Argument(
+            "(N, N), B, such as the Gram matrix of the block model of a fit", GRAM.read
+        ),
+        "labels": labels("true classes"),
+        "given": labels("given labels"),
+        "mu": number("μ = K N λ > 0"),
         "rounds": ROUNDS,
     },
     instance=_instance,

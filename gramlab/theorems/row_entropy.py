@@ -5,19 +5,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import log_softmax
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    ASSUMED,
-    RUNS,
-    Round,
-    draw_near,
-    exact_rounds,
-    plain_rounds,
-    rounds_instance,
-)
+from gramlab.theorems._rounds import Round, exact_rounds, false_near, plain_rounds
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem
-
-_FOUND = plain_rounds([[1, 0], [2, -2]], [0, 1], [1, 1])
 
 
 def _entropies(x: np.ndarray, r: Round) -> tuple[np.ndarray, np.ndarray]:
@@ -25,20 +14,15 @@ def _entropies(x: np.ndarray, r: Round) -> tuple[np.ndarray, np.ndarray]:
 
     |dH| = |Cov_p(v, dv)| is at most a quarter of the two spreads; that of dv is at most √2 ‖x‖‖dW‖.
     """
-    logits = x @ r.weights.value
+    logits, moved = x @ r.weights.value, r.moved(x)
     logs = log_softmax(logits, axis=1)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * r.weights.error
     return -(np.exp(logs) * logs).sum(axis=1), moved * (np.ptp(logits, axis=1) + moved) / 4
 
 
-def _grown(instance: Instance) -> list[tuple[np.ndarray, np.ndarray]]:
-    """How much each row's entropy grows by round, and how far that can be off."""
-    found = [_entropies(instance["x"], r) for r in exact_rounds(instance)]
-    return [(now - before, e + f) for (before, e), (now, f) in pairwise(found)]
-
-
 def _compare(instance: Instance, first: int = 0) -> Check:
-    changes = _grown(instance)[first:]
+    """How much each row's entropy grows by round, beside how far that can be off."""
+    found = [_entropies(instance["x"], r) for r in exact_rounds(instance)[first:]]
+    changes = [(now - before, e + f) for (before, e), (now, f) in pairwise(found)]
     holds = all((grown >= -error).all() for grown, error in changes)
     return Check(bool(holds), min((float(grown.min()) for grown, _ in changes), default=0.0))
 
@@ -48,15 +32,9 @@ THEOREM = Theorem(
     title="The entropy of every row grows (false)",
     source="D",
     kind="sufficient",
-    hypotheses=ASSUMED,
     statement=r"H(p_i^{(t+1)}) \ge H(p_i^{(t)}) \quad \text{for every row } i",
     kernel=Rocq("counterexamples.v", ("row_entropy",)),
-    uses=("chain-certificate",),
-    draw=lambda rng: draw_near(rng, _FOUND),
     check=_compare,
     planted={"from the second round on": lambda i: _compare(i, first=1)},
-    expected="counterexample",
-    arguments=ARGUMENTS,
-    instance=rounds_instance,
-    runs=RUNS,
+    **false_near(plain_rounds([[1, 0], [2, -2]], [0, 1], [1, 1])),
 )

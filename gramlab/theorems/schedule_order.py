@@ -8,14 +8,7 @@ from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems._hypotheses import semidefinite
 from gramlab.theorems._rounds import worst
-from gramlab.theorems._schedules import (
-    EPS,
-    POSITIVE,
-    SCHEDULES,
-    majorization,
-    two_schedules,
-    uneven,
-)
+from gramlab.theorems._schedules import EPS, POSITIVE, SCHEDULES, majorization, uneven
 from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, bound
 
 
@@ -38,10 +31,6 @@ def _the_more_even_first(rng: np.random.Generator) -> Instance:
         "mus": np.full(2, 2.0),
         "others": np.array([1.0, 3.0]),
     }
-
-
-def _instance(gram: object, mus: object, others: object) -> Instance:
-    return {"gram": arguments.gram("gram", gram), **two_schedules(mus, others)}
 
 
 def _kept(s: float, mus: np.ndarray) -> float:
@@ -93,6 +82,5 @@ THEOREM = Theorem(
     },
     tight_within=1e-3,
     arguments={"gram": arguments.GRAM, **SCHEDULES},
-    instance=_instance,
     runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,38 +11,31 @@ from flint import fmpq
 from gramlab.spectrum.filters import filter_power
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
-from gramlab.theorems._block import Block, draw_block, smallest_difference
-from gramlab.theorems._schedules import (
-    EPS,
-    POSITIVE,
-    SCHEDULES,
-    exact_schedule,
-    majorization,
-    two_schedules,
-    uneven,
-)
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems._block import Block, draw_block
+from gramlab.theorems._schedules import EPS, EXACT_SCHEDULES, POSITIVE, majorization, uneven
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.3:  # a tie where a rational μ makes one; then one round is halved
         b, t = draw_block(rng), int(rng.integers(1, 3))
-        b = b.tied(t, smallest_difference(b.class_means()))
+        b = b.tied(t)
         return {"block": b, "mus": [b.mu] * t, "others": [b.mu] * (t - 1) + [b.mu / 2] * 2}
     scale = int(10 ** rng.uniform(1, 4))
     mus, others = ([fmpq(m, scale) for m in one] for one in uneven(rng))
     return {"block": draw_block(rng), "mus": mus, "others": others}
 
 
-def _equal(drawn: Instance) -> Instance:
-    """The same weight decay in every round of both schedules."""
-    mus = [drawn["block"].mu] * drawn["t"]
-    return {"block": drawn["block"], "mus": mus, "others": mus}
-
-
 def _with_two(hypothesis: Hypothesis) -> Hypothesis:
-    without: Any = hypothesis.without
-    return replace(hypothesis, without=lambda rng: _equal(without(rng)))
+    """The same, which fails at one weight decay in every round of both schedules."""
+    drawn: Any = hypothesis.without
+
+    def without(rng: np.random.Generator) -> Instance:
+        found = drawn(rng)
+        mus = [found["block"].mu] * found["t"]
+        return {"block": found["block"], "mus": mus, "others": mus}
+
+    return replace(hypothesis, without=without)
 
 
 def _the_more_even_first(rng: np.random.Generator) -> Instance:
@@ -50,52 +43,33 @@ def _the_more_even_first(rng: np.random.Generator) -> Instance:
     return {"block": draw_block(rng), "mus": [mu, mu], "others": [mu / 2, mu + mu / 2]}
 
 
-def _iterate(b: Block, mus: list[fmpq]) -> np.ndarray:
-    """Predictions of rounds of several weight decays, by dense solves."""
-    found = b.one_hot
-    for mu in mus:
-        found = replace(b, mu=mu).iterate(1, found)
-    return found
-
-
-def _ratio(b: Block, mus: list[fmpq]) -> fmpq:
-    """R = ∏ p_B/p_A, and whether the filter of the package says the same."""
-    found = fmpq(1)
-    for mu in mus:
-        p_a, p_b, _, _ = replace(b, mu=mu).filters()
-        found *= p_b / p_a
-    return found
-
-
-def _filtered(b: Block, mus: list[fmpq]) -> float:
-    """R by the filter that users call."""
-    s_a, s_b, _, _ = (np.array([float(s)]) for s in b.eigenvalues())
-    kept = [filter_power(s_b, float(m)) / filter_power(s_a, float(m)) for m in mus]
-    return float(np.prod(kept))
-
-
-def _compare(instance: Instance, swapped: bool = False, strict: bool = True) -> Check:
-    b, found = instance["block"], []
-    delta = smallest_difference(b.class_means())
+def _rounds(b: Block, mus: list[fmpq]) -> tuple[fmpq, bool, bool]:
+    """R = ∏ p_B/p_A, whether all are right by dense solves, and whether the filter says R too."""
+    found, ratio, told = b.one_hot, fmpq(1), 1.0
     s_a, s_b, _, _ = b.eigenvalues()
-    for mus in (instance["mus"], instance["others"]):
-        ratio, margin = _ratio(b, mus), min(b.margins(_iterate(b, mus)))
-        gap = 1 if delta is None else delta * (ratio - 1) - 1
-        right = (gap > 0 if strict else gap >= 0) == (margin > 0)
-        # Sums and quotients of rationals that were rounded.
-        rounding = 16 * (len(mus) + 1) * EPS
-        same = abs(_filtered(b, mus) / float(ratio) - 1) <= rounding
-        most = float(sum(mus) * (1 / s_a - 1 / s_b)) + rounding
-        found.append(
-            (ratio, margin > 0, right and same and math.log(float(ratio)) <= most * (1 + rounding))
-        )
-    (less, uneven_, one), (more, even, other) = found[::-1] if swapped else found
-    return Check(bool(one and other and less <= more and even >= uneven_), float(more - less))
+    for mu in mus:
+        one = replace(b, mu=mu)
+        p_a, p_b, _, _ = one.filters()
+        found, ratio = one.iterate(1, found), ratio * p_b / p_a
+        kept = filter_power(np.array([float(s_b), float(s_a)]), float(mu))
+        told *= kept[0] / kept[1]
+    # Sums and quotients of rationals that were rounded.
+    rounding = 16 * (len(mus) + 1) * EPS
+    most = (float(sum(mus) * (1 / s_a - 1 / s_b)) + rounding) * (1 + rounding)
+    same = abs(told / float(ratio) - 1) <= rounding and math.log(float(ratio)) <= most
+    return ratio, min(b.margins(found)) > 0, same
 
 
-def _instance(model: object, corruption: object, mus: object, others: object) -> Instance:
-    made = arguments.block(model, corruption, mu=Fraction(1))  # of which rounds take their own
-    return {**made, **two_schedules(mus, others, exact_schedule)}
+def _compare(instance: Instance, variant: str = "") -> Check:
+    b, good = instance["block"], True
+    found = [_rounds(b, instance[name]) for name in ("mus", "others")]
+    for ratio, right, same in found:
+        gap = 1 if b.delta is None else b.delta * (ratio - 1) - 1
+        good = good and same and right == (gap >= 0 if variant == "non-strict" else gap > 0)
+    if variant == "uneven rounds recover more":
+        found.reverse()
+    (less, uneven_, _), (more, even, _) = found
+    return Check(bool(good and less <= more and even >= uneven_), float(more - less))
 
 
 THEOREM = Theorem(
@@ -105,13 +79,9 @@ THEOREM = Theorem(
     kind="necessary and sufficient",
     hypotheses=(
         _with_two(replace(blocks.ORDER, statement=r"0 \le e \le d < c < 1", test=blocks.in_order)),
-        Hypothesis(
-            "population",
-            r"n \text{ samples in each class, fractions } C_{kj} \text{ of class } k "
-            r"\text{ given the label } j",
-        ),
-        _with_two(replace(blocks.BALANCED, without=lambda rng: {**blocks.unbalanced(rng), "t": 1})),
-        _with_two(replace(blocks.INSIDE, without=lambda rng: {**blocks.crossing(rng), "t": 1})),
+        blocks.POPULATION,
+        _with_two(blocks.BALANCED),
+        _with_two(blocks.INSIDE),
         POSITIVE,
         majorization(_the_more_even_first),
     ),
@@ -123,14 +93,11 @@ THEOREM = Theorem(
     uses=("label-averaging", "population-accuracy"),
     draw=_draw,
     check=_compare,
-    planted={
-        "uneven rounds recover more": lambda i: _compare(i, swapped=True),
-        "non-strict": lambda i: _compare(i, strict=False),
-    },
+    planted=variants(_compare, "uneven rounds recover more", "non-strict"),
     arguments={
         **{name: arguments.BLOCK[name] for name in ("model", "corruption")},
-        **SCHEDULES,
+        **EXACT_SCHEDULES,
     },
-    instance=_instance,
+    instance=partial(arguments.block, mu=1),
     runs=("gramlab.spectrum.filters.filter_power",),
 )

@@ -1,29 +1,25 @@
 """The softmax differs from its linearization by at most osc(v)²/4 in the 1-norm."""
 
-from gramlab.theorems import _arguments as arguments
-from gramlab.theorems import _softmax as softmax
-from gramlab.theorems.form import Rocq, Theorem
+from dataclasses import replace
 
-THEOREM = Theorem(
+from gramlab.theorems.form import Rocq
+from gramlab.theorems.softmax_remainder_sharp import THEOREM as SHARP
+from gramlab.theorems.softmax_remainder_sharp import compare_remainder
+
+THEOREM = replace(
+    SHARP,
     name="softmax-remainder",
     title="Remainder of the linearized softmax",
-    source="D",
-    kind="upper bound",
-    hypotheses=(softmax.LOGITS,),
     statement=r"\Big\lVert \operatorname{softmax}(v) - \tfrac1K - \tfrac1K (v - \bar v) "
     r"\Big\rVert_1 \le \tfrac14 \operatorname{osc}(v)^2",
     kernel=Rocq("softmax_remainder.v", ("softmax_remainder",)),
     uses=("softmax-remainder-sharp",),
-    draw=softmax.draw_logits,
-    check=lambda i: softmax.compare_remainder(i, 1 / 4),
+    check=lambda i: compare_remainder(i, 1 / 4),
     planted={
-        "an eleventh": lambda i: softmax.compare_remainder(i, 1 / 11),
-        "linear in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=1),
-        "cubic in the spread": lambda i: softmax.compare_remainder(i, 1 / 4, power=3),
+        "an eleventh": lambda i: compare_remainder(i, 1 / 11),
+        "linear in the spread": lambda i: compare_remainder(i, 1 / 4, power=1),
+        "cubic in the spread": lambda i: compare_remainder(i, 1 / 4, power=3),
     },
     # The sharp constant is 1/(6√3) = 0.0962…, so the slack is never below 1 − 4/(6√3) = 0.615.
     tight_within=0.62,
-    arguments=softmax.ARGUMENTS,
-    instance=arguments.logits,
-    runs=softmax.RUNS,
 )

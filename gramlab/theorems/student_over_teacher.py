@@ -4,17 +4,10 @@ import numpy as np
 from flint import fmpq
 
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import (
-    block,
-    columns_sum_to_one,
-    draw_block,
-    fixed,
-    in_model,
-    nearby,
-    stays_inside,
-)
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import block, draw_block, fixed
 from gramlab.theorems._hypotheses import all_of
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -26,36 +19,30 @@ def _draw(rng: np.random.Generator) -> Instance:
         wrong = {3: 1, 10: 1, 12: 4}[n]  # Δ = 1/3 or 4/5, where ρ² = 1 + 1/Δ has a rational root
     counts = ((n - wrong, wrong), (wrong, n - wrong))
     b = block(counts, m=2, c=19, d=d, mu=drawn.mu)
-    delta = fmpq(n - 2 * wrong, n)
     if kind < 0.4:
-        b = b.tied(2 if kind < 0.2 else 1, delta)
-    elif kind < 0.8 and delta > 0:  # inside the range
-        high = float(1 + 1 / delta)
+        b = b.tied(2 if kind < 0.2 else 1)
+    elif kind < 0.8 and 2 * wrong < n:  # inside the range
+        high = float(1 + fmpq(n, n - 2 * wrong))
         power = high**0.5 + rng.uniform(0.05, 0.95) * (high - high**0.5)
-        b = b.with_ratio(nearby(power, 500)) or b
+        b = b.near_ratio(power, 500)
     return {"block": b}
 
 
-def _compare(
-    instance: Instance, strict: bool = False, closed: bool = False, last: int = 2
-) -> Check:
+def _compare(instance: Instance, variant: str = "") -> Check:
     """Both sides of the equivalence; the samples' margins come from dense exact solves."""
     b = instance["block"]
     p_a, p_b, _, _ = b.filters()
     rho, eta = p_b / p_a, fmpq(b.counts[0][1], b.n)
+    last = 3 if variant == "second student in place of the first" else 2
     lower, upper = ((1 - 1 / (rho**t - 1)) / 2 for t in (1, last))
-    above = eta > lower if strict else eta >= lower
-    below = eta <= upper if closed else eta < upper
+    above = eta > lower if variant == "a tie counted as right" else eta >= lower
+    below = eta <= upper if variant == "upper end included" else eta < upper
     one, two = b.iterate(1), b.iterate(2)
     wrong = b.margins(one)[b.margins(b.one_hot) < 0]
     student = min(b.margins(two))
     found = all(wrong <= 0) and student > 0
     agrees = b.agrees(1, one) and b.agrees(2, two)
     return Check(found == (above and below), float(student)).also(agrees)
-
-
-def _two_classes(instance: Instance) -> Held:
-    return Held(instance["block"].n_classes == 2, f"K = {instance['block'].n_classes}")
 
 
 def _noise_rate(instance: Instance) -> Held:
@@ -72,12 +59,16 @@ THEOREM = Theorem(
     source="P (ends of the range D)",
     kind="necessary and sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le d < c < 1,\ \mu > 0", test=in_model),
+        Hypothesis("order", r"0 \le d < c < 1,\ \mu > 0", test=blocks.in_model),
         Hypothesis(
             "two balanced classes",
             r"K = 2 \text{ in one superclass},\ C_{12} = C_{21} = \eta",
             _lopsided,
-            all_of(_two_classes, stays_inside, columns_sum_to_one),
+            all_of(
+                lambda i: Held(i["block"].n_classes == 2, f"K = {i['block'].n_classes}"),
+                blocks.stays_inside,
+                blocks.columns_sum_to_one,
+            ),
         ),
         Hypothesis("some label wrong", r"0 < \eta < 1", _clean, _noise_rate),
     ),
@@ -88,11 +79,12 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,
-    planted={
-        "a tie counted as right": lambda i: _compare(i, strict=True),
-        "upper end included": lambda i: _compare(i, closed=True),
-        "second student in place of the first": lambda i: _compare(i, last=3),
-    },
+    planted=variants(
+        _compare,
+        "a tie counted as right",
+        "upper end included",
+        "second student in place of the first",
+    ),
     arguments=arguments.BLOCK,
     instance=arguments.block,
     runs=("gramlab.population.Population.linearized",),

@@ -2,27 +2,17 @@
 
 import numpy as np
 
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    RUNS,
-    SUPPOSED,
-    draw_rounds,
-    exact_rounds,
-    rounds_instance,
-    total,
-    worst,
-)
-from gramlab.theorems.form import Check, Instance, Rocq, Theorem, equal
+from gramlab.theorems._rounds import PLAIN_ROUNDS, exact_rounds, same, weighted, worst
+from gramlab.theorems.form import Check, Instance, Rocq, Theorem
 
 
-def _compare(instance: Instance, more: int = 0, weighted: bool = True) -> Check:
-    rounds = exact_rounds(instance)
-    mean = float(np.mean(instance["decays"]))
+def _compare(instance: Instance, more: int = 0, alike: bool = False) -> Check:
+    rounds, decays = exact_rounds(instance), instance["decays"]
+    shares = np.full(len(decays), decays.mean()) if alike else decays
+    weights, first = [r.weights for r in rounds], rounds[0].given
     checks = []
-    for t in range(1, len(rounds) + 1 - more):
-        taken = total((r.decay if weighted else mean) * r.weights for r in rounds[: t + more])
-        left = rounds[0].given - rounds[t - 1].moment
-        checks.append(equal(taken.value, left.value, (taken - left).error))
+    for t, r in enumerate(rounds[: len(rounds) - more], 1 + more):
+        checks.append(same(weighted(shares[:t], weights[:t]), first - r.moment))
     return worst(checks)
 
 
@@ -31,16 +21,12 @@ THEOREM = Theorem(
     title="All rounds share out the gradient at zero",
     source="D",
     kind="identity",
-    hypotheses=SUPPOSED,
     statement=r"\sum_{s \le t} \lambda_s W_s = \tfrac1N X^\top (Y - P_t)",
     kernel=Rocq("telescope.v", ("telescope",)),
-    draw=draw_rounds,
     check=_compare,
     planted={
         "a round more": lambda i: _compare(i, more=1),
-        "every round alike": lambda i: _compare(i, weighted=False),
+        "every round alike": lambda i: _compare(i, alike=True),
     },
-    arguments=ARGUMENTS,
-    instance=rounds_instance,
-    runs=RUNS,
+    **PLAIN_ROUNDS,
 )

@@ -4,51 +4,21 @@ import numpy as np
 from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem, real
+from gramlab.theorems._arguments import PROBLEM, ROUNDS, flag, number
 from gramlab.theorems._heads import draw_problem, features
 from gramlab.theorems._hypotheses import above, all_of, on_simplex, positive_decay
+from gramlab.theorems.closed_form import first_order, slow
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, equal
-from gramlab.validation import check_integer
+from gramlab.theorems.temperature_scaled import draw_temperature
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     return {
         **draw_problem(rng, 10, 5, 5, decay=(-2, 0), spread=0.3),
-        "temperature": float(np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.4))),
+        "temperature": draw_temperature(rng),
         "rounds": int(rng.integers(1, 5)),
         "first_order": True,
     }
-
-
-def _instance(
-    features: object,
-    targets: object,
-    weight_decay: object,
-    temperature: object,
-    rounds: int = 1,
-    first_order: bool = True,
-) -> Instance:
-    return {
-        **problem(features, targets, weight_decay),
-        "temperature": real("temperature", temperature),
-        "rounds": check_integer("rounds", rounds, 1),
-        "first_order": bool(first_order),
-    }
-
-
-def _slow(instance: Instance) -> np.ndarray:
-    """Round by round with dense solves; the reading is linear or the softmax itself."""
-    x, lam, tau = instance["x"], instance["weight_decay"], instance["temperature"]
-    (n, k), d = instance["targets"].shape, x.shape[1]
-    deviations = instance["targets"] - 1 / k
-    for _ in range(instance["rounds"]):
-        weights = np.linalg.solve(x.T @ x / (k * n) + lam * np.eye(d), x.T @ deviations / n)
-        logits = x @ weights / tau
-        if instance["first_order"]:
-            deviations = (logits - logits.mean(axis=1, keepdims=True)) / k
-        else:
-            deviations = softmax(logits, axis=1) - 1 / k
-    return deviations
 
 
 def _compare(instance: Instance, power: float | None = None) -> Check:
@@ -56,13 +26,18 @@ def _compare(instance: Instance, power: float | None = None) -> Check:
     lam, (n, k) = instance["weight_decay"], targets.shape
     plain = LinearizedHead(lam).rounds_at_once(features(x, k), targets, rounds)
     factor = instance["temperature"] ** -(rounds if power is None else power)
-    slow = _slow(instance)
+
+    def read(logits: np.ndarray) -> np.ndarray:
+        at_tau = logits / instance["temperature"]
+        return first_order(at_tau) if instance["first_order"] else softmax(at_tau, axis=1) - 1 / k
+
+    _, found = slow(instance, read)
     condition = 1 + np.linalg.norm(x) ** 2 / (k * n * lam)
     tolerance = float(1e-13 * rounds * condition * max(1.0, factor))
     top = np.sort(factor * plain.deviations, axis=1)
     clear = top[:, -1] - top[:, -2] > 2 * tolerance
-    same = (slow.argmax(axis=1) == plain.labels)[clear].all()
-    return equal(slow, factor * plain.deviations, tolerance).also(same)
+    same = (found.argmax(axis=1) == plain.labels)[clear].all()
+    return equal(found, factor * plain.deviations, tolerance).also(same)
 
 
 THEOREM = Theorem(
@@ -101,10 +76,9 @@ THEOREM = Theorem(
     paper=("Appendix D.3",),
     arguments=PROBLEM
     | {
-        "temperature": "τ > 0, at which heads trained at 1 are read",
+        "temperature": number("τ > 0, at which heads trained at 1 are read"),
         "rounds": ROUNDS,
-        "first_order": "False reads the softmax itself",
+        "first_order": flag("False reads the softmax itself", True),
     },
-    instance=_instance,
     runs=("gramlab.LinearizedHead.rounds_at_once",),
 )

@@ -5,11 +5,10 @@ from scipy.special import softmax
 
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.spectrum.filters import linear_mu
-from gramlab.theorems._arguments import PROBLEM, ROUNDS, problem
+from gramlab.theorems._arguments import PROBLEM, ROUNDS
 from gramlab.theorems._heads import DECAY, SIMPLEX, draw_problem, features
-from gramlab.theorems._rounds import exact_rounds, plain_rounds, worst
+from gramlab.theorems._rounds import exact_rounds, worst
 from gramlab.theorems.form import Check, Instance, Rocq, Theorem, bound
-from gramlab.validation import check_integer
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -32,34 +31,26 @@ def _limits(instance: Instance, order: int) -> np.ndarray:
     damp = np.linalg.inv(np.eye(n) + gram / mu)
     h, squares = damp @ gram / mu, np.diag(gram)
     start = float(np.linalg.norm(x.T @ (targets - 1 / k))) / n
-    powers = [damp]
-    for _ in range(1, t):
-        powers.append(h @ powers[-1])
-    rows = [np.abs(powers[t - j]) @ squares / j**2 for j in range(1, t + 1)]
-    return start**2 / (3 * np.sqrt(3) * lam**order) * np.sum(rows, axis=0)
+    rows, power = np.zeros(n), damp
+    for j in range(t, 0, -1):
+        rows += np.abs(power) @ squares / j**2
+        power = h @ power
+    return start**2 / (3 * np.sqrt(3) * lam**order) * rows
 
 
 def _compare(instance: Instance, share: float = 1.0, order: int = 2) -> Check:
     x, targets, lam = instance["x"], instance["targets"], instance["weight_decay"]
     t, k = instance["rounds"], targets.shape[1]
     linear = LinearizedHead(lam).rounds_at_once(features(x, k), targets, t).deviations + 1 / k
-    last = exact_rounds(plain_rounds(x, targets, np.full(t, lam)))[-1]
+    last = exact_rounds(instance)[-1]
     true = softmax(x @ last.weights.value, axis=1)
-    moved = np.sqrt(2) * np.linalg.norm(x, axis=1) * last.weights.error + 1e-13 * t
-    checks = []
-    for p, q, limit, error in zip(
-        true, linear, share * _limits(instance, order), moved, strict=True
-    ):
+    limits, moved, checks = share * _limits(instance, order), last.moved(x) + 1e-13 * t, []
+    for p, q, limit, error in zip(true, linear, limits, moved, strict=True):
         found = bound(float(np.abs(p - q).sum()), float(limit), float(error))
         best, second = np.argsort(q)[-1:-3:-1]
         decided = q[best] - q[second] > limit + error
         checks.append(found.also(not decided or p[best] >= p[second] - error))
     return worst(checks)
-
-
-def _instance(features: object, targets: object, weight_decay: object, rounds: int = 1) -> Instance:
-    made = problem(features, targets, weight_decay)
-    return {**made, "rounds": check_integer("rounds", rounds, 1)}
 
 
 THEOREM = Theorem(
@@ -81,7 +72,6 @@ THEOREM = Theorem(
         "of third order in 1/λ": lambda i: _compare(i, order=3),
     },
     tight_within=0.45,
-    arguments={**PROBLEM, "rounds": ROUNDS},
-    instance=_instance,
+    arguments=PROBLEM | {"rounds": ROUNDS},
     runs=("gramlab.LinearizedHead.rounds_at_once", "gramlab.distill", "gramlab.Rounds.chain"),
 )

@@ -10,10 +10,10 @@ from flint import fmpq
 
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.theorems import _arguments as arguments
-from gramlab.theorems._block import Block, block, draw_correlations, draw_mu, in_model, one_group
+from gramlab.theorems import _block as blocks
+from gramlab.theorems._block import Block, block, draw_correlations, draw_mu
 from gramlab.theorems._heads import features
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
 
 
 def _targets(b: Block, teacher: np.ndarray, top: int, by_order: bool) -> np.ndarray:
@@ -90,18 +90,6 @@ def _all_draws(instance: Instance) -> Held:
     return Held(good, f"tied places have {sizes[0]} and {sizes[1]} outcomes")
 
 
-def _instance(
-    model: object,
-    corruption: object,
-    mu: object = None,
-    weight_decay: object = None,
-    rounds: int = 1,
-    top: int = 2,
-) -> Instance:
-    made = arguments.block_round(model, corruption, mu, weight_decay, rounds)
-    return {**made, "top": check_integer("top", top, 1, made["block"].n_classes)}
-
-
 def _without(
     counts: Any, m: int, top: int, e: int = 10
 ) -> Callable[[np.random.Generator], Instance]:
@@ -120,8 +108,8 @@ THEOREM = Theorem(
     source="P (k = 2; ties, k > 2 and exact softmax D)",
     kind="sufficient",
     hypotheses=(
-        Hypothesis("order", r"0 \le e \le d < c < 1,\ \mu > 0", test=in_model),
-        Hypothesis("no superclasses", r"S = 1 \text{ or } d = e", _SUPER, one_group),
+        blocks.ORDER_ALONE,
+        blocks.no_superclasses(_SUPER),
         Hypothesis(
             "symmetric noise",
             r"\text{class fractions } C_{kl} = \tfrac{\eta}{K-1} \text{ for } l \ne k,\ "
@@ -153,8 +141,9 @@ THEOREM = Theorem(
         "a label more": lambda i: _compare(i, less=1),
         "ties by the order of labels": lambda i: _compare({**i, "by_order": True}),
     },
-    arguments={**arguments.BLOCK_ROUND, "top": "k of the targets; 2 unless told"},
-    instance=_instance,
+    arguments=arguments.BLOCK_ROUND
+    | {"top": arguments.whole("k of the targets; 2 unless told", 1, "K", default=2)},
+    instance=arguments.block,
     paper=("section 5",),
     runs=(
         "gramlab.population.Population.linearized",

@@ -4,41 +4,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from gramlab.distillation import distill
 from gramlab.numerics.rounding import gamma
-from gramlab.theorems._heads import features
-from gramlab.theorems._rounds import (
-    ARGUMENTS,
-    DECAYS,
-    RUNS,
-    TARGETS,
-    draw_rounds,
-    head_of,
-    natural_decay,
-    rounds_instance,
-    worst,
-)
+from gramlab.theorems import _rounds as rounds
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem, bound
 
-TOP_TWO = {name: ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
-
-
-def only_top_two(rounds: Instance) -> Instance:
-    """What top-two rounds take of plain ones: no mixing and no temperature."""
-    return {name: rounds[name] for name in ("x", "targets", "decays")}
-
-
-def top_two(features: object, targets: object, weight_decays: object) -> Instance:
-    """Somebody's own top-two rounds."""
-    return only_top_two(rounds_instance(features, targets, weight_decays))
+TOP_TWO = {name: rounds.ARGUMENTS[name] for name in ("features", "targets", "weight_decays")}
+TOP_TWO_ROUNDS = Hypothesis(
+    "top-two rounds",
+    r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of } P_t",
+)
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     """Small weight decays at times, where top-two targets take some rounds to settle."""
-    drawn = draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
-    x, k = drawn["x"], drawn["targets"].shape[1]
-    decay = natural_decay(x, k) * float(10 ** rng.uniform(-4, 1))
-    return only_top_two({**drawn, "decays": np.full(len(drawn["decays"]), decay)})
+    drawn = rounds.draw_rounds(rng, (3, 6), spread=(-4.0, 1.0))
+    decay = rounds.natural_decay(drawn["x"], drawn["targets"]) * float(10 ** rng.uniform(-4, 1))
+    return {**drawn, "decays": np.full(len(drawn["decays"]), decay)}
 
 
 def _rising(rng: np.random.Generator) -> Instance:
@@ -51,24 +32,21 @@ def _one(instance: Instance) -> Held:
     return Held(bool(np.ptp(decays) == 0), f"from {decays.min():.6g} to {decays.max():.6g}")
 
 
-def _compare(instance: Instance, since: int = 2, step: float = 0.5, strict: bool = False) -> Check:
+def _compare(instance: Instance, since: int = 2, strict: bool = False) -> Check:
     """Round by round: what is lost by the loss, for all weights within their certificates."""
-    x, targets, decays = instance["x"], instance["targets"], instance["decays"]
-    heads = [head_of(float(decay)) for decay in decays]
-    used = features(x, targets.shape[1])
-    made = distill(heads, used, targets, len(heads), refine="top2", signed_targets=True)
-    checks = []
+    x, targets, checks = instance["x"], instance["targets"], []
+    made = rounds.distilled({"refine": "top2", **instance})
     for before, now in pairwise(made.fits[since - 1 :]):
         value, least = (fit.loss.value(fit.weights) for fit in (before, now))  # type: ignore[union-attr]
         # The minimum of this round is within its certificate; the weights before may be any.
         moved = np.linalg.norm(now.weights - before.weights) - now.certificate.weights_bound
-        lost = step * now.weight_decay * max(0.0, float(moved)) ** 2
+        lost = 0.5 * now.weight_decay * max(0.0, float(moved)) ** 2
         sizes = np.linalg.norm(x, axis=1) * np.linalg.norm(before.weights)
         rounding = gamma(x.size + targets.size + 16) * (1 + value + float(sizes.max()))
         error = now.certificate.duality_gap + rounding
         found = bound(least + lost, value, error)
         checks.append(found.also(not strict or least < value - error))
-    return worst(checks)
+    return rounds.worst(checks)
 
 
 THEOREM = Theorem(
@@ -77,14 +55,10 @@ THEOREM = Theorem(
     source="D (alternating minimization: Csiszár & Tusnády 1984)",
     kind="upper bound",
     hypotheses=(
-        TARGETS,
-        DECAYS,
+        rounds.TARGETS,
+        rounds.DECAYS,
         Hypothesis("one weight decay", r"\lambda_1 = \dots = \lambda_t = \lambda", _rising, _one),
-        Hypothesis(
-            "top-two rounds",
-            r"T^{(1)} = Y,\ T^{(t+1)} = \tfrac12 \text{ on the two largest classes of each row of "
-            r"} P_t",
-        ),
+        TOP_TWO_ROUNDS,
     ),
     statement=r"L(W_{t+1}; T^{(t+1)}) + \tfrac{\lambda}{2} \lVert W_{t+1} - W_t \rVert_F^2 \le "
     r"L(W_t; T^{(t)}), \quad t \ge 2, \quad L(W; T) = -\tfrac1N \langle T, \log "
@@ -99,6 +73,5 @@ THEOREM = Theorem(
     },
     tight_within=1e-9,
     arguments=TOP_TWO,
-    instance=top_two,
-    runs=RUNS[:2],
+    runs=rounds.RUNS[:2],
 )

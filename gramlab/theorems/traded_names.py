@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from gramlab.theorems._arguments import array
+from gramlab.theorems._arguments import array, corruption, labels, whole
 from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_labels, check_targets
 
 
 def _draw(rng: np.random.Generator) -> Instance:
@@ -28,32 +27,6 @@ def _draw(rng: np.random.Generator) -> Instance:
         "true": true,
         "rule": rule,
         "uniform": rng.uniform(size=n),
-    }
-
-
-def _instance(
-    corruption: object,
-    sigma: object,
-    labels: object,
-    rule: object,
-    moved: object = None,
-    uniform: object = None,
-    seed: int = 0,
-) -> Instance:
-    matrix = array("corruption", corruption, None, None)
-    k = len(matrix)
-    matrix = check_targets(matrix, k, k, name="corruption")
-    names = check_labels(sigma, k, k, name="sigma")
-    true = check_labels(labels, None, k)
-    concluded = array("rule", rule, len(true), k).astype(int)
-    draws = np.random.default_rng(seed).uniform(size=len(true)) if uniform is None else uniform
-    return {
-        "matrix": matrix,
-        "moved": matrix[np.argsort(names)] if moved is None else array("moved", moved, k, k),
-        "sigma": names,
-        "true": true,
-        "rule": concluded,
-        "uniform": array("uniform", draws, len(true)),
     }
 
 
@@ -99,11 +72,9 @@ def _names_alone(rng: np.random.Generator) -> Instance:
 
 def _no_permutation(rng: np.random.Generator) -> Instance:
     """Two classes become one: C' cannot have the rows of both."""
-    _draw(rng)
-    matrix = np.array([[0.9, 0.1], [0.2, 0.8]])
-    world = {"matrix": matrix, "moved": matrix, "sigma": np.array([0, 0])}
-    told = {"true": np.array([0, 1, 1]), "rule": np.zeros((3, 2), dtype=np.int64)}
-    return {**world, **told, "uniform": rng.uniform(size=3)}
+    matrix, true = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1, 1])
+    world = {"matrix": matrix, "moved": matrix, "sigma": np.array([0, 0]), "true": true}
+    return {**world, "rule": np.zeros((3, 2), dtype=np.int64), "uniform": rng.uniform(size=3)}
 
 
 THEOREM = Theorem(
@@ -135,13 +106,20 @@ THEOREM = Theorem(
     },
     tight_within=0.0,
     arguments={
-        "corruption": "(K, K), C, rows on the simplex",
-        "sigma": "(K,), class k is called sigma[k] in the other world",
-        "labels": "(N,), true classes",
-        "rule": "(N, K), the class that is concluded for row i from the given label j",
-        "moved": "(K, K), C' of the other world; C with its rows moved unless told",
-        "uniform": "(N,), in [0, 1): draws the given labels; from seed unless told",
-        "seed": "of uniform",
+        "corruption": corruption("C, rows on the simplex", key="matrix"),
+        "sigma": labels("class k is called sigma[k] in the other world", "K"),
+        "labels": labels("true classes", key="true"),
+        "rule": array("the class that is concluded for row i from the given label j", "N", "K"),
+        "moved": array(
+            "C' of the other world; C with its rows moved unless told",
+            *("K", "K"),
+            default=lambda i: i["matrix"][np.argsort(i["sigma"])],
+        ),
+        "seed": whole("of uniform", 0, default=0),
+        "uniform": array(
+            "in [0, 1): draws the given labels; from seed unless told",
+            "N",
+            default=lambda i: np.random.default_rng(i["seed"]).uniform(size=len(i["true"])),
+        ),
     },
-    instance=_instance,
 )

@@ -7,29 +7,28 @@ import numpy as np
 from gramlab.theorems import _arguments as arguments
 from gramlab.theorems import _block as blocks
 from gramlab.theorems._block import EQUAL_SIZES, block, draw_block
-from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem
+from gramlab.theorems.form import Check, Hypothesis, Instance, Rocq, Theorem, variants
 
 
 def _draw(rng: np.random.Generator) -> Instance:
     if rng.random() < 0.4:  # balanced, on the boundary where μ can be chosen so
         b = draw_block(rng, superclasses=1)
-        return {"block": b.apart().tied(1, blocks.smallest_difference(b.class_means())), "t": 1}
-    b = draw_block(rng)
-    b = replace(b, counts=blocks.split(rng, b.n_classes, b.n))
-    return {"block": b, "t": blocks.draw_round(rng, b)}
+        return {"block": b.apart().tied(1), "t": 1}
+    return blocks.draw_unbalanced(rng)
 
 
 def _compare(instance: Instance, variant: str = "") -> Check:
     """Sample by sample: the condition against its margin found by dense exact solves."""
     b = instance["block"]
     p_a, p_b, p_c, p_d = b.filters(instance["t"] + (variant == "a round more"))
-    c = b.class_means().T if variant == "transposed" else b.class_means()
-    m = b.class_means().sum(axis=0) / {"sums": 1}.get(variant, b.n_classes)
-    if variant == "no superclasses":
+    c = b.class_means().T if variant == "transposed C" else b.class_means()
+    counted = 1 if variant == "column sums in place of means" else b.n_classes
+    m = b.class_means().sum(axis=0) / counted
+    if variant == "no superclass term":
         p_c = p_b
     # Rows of samples, columns of labels: what a label has that its rivals must fall short of.
     scores = p_a * b.one_hot + (p_b - p_a) * c[b.true] + (p_c - p_b) * b.superclass_means()[b.true]
-    scores += (variant != "ignored") * (p_d - p_c) * m
+    scores += (variant != "no column means") * (p_d - p_c) * m
     predicted = b.margins(scores)
     iterate = b.iterate(instance["t"])
     found = b.margins(iterate)
@@ -48,7 +47,7 @@ THEOREM = Theorem(
     source="D",
     kind="necessary and sufficient",
     hypotheses=(
-        replace(blocks.ORDER, without=None),
+        blocks.ORDER_ALONE,
         replace(EQUAL_SIZES, without=lambda rng: {"block": _drowned, "t": int(rng.integers(1, 3))}),
         Hypothesis(
             "class fractions",
@@ -64,15 +63,12 @@ THEOREM = Theorem(
     uses=("label-averaging",),
     draw=_draw,
     check=_compare,
-    planted={
-        "non-strict": lambda i: _compare(i, "non-strict"),
-        "transposed C": lambda i: _compare(i, "transposed"),
-        "column sums in place of means": lambda i: _compare(i, "sums"),
-        "no column means": lambda i: _compare(i, "ignored"),
-        "no superclass term": lambda i: _compare(i, "no superclasses"),
-        "a round more": lambda i: _compare(i, "a round more"),
-    },
+    planted=variants(
+        _compare,
+        *("non-strict", "transposed C", "column sums in place of means"),
+        *("no column means", "no superclass term", "a round more"),
+    ),
     arguments=arguments.BLOCK_ROUND,
-    instance=arguments.block_round,
+    instance=arguments.block,
     runs=("gramlab.population.Population.linearized",),
 )

@@ -13,8 +13,7 @@ from gramlab.population.exact_numbers import exact_number, rational
 from gramlab.theorems._arguments import ROUNDS, array
 from gramlab.theorems._block import Block, draw_mu, draw_round, split
 from gramlab.theorems._heads import features
-from gramlab.theorems.form import Check, Held, Hypothesis, Instance, Rocq, Theorem
-from gramlab.validation import check_integer
+from gramlab.theorems.form import Argument, Check, Held, Hypothesis, Instance, Rocq, Theorem
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,31 +89,22 @@ def _agrees(b: _Classes, t: int, found: np.ndarray) -> bool:
     return bool(np.abs(told.deviations + 1 / k - found.astype(float)).max() <= rounding)
 
 
-def _instance(correlations: object, counts: object, mu: object, rounds: int = 1) -> Instance:
-    found = array("correlations", correlations, None, None)
-    k = len(found)
-    gamma = [[rational(exact_number("correlations", x)) for x in row] for row in found.tolist()]
-    array("correlations", found, k, k)
-    given = array("counts", counts, k, k)
-    whole = given.astype(int)
-    if (whole != given).any() or (given < 0).any() or not given.any(axis=1).all():
+def _instance(correlations: np.ndarray, counts: np.ndarray, mu: fmpq, rounds: int) -> Instance:
+    whole = counts.astype(int)
+    if (whole != counts).any() or (counts < 0).any() or not counts.any(axis=1).all():
         raise InvalidSetting(
-            f"counts must be whole numbers, some in every row, got {given.tolist()}; pass how many "
-            "samples of class k carry the given label j"
+            f"counts must be whole numbers, some in every row, got {counts.tolist()}; pass how "
+            "many samples of class k carry the given label j"
         )
-    b = _of(whole, np.array(gamma, dtype=object), rational(exact_number("mu", mu)))
-    return {"correlated": b, "t": check_integer("rounds", rounds, 1)}
+    gamma = [[rational(exact_number("correlations", x)) for x in row] for row in correlations]
+    return {"correlated": _of(whole, np.array(gamma, dtype=object), mu), "t": rounds}
 
 
 def _gram(instance: Instance) -> Held:
     b = instance["correlated"]
-    gamma = b.correlations.astype(float)
-    least = float(np.linalg.eigvalsh(b.gram.astype(float))[0])
-    good = (
-        (gamma == gamma.T).all()
-        and 0 <= np.diag(gamma).min() <= np.diag(gamma).max() < 1
-        and b.mu > 0
-    )
+    gamma, least = b.correlations, float(np.linalg.eigvalsh(b.gram.astype(float))[0])
+    diagonal = np.diag(gamma)
+    good = (gamma == gamma.T).all() and 0 <= min(diagonal) <= max(diagonal) < 1 and b.mu > 0
     good = good and least >= -1e-12 * len(b.true)
     return Held(bool(good), f"λ_min(G) = {least:.3g}, μ = {float(b.mu):.6g}")
 
@@ -152,9 +142,9 @@ THEOREM = Theorem(
         "transposed C": lambda i: _compare(i, transposed=True),
     },
     arguments={
-        "correlations": "(K, K), Γ: of two samples of classes k and l",
-        "counts": "(K, K), how many samples of class k carry the given label j",
-        "mu": "μ > 0",
+        "correlations": array("Γ: of two samples of classes k and l", "K", "K"),
+        "counts": array("how many samples of class k carry the given label j", "K", "K"),
+        "mu": Argument("μ > 0", lambda name, value, _: rational(exact_number(name, value))),
         "rounds": ROUNDS,
     },
     instance=_instance,

@@ -20,7 +20,7 @@ from gramlab.theorems import catalogue, steps
 from gramlab.theorems.form import Check, Hypothesis, Proof, Theorem
 
 KEYS = {"name", "title", "kind", "source", "statement", "hypotheses", "proof", "check", "ok"}
-KEYS |= {"paper", "runs", "arguments", "uses", "kernel", "refuted_bases"}
+KEYS |= {"paper", "runs", "arguments", "uses", "kernel", "rests_on", "refuted_bases"}
 
 
 def proof(verdict="proved", level="core") -> Proof:

@@ -14,14 +14,17 @@ from gramlab.theorems import catalogue, registry
 from gramlab.theorems.dependence import check_uses, rests_on
 from gramlab.theorems.form import Check
 from gramlab.theorems.record import place, sources, text_of
+from gramlab.theorems.steps import positive, proof
 
-NAMES = "telescope", "the-ball", "shrinking-weights"
+NAMES = "softmax-remainder-sharp", "softmax-remainder", "telescope", "the-ball"
+FAILS = {"check": lambda instance: Check(False, -1.0)}
+NO_KERNEL = {"kernel": None, "prove": lambda: proof("exact", "one case", positive("1 > 0", 1))}
 
 
 def test_the_registry_rests_on_what_is_proved_and_not_on_itself():
     check_uses(registry)
     for theorem in registry.values():
-        for base in rests_on(theorem, registry):
+        for base in rests_on(theorem, registry, on_paper=True):
             assert registry[base].expected == "proved"
 
 
@@ -51,7 +54,7 @@ def test_a_theorem_says_which_others_its_rocq_proof_uses():
 
 
 def test_bases_come_first_and_once():
-    found = rests_on(registry["least-rounds"], registry)
+    found = rests_on(registry["least-rounds"], registry, on_paper=True)
     assert found == ["closed-form", "block-spectrum", "label-averaging", "population-accuracy"]
 
 
@@ -65,24 +68,43 @@ def known(**changed) -> dict:
 
 
 def test_what_rests_on_a_refuted_theorem_is_not_proved():
-    fails = {"check": lambda instance: Check(False, -1.0)}
-    three = known(telescope=fails, shrinking_weights={"uses": ("the-ball",)})
-    reports = catalogue.run_all(list(three.values()), three, instances=2)
+    above = {"uses": ("softmax-remainder",), **NO_KERNEL}
+    four = known(softmax_remainder_sharp=FAILS, telescope=above)
+    reports = catalogue.run_all([four[name] for name in NAMES[:3]], four, instances=2)
     found = {report.theorem.name: report for report in reports}
     assert [report.ok for report in reports] == [False] * 3
-    assert found["telescope"].verdict == "proved"  # by its proof; the instances refute it
-    for name in ("the-ball", "shrinking-weights"):
+    base = found["softmax-remainder-sharp"]
+    assert base.verdict == "proved"  # by its proof; the instances refute it
+    for name in ("softmax-remainder", "telescope"):
         assert found[name].verdict == "rests on a refuted theorem"
-        assert found[name].refuted_bases == ("telescope",)
+        assert found[name].refuted_bases == ("softmax-remainder-sharp",)
         assert found[name].holds_alone
         assert found[name].as_dict()["proof"]["verdict"] == "rests on a refuted theorem"
 
 
+def test_a_rocq_proof_falls_only_with_the_files_that_it_requires():
+    part = dataclasses.replace(registry["the-ball"].kernel, covers="a part")
+    for changed, shaken in [({}, False), ({"kernel": part, "prove": NO_KERNEL["prove"]}, True)]:
+        four = known(telescope=FAILS, the_ball=changed)
+        (report,) = catalogue.run_all([four["the-ball"]], four, instances=2)
+        assert bool(report.refuted_bases) is shaken
+        assert report.ok is not shaken
+        assert report.as_dict()["uses"] == ["telescope"]
+        assert report.as_dict()["rests_on"] == ["telescope"] * shaken
+
+
+def test_an_unknown_proof_has_no_level():
+    unknown = {**NO_KERNEL, "prove": lambda: proof("exact", "one case", positive("0 > 0", 0))}
+    report = catalogue.run(known(telescope=unknown)["telescope"], instances=2)
+    assert report.as_dict()["proof"]["level"] is None
+    assert "unknown, 0 of 2" in repr(report)
+
+
 def test_bases_are_run_although_they_were_not_chosen():
-    three = known(telescope={"expected": "counterexample"})
-    (report,) = catalogue.run_all([three["the-ball"]], three, instances=2)
-    assert report.refuted_bases == ("telescope",)
-    (report,) = catalogue.run_all([registry["the-ball"]], registry, instances=2)
+    four = known(softmax_remainder_sharp={"expected": "counterexample"})
+    (report,) = catalogue.run_all([four["softmax-remainder"]], four, instances=2)
+    assert report.refuted_bases == ("softmax-remainder-sharp",)
+    (report,) = catalogue.run_all([registry["softmax-remainder"]], registry, instances=2)
     assert report.ok
 
 
@@ -98,14 +120,19 @@ def test_what_is_used_must_be_there():
 
 
 def test_the_command_says_what_a_theorem_rests_on(capsys, monkeypatch):
-    fails = {"check": lambda instance: Check(False, -1.0)}
-    monkeypatch.setattr(catalogue, "registry", known(telescope=fails))
-    assert cli.main(["theorems", "the-ball", "--instances", "2"]) == 1
+    monkeypatch.setattr(
+        catalogue, "registry", known(softmax_remainder_sharp=FAILS, telescope=FAILS)
+    )
+    assert cli.main(["theorems", "softmax-remainder", "--instances", "2"]) == 1
     out, err = capsys.readouterr()
-    assert "Verdict    rests on a refuted theorem: telescope" in out
-    assert "rests on: telescope" in out
-    assert err == "gramlab: error: 1 of 1 fail: the-ball\n"
+    assert "Verdict    rests on a refuted theorem: softmax-remainder-sharp" in out
+    assert "rests on: softmax-remainder-sharp" in out
+    assert err == "gramlab: error: 1 of 1 fail: softmax-remainder\n"
+    assert cli.main(["theorems", "the-ball", "--instances", "2"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "argued on paper from: telescope, which the Rocq proof does not need" in out
+    assert "rests on:" not in out
     assert cli.main(["theorems", "--instances", "2"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "1 resting on a refuted theorem; 2 fail" in out
-    assert "the-ball shaken 2 0" in out
+    assert "1 resting on a refuted theorem; 3 fail" in out
+    assert "softmax-remainder shaken 2 0" in out

@@ -182,8 +182,12 @@ LABELLED = {**TOLD, "weight_decays": [1.0, 1.0]}
 @pytest.mark.parametrize(
     ("name", "arguments", "sign"),
     [
-        ("the-ball", {**TOLD, "weight_decays": [1.0]}, "weight_decays must be at least two"),
-        ("the-ball", {**TOLD, "weight_decays": 1.0}, "weight_decays must be real numbers of shape"),
+        (
+            "the-ball",
+            {**TOLD, "weight_decays": [1.0]},
+            "weight_decays must be of at least 2 rounds",
+        ),
+        ("the-ball", {**TOLD, "weight_decays": [[1.0]]}, "weight_decays must be real numbers of"),
         ("telescope", {**TOLD, "weight_decays": [1.0, np.nan]}, "weight_decays must be finite"),
         ("firm-nonexpansiveness", {**LABELLED, "others": np.eye(3)}, "others must be real numbers"),
         ("recovery-ahead", {**LABELLED, "true_labels": [0, 2]}, "true_labels"),

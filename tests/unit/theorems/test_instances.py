@@ -26,8 +26,6 @@ from gramlab.theorems import check, checking, registry
 
 names = pytest.mark.parametrize("name", sorted(registry))
 seeds = st.integers(0, 2**32 - 1)
-PUBLIC = {"x": "features", "y": "labels", "decays": "weight_decays", "xi": "mixing"}
-WORLDS = {"matrix": "corruption", "true": "labels"}
 
 
 def as_arguments(theorem, instance) -> dict:
@@ -55,8 +53,8 @@ def as_arguments(theorem, instance) -> dict:
         mu = Fraction(int(b.mu.p), int(b.mu.q))
         told = {"correlations": b.correlations.astype(float), "counts": b.counts}
         return {**told, "mu": mu, "rounds": instance["t"]}
-    words = PUBLIC | (WORLDS if theorem.name == "traded-names" else {})
-    return {words.get(key, key): value for key, value in instance.items()}
+    words = {getattr(one, "key", "") or name: name for name, one in theorem.arguments.items()}
+    return {words[key]: value for key, value in instance.items()}
 
 
 # ---- Hypotheses ----------------------------------------------------------------------------------
@@ -154,8 +152,11 @@ def test_close_matrices_come_near_to_the_perturbation_bound_at_every_round(round
 @names
 def test_arguments_are_those_that_are_taken(name):
     theorem = registry[name]
-    assert set(theorem.arguments) == set(inspect.signature(theorem.instance).parameters)
-    assert all(words and "\n" not in words for words in theorem.arguments.values())
+    taken = [getattr(one, "key", "") or name for name, one in theorem.arguments.items()]
+    if theorem.instance is not None:
+        inspect.signature(theorem.instance).bind(**dict.fromkeys(taken))
+    assert len(set(taken)) == len(taken)
+    assert all(str(one) and "\n" not in str(one) for one in theorem.arguments.values())
 
 
 GRAM = np.array([[1.0, 0.4], [0.4, 1.0]])
@@ -242,6 +243,35 @@ def test_what_a_fit_computes_is_an_instance():
     assert check("global-certificate", **given, weights=fit.weights).holds
 
 
+def test_a_number_stands_for_its_multiple_of_the_identity():
+    x = np.random.default_rng(2).standard_normal((5, 3))
+    told = {"features": x, "theta": [1.0, -1.0, 0.5], "penalty": 0.7}
+    by_number = check("das-sanghavi", **told, noise=0.5)
+    assert by_number.holds
+    assert by_number == check("das-sanghavi", **told, noise=0.5 * np.eye(5))
+    with pytest.raises(InvalidSetting, match=r"noise must be real numbers of shape \(5, 5\)"):
+        check("das-sanghavi", **told, noise=np.eye(4))
+
+
+def test_one_penalty_for_each_feature():
+    rng = np.random.default_rng(3)
+    told = {"features": rng.standard_normal((6, 3)), "targets": np.eye(2)[[0, 1] * 3]}
+    told |= {"weight_decay": 0.1, "weights": rng.standard_normal((3, 2))}
+    assert check("global-certificate", **told, penalty=[0.1, 0.2, 3.0]).holds
+    assert not check("global-certificate", **told, penalty=[0.0, 0.2, 3.0]).applies
+    with pytest.raises(InvalidSetting, match=r"penalty must be real numbers of shape \(3\)"):
+        check("global-certificate", **told, penalty=[0.1, 0.2])
+
+
+@pytest.mark.parametrize("mixing", [[0.0], [0.5, 0.0, 0.8], [1.0, 1.0], [2.0, -1.0]])
+def test_a_step_may_be_trained_on_the_labels_alone(mixing):
+    x = np.random.default_rng(4).standard_normal((6, 3))
+    told = {"features": x, "labels": np.arange(6.0), "weight_decay": 0.2}
+    report = check("polynomial-preconditioner", **told, mixing=mixing)
+    assert report.applies
+    assert report.holds
+
+
 PAIR = {"gram": GRAM, "other": GRAM}
 BLOCK = {"model": MODEL, "corruption": NOISE}
 
@@ -254,7 +284,7 @@ BLOCK = {"model": MODEL, "corruption": NOISE}
         ("perturbation", {**PAIR, "mu": 1, "turns": 2}, "unexpected keyword argument 'turns'"),
         ("perturbation", PAIR, "pass either mu or weight_decay"),
         ("perturbation", {**PAIR, "weight_decay": 1}, "weight_decay and n_classes go together"),
-        ("perturbation", {**PAIR, "mu": 1, "other": np.eye(3)}, "of one shape"),
+        ("perturbation", {**PAIR, "mu": 1, "other": np.eye(3)}, "numbers of shape (2, 2)"),
         ("perturbation", {**PAIR, "mu": 1, "gram": [[1, 2], [0, 1]]}, "gram must be symmetric"),
         ("perturbation", {**PAIR, "mu": 1, "gram": np.ones((2, 3))}, "gram must be real numbers"),
         ("perturbation", {**PAIR, "mu": np.nan}, "mu must be finite"),
@@ -297,7 +327,7 @@ def test_what_has_no_meaning_is_refused_in_one_line(name, arguments, sign):
 
 
 def test_a_theorem_without_instances_says_so():
-    theorem = replace(registry["perturbation"], instance=None)
+    theorem = replace(registry["perturbation"], arguments={}, instance=None)
     with pytest.raises(InvalidSetting, match=r"takes no instance of one's own"):
         check(theorem, gram=GRAM)
 

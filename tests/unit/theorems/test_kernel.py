@@ -305,6 +305,7 @@ def test_a_broken_proof_gives_exit_1_and_one_line(module, tmp_path, capsys, coqc
     assert cli.main([*argv, "--kernel", "--record"]) == 1
     out, err = capsys.readouterr()
     assert "NO" in out
+    assert "the whole statement" not in out
     assert err.startswith(f"gramlab: error: {tmp_path / 'evens.v'}, line 3: Error: ")
     assert err.count("\n") == 1
     assert not (tmp_path / record.RECORD).exists()

@@ -13,7 +13,7 @@ import sympy as sp
 
 from gramlab.errors import InvalidSetting
 from gramlab.theorems import catalogue, check, find, registry
-from gramlab.theorems.form import Proof
+from gramlab.theorems.form import Argument, Check, Proof
 from gramlab.theorems.steps import Step, holds, positive, proof, refutation, zero
 
 OWN = """
@@ -70,6 +70,32 @@ def test_a_module_by_its_file(own):
     assert check(theorem, x=2).holds
     assert not check(theorem, x=2j).applies
     assert check(theorem, x=2j).holds is None
+
+
+def test_arguments_that_read_make_the_instance(own):
+    (theorem,) = catalogue.from_module(str(own(OWN)))
+    doubled = Argument("a number", lambda name, value, sizes: 2 * value, key="x")
+    other = Argument("another; twice the first unless told", default=lambda made: made["x"])
+    seen = []
+    theorem = dataclasses.replace(
+        theorem,
+        check=lambda i: Check(seen.append(dict(i)) is None, 0.0),
+        arguments={"n": doubled, "y": other, "z": Argument("any; 3 unless told", default=3)},
+        instance=None,
+    )
+    assert check(theorem, n=1 + 0j).holds
+    assert check(theorem, n=1 + 0j, y=None, z=4).holds
+    assert seen == [{"x": 2 + 0j, "y": 2 + 0j, "z": 3}, {"x": 2 + 0j, "y": 2 + 0j, "z": 4}]
+    assert catalogue.run(theorem, 2).as_dict()["arguments"]["n"] == "a number"
+    for wrong, sign in [({}, "missing a required"), ({"n": 1j, "x": 1}, "unexpected keyword")]:
+        with pytest.raises(InvalidSetting, match=f"{sign}.*it takes n: a number; y: another"):
+            check(theorem, **wrong)
+    mixed = dataclasses.replace(theorem, arguments={"n": doubled, "m": "taken as it is"})
+    assert check(mixed, n=1 + 0j, m="m").holds
+    assert seen[-1] == {"x": 2 + 0j, "m": "m"}
+    squared = dataclasses.replace(theorem, instance=lambda x, y, z: {"x": x * y * z})
+    assert check(squared, n=1 + 0j).holds
+    assert seen[-1] == {"x": 12 + 0j}
 
 
 def test_a_module_by_its_name(own):

@@ -185,7 +185,7 @@ def test_top_two_rounds_descend_on_digits_and_plain_rounds_do_not(monkeypatch):
     some = Features(digits.x[:200], digits.labels[:200], n_classes=10)
     told = {"features": some, "targets": one_hot(some.labels, 10)}
     assert check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
-    place = "gramlab.theorems.top_two_rounds.distill"
+    place = "gramlab.theorems._rounds.distill"
     monkeypatch.setattr(place, lambda *told, refine, **more: distill(*told, **more))
     assert not check("top-two-rounds", **told, weight_decays=[1e-4] * 6).holds
 
@@ -228,19 +228,19 @@ BLOCK = ClassBlockModel(2, 4, 0.5, 0.2)
         (
             "schedule-order",
             {**GRAM, "mus": [1.0, 2.0], "others": [3.0]},
-            "others must have at least as many rounds as mus, 2, got 1",
+            "others must be of at least t = 2 rounds, got 1",
         ),
         ("schedule-order", {**GRAM, "mus": [[1.0]], "others": [1.0]}, "mus must be real numbers"),
         (
             "schedule-recovery",
             {"model": BLOCK, "corruption": np.eye(2), "mus": [], "others": [1.0]},
-            "mus must be the weight decays of at least one round, got none",
+            "mus must be of at least 1 rounds, got 0",
         ),
-        ("rising-schedule", {"features": X, "targets": Y, "weight_decays": [1.0]}, "at least two"),
+        ("rising-schedule", {"features": X, "targets": Y, "weight_decays": [1.0]}, "at least 2"),
         (
             "top-two-rounds",
             {"features": X, "targets": Y, "weight_decays": [1.0]},
-            "weight_decays must be at least two",
+            "weight_decays must be of at least 2 rounds",
         ),
         ("momentum-class", {"features": X, "weight_decay": 1.0}, "features must be real numbers"),
         (
