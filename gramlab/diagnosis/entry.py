@@ -95,7 +95,8 @@ def diagnose(
     if not isinstance(x, Features):
         features, origin = _read(x, labels, class_names, identifiers)
     elif labels is None and class_names is None:
-        features, asked = x, replace(asked, center=False, unit_norm=False)
+        features = x
+        asked = replace(asked, center=False, unit_norm=False, constant=False)
         origin = Origin.of_all(x.n_samples, x.n_classes, _texts(identifiers, x.n_samples))
     else:
         raise InvalidSetting(
