@@ -99,6 +99,7 @@ def diagnose(
             if can_write_parquet():
                 writers["parquet"] = write_parquet
             tables = {
+                "classes": columns.class_columns(result),
                 "suspects": columns.suspect_columns(result),
                 "outliers": columns.outlier_columns(result),
                 "labels": columns.label_columns(result),
@@ -112,8 +113,8 @@ def diagnose(
                 np.savez(path, **arrays)
             stage("report")
             atomic_write(output.folder / "report.html", diagnosis_report(result, figures, pngs))
-            names = "results.json, report.html, suspects, outliers, labels and cleaned labels as "
-            names += f".{' and .'.join(writers)}, cleaned.npz and {len(figures)} figures"
+            names = "results.json, report.html, classes, suspects, outliers, labels and cleaned "
+            names += f"labels as .{' and .'.join(writers)}, cleaned.npz and {len(figures)} figures"
         output.keep(found, names)
     offers = "tables, figures and a report"
     output.show("diagnose", offers, result=result, found=found, name=Path(source).name)

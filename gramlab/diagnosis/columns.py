@@ -12,12 +12,30 @@ from gramlab.errors import InvalidFeatures
 from gramlab.features import Features
 
 __all__ = [
+    "class_columns",
     "cleaned_arrays",
     "cleaned_columns",
     "label_columns",
     "outlier_columns",
     "suspect_columns",
 ]
+
+
+def class_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
+    """Every class, those in most doubt first: its labels, its suspects, and what is claimed.
+
+    ``label`` as the caller writes it and ``name``, then the columns of
+    ``gramlab.diagnosis.classes.ClassSummary``, without numbers of classes: ``tied_with`` has the
+    names, separated by "; ".
+    """
+    names, columns = diagnosis.features.class_names, diagnosis.classes.columns()
+    numbers, tied = columns.pop("class"), columns.pop("tied_with")
+    return {
+        "label": diagnosis.origin.labels(np.array(numbers)),
+        "name": [names[k] for k in numbers],
+        **columns,
+        "tied_with": ["; ".join(names[k] for k in others) for others in tied],
+    }
 
 
 def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:

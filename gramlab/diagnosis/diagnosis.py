@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gramlab.diagnosis.advice import Advice, advise
+from gramlab.diagnosis.classes import ClassSummary, some_names
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
 from gramlab.diagnosis.explanation import Explanation, explain_rows
 from gramlab.diagnosis.origin import Origin, check_classes
@@ -21,12 +22,7 @@ from gramlab.diagnosis.posterior import LabelPosterior, label_posterior, nearest
 from gramlab.diagnosis.recorruption import Resample, recorrupt, resampled_precision
 from gramlab.diagnosis.selection import SettingSearch, decay_grid
 from gramlab.diagnosis.settings import DiagnosisSettings
-from gramlab.diagnosis.suspects import (
-    Suspects,
-    find_suspects,
-    ranking_auc,
-    reason_to_withhold,
-)
+from gramlab.diagnosis.suspects import Suspects, find_suspects, ranking_auc, reason_to_withhold
 from gramlab.diagnosis.trial import Scoring, Trial, expected_accuracy
 from gramlab.distillation import distill
 from gramlab.features import Features
@@ -105,6 +101,12 @@ class Diagnosis:
         """What to train on instead of the given labels, of every row in its order."""
         return CleanedLabels(self.given, self.posterior.posterior)
 
+    @property
+    def classes(self) -> ClassSummary:
+        """What is known of each class."""
+        names = self.features.class_names
+        return ClassSummary(names, self.given, self.estimate, self.suspects)
+
     def recovery(self, fit: Fit) -> float:
         """Expected share of training rows that a fit predicts as their true label."""
         return expected_accuracy(fit.labels, self.posterior.posterior).value
@@ -115,26 +117,21 @@ class Diagnosis:
             return None
         return float((fit.predict(self.features.test_x) == self.features.test_labels).mean())
 
-    def format_tied(self) -> str:
-        """Which classes labels may not tell apart, in a sentence; empty where there are none."""
-        classes = dict.fromkeys(k for pair in self.estimate.tied for k in pair)
-        names = [self.features.class_names[k] for k in classes]
-        if not names:
-            return ""
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        return (
-            f"Labels alone may not tell some classes apart: {', '.join(names[:10])}{more}. "
-            "Look at some of their rows before believing what is said of these."
-        )
+    def format_doubt(self) -> str:
+        """Why the advice may be wrong, in a sentence; empty where nothing speaks against it.
+
+        It rests on the same estimates of true labels as what is claimed of suspects.
+        """
+        reason = self.suspects.withheld
+        return reason and f"This advice is in doubt, as are the accuracies it rests on: {reason}."
 
     def format_spared(self) -> str:
         """Which classes consist of suspects, in a sentence; empty where there are none."""
         names = [self.features.class_names[k] for k in self.cleaned.spared]
         if not names:
             return ""
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         return (
-            f"All rows given as {', '.join(names[:10])}{more} are suspects. Training without the "
+            f"All rows given as {some_names(names)} are suspects. Training without the "
             "suspects keeps them, since the class would be lost."
         )
 
@@ -187,7 +184,7 @@ class Diagnosis:
                 "classes": list(self.origin.classes),
                 "set_aside": self.origin.as_dict(),
             },
-            "advice": self.advice.as_dict(),
+            "advice": self.advice.as_dict() | {"doubt": self.format_doubt() or None},
             "fits": {
                 name: {
                     "expected_recovery": self.recovery(fit),
@@ -213,6 +210,7 @@ class Diagnosis:
                 "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
             },
+            "classes": _by_row(self.classes.columns()),
             "cleaned": {
                 "left_out": self.advice.left_out,
                 "spared_classes": self.cleaned.spared,

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gramlab.figures import style
-from gramlab.figures.cells import cell_edges
 from gramlab.figures.display import Display, Panels, deprecated, deprecated_set
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.look import Look
-from gramlab.figures.style import BLACK, BLUE, GREY, PURPLE, VERMILLION
+from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
 from gramlab.figures.transition import TransitionDisplay
 
 if TYPE_CHECKING:
     from gramlab.diagnosis.advice import Advice
     from gramlab.diagnosis.diagnosis import Diagnosis
     from gramlab.diagnosis.suspects import Suspects
-    from gramlab.diagnosis.trial import Setting, Trial
+    from gramlab.diagnosis.trial import Trial
 
 
 def diagnosis_displays(diagnosis: Diagnosis) -> dict[str, Display]:
@@ -51,86 +49,81 @@ def diagnosis_figures(diagnosis: Diagnosis) -> dict[str, Figure]:
 
 
 class SettingsDisplay(Display):
-    """Estimated held-out accuracy over weight decay: theory as lines, exact heads as dots.
+    """How the ways to train compare: estimated held-out accuracy of the best setting of each.
 
-    A colour is a number of rounds; the top-2 student and each way to clean labels first have their
-    own. The ring is the advised setting, the bar through it one standard error, the dotted line the
-    weight decay in use.
+    A row is a way, the best on top, with the weight decay at which it does best: a dot for exact
+    heads with a bar of one standard error, a thin line for what the theory says of the same
+    setting. The ring is the advised setting; a dotted line goes through the one in use. Both have a
+    row of their own where they are not the best of their way.
     """
 
-    def __init__(self, advice: Advice, trials: Sequence[Trial]) -> None:
+    def __init__(self, advice: Advice, trials: Sequence[Trial], doubt: str = "") -> None:
         self.advice: Advice = advice
-        self.trials: list[Trial] = sorted(trials, key=lambda trial: trial.setting.weight_decay)
+        self.trials: list[Trial] = list(trials)
+        self.doubt: str = doubt
 
     @classmethod
     def from_diagnosis(cls, diagnosis: Diagnosis) -> Self:
         """Take what there is to draw, of a result of ``diagnose``; nothing is drawn yet."""
-        return cls(diagnosis.advice, diagnosis.trials)
+        return cls(diagnosis.advice, diagnosis.trials, diagnosis.suspects.withheld)
 
     def _panels(self) -> Panels:
-        return Panels(4.8)
+        return Panels(1.6 + 0.36 * len(self._shown()))
+
+    def _shown(self) -> list[Trial]:
+        """The best exact trial of each way, the advised one and the one in use; best first."""
+        shown: dict[str, Trial] = {}
+        for trial in sorted(self.trials, key=lambda trial: -trial.accuracy.value):
+            if trial.head == "exact":
+                shown.setdefault(trial.setting.way, trial)
+        every = {t.setting: t for t in (*shown.values(), self.advice.chosen, self.advice.reference)}
+        return sorted(every.values(), key=lambda trial: -trial.accuracy.value)
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
-        (panel,), advice = axes, self.advice
-        # One for each way to train, without its weight decay; what is no number of rounds is last.
-        ways = {replace(t.setting, weight_decay=1.0) for t in self.trials}
-        ways = sorted(ways, key=lambda one: (one.cleaned, one.refine, one.rounds, one.labels))
-        plain = sum(not (one.refine or one.cleaned) for one in ways)
-        shades = [to_hex(c) for c in colormaps["viridis"](np.linspace(0.0, 0.85, max(plain, 2)))]
-        marks = {}
-        panel.set_xscale("log")
-        decays = sorted({t.setting.weight_decay for t in self.trials})
-        if len(decays) == 1:  # which has no width of its own
-            panel.set_xlim(*cell_edges("weight_decay", decays)[[0, -1]])
-        marked = {"drop-suspects": "s", "relabel": "D", "soft-labels": "^"}
-        for i, way in enumerate(ways):
-            color = VERMILLION if way.cleaned else PURPLE if way.refine else shades[i]
-            marker = marked.get(way.labels, "o")
-            self._way(panel, way, color, marker)
-            name = "1 round (teacher)" if way == ways[0] else way.way
-            marks[name] = {"color": color, "marker": marker, "mec": "white"}
-        use, chosen = advice.reference.setting.weight_decay, advice.chosen
+        (panel,), advice, shown = axes, self.advice, self._shown()
+        theory = {t.setting: t.accuracy.value for t in self.trials if t.head == "theory"}
+        points = 72.0 / panel.figure.dpi * panel.bbox.height / len(shown)  # of a row
+        size = min(style.text_size(), 0.45 * points)
+        of_axes = {"transform": panel.get_yaxis_transform(), "va": "bottom", "fontsize": size}
+        for place, trial in enumerate(shown):
+            advised, (value, error) = trial.setting == advice.chosen.setting, trial.accuracy
+            words, bar = str(trial.setting), [value - error, value + error]
+            look_of = {"color": BLACK if advised else BLUE, "zorder": 4}
+            panel.plot(bar, [place] * 2, lw=1.6, gid=f"error {words}", **look_of)
+            panel.plot([value], [place], "o", ms=5, gid=f"exact {words}", **look_of)
+            if trial.setting in theory:
+                where = [theory[trial.setting]] * 2, [place - 0.22, place + 0.22]
+                panel.plot(*where, color=GREY, lw=1.2, gid=f"theory {words}")
+            if advised:
+                ring = {"mfc": "none", "mec": BLACK, "mew": 1.6, "zorder": 5, "gid": "advised"}
+                panel.plot([value], [place], "o", ms=12, **ring)
+            roles = "advised" * advised, "in use" * (trial.setting == advice.reference.setting)
+            told = ", ".join((words, *filter(None, roles)))
+            weight = "bold" if advised else "normal"
+            panel.text(0.01, place - 0.22, told, weight=weight, **of_axes)
+        use = advice.reference.accuracy.value
         panel.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
-        x, (y, error) = chosen.setting.weight_decay, chosen.accuracy
-        bar = [y - error, y + error]
-        panel.plot([x, x], bar, color=BLACK, linewidth=1.2, zorder=4, gid="standard error")
-        panel.plot([x], [y], "o", ms=13, mfc="none", mec=BLACK, mew=1.6, zorder=5, gid="advised")
-        # All exact heads, and as much of the theory as stays near them.
-        everything = [t.accuracy.value for t in self.trials] + bar
-        low = min([t.accuracy.value for t in self.trials if t.head == "exact"] + bar)
-        high = max(everything)
-        low = max(min(everything), low - 0.15 * (high - low))
-        pad = max(0.06 * (high - low), 0.004)
-        panel.set_ylim(low - pad, high + pad)
-        style.percent_axis(panel.yaxis)
+        panel.set(ylim=(len(shown) - 0.5, -0.9), yticks=[])
+        panel.margins(x=0.05)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+        style.percent_axis(panel.xaxis)
+        note = ["dot: exact head ± 1 s.e., thin line: theory, dotted: in use"]
+        if self.doubt:
+            note = [*wrap(f"In doubt: {self.doubt}.", 58), *note]
         look.caption(
             panel,
-            f"{'Distil' if advice.distils else 'Do not distil'}: {chosen.setting}",
-            "weight decay λ (dotted: the one in use)",
-            "estimated held-out accuracy",
-            note="line: theory, mark: exact head, ring: advised ± 1 s.e.",
+            f"{'Distil' if advice.distils else 'Do not distil'}{' (in doubt)' * bool(self.doubt)}: "
+            f"{advice.chosen.setting}",
+            "estimated held-out accuracy, best of each way",
+            note="\n".join(note),
         )
-        place = {"loc": "outside lower center", "ncols": 3, "columnspacing": 1.4}
-        look.legend(panel, marks, outside=True, **place)
-
-    def _way(self, axes: Axes, way: Setting, color: str, marker: str) -> None:
-        """One way to train: accuracy of both heads by weight decay."""
-        own = [t for t in self.trials if replace(t.setting, weight_decay=1.0) == way]
-        gid = f"{way.rounds} {way.labels if way.cleaned else way.refine}".strip()
-        for head in ("theory", "exact"):
-            found = [t for t in own if t.head == head]
-            x, y = [t.setting.weight_decay for t in found], [t.accuracy.value for t in found]
-            if head == "exact":
-                style.dots(axes, x, y, color, marker, ms=6.5, gid=f"exact {gid}")
-            elif found:
-                line = {"color": color, "linewidth": 1.3, "alpha": 0.75, "gid": f"theory {gid}"}
-                axes.plot(x, y, **style.as_line(len(x)) | line)
 
 
 class SuspectsDisplay(Display):
     """The claimed share of wrong labels among the first k suspects, by k.
 
-    The band spans the two re-corruptions. Where noise was planted, the truth is drawn too.
+    The band spans the two re-corruptions. Where noise was planted, the truth is drawn too, and it
+    alone where nothing is claimed.
     """
 
     def __init__(self, suspects: Suspects, flipped: np.ndarray | None, recorrupted: bool) -> None:
@@ -150,32 +143,35 @@ class SuspectsDisplay(Display):
 
     def _draw(self, axes: tuple[Axes, ...], look: Look) -> None:
         (panel,), suspects = axes, self.suspects
-        if not len(suspects):
+        if not len(suspects) or (suspects.withheld and self.flipped is None):
             panel.set_axis_off()
-            words = look.fit(panel, "No label is suspected")
+            words = "\n".join(wrap(_format_withheld(suspects), 40))
             large = {"fontsize": style.text_size(12 / 9), "transform": panel.transAxes}
-            panel.text(0.5, 0.5, words, ha="center", va="center", **large)
+            panel.text(0.5, 0.5, look.fit(panel, words), ha="center", va="center", **large)
             return
         k = np.arange(1, len(suspects) + 1)
-        alone = style.as_line(len(k))
+        alone, lowest, marks = style.as_line(len(k)), 1.0, {}
         low, high = (np.cumsum(p) / k for p in (suspects.precision_low, suspects.precision_high))
-        lowest, note = float(low.min()), ["blue: claimed"]
+        if not suspects.withheld:
+            panel.plot(k, suspects.precision_at(), color=BLUE, gid="claimed", **alone)
+            lowest, marks["claimed"] = float(low.min()), {"color": BLUE}
         if self.recorrupted:
             wide = 5.0 if alone else 0.0  # a band over one point is seen by its frame
-            band = {"color": BLUE, "alpha": 0.18, "linewidth": wide, "gid": "re-corruptions"}
-            panel.fill_between(k, low, high, **band)
-            note.append("band: the two re-corruptions")
-        panel.plot(k, suspects.precision_at(), color=BLUE, gid="claimed", **alone)
+            band = {"color": BLUE, "alpha": 0.18}
+            panel.fill_between(k, low, high, linewidth=wide, gid="re-corruptions", **band)
+            marks["its two re-corruptions"] = band | {"linewidth": 7.0}
         if self.flipped is not None:
             truth = np.cumsum(self.flipped[suspects.rows]) / k
             panel.plot(k, truth, **{"color": VERMILLION, "lw": 1.3, "gid": "truth"} | alone)
             lowest = min(lowest, float(truth.min()))
-            note.append("red: truth")
+            marks["truth"] = {"color": VERMILLION, "linewidth": 1.3}
         bottom = max(0.0, min(0.9, lowest - 0.05))
         panel.set(ylim=(bottom, 1.0 + 0.03 * (1.0 - bottom)), xlim=(0.0, max(k[-1] * 1.02, 1.5)))
         style.percent_axis(panel.yaxis)
         title, x = _format_suspects(suspects), "suspects looked at, most suspicious first"
-        look.caption(panel, title, x, "share that is wrong", note=", ".join(note))
+        note = "\n".join(wrap(f"In doubt: {suspects.withheld}.", 58)) if suspects.withheld else ""
+        look.caption(panel, title, x, "share that is wrong", note=note)
+        look.legend(panel, marks, outside=True, loc="outside lower center", ncols=len(marks))
 
 
 def settings_figure(diagnosis: Diagnosis) -> Figure:
@@ -194,6 +190,14 @@ def _format_suspects(suspects: Suspects) -> str:
     low, high = suspects.precision_low.sum(), suspects.precision_high.sum()
     many = f"{count} suspect{'' if count == 1 else 's'}"
     if suspects.withheld:
-        return f"{many}; nothing is\nclaimed of them"
+        return f"{many};\nnothing is claimed of them"
     share = f"{claimed:.1f}" if low == high else f"{math.floor(low)} to {math.ceil(high)}"
     return f"{many}, of which {share}\nare expected to be wrong"
+
+
+def _format_withheld(suspects: Suspects) -> str:
+    """What there is to say in place of a curve of suspects."""
+    if not len(suspects):
+        return "No label is suspected"
+    many = f"{len(suspects)} suspect{'' if len(suspects) == 1 else 's'}"
+    return f"{many}; nothing is claimed of them: {suspects.withheld}"

@@ -45,7 +45,8 @@ def diagnosis_report(
         settings=diagnosis.ranked_settings(),
         estimate=diagnosis.estimate,
         aside=diagnosis.origin.format_set_aside(),
-        tied=diagnosis.format_tied(),
+        tied=diagnosis.classes.format_tied(),
+        unsupported=diagnosis.classes.format_unsupported(),
         spared=diagnosis.format_spared(),
         copies=diagnosis.copies.format_copies(diagnosis.groups),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
