@@ -91,8 +91,8 @@ class ClassSummary:
         share = 100.0 * float(of.prior[of.unsupported].sum())
         return (
             f"Nothing can be said about the labels of {len(names)} of the {len(of.unsupported)} "
-            f"classes, with {share:.0f} % of the rows, as heads are sure of no row of theirs: "
-            f"{some_names(names)}."
+            f"classes ({share:.3g} % of the rows), as heads are not sure enough of any of their "
+            f"rows: {some_names(names)}."
         )
 
 

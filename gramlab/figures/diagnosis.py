@@ -16,7 +16,7 @@ from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, deprecated, deprecated_set
 from gramlab.figures.eigenvalues import EigenvalueDisplay
 from gramlab.figures.look import Look
-from gramlab.figures.style import BLACK, BLUE, GREY, VERMILLION
+from gramlab.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION
 from gramlab.figures.transition import TransitionDisplay
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class SettingsDisplay(Display):
         points = 72.0 / panel.figure.dpi * panel.bbox.height / len(shown)  # of a row
         size = min(style.text_size(), 0.45 * points)
         of_axes = {"transform": panel.get_yaxis_transform(), "va": "bottom", "fontsize": size}
+        low = min(t.accuracy.value - t.accuracy.standard_error for t in shown)
+        high = max(t.accuracy.value + t.accuracy.standard_error for t in shown)
+        pad = max(0.05 * (high - low), 0.001)
+        low, high = low - pad, high + pad
         for place, trial in enumerate(shown):
             advised, (value, error) = trial.setting == advice.chosen.setting, trial.accuracy
             words, bar = str(trial.setting), [value - error, value + error]
@@ -92,8 +96,12 @@ class SettingsDisplay(Display):
             panel.plot(bar, [place] * 2, lw=1.6, gid=f"error {words}", **look_of)
             panel.plot([value], [place], "o", ms=5, gid=f"exact {words}", **look_of)
             if trial.setting in theory:
-                where = [theory[trial.setting]] * 2, [place - 0.22, place + 0.22]
-                panel.plot(*where, color=GREY, lw=1.2, gid=f"theory {words}")
+                said, look_of = theory[trial.setting], {"color": GREY, "gid": f"theory {words}"}
+                if low <= said <= high:
+                    panel.plot([said] * 2, [place - 0.22, place + 0.22], lw=1.2, **look_of)
+                else:
+                    edge, mark = (low, "<") if said < low else (high, ">")
+                    panel.plot([edge], [place], mark, ms=5, **look_of)
             if advised:
                 ring = {"mfc": "none", "mec": BLACK, "mew": 1.6, "zorder": 5, "gid": "advised"}
                 panel.plot([value], [place], "o", ms=12, **ring)
@@ -101,13 +109,15 @@ class SettingsDisplay(Display):
             told = ", ".join((words, *filter(None, roles)))
             weight = "bold" if advised else "normal"
             panel.text(0.01, place - 0.22, told, weight=weight, **of_axes)
+        for between in range(1, len(shown)):
+            panel.axhline(between - 0.75, color=PALE, linewidth=0.5)
         use = advice.reference.accuracy.value
         panel.axvline(use, color=GREY, linewidth=1.0, linestyle=style.DOTTED, gid="reference")
         panel.set(ylim=(len(shown) - 0.5, -0.9), yticks=[])
-        panel.margins(x=0.05)
+        panel.set_xlim(low - 0.5 * pad, high + 0.5 * pad)
         panel.xaxis.set_major_locator(MaxNLocator(5))
         style.percent_axis(panel.xaxis)
-        note = ["dot: exact head ± 1 s.e., thin line: theory, dotted: in use"]
+        note = ["dot: exact head ± 1 s.e., line: theory (◂ ▸ beyond), dotted: in use"]
         if self.doubt:
             note = [*wrap(f"In doubt: {self.doubt}.", 58), *note]
         look.caption(
@@ -197,7 +207,6 @@ def _format_suspects(suspects: Suspects) -> str:
 
 def _format_withheld(suspects: Suspects) -> str:
     """What there is to say in place of a curve of suspects."""
-    if not len(suspects):
-        return "No label is suspected"
-    many = f"{len(suspects)} suspect{'' if len(suspects) == 1 else 's'}"
-    return f"{many}; nothing is claimed of them: {suspects.withheld}"
+    count = len(suspects)
+    many = f"{count} suspect{'' if count == 1 else 's'}" if count else "No label is suspected"
+    return f"{many}; nothing is claimed: {suspects.withheld}" if suspects.withheld else many

@@ -120,7 +120,7 @@ def _format_rate(estimate: TransitionEstimate) -> str:
     interval = f"{100.0 * estimate.confidence:g} % interval {low:.1f} to {high:.1f} %"
     if estimate.instance_dependent:
         return f"Wrong labels depend on the image\n({interval})"
-    if low == 0.0:
+    if estimate.noise_rate.low == 0.0:
         return f"At most {high:.1f} % of the labels are wrong,\nperhaps none ({interval})"
     return f"About {100.0 * value:.1f} % of the labels are wrong\n({interval})"
 

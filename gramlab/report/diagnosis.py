@@ -68,16 +68,19 @@ def diagnosis_headline(found: Mapping[str, Any]) -> list[str]:
     if found["outliers"]["count"]:
         sentences.append(f"{found['outliers']['count']} of {n} rows seem to belong to no class.")
     if not suspects["count"]:
-        return [*sentences, f"None of the {n} rows has a suspicious label."]
+        claimed = ", and nothing is claimed of any" if suspects["withheld"] else ""
+        return [*sentences, f"None of the {n} labels is suspected{claimed}."]
     told = f"of which about {suspects['expected_wrong']:.0f} are expected to be wrong."
     if suspects["withheld"]:
-        told = f"and nothing is claimed of them: {suspects['withheld']}."
+        told = "and nothing is claimed of them."
     sentences.append(f"{suspects['count']} of {n} labels are suspected, {told}")
     trial = found["trial"]
     if trial is not None and trial["precision"] is not None:
+        claim = percent(trial["claimed_precision"])
+        claimed = "nothing was" if suspects["withheld"] else claim
         sentences.append(
             f"Trial: {percent(trial['precision'])} of the suspects are truly wrong "
-            f"({percent(trial['claimed_precision'])} claimed), and {percent(trial['recall'])} of "
+            f"({claimed} claimed), and {percent(trial['recall'])} of "
             "the wrong labels are among them."
         )
     return sentences

@@ -11,7 +11,6 @@ from pages import column, named, outside, words
 import gramlab
 from gramlab import figures
 from gramlab.diagnosis import Diagnosis, DiagnosisSettings, diagnose
-from gramlab.diagnosis.trial import LABELS
 from gramlab.errors import InvalidSetting
 from gramlab.figures import SettingsDisplay, SuspectsDisplay, TransitionDisplay
 from gramlab.transition import NoiseRate
@@ -30,29 +29,69 @@ def line(display, name):
     return np.asarray(artist.get_xdata()), np.asarray(artist.get_ydata())
 
 
-def test_settings_are_the_trials_and_the_ring_is_the_advice(found):
+def test_settings_are_the_best_of_each_way_and_the_ring_is_the_advice(found):
     display = SettingsDisplay.from_diagnosis(found).plot()
-    for head in ("theory", "exact"):
-        own = [t for t in found.trials if t.head == head and t.setting.rounds == 2]
-        own = sorted(
-            (t.setting.weight_decay, t.accuracy.value) for t in own if not t.setting.refine
-        )
-        x, y = line(display, f"{head} 2")
-        assert list(zip(x.tolist(), y.tolist(), strict=True)) == own
-    for labels in LABELS[1:]:
-        own = [t for t in found.trials if t.setting.labels == labels]
-        x, y = line(display, f"exact 1 {labels}")
-        assert dict(zip(x, y, strict=True)) == {
-            t.setting.weight_decay: t.accuracy.value for t in own
-        }
-        assert f"theory 1 {labels}" not in named(display.figure_)
-    chosen = found.advice.chosen
-    ring = line(display, "advised")
-    assert (*ring[0], *ring[1]) == (chosen.setting.weight_decay, chosen.accuracy.value)
-    low, high = line(display, "standard error")[1]
-    assert high - low == pytest.approx(2 * chosen.accuracy.standard_error, rel=1e-12)
-    bottom, top = display.ax_.get_ylim()
-    assert bottom < low < high < top
+    drawn, exact = named(display.figure_), [t for t in found.trials if t.head == "exact"]
+    theory = {t.setting: t.accuracy.value for t in found.trials if t.head == "theory"}
+    best = {
+        way: [t for t in exact if t.setting.way == way] for way in {*(t.setting.way for t in exact)}
+    }
+    expected = {max(of, key=lambda t: t.accuracy.value).setting for of in best.values()}
+    expected |= {found.advice.chosen.setting, found.advice.reference.setting}
+    shown = [t for t in exact if t.setting in expected]
+    assert {name for name in drawn if name.startswith("exact")} == {
+        f"exact {one}" for one in expected
+    }
+    heights = []
+    for trial in sorted(shown, key=lambda t: -t.accuracy.value):
+        (x,), (y,) = line(display, f"exact {trial.setting}")
+        assert x == trial.accuracy.value
+        low, high = line(display, f"error {trial.setting}")[0]
+        assert high - low == pytest.approx(2 * trial.accuracy.standard_error, rel=1e-12)
+        heights.append(display.ax_.transData.transform((x, y))[1])
+        name = f"theory {trial.setting}"
+        assert (name in drawn) == (trial.setting in theory)
+        left, right = display.ax_.get_xlim()
+        assert left < low < high < right
+        if name in drawn and left < theory[trial.setting] < right:
+            assert theory[trial.setting] in line(display, name)[0]
+    assert heights == sorted(heights, reverse=True)  # the best on top
+    chosen, ring = found.advice.chosen, line(display, "advised")
+    assert ring[0] == chosen.accuracy.value
+    assert f"{chosen.setting}, advised" in words(display.figure_)
+    assert line(display, "reference")[0][0] == found.advice.reference.accuracy.value
+
+
+def test_theory_beyond_the_page_is_an_arrowhead(found):
+    far = [
+        replace(t, accuracy=t.accuracy._replace(value=0.01)) if t.head == "theory" else t
+        for t in found.trials
+    ]
+    display = SettingsDisplay.from_diagnosis(replace(found, trials=far)).plot()
+    assert display.ax_.get_xlim()[0] > 0.05
+    (mark,) = named(display.figure_)[f"theory {found.advice.reference.setting}"]
+    assert mark.get_marker() == "<"
+    assert display.ax_.get_xlim()[0] < mark.get_xdata()[0]
+
+
+def test_figures_say_the_doubt_and_claim_nothing(found):
+    reason = "labels may all be right"
+    doubted = replace(found, suspects=replace(found.suspects, withheld=reason))
+    settings = SettingsDisplay.from_diagnosis(doubted).plot()
+    assert "istil (in doubt): " in words(settings.figure_)
+    assert f"In doubt: {reason}." in words(settings.figure_)
+    assert "in doubt" not in words(SettingsDisplay.from_diagnosis(found).plot().figure_).lower()
+    suspects = SuspectsDisplay.from_diagnosis(replace(doubted, recorruption=None)).plot()
+    assert "nothing is claimed of them" in words(suspects.figure_)
+    assert "claimed" not in suspects.artists_
+    assert "truth" in suspects.artists_
+    alone = SuspectsDisplay(doubted.suspects, None, False).plot()
+    assert f"nothing is claimed: {reason}" in words(alone.figure_)
+    for one in (settings, suspects, alone):
+        assert not outside(one.figure_)
+    nothing = replace(found.estimate, noise_rate=NoiseRate(0.01, 0.0, 0.08))
+    shown = words(TransitionDisplay.from_estimate(nothing).plot().figure_)
+    assert "At most 8.0 % of the labels are wrong, perhaps none (95 % interval 0.0" in shown
 
 
 @pytest.mark.parametrize(
@@ -73,14 +112,6 @@ def test_the_title_is_the_advice(found, rounds, labels, words_):
     assert words_ in words(SettingsDisplay.from_diagnosis(other).plot().figure_)
 
 
-def test_one_weight_decay_is_seen(found):
-    one = found.advice.reference.setting.weight_decay
-    trials = [t for t in found.trials if t.setting.weight_decay == one]
-    display = SettingsDisplay.from_diagnosis(replace(found, trials=trials)).plot()
-    (mark,) = named(display.figure_)["theory 1"]
-    assert mark.get_marker() == "_"
-
-
 def test_suspects_are_the_claims_and_the_truth(found):
     display, suspects = SuspectsDisplay.from_diagnosis(found).plot(), found.suspects
     assert np.array_equal(line(display, "claimed")[1], suspects.precision_at())
@@ -90,7 +121,7 @@ def test_suspects_are_the_claims_and_the_truth(found):
     assert low < suspects.precision.sum() < high
     said = f"{len(suspects)} suspects, of which {np.floor(low):.0f} to {np.ceil(high):.0f} are"
     assert said in words(display.figure_)
-    assert "band: the two re-corruptions, red: truth" in words(display.figure_)
+    assert "claimed its two re-corruptions truth" in words(display.figure_)
 
 
 def few(found, count, *, flat=False):

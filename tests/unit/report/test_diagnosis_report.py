@@ -18,6 +18,8 @@ from gramlab.figures import diagnosis_displays
 from gramlab.report import diagnosis_report
 
 EVIL = "<script>alert(1)</script>"
+SUSPECTS = ("rows", "given", "proposed", "precision", "precision_low", "precision_high")
+NOTHING = np.empty(0, dtype=np.int64)
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +74,51 @@ def test_page_names_classes_that_consist_of_suspects(diagnosis, html):
     assert 'All rows given as "q" & more are suspects.' in words
 
 
+def test_page_says_its_doubt_under_the_advice_and_claims_nothing(diagnosis, html):
+    assert "in doubt" not in Page(html).text
+    suspects = replace(diagnosis.suspects, withheld="labels may all be right")
+    page = Page(diagnosis_report(replace(diagnosis, suspects=suspects)))
+    words = " ".join(page.text.split())
+    advice = " ".join(diagnosis.advice.sentence.split())
+    doubt = "This advice is in doubt, as are the accuracies it rests on: labels may all be right."
+    assert words.count(f"{advice} {doubt}") == 1
+    assert f"{len(suspects)} of 150 labels are suspected, and nothing is claimed of them." in words
+    assert "truly wrong (nothing was claimed)" in words
+    shown = [row for row in page.rows if len(row) == 8 and row[0].isdigit()]
+    assert {row[4] for row in shown} == {"not claimed"}
+    suspects = replace(suspects, **dict.fromkeys(SUSPECTS, NOTHING))
+    none = replace(diagnosis, suspects=suspects, explanations=[])
+    words = " ".join(Page(diagnosis_report(none)).text.split())
+    assert "None of the 150 labels is suspected, and nothing is claimed of any." in words
+
+
+def test_page_sums_up_every_class(diagnosis, html):
+    table = diagnosis.classes.columns()
+    names = [diagnosis.features.class_names[k] for k in table["class"]]
+    rows = Page(html).rows
+    start = next(i for i, row in enumerate(rows) if row[-1] == "doubt")
+    shown = rows[start + 1 : start + 1 + len(names)]
+    assert [row[0] for row in shown] == names
+    assert [int(row[1]) for row in shown] == table["rows"]
+    assert [int(row[2].split(" ")[0]) for row in shown] == table["suspected"]
+    assert [float(row[3]) for row in shown] == [round(c, 1) for c in table["claimed_wrong"]]
+    assert [int(row[5]) for row in shown] == table["confident_rows"]
+
+
 def test_page_holds_the_advice_and_every_suspect(diagnosis, html):
     page = Page(html)
     assert " ".join(diagnosis.advice.sentence.split()) in page.text
     ranks = [row[:2] for row in page.rows if len(row) == 8 and row[0].isdigit()]
     assert [int(row) for _, row in ranks] == diagnosis.suspects.rows.tolist()
-    ways = [one.exact.setting for one in diagnosis.ranked_settings()[:12]]
-    shown = [row for row in page.rows if row[0] in {way.way for way in ways}]
-    assert [row[0] for row in shown] == [way.way for way in ways]
+    ranked = diagnosis.ranked_settings()
+    ways = [one.exact.setting for place, one in enumerate(ranked) if place < 12 or one.roles]
+    shown = [row for row in page.rows if row[0].split(" (")[0] in {way.way for way in ways}]
+    assert [row[0].split(" (")[0] for row in shown] == [way.way for way in ways]
+    assert [row[0] for row in shown if "advised" in row[0]] == [
+        f"{one.exact.setting.way} ({', '.join(one.roles)})"
+        for one in ranked
+        if "advised" in one.roles
+    ]
     assert any(way.cleaned for way in ways)
     names = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert {str(a["href"])[1:] for a in page.every("a")} <= set(names)
@@ -136,9 +175,33 @@ def test_headers_sort_by_keyboard(opened):
     assert opened.run(STATES)[1] == "ascending"
 
 
-def test_page_asks_for_nothing_and_fits_a_phone(opened):
+# What marks the advised row, and what is said of each suspect, that leaves the window or the frame
+# of its table; and rows of tables that are wider than their frames.
+HIDDEN = """
+(() => {
+  const cut = (one) => {
+    const box = one.getBoundingClientRect();
+    const frame = one.closest('.scroll').getBoundingClientRect();
+    return !box.width || box.left < Math.max(0, frame.left) - 1
+      || box.right > Math.min(innerWidth, frame.right) + 1;
+  };
+  const marks = ['tr.advised > *', '.role'];
+  for (const name of ['row', 'given', 'proposed', 'wrong with probability'])
+    marks.push(`table.sortable td[data-label="${name}"]`);
+  const none = marks.filter((mark) => !document.querySelector(mark));
+  const hidden = marks.filter((mark) => [...document.querySelectorAll(mark)].some(cut));
+  const frames = [...document.querySelectorAll('.scroll')];
+  const wide = frames.filter((frame) => frame.scrollWidth > frame.clientWidth);
+  return [...none, ...hidden, ...wide.map((s) => s.getAttribute('aria-label'))];
+})()
+"""
+
+
+def test_page_asks_for_nothing_and_fits_a_window_and_a_phone(opened):
     assert [u for u in opened.requests if not u.startswith(("data:", "file:"))] == []
     assert len([u for u in opened.requests if u.startswith("file:")]) == 1
-    opened.size(390, 844, mobile=True)
-    assert opened.run("document.documentElement.scrollWidth") <= 390
+    for width, mobile in ((1280, False), (390, True)):
+        opened.size(width, 844, mobile=mobile)
+        assert opened.run("document.documentElement.scrollWidth") <= width
+        assert opened.run(HIDDEN) == []
     assert opened.errors == []
