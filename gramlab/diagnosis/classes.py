@@ -85,7 +85,7 @@ class ClassSummary:
     def format_unsupported(self) -> str:
         """Of which classes nothing is known, in a sentence; empty where there are none."""
         of = self.estimate
-        names = [self.names[k] for k in np.flatnonzero(of.unsupported)]
+        names = [self.names[k] for k in np.flatnonzero(of.unsupported).tolist()]
         if not names:
             return ""
         share = 100.0 * float(of.prior[of.unsupported].sum())

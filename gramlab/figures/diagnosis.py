@@ -92,19 +92,19 @@ class SettingsDisplay(Display):
         for place, trial in enumerate(shown):
             advised, (value, error) = trial.setting == advice.chosen.setting, trial.accuracy
             words, bar = str(trial.setting), [value - error, value + error]
-            look_of = {"color": BLACK if advised else BLUE, "zorder": 4}
-            panel.plot(bar, [place] * 2, lw=1.6, gid=f"error {words}", **look_of)
-            panel.plot([value], [place], "o", ms=5, gid=f"exact {words}", **look_of)
-            if trial.setting in theory:
-                said, look_of = theory[trial.setting], {"color": GREY, "gid": f"theory {words}"}
-                if low <= said <= high:
-                    panel.plot([said] * 2, [place - 0.22, place + 0.22], lw=1.2, **look_of)
-                else:
-                    edge, mark = (low, "<") if said < low else (high, ">")
-                    panel.plot([edge], [place], mark, ms=5, **look_of)
+            color = BLACK if advised else BLUE
+            panel.plot(bar, [place] * 2, color=color, lw=1.6, zorder=4, gid=f"error {words}")
+            panel.plot([value], [place], "o", color=color, ms=5, zorder=4, gid=f"exact {words}")
+            said, name = theory.get(trial.setting), f"theory {words}"
+            if said is not None and low <= said <= high:
+                ends = [place - 0.22, place + 0.22]
+                panel.plot([said] * 2, ends, color=GREY, lw=1.2, gid=name)
+            elif said is not None:
+                edge, mark = (low, "<") if said < low else (high, ">")
+                panel.plot([edge], [place], mark, color=GREY, ms=5, gid=name)
             if advised:
-                ring = {"mfc": "none", "mec": BLACK, "mew": 1.6, "zorder": 5, "gid": "advised"}
-                panel.plot([value], [place], "o", ms=12, **ring)
+                ring = {"mfc": "none", "mec": BLACK, "mew": 1.6, "gid": "advised"}
+                panel.plot([value], [place], "o", ms=12, zorder=5, **ring)
             roles = "advised" * advised, "in use" * (trial.setting == advice.reference.setting)
             told = ", ".join((words, *filter(None, roles)))
             weight = "bold" if advised else "normal"
