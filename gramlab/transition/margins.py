@@ -54,6 +54,9 @@ class MarginTest:
     p_value: float
     misfit: float
 
+    def __repr__(self) -> str:
+        return f"MarginTest(raised={self.raised}, p={self.p_value:.2g}, misfit={self.misfit:.2g})"
+
     @property
     def raised(self) -> bool:
         """Whether noise by class alone is rejected: p_value < 0.005, and misfit above 0.25."""
