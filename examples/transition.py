@@ -3,8 +3,9 @@
     python examples/transition.py digits FEATURES.npz ... --out docs/generated
 
 Labels are corrupted with a known matrix C, which is then estimated from the features (centred, unit
-norm, a constant column) and the corrupted labels: by gramlab with its defaults, by cleanlab from the same heads'
-out-of-fold probabilities, and by cleanlab from scikit-learn's logistic regression (5 folds, C = 1).
+norm, a constant column) and the corrupted labels: by gramlab with its defaults, by cleanlab from
+the same heads' out-of-fold probabilities, and by cleanlab from scikit-learn's logistic regression
+(5 folds, C = 1).
 Writes transition.csv, one draw of noise a line, and from all of its lines transition.md; for the
 first source, transition-estimate.png. Lines that are there are not computed again, so that an
 interrupted run continues where it stopped, and narrowed runs (--only, --seeds) add up.
