@@ -110,7 +110,8 @@ def posterior_of(
     better, and labels that it calls impossible are still more or less so by the rows. A class
     without sure rows may be one that the labels have merged with the likeliest: where it is the
     given one, both are as likely. Where noise depends on the rows, C does not say how far a label
-    is to be believed, and q_i is p_i.
+    is to be believed, and q_i is p_i; where it may or may not, since noise by class was not shown,
+    q_i is the mean of both.
     """
     k = len(estimate.matrix)
     rows = len(estimate.probabilities) * estimate.prior[:, None]
@@ -118,6 +119,8 @@ def posterior_of(
     posterior, likelihood = given_label_posterior(held_out, matrix, given)
     if estimate.instance_dependent:
         return held_out, likelihood
+    if estimate.noise_rate.low == 0.0:
+        posterior = 0.5 * (posterior + held_out)
     merged = np.flatnonzero(estimate.unsupported[given])
     likeliest = posterior[merged].argmax(axis=1)
     half = 0.5 * posterior[merged, likeliest]
