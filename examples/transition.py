@@ -3,8 +3,9 @@
     python examples/transition.py digits FEATURES.npz ... --out docs/generated
 
 Labels are corrupted with a known matrix C, which is then estimated from the features (centred, unit
-norm) and the corrupted labels: by gramlab with its defaults, by cleanlab from the same heads'
-out-of-fold probabilities, and by cleanlab from scikit-learn's logistic regression (5 folds, C = 1).
+norm, a constant column) and the corrupted labels: by gramlab with its defaults, by cleanlab from
+the same heads' out-of-fold probabilities, and by cleanlab from scikit-learn's logistic regression
+(5 folds, C = 1).
 Writes transition.csv, one draw of noise a line, and from all of its lines transition.md; for the
 first source, transition-estimate.png. Lines that are there are not computed again, so that an
 interrupted run continues where it stopped, and narrowed runs (--only, --seeds) add up.
@@ -152,7 +153,8 @@ def main() -> None:
         noise = tuple((k, float(r)) for k, r in (one.split(":") for one in asked.only))
     for number, source in enumerate(asked.sources):
         name = Path(source).stem
-        features = gramlab.load_features(source).centered().unit_norm()
+        features = gramlab.load_features(source)
+        features = features.prepared(center=True, unit_norm=True, constant=True)
         if number == 0:
             truth = gramlab.corruption_matrix("asymmetric", features.n_classes, 0.4)
             drawn = gramlab.corrupt_labels(features.labels, truth, seed=100)

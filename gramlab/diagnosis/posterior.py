@@ -109,12 +109,18 @@ def posterior_of(
     C is taken as if one row more of each class had been seen, with any label: it is not known any
     better, and labels that it calls impossible are still more or less so by the rows. A class
     without sure rows may be one that the labels have merged with the likeliest: where it is the
-    given one, both are as likely.
+    given one, both are as likely. Where noise depends on the rows, C does not say how far a label
+    is to be believed, and q_i is p_i; where it may or may not, since noise by class was not shown,
+    q_i is the mean of both.
     """
     k = len(estimate.matrix)
     rows = len(estimate.probabilities) * estimate.prior[:, None]
     matrix = (rows * estimate.matrix + 1.0 / k) / (rows + 1.0)
     posterior, likelihood = given_label_posterior(held_out, matrix, given)
+    if estimate.instance_dependent:
+        return held_out, likelihood
+    if estimate.noise_rate.low == 0.0:
+        posterior = 0.5 * (posterior + held_out)
     merged = np.flatnonzero(estimate.unsupported[given])
     likeliest = posterior[merged].argmax(axis=1)
     half = 0.5 * posterior[merged, likeliest]

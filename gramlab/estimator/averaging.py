@@ -47,7 +47,7 @@ class LabelAveragingClassifier(HeadClassifier):
         t ≥ 1, trainings counted from the teacher.
     weight_decay
         λ > 0.
-    classes, class_weight, normalize_labels
+    classes, class_weight, normalize
         As in ``SoftLabelLogisticRegression``.
 
     Attributes
@@ -75,13 +75,13 @@ class LabelAveragingClassifier(HeadClassifier):
         *,
         classes: Any = None,
         class_weight: Any = None,
-        normalize_labels: bool = False,
+        normalize: bool = False,
     ) -> None:
         self.rounds = rounds
         self.weight_decay = weight_decay
         self.classes = classes
         self.class_weight = class_weight
-        self.normalize_labels = normalize_labels
+        self.normalize = normalize
 
     def _fit(self, data: TrainingData) -> Self:
         rounds = validation.check_integer("rounds", self.rounds, 1)

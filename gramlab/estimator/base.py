@@ -67,7 +67,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     # Set by the subclasses' constructors and fits.
     classes: Any
     class_weight: Any
-    normalize_labels: bool
+    normalize: bool
     classes_: np.ndarray
     coef_: np.ndarray
     certificate_: Certificate
@@ -82,7 +82,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         X : (N, d)
             Features.
         y : (N,) or (N, K)
-            Class names, or a distribution over classes for every row; with ``normalize_labels``
+            Class names, or a distribution over classes for every row; with ``normalize``
             counts of votes, or any numbers ≥ 0 that a distribution is proportional to.
         sample_weight : (N,), optional
             Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows. Rows
@@ -145,7 +145,7 @@ def read_training(estimator: HeadClassifier, X: Any, y: Any, sample_weight: Any)
             f"classes must be a list of at least 2 different class names, got {estimator.classes!r}"
         )
     if y.ndim == 2 and y.shape[1] > 1:
-        if estimator.normalize_labels:
+        if estimator.normalize:
             y = _shares(y)
         targets = validation.check_targets(y, len(X), name="y")
         classes = np.arange(targets.shape[1]) if classes is None else classes

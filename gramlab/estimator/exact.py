@@ -60,7 +60,7 @@ class SoftLabelLogisticRegression(HeadClassifier):
         None, ``"balanced"`` (N over K times the rows of a class, as scikit-learn) or a dict of
         weights ≥ 0 by class, 1 where it has none. A row's weight is multiplied by that of its
         class, or by the mean of those of its soft label.
-    normalize_labels
+    normalize
         Whether soft labels y (N, K) are counts of votes, to be divided by their sums. To count
         every vote rather than every row, pass ``sample_weight=y.sum(axis=1)``.
 
@@ -94,14 +94,14 @@ class SoftLabelLogisticRegression(HeadClassifier):
         max_passes: int = 20_000,
         classes: Any = None,
         class_weight: Any = None,
-        normalize_labels: bool = False,
+        normalize: bool = False,
     ) -> None:
         self.weight_decay = weight_decay
         self.tolerance = tolerance
         self.max_passes = max_passes
         self.classes = classes
         self.class_weight = class_weight
-        self.normalize_labels = normalize_labels
+        self.normalize = normalize
 
     def _fit(self, data: TrainingData) -> Self:
         self._fit_rounds(data, 1)
@@ -193,7 +193,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         τ > 0 at which predictions are read before they become targets.
     random_state
         Decides ties of ``"top2"``.
-    weight_decay, tolerance, max_passes, classes, class_weight, normalize_labels
+    weight_decay, tolerance, max_passes, classes, class_weight, normalize
         As in ``SoftLabelLogisticRegression``, for every round.
 
     Attributes
@@ -234,7 +234,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         max_passes: int = 20_000,
         classes: Any = None,
         class_weight: Any = None,
-        normalize_labels: bool = False,
+        normalize: bool = False,
         random_state: Any = 0,
     ) -> None:
         super().__init__(
@@ -243,7 +243,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
             max_passes=max_passes,
             classes=classes,
             class_weight=class_weight,
-            normalize_labels=normalize_labels,
+            normalize=normalize,
         )
         self.rounds = rounds
         self.refine = refine
@@ -288,7 +288,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         max_passes: int = 20_000,
         classes: Any = None,
         class_weight: Any = None,
-        normalize_labels: bool = False,
+        normalize: bool = False,
         random_state: Any = 0,
         groups: Any = None,
         progress: Callable[[int, int], None] | None = None,
@@ -317,7 +317,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
             Refinements to consider, ``None`` at all rounds and ``"top2"`` at round 2.
         folds
             Parts of the rows, each held out once.
-        tolerance, max_passes, classes, class_weight, normalize_labels, random_state
+        tolerance, max_passes, classes, class_weight, normalize, random_state
             As for the constructor; class weights also weigh the scores, and the last decides the
             folds too.
         groups
@@ -339,7 +339,7 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
             As for ``fit``.
         """
         solver = {"tolerance": tolerance, "max_passes": max_passes}
-        labels = {"classes": classes, "normalize_labels": normalize_labels}
+        labels = {"classes": classes, "normalize": normalize}
         model = cls(class_weight=class_weight, random_state=random_state, **labels, **solver)
         data, seed = read_training(model, X, y, sample_weight), _seed(random_state)
         if groups is not None and sample_weight is not None:  # rows of weight 0 take no part

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+import scipy
 from scipy.special import softmax
 
 from gramlab.transition.mixture import (
@@ -74,7 +74,8 @@ def _scaling(
         return float(0.5 * b @ b - len(given) * likelihood), slope
 
     start = np.r_[math.log(sharpness), offsets]
-    found = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 50})
+    options = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 50}}
+    found = scipy.optimize.minimize(cost, start, **options)
     return math.exp(found.x[0]), found.x[1:]
 
 

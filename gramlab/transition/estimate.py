@@ -37,7 +37,7 @@ class TransitionEstimate:
         C[k, j] = P(given j | true k); rows sum to one, as of :func:`gramlab.corruption_matrix`.
     lower, upper : np.ndarray of shape (K, K)
         Interval of each entry by itself (not simultaneous) at level ``confidence``;
-        ``lower <= matrix <= upper``.
+        ``lower <= matrix <= upper``. They are 0 and 1 where noise depends on the rows.
     counts : np.ndarray of shape (K,), int64
         Confident rows that the interval of each row of C rests on.
     contamination : np.ndarray of shape (K,)
@@ -355,11 +355,14 @@ def _with_intervals(
     test = margin_test(p, matrix, given, np.bincount(labelled)[labelled].astype(np.float64))
     limits = intervals(p, given, matrix, confidence, allowance, labelled)
     rate = noise_rate_of(p, given, matrix, limits, confidence, allowance, labelled, test)
+    lower, upper = limits.lower, limits.upper
+    if test.raised:  # a mean over rows then, of which counts of sure ones say nothing
+        lower, upper = np.zeros_like(matrix), np.ones_like(matrix)
     return TransitionEstimate(
         matrix=matrix,
         # Rounding of the division by row sums; the point belongs to its own interval.
-        lower=np.minimum(limits.lower, matrix),
-        upper=np.maximum(limits.upper, matrix),
+        lower=np.minimum(lower, matrix),
+        upper=np.maximum(upper, matrix),
         counts=limits.rows,
         contamination=limits.others / np.maximum(limits.rows, 1),
         prior=prior,

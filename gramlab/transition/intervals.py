@@ -151,10 +151,12 @@ def noise_rate_of(
     disagree = given != likeliest
     unsure = np.minimum(allowance * (1.0 - held_out[np.arange(n), likeliest]), 1.0)
     d, trials = float(disagree.mean()), n / _design_effect(labelled)
-    _, most = (float(v) for v in clopper_pearson(d * trials, trials, confidence))
+    # Each end is at the level by itself: where one of them can fail, the other is far off.
+    once = 2.0 * confidence - 1.0
+    _, most = (float(v) for v in clopper_pearson(d * trials, trials, once))
     high = most + float((unsure * unsupported[likeliest]).mean())
     low = (1.0 - float(prior[unsupported].sum())) * _floor(
-        unsure, likeliest, given, matrix, unsupported, confidence, labelled
+        unsure, likeliest, given, matrix, unsupported, once, labelled
     )
     if test.raised:  # C, and what it does not explain by margin
         value += (1.0 - value) * float(test.rows @ test.excess) / n

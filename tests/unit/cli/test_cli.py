@@ -569,7 +569,7 @@ def test_every_option_is_named_as_the_parameter_that_it_becomes():
         (extract.extract, extraction, images),
     ):
         known = {name for call in calls for name in inspect.signature(call).parameters}
-        known |= {"given_file", "truth_file"}  # whose labels are passed on
+        known |= {"given_file", "truth_file", "groups_file"}  # whose contents are passed on
         known |= passed_on | {"context", "source", "out", "figure_format", "json", "quiet"}
         assert set(inspect.signature(verb).parameters) <= known, verb
 

@@ -25,7 +25,7 @@ def asked(monkeypatch, capsys):
     def of(*arguments: str) -> CheckSettings:
         seen = []
 
-        def stop(features, settings, progress):
+        def stop(features, settings, progress, **beside):
             seen.append(settings)
             raise GramlabError("stopped here")
 
@@ -63,7 +63,9 @@ def test_other_sources_keep_the_defaults_of_python(asked, tmp_path, monkeypatch)
 
 def test_the_first_line_says_preparation_and_what_was_chosen(monkeypatch, capsys):
     few, _ = problem(30, 4, 3, seed=0)  # in place of the digits
-    monkeypatch.setattr("gramlab.check.run_check", lambda _, *how: run_check(few, *how))
+    monkeypatch.setattr(
+        "gramlab.check.run_check", lambda _, *how, **beside: run_check(few, *how, **beside)
+    )
 
     def first(*options: str) -> str:
         assert cli.main(["check", "digits", "--rounds", "1", "--rate", "0.3", *options]) == 0

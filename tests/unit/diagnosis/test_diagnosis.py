@@ -154,7 +154,7 @@ def test_cleaned_labels_are_exported_whole_and_read_without_pickle(noisy, tmp_pa
     names = [raw.class_names[label] for label in columns["proposed"]]
     assert columns["proposed_name"] == names
     short = gramlab.Features(raw.x[:-1], raw.labels[:-1])
-    with pytest.raises(InvalidFeatures, match="1437 rows that were diagnosed, got 1436"):
+    with pytest.raises(InvalidFeatures, match="1437 rows that were to be diagnosed, got 1436"):
         cleaned_arrays(noisy, short)
 
 

@@ -9,10 +9,10 @@ import gramlab
 from gramlab.diagnosis import DiagnosisSettings
 from gramlab.diagnosis import diagnose as diagnose_features
 from gramlab.diagnosis.columns import label_columns, suspect_columns
-from gramlab.diagnosis.trial import corrected_accuracy, expected_accuracy, paired_difference
+from gramlab.diagnosis.trial import Scoring, Setting, corrected_accuracy, expected_accuracy
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.targets import relative_weights
-from gramlab.transition import estimate_transition
+from gramlab.transition import calibration, estimate_transition
 from gramlab.transition.mixture import fit_mixture
 
 QUICK = DiagnosisSettings(max_rounds=1, recorrupt=False, folds=3, explained=3)
@@ -62,7 +62,7 @@ def test_it_is_the_diagnosis_of_features(rows, plain):
     assert same(plain, twin)
     assert plain.as_dict()["advice"] == twin.as_dict()["advice"]
     assert plain.set_aside == {} == twin.set_aside
-    prepared = gramlab.Features(x, given).prepared(center=True, unit_norm=True)
+    prepared = gramlab.Features(x, given).prepared(center=True, unit_norm=True, constant=True)
     assert same(plain, gramlab.diagnose(prepared, settings=QUICK)), "Features are as they are"
     raw = gramlab.diagnose(gramlab.Features(x, given), settings=QUICK)
     assert not same(plain, raw)
@@ -223,6 +223,7 @@ def test_own_probabilities_take_the_place_of_the_heads(rows, plain):
     p = np.random.default_rng(0).dirichlet(np.ones(K), N) * 0.2 + 0.8 * np.eye(K)[truth]
     found = gramlab.diagnose(x, given, pred_probs=p, truth=truth, settings=QUICK)
     twin = fit_mixture(np.log(p), given)
+    twin = calibration.calibrated(np.log(p), given, twin, np.arange(N))
     assert np.array_equal(found.estimate.matrix, twin.matrix)
     assert np.array_equal(found.estimate.probabilities, twin.probabilities)
     assert found.estimate.weight_decay is None
@@ -240,6 +241,13 @@ def test_own_probabilities_take_the_place_of_the_heads(rows, plain):
     assert gramlab.diagnose(x, given, pred_probs=p, settings=calibrated).recorruption
 
 
+def difference(scoring, first, second):
+    """Of two settings with these held-out predictions."""
+    return scoring.difference(
+        *(scoring.trial(Setting(1.0), "exact", predicted) for predicted in (first, second))
+    )
+
+
 def test_weights_of_rows_are_repeated_rows_in_the_scores():
     rng = np.random.default_rng(3)
     counts = rng.integers(0, 4, 40)
@@ -254,14 +262,15 @@ def test_weights_of_rows_are_repeated_rows_in_the_scores():
             corrected_accuracy(first[often], given[often], matrix),
         ),
         (
-            paired_difference(first, second, q, w),
-            paired_difference(first[often], second[often], q[often]),
+            difference(Scoring(q, given, matrix, w), first, second),
+            difference(Scoring(q[often], given[often], matrix), first[often], second[often]),
         ),
     ):
         assert weighted.value == pytest.approx(repeated.value, abs=100 * EPS)
         assert weighted.standard_error > repeated.standard_error, "copies are no new evidence"
     assert expected_accuracy(first, q, np.ones(40)) == expected_accuracy(first, q)
-    assert paired_difference(first, second, q, np.ones(40)) == paired_difference(first, second, q)
+    equal, none = Scoring(q, given, matrix, np.ones(40)), Scoring(q, given, matrix)
+    assert difference(equal, first, second) == difference(none, first, second)
 
 
 def test_weights_enter_the_heads(rows, plain):
@@ -295,8 +304,9 @@ def test_groups_stay_in_one_fold(rows, monkeypatch):
     groups = [f"patient {row // 3}" for row in range(N + 1)]
     gramlab.diagnose(np.vstack([np.nan * x[:1], x]), [0, *given], groups=groups, settings=QUICK)
     (asked, fold), *_ = dealt
-    assert asked == groups[1:], "those of the rows that are left"
-    assert all(len({*fold[np.array(asked) == one]}) == 1 for one in asked)
+    names = np.array(groups[1:])
+    assert len({*zip(names, asked, strict=True)}) == len({*names}) == len({*asked})
+    assert all(len({*fold[names == one]}) == 1 for one in names)
 
 
 def test_identifiers_are_in_the_tables(rows):
@@ -325,7 +335,7 @@ def test_identifiers_are_in_the_tables(rows):
         ({"truth": [None] * N}, InvalidLabels, "got None in row 0"),
         ({"truth": [0]}, InvalidLabels, "truth must be one per row"),
         ({"groups": [1, 2]}, InvalidSetting, "groups must have one entry per row, got 2 for 90"),
-        ({"groups": [1] * N}, InvalidSetting, "folds must be an integer of at least 2 and at most"),
+        ({"groups": [1] * N}, InvalidSetting, "folds must be an integer of at most 1"),
         ({"identifiers": ["a"]}, InvalidSetting, "identifiers must have one entry per row, got 1"),
         ({"sample_weight": [1.0]}, InvalidSetting, "sample_weight must be one real number per row"),
         ({"sample_weight": [-1.0] * N}, InvalidSetting, "at least 0, got -1.0 at row 0"),

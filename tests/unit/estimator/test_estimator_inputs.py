@@ -133,21 +133,21 @@ def test_class_weights_that_cannot_be_are_refused(asked, words):
 def test_votes_are_soft_labels(kind):
     x, _ = uneven()
     votes = np.random.default_rng(0).integers(0, 4, (len(x), 3)) + np.array([0, 0, 1])
-    found = kind(normalize_labels=True).fit(x, votes)
+    found = kind(normalize=True).fit(x, votes)
     twin = kind().fit(x, votes / votes.sum(axis=1, keepdims=True))
     assert np.array_equal(found.coef_, twin.coef_)
     with pytest.raises(InvalidTargets, match="sum"):
         kind().fit(x, votes)
     # Labels are not votes, and stay what they are.
     assert np.array_equal(
-        kind(normalize_labels=True).fit(x, votes[:, 0]).coef_, kind().fit(x, votes[:, 0]).coef_
+        kind(normalize=True).fit(x, votes[:, 0]).coef_, kind().fit(x, votes[:, 0]).coef_
     )
 
 
 def test_votes_weighed_one_by_one_are_rows_repeated():
     x, _ = uneven()
     votes = np.random.default_rng(1).integers(0, 3, (len(x), 3)) + np.eye(3, dtype=int)[0]
-    found = SoftLabelLogisticRegression(normalize_labels=True)
+    found = SoftLabelLogisticRegression(normalize=True)
     found.fit(x, votes, sample_weight=votes.sum(axis=1))
     rows, labels = np.nonzero(votes)
     times = votes[rows, labels]
@@ -159,7 +159,7 @@ def test_rows_without_a_vote_are_named():
     x, _ = uneven()
     votes = np.ones((len(x), 3))
     votes[7] = 0.0
-    model = SoftLabelLogisticRegression(normalize_labels=True)
+    model = SoftLabelLogisticRegression(normalize=True)
     with pytest.raises(InvalidTargets, match=r"a vote in every row.*none in row 7; leave"):
         model.fit(x, votes)
     votes[7, 2] = -1.0

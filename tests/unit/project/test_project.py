@@ -502,16 +502,17 @@ def test_pages_are_what_their_tables_say(examples_path):
     kept_rows, judged, noise = map(
         importlib.import_module, ("kept_rows", "diagnose_judged", "transition")
     )
-    for name, example, order in (
+    for name, example, key, order in (
+        ("diagnose_judged", judged, ("kind", "seed"), judged.order),
         (
-            "diagnose_judged",
-            judged,
-            lambda c: (judged.KINDS.index(c["kind"]), c["rate"], c["seed"]),
+            "transition",
+            noise,
+            ("kind", "rate", "seed"),
+            lambda c: (c["kind"], c["rate"], c["seed"]),
         ),
-        ("transition", noise, lambda c: (c["kind"], c["rate"], c["seed"])),
     ):
         path = ROOT / "docs" / "generated" / f"{name}.csv"
-        kept = kept_rows.KeptRows(path, "features", "kind", "rate", "seed")
+        kept = kept_rows.KeptRows(path, "features", *key)
         page = example.markdown(kept.by("features", order))
         assert page.strip() == read(f"docs/generated/{name}.md").strip()
 

@@ -111,3 +111,23 @@ def test_unequal_classes_without_an_intercept_are_no_noise():
     assert found.noise_rate.value < 0.02
     assert found.offsets[0] - found.offsets[2] > 2.0  # without them the rarest class seems frequent
     assert found.prior[2] < 0.05
+
+
+def test_where_noise_depends_on_rows_single_entries_are_left_open_and_suspects_follow_heads(digits):
+    given = boundary_labels(digits.x, digits.labels, 0.2, 0)
+    found = gramlab.diagnose(
+        gramlab.Features(digits.x, given, n_classes=10),
+        settings=gramlab.diagnosis.DiagnosisSettings(max_rounds=1, explained=0),
+        truth=digits.labels,
+    )
+    estimate, suspects = found.estimate, found.suspects
+    assert estimate.instance_dependent
+    assert (estimate.lower == 0.0).all()
+    assert (estimate.upper == 1.0).all()
+    assert np.array_equal(found.posterior.posterior, found.posterior.held_out)
+    assert suspects.withheld
+    assert "depend" in suspects.withheld
+    assert found.recorruption is None
+    wrong = given != digits.labels
+    assert wrong[suspects.rows].mean() > 0.8
+    assert suspects.suspected[wrong].mean() > 0.6  # with C, that calls labels right, it is below .1

@@ -449,6 +449,7 @@ def test_bad_input_is_refused_in_one_line(change, error):
 
 
 KEYS = {"command", "source", "settings", "n_samples", "class_names", "estimate", "trial"}
+KEYS |= {"copies", "groups"}
 
 
 def test_command_line_trial(capsys, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import gramlab
 from gramlab.errors import InvalidSetting
@@ -54,22 +55,24 @@ def test_copies_add_nothing_to_the_evidence():
     given, matrix = np.repeat([0, 1], 150), np.array([[0.8, 0.2], [0.2, 0.8]])
     logits = rng.standard_normal((300, 2)) + 12.0 * np.eye(2)[given]  # so sure that all rows count
     given = np.where(rng.random(300) < 0.2, 1 - given, given)
-    once = intervals(logits, given, matrix, 0.95)
+    p = softmax(logits, axis=1)
+    once = intervals(p, given, matrix, 0.95)
     three = np.repeat(np.arange(300), 3)
-    thrice = intervals(logits[three], given[three], matrix, 0.95, three)
+    thrice = intervals(p[three], given[three], matrix, 0.95, labelled=three)
     assert np.array_equal(thrice.rows, 3 * once.rows)
     for name in ("lower", "upper", "trials"):
         rounding = 1e3 * np.finfo(np.float64).eps  # of the sums over rows, and of beta quantiles
         assert np.allclose(getattr(thrice, name), getattr(once, name), rtol=rounding, atol=rounding)
-    counted = intervals(logits[three], given[three], matrix, 0.95)
+    counted = intervals(p[three], given[three], matrix, 0.95)
     assert ((counted.upper - counted.lower) < 0.8 * (once.upper - once.lower)).all()
 
 
 def test_the_design_effect_is_that_of_unequal_groups():
-    logits = np.tile([20.0, 0.0], (10, 1))  # all are surely of class 0
+    p = softmax(np.tile([20.0, 0.0], (10, 1)), axis=1)  # all are surely of class 0
     given = np.array([0] * 8 + [1] * 2)
     labelled = np.array([0, 0, 0, 0, 4, 4, 6, 7, 8, 9])
-    found = intervals(logits, given, np.array([[0.8, 0.2], [0.5, 0.5]]), 0.9, labelled)
+    matrix = np.array([[0.8, 0.2], [0.5, 0.5]])
+    found = intervals(p, given, matrix, 0.9, labelled=labelled)
     trials = 10**2 / (4**2 + 2**2 + 1 + 1 + 1 + 1)
     assert found.rows.tolist() == [10, 0]
     assert found.trials[0] == pytest.approx(trials, rel=1e-15)

@@ -13,7 +13,6 @@ from gramlab.transition import estimate_transition
 
 
 def test_right_labels_of_unequal_classes_are_no_noise(tmp_path, capsys):
-    """The numbers that docs/transition.md tells."""
     rng = np.random.default_rng(0)
     means = 2.0 * rng.standard_normal((3, 6))
     labels = np.repeat([0, 1, 2], (300, 10, 5))
@@ -22,8 +21,9 @@ def test_right_labels_of_unequal_classes_are_no_noise(tmp_path, capsys):
     found = estimate_transition(centred.with_constant(), labels).noise_rate
     assert found.low == 0.0
     assert found.value < 1e-3
+    # Without the column the class offsets of the calibration have to do.
     without = estimate_transition(centred, labels).noise_rate
-    assert 0.3 < without.low < without.value
+    assert without.low == 0.0
     page = (Path(__file__).parents[3] / "docs" / "transition.md").read_text(encoding="utf-8")
     assert f"the estimate is {without.value:.0%} without".replace("%", " %") in page
     path = tmp_path / "f.npz"
