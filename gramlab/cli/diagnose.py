@@ -99,11 +99,11 @@ def diagnose(
             if can_write_parquet():
                 writers["parquet"] = write_parquet
             tables = {
-                "classes": columns.class_columns(result),
                 "suspects": columns.suspect_columns(result),
                 "outliers": columns.outlier_columns(result),
                 "labels": columns.label_columns(result),
                 "cleaned": columns.cleaned_columns(result),
+                "classes": columns.class_columns(result),
             }
             for stem, table in tables.items():
                 for suffix, write in writers.items():

@@ -14,7 +14,7 @@ from gramlab.diagnosis.trial import LABELS, Scoring, Setting
 from gramlab.features import Features
 from gramlab.runner import Run, folds
 from gramlab.targets import one_hot
-from gramlab.transition import estimate_transition
+from gramlab.transition import NoiseRate, estimate_transition
 
 EPS = np.finfo(np.float64).eps
 NOISE = np.array([[0.7, 0.3], [0.3, 0.7]])
@@ -63,7 +63,8 @@ def posteriors(x, given, *, parts=4, rounds=2, neighbours=10, seed=0) -> FoldPos
     features, k = Features(x, given, n_classes=len(NOISE)), len(NOISE)
     run = Run(x, k, folds(given, parts, seed), given)
     found = estimate_transition(features, given, folds=run, weight_decay=1e-3, rounds=1)
-    estimate = replace(found, matrix=NOISE, rounds=rounds)
+    known = NoiseRate(0.2, 0.1, 0.3)  # by class, as is shown
+    estimate = replace(found, matrix=NOISE, rounds=rounds, noise_rate=known)
     nearest = nearest_rows(features, 20)
     posterior = replace(
         label_posterior(estimate, given, nearest), neighbours=neighbours, vote_weight=1.0
