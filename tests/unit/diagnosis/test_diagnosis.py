@@ -98,6 +98,8 @@ def test_clean_labels_are_left_alone():
     mended = [one for one in exact if one.cleaned and Setting(one.weight_decay) in exact]
     assert {one.labels for one in mended} == set(LABELS[1:])
     for one in mended:  # hardly anything is changed, and nothing that is measured
+        if one.labels == "soft-labels":
+            continue  # which are half the heads' own where noise by class was not shown
         plain = exact[Setting(one.weight_decay)].accuracy
         assert abs(exact[one].accuracy.value - plain.value) < plain.standard_error
     assert found.advice.sentence.startswith("Do not distil")
