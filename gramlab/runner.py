@@ -217,7 +217,8 @@ class Run:
             f"the features of {len(numbers)} folds",
             "ask for fewer folds or use fewer rows",
         )
-        self.n_classes, self.weights = n_classes, weights
+        self.n_classes: int = n_classes
+        self.weights: npt.NDArray[np.float64] | None = weights
         self.held: list[np.ndarray] = [np.flatnonzero(fold == number) for number in numbers]
         self.train: list[np.ndarray] = [np.flatnonzero(fold != number) for number in numbers]
         self.tests: list[np.ndarray] = [x[rows] for rows in self.held]

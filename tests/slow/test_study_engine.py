@@ -175,11 +175,11 @@ def test_an_error_in_a_cell_keeps_those_before_its_batch(source, tmp_path, monke
     plan, made = planned(source), []
     batch = len(device.workers())
 
-    def failing(features, cell, work=None):
+    def failing(features, cell, work=None, observed=None):
         made.append(cell)
         if len(made) == 3:
             raise RuntimeError("power cut")
-        return compute_cell(features, cell, work)
+        return compute_cell(features, cell, work, observed)
 
     monkeypatch.setattr(engine, "compute_cell", failing)
     with pytest.raises(RuntimeError, match="power cut"):
@@ -197,7 +197,7 @@ def test_a_batch_in_hand_ends_with_the_head_it_is_at(source, tmp_path, monkeypat
     monkeypatch.setattr(device, "workers", lambda: [0, 0])
     plan, heads, failed = planned(source), [], threading.Event()
 
-    def slow(features, cell, work=None):
+    def slow(features, cell, work=None, observed=None):
         if cell is plan.cells[0]:
             failed.set()
             raise KeyboardInterrupt
