@@ -311,9 +311,7 @@ def diagnose(
     fold = folds(given, asked.folds, asked.seed, together)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
-    say("Gram spectrum of every fold")
-    run = Run(features.as_float64(), k, fold, given, weights)
-    run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
+    run = Run(features, k, fold, given, weights)
     estimate = estimate_transition(
         features,
         given,

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from gramlab.features import Features
-from gramlab.machine.memory import check_memory
+from gramlab.heads.referee import softmax
 from gramlab.numerics.text import short_repr
+from gramlab.runner import parallel_map
 from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer
@@ -34,6 +34,8 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+
+_LEAST_HELD = 1 << 20  # inner products, however few features there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ class Evidence(NamedTuple):
 
     def probabilities(self, vote_weight: float, sharpness: float) -> Array:
         """p_i (m, K), with γ and β."""
-        return softmax(sharpness * (self.heads + vote_weight * self.votes), axis=1)
+        return softmax(sharpness * (self.heads + vote_weight * self.votes))
 
 
 def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels) -> LabelPosterior:
@@ -148,7 +150,7 @@ def nearest_rows(features: Features, count: int, group: Labels | None = None) ->
     InvalidSetting
         If ``count`` is not in 1 .. N less the rows of the largest group.
     NotEnoughMemory
-        If N × count indices would not fit.
+        If the features are not float64, and would not fit as such.
     """
     n = features.n_samples
     sizes = np.ones(n) if group is None else np.bincount(group)
@@ -161,11 +163,12 @@ def nearest_rows(features: Features, count: int, group: Labels | None = None) ->
 def _nearest(features: Features, count: int, key: bytes | None) -> Labels:
     n = features.n_samples
     group = np.arange(n) if key is None else np.frombuffer(key, dtype=np.int64)
-    check_memory(8 * n * count, f"{count} neighbours of {n} rows", "ask for fewer neighbours")
-    x = features.as_float64()
-    step = max(1, (1 << 22) // n)  # rows whose inner products are held at once
-    found = np.empty((n, count), dtype=np.int64)
-    for start in range(0, n, step):
+    kind = np.int32 if n <= np.iinfo(np.int32).max else np.int64
+    x, found = features.as_float64(), np.empty((n, count), dtype=kind)
+    # Rows whose inner products are held at once, of which there are a few copies in each thread.
+    step = max(1, max(_LEAST_HELD, x.size // 8) // n)
+
+    def block(start: int, _: int) -> None:
         part = slice(start, start + step)
         products = x[part] @ x.T
         products[group[part, None] == group] = -np.inf
@@ -175,5 +178,7 @@ def _nearest(features: Features, count: int, key: bytes | None) -> Labels:
         order = np.lexsort((column, -products[row, column], row))
         place = np.arange(len(row)) - np.searchsorted(row, row)
         found[part] = column[order][place < count].reshape(-1, count)
+
+    parallel_map(block, range(0, n, step), on_devices=False)
     found.setflags(write=False)
     return found

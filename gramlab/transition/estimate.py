@@ -328,7 +328,8 @@ def estimate_transition(
         return _with_intervals(mixture, logits, given, None, 1, copies.group, *how)
     if not isinstance(folds, Run):
         together = copies.group if groups is None else groups
-        folds = Run(x, k, deal_folds(given, folds, seed, together), given)
+        rows = features if isinstance(features, Features) else x
+        folds = Run(rows, k, deal_folds(given, folds, seed, together), given)
     say = stage or (lambda text: None)
     rounds_of = NoiseRounds(folds, given, tolerance, say, copies.group)
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
+from gramlab.heads.referee import softmax
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.targets import Targets
@@ -62,10 +62,9 @@ class NoiseRounds:
         run, mixture = self.run, before.mixture
 
         def posteriors(number: int) -> Targets:
-            logits = run.parts[number].x @ before.weights[number]
-            inside = softmax(mixture.sharpness * logits, axis=1)
-            labels = self.given[run.train[number]]
-            posterior, _ = given_label_posterior(inside, mixture.matrix, labels)
+            logits = run.features.x @ before.weights[number]
+            inside = softmax(mixture.sharpness * logits)
+            posterior, _ = given_label_posterior(inside, mixture.matrix, self.given)
             return Targets(posterior - 1.0 / run.n_classes)
 
         return self._fitted(before.weight_decay, before.round + 1, posteriors, before)
@@ -88,7 +87,7 @@ class NoiseRounds:
         """
         search = weight_decay is None
         if weight_decay is None:
-            squares = sum(np.einsum("ij,ij->", x, x, dtype=np.float64) for x in self.run.tests)
+            squares = sum(np.vdot(block, block) for _, block in self.run.features.blocks())
             weight_decay = 1e-3 * (float(squares) / len(self.given) if squares > 0.0 else 1.0)
         best = self.teachers(weight_decay)
         tried = [best]

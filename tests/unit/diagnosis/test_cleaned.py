@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
-from gramlab.diagnosis.posterior import label_posterior, nearest_rows
+from gramlab.diagnosis.posterior import label_posterior, nearest_rows, posterior_of
 from gramlab.diagnosis.selection import SettingSearch
 from gramlab.diagnosis.trial import LABELS, Scoring, Setting
 from gramlab.features import Features
@@ -108,9 +108,9 @@ def test_rows_of_a_fold_are_read_by_heads_that_miss_it_too():
             own = np.setdiff1d(train, of.run.held[g])
             head = SoftmaxHead(decay, tolerance=1e-12)
             fit = head.fit(x[own], one_hot(given[own], 2))
-            p = softmax(beta * (x[of.run.held[g]] @ fit.weights), axis=1)
-            joint = p * NOISE[:, given[of.run.held[g]]].T
-            q[of.run.held[g]] = joint / joint.sum(axis=1, keepdims=True)
+            logits = x[of.run.held[g]] @ fit.weights
+            p = softmax(beta * logits + of.estimate.offsets, axis=1)
+            q[of.run.held[g]] = posterior_of(p, of.estimate, given[of.run.held[g]])[0]
         assert np.abs(cleaned.soft - q[train]).max() <= bound
         leak = of.posterior.posterior[train]
         assert np.abs(leak - q[train]).max() > 10.0 * bound, "the q of all rows would have passed"
