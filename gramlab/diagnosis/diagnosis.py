@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
+from gramlab.diagnosis.cost import bytes_needed
 from gramlab.diagnosis.explanation import Explanation, explain_rows
 from gramlab.diagnosis.origin import Origin, check_classes
 from gramlab.diagnosis.outliers import Outliers, find_outliers
@@ -35,6 +36,7 @@ from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import OBSERVED, CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.machine.memory import check_memory
 from gramlab.runner import Run, folds, group_numbers
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
@@ -302,6 +304,11 @@ def diagnose(
     check_classes(features)
     given, own = features.labels, None if groups is None else group_numbers(groups, n)
     weights, origin = relative_weights(sample_weight, n), origin or Origin.of_all(n, k)
+    check_memory(
+        bytes_needed(n, features.n_features + asked.constant, k, asked),
+        f"the diagnosis of {n} rows",
+        "use fewer rows, or features of fewer columns",
+    )
     say("preparing features")
     steps = {"center": asked.center, "unit_norm": asked.unit_norm, "constant": asked.constant}
     features = features.prepared(**steps)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from gramlab.diagnosis.cleaned import CleanedLabels
 from gramlab.diagnosis.trial import LABELS, Scoring, Setting, Trial
 from gramlab.features import Features
-from gramlab.heads.fit import Fit
+from gramlab.heads.referee import softmax_deviations
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.spectrum import Spectrum
@@ -71,7 +71,7 @@ class SettingSearch:
     tolerance: float = 1e-6
     stage: Callable[[str], None] = lambda text: None
     _trials: dict[tuple[str, Setting], Trial] = field(default_factory=dict, init=False, repr=False)
-    _teachers: dict[float, list[Fit]] = field(default_factory=dict, init=False, repr=False)
+    _teachers: dict[float, list[np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     def trials(
         self, decays: Sequence[float], reference: float, *, grow: bool = True
@@ -146,7 +146,7 @@ class SettingSearch:
             self._add(setting, "theory", predicted)
 
     def _try_teacher(self, decay: float) -> None:
-        """Exact teachers at one weight decay, from the fits at the nearest one."""
+        """Exact teachers at one weight decay, from those at the nearest one."""
         self.stage(f"exact teachers, weight decay {decay:.2g}")
         near = min(self._teachers, key=lambda d: abs(math.log(d / decay)), default=math.nan)
         targets, start = self.run.one_hot(self.scoring.given), self._teachers.get(near, ())
@@ -189,15 +189,19 @@ class SettingSearch:
         start = self._teachers[near]
         return self._try_exact(Setting(decay, labels=labels), targets, start, weights)[1]
 
+    def _said(self, weights: np.ndarray) -> npt.NDArray[np.float64]:
+        """What a head says of all rows, P − 1/K (N, K)."""
+        return softmax_deviations(self.run.features.x @ weights)
+
     def _try_students(self, decay: float) -> None:
         """Exact rounds at one weight decay while they gain, and the student of the top two."""
         teachers, k = self._teachers[decay], self.run.n_classes
-        best, fits = self._trials["exact", Setting(decay)], teachers
+        best, heads = self._trials["exact", Setting(decay)], teachers
         for t in range(2, self.max_rounds + 1):
             self.stage(f"exact students, weight decay {decay:.2g}, round {t}")
-            last = fits
-            fits, trial = self._try_exact(
-                Setting(decay, t), lambda number, last=last: last[number].as_targets(), last
+            last = heads
+            heads, trial = self._try_exact(
+                Setting(decay, t), lambda number, last=last: Targets(self._said(last[number])), last
             )
             if trial.accuracy.value <= best.accuracy.value:
                 break
@@ -207,7 +211,7 @@ class SettingSearch:
         self.stage(f"exact top-2 students, weight decay {decay:.2g}")
 
         def top_two(number: int) -> Targets:
-            teacher = np.asarray(teachers[number].as_targets())
+            teacher = self._said(teachers[number]) + 1.0 / k
             return Targets(partial_labels(teacher, 2, seed=self.seed) - 1.0 / k)
 
         self._try_exact(Setting(decay, 2, "top2"), top_two, teachers)
@@ -224,15 +228,18 @@ class SettingSearch:
         self,
         setting: Setting,
         targets: Callable[[int], Any],
-        start: Sequence[Fit],
+        start: Sequence[np.ndarray],
         weights: Callable[[int], Any] = lambda number: None,
-    ) -> tuple[list[Fit], Trial]:
-        def fit(number: int) -> Fit:
+    ) -> tuple[list[np.ndarray], Trial]:
+        """Weights (d, K) of the head of each fold, which alone are kept, and how they fared."""
+
+        def fit(number: int) -> np.ndarray:
             own = product_of_weights(self.run.counted(number), weights(number))
             head = SoftmaxHead(setting.weight_decay, sample_weight=own, tolerance=self.tolerance)
-            begin = np.asarray(start[number].weights) if start else None
-            return head.fit(self.run.features, targets(number), start=begin)
+            begin = start[number] if start else None
+            found = head.fit(self.run.features, targets(number), start=begin)
+            return np.asarray(found.weights)
 
-        fits = self.run.map(fit)
-        logits = self.run.held_out([fit.weights for fit in fits])
-        return fits, self._add(setting, "exact", logits.argmax(axis=1))
+        heads = self.run.map(fit)
+        logits = self.run.held_out(heads)
+        return heads, self._add(setting, "exact", logits.argmax(axis=1))

@@ -143,6 +143,8 @@ class _Search:
             return -np.inf
         if place not in self.values:
             if b not in self.split:
+                # Parts take five times the memory of the logits: those far from here are let go.
+                self.split = {at: parts for at, parts in self.split.items() if abs(at - b) == 1}
                 p = softmax(self.betas[b] * self.logits)
                 self.split[b] = [
                     (_Sample(p[~held], self.given[~held]), _Sample(p[held], self.given[held]))

@@ -16,9 +16,17 @@ from gramlab.runner import Run
 from gramlab.targets import Targets
 from gramlab.transition.mixture import Mixture, fit_mixture, given_label_posterior
 
-__all__ = ["HeldOutHeads", "NoiseRounds"]
+__all__ = ["HeldOutHeads", "NoiseRounds", "bytes_needed"]
 
 Array = npt.NDArray[np.float64]
+
+
+def bytes_needed(n: int, d: int, n_classes: int) -> int:
+    """Peak of the memory that rounds on n rows of width d take beside the features."""
+    # Rows on a device in float64 and twice in float32, with zero rows behind them; logits and
+    # probabilities of the weight decays that are tried, and of parts of the rows; of two threads
+    # three copies of a Gram matrix.
+    return 17 * n * d + 32 * 8 * n * n_classes + 6 * 8 * min(n, d) ** 2
 
 
 class HeldOutHeads(NamedTuple):
