@@ -13,8 +13,8 @@ __all__ = ["Stage", "bytes_needed", "stages"]
 class Stage(NamedTuple):
     """A part of a run, begun by a text that starts with ``begins``, of about so many ``steps``.
 
-    ``seconds`` are those of one core in ``examples/diagnose_cost.py 20000 512 20``: what counts is
-    how they compare.
+    ``seconds`` are about those of one core in ``examples/diagnose_cost.py 20000 512 20``: what
+    counts is how they compare.
     """
 
     begins: str
@@ -39,14 +39,14 @@ def stages(settings: DiagnosisSettings) -> list[Stage]:
     found = [
         Stage("preparing features", 1, 1.0),
         Stage("copies of rows", 1, 1.0),
-        Stage("Gram spectrum", 1, 2.0),
-        Stage("noise: ", 8, 60.0),
-        Stage("neighbours", 1, 30.0),
+        Stage("Gram spectrum", 1, 4.0),
+        Stage("noise: ", 8, 30.0),
+        Stage("neighbours", 1, 16.0),
     ]
     if settings.folds > 2:
-        found.append(Stage("heads that miss two", 1, 30.0))
-    found.append(Stage("closed form on every fold", 40 if settings.max_rounds > 1 else 20, 150.0))
-    found.append(Stage("exact heads on all rows", 1, 5.0))
+        found.append(Stage("heads that miss two", 1, 11.0))
+    found.append(Stage("closed form on every fold", 40 if settings.max_rounds > 1 else 20, 80.0))
+    found.append(Stage("exact heads on all rows", 1, 2.0))
     if settings.recorrupt:
-        found.append(Stage("re-corrupted labels", 2, 60.0))
+        found.append(Stage("re-corrupted labels", 2, 40.0))
     return [*found, Stage("explanations", 1, 5.0)]

@@ -74,8 +74,8 @@ def test_the_whole_is_asked_for_before_anything_is_computed(monkeypatch):
             continue
         with pytest.raises(NotEnoughMemory, match="the diagnosis of 120 rows needs"):
             diagnose(features, settings, stage=told.append)
+        monkeypatch.setattr("gramlab.machine.memory.bytes_available", lambda: 1000)
         with pytest.raises(NotEnoughMemory, match="the transition estimate of 120 rows needs"):
-            monkeypatch.setattr("gramlab.machine.memory.bytes_available", lambda: 1000)
             estimate_transition(features, features.labels, stage=told.append)
         assert told == []
 
