@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from gramlab.errors import InvalidSetting
 from gramlab.features import Features
+from gramlab.features.description import check_classes
 from gramlab.heads.carriers import is_small
 from gramlab.heads.fit import Fit
 from gramlab.machine import hardware
-from gramlab.machine.memory import check_memory
+from gramlab.machine.memory import check_memory, is_mapped
 from gramlab.numerics.streams import MAX_SEED, stream
 from gramlab.targets import OneHotRows
 from gramlab.validation import as_array, check_integer
@@ -188,64 +189,66 @@ def parallel_map(
 class Run:
     """One head per fold: labels, rounds of fits to them, and logits of rows the fits did not see.
 
-    Of rows x (N, d), ``fold`` (N,) says in which they are (:func:`folds`; -1 is never held out).
-    ``held`` and ``train`` are row numbers by fold: held out, and all others; ``tests`` and
-    ``parts`` are their rows of x, the latter as ``Features``, which carry ``labels`` (N,) where
-    somebody reads them; heads may be fitted to others. Rows have ``weights`` (N,) in every fit, if
-    given. What is factored for the first head of a
-    fold serves all later ones, whichever labels they get.
+    Of the rows of ``features`` (N, d), ``fold`` (N,) says in which they are (:func:`folds`; -1 is
+    never held out). All heads are fitted to the same rows, so that these are held once, however
+    many folds there are, and what is factored for one head serves all: rows that a head must not
+    see have no weight in it. ``held`` and ``train`` are row numbers by fold, held out and all
+    others; ``weights`` (N,) are those of the rows in every fit, if given. ``labels`` (N,) are what
+    heads will be fitted to, if that is known.
 
     Raises
     ------
     NotEnoughMemory
-        If the rows of all folds would not fit.
+        If features mapped from a file, which are read into memory, would not fit.
     InvalidLabels
         If the training rows of a fold carry one label.
     """
 
     def __init__(
         self,
-        x: np.ndarray,
+        features: Features | np.ndarray,
         n_classes: int,
         fold: npt.NDArray[np.int64],
         labels: npt.NDArray[np.int64] | None = None,
         weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         numbers = range(int(fold.max()) + 1)
-        check_memory(
-            x.itemsize * len(numbers) * x.size,
-            f"the features of {len(numbers)} folds",
-            "ask for fewer folds or use fewer rows",
-        )
         self.n_classes: int = n_classes
         self.weights: npt.NDArray[np.float64] | None = weights
         self.held: list[np.ndarray] = [np.flatnonzero(fold == number) for number in numbers]
         self.train: list[np.ndarray] = [np.flatnonzero(fold != number) for number in numbers]
-        self.tests: list[np.ndarray] = [x[rows] for rows in self.held]
-        self.parts: list[Features] = []
-        for rows in self.train:
-            own = np.arange(len(rows)) % n_classes if labels is None else labels[rows]
-            self.parts.append(Features(x[rows], own, n_classes=n_classes))
+        if labels is not None:
+            for rows in self.train:
+                check_classes(labels[rows], n_classes, True)
+        self.features = _in_memory(features, n_classes)
 
     def __len__(self) -> int:
         """Number of folds."""
-        return len(self.parts)
+        return len(self.held)
+
+    def counted(self, *numbers: int) -> npt.NDArray[np.float64]:
+        """Weights (N,) of the rows in a head that must not see these folds: 0 in them."""
+        n = self.features.n_samples
+        weights = np.ones(n) if self.weights is None else self.weights.astype(np.float64)
+        for number in numbers:
+            weights[self.held[number]] = 0.0
+        return weights
 
     def map(self, task: Callable[[int], Result]) -> list[Result]:
         """``[task(number) for each fold]``, several folds at once where they share a device."""
-        numbers, compiled = range(len(self)), not is_small(self.parts[0], self.n_classes)
+        numbers, compiled = range(len(self)), not is_small(self.features, self.n_classes)
         alone = len(self) == 1
         if compiled and not alone:
             from gramlab.machine import device  # and JAX with it
 
-            alone = device.count() > 1  # what a fold's features keep lives on one device
+            alone = device.count() > 1  # what the features keep lives on one device
         if alone:
             return [task(number) for number in numbers]
         return parallel_map(lambda number, _: task(number), numbers, on_devices=compiled)
 
     def one_hot(self, labels: npt.NDArray[np.int64]) -> Callable[[int], OneHotRows]:
         """Targets of :meth:`fit` from labels (N,)."""
-        return lambda number: OneHotRows(labels[self.train[number]], self.n_classes)
+        return lambda number: OneHotRows(labels, self.n_classes)
 
     def fit(
         self,
@@ -255,22 +258,33 @@ class Run:
     ) -> list[Fit]:
         """One round: the head on every fold, from weights (d, K) by fold if ``start`` gives them.
 
-        ``targets`` makes from the number of a fold the targets of its ``train`` rows:
-        :meth:`one_hot` of labels, or for a student what follows from the round before.
+        ``targets`` makes from the number of a fold the targets of all rows: :meth:`one_hot` of
+        labels, or for a student what follows from the round before.
         """
         starts = [None] * len(self) if start is None else [np.asarray(own) for own in start]
 
         def one(number: int) -> Fit:
-            own = head
-            if self.weights is not None:
-                own = replace(head, sample_weight=self.weights[self.train[number]])
-            return own.fit(self.parts[number], targets(number), start=starts[number])
+            own = replace(head, sample_weight=self.counted(number))
+            return own.fit(self.features, targets(number), start=starts[number])
 
         return self.map(one)
 
     def held_out(self, weights: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
         """Logits (N, K) by the head that did not see the row; NaN where every head saw it."""
-        logits = np.full((len(self.held[0]) + len(self.train[0]), self.n_classes), np.nan)
-        for own, test, held in zip(weights, self.tests, self.held, strict=True):
-            logits[held] = test @ np.asarray(own)
+        x = self.features.x
+        logits = np.full((len(x), self.n_classes), np.nan)
+        for own, held in zip(weights, self.held, strict=True):
+            logits[held] = x[held] @ np.asarray(own)
         return logits
+
+
+def _in_memory(features: Features | np.ndarray, n_classes: int) -> Features:
+    """The features, or where they are mapped a copy; of bare rows with labels nobody reads."""
+    if isinstance(features, Features):
+        if not features.is_mapped:
+            return features
+        features = features.x
+    if is_mapped(features):
+        check_memory(features.nbytes, "the mapped features", "use fewer rows")
+        features = np.array(features)
+    return Features(features, np.arange(len(features)) % n_classes, n_classes=n_classes)

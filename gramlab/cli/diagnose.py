@@ -20,6 +20,8 @@ EXAMPLES = (
 
 NOTE = "A run that was stopped leaves whole files only, and starts anew when it is run again.\n"
 
+_DONE = "done"
+
 _WEIGHT_DECAY = "The one in use, to measure advice against; default: 1/N (scikit-learn's C = 1)."
 _ROUNDS = "Most trainings to consider, the teacher included."
 _RECORRUPT = "Calibrate the suspects' precision on labels corrupted anew."
@@ -70,6 +72,7 @@ def diagnose(
         (features, identifiers), stage = output.load_rows(), output.progress.stage
 
         from gramlab.diagnosis import DiagnosisSettings
+        from gramlab.diagnosis.cost import stages
         from gramlab.diagnosis.entry import diagnose_rows
         from gramlab.diagnosis.origin import Origin
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
@@ -81,6 +84,8 @@ def diagnose(
         origin = Origin.of_all(features.n_samples, features.n_classes, identifiers)
         truth = seen and seen.true_labels
         beside = {"groups": options.own_groups(context), "truth": truth}
+        drawn = [("figures", 1, 5.0), ("tables", 1, 1.0), ("report", 1, 1.0), (_DONE, 1, 0.0)]
+        output.progress.plan([*stages(settings), *(drawn if output.folder else drawn[-1:])])
         result = diagnose_rows(features, origin, settings, **beside, stage=stage)
 
         found, names = result.as_dict(), ""
@@ -116,5 +121,6 @@ def diagnose(
             names = "results.json, report.html, classes, suspects, outliers, labels and cleaned "
             names += f"labels as .{' and .'.join(writers)}, cleaned.npz and {len(figures)} figures"
         output.keep(found, names)
+        stage(_DONE)
     offers = "tables, figures and a report"
     output.show("diagnose", offers, result=result, found=found, name=Path(source).name)

@@ -5,10 +5,37 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from gramlab.cli.stopping import raise_if_asked
 from gramlab.cli.text import counted, format_duration, say, shown
+
+
+class Plan:
+    """The share of a whole that is done, from what its ``stages`` are and which one has begun.
+
+    Each is what its name begins with, how many steps it takes, about, and what it costs. A name
+    that begins no later stage is one more step of the stage at hand.
+    """
+
+    def __init__(self, stages: Sequence[tuple[str, int, float]]) -> None:
+        self._stages, self._at, self._steps = list(stages), -1, 0
+
+    def begin(self, name: str) -> float:
+        """The share that is done when something of this name begins."""
+        later = range(self._at + 1, len(self._stages))
+        found = next((at for at in later if name.startswith(self._stages[at][0])), None)
+        if found is not None:
+            self._at, self._steps = found, 0
+        elif self._at >= 0:
+            self._steps += 1
+        if self._at < 0:
+            return 0.0
+        _, steps, cost = self._stages[self._at]
+        before = sum(cost for _, _, cost in self._stages[: self._at])
+        done = before + cost * min(self._steps, steps) / steps
+        return done / sum(cost for _, _, cost in self._stages)
 
 
 class Progress:
@@ -44,6 +71,7 @@ class Progress:
         self._lock = threading.RLock()  # a study counts from several threads
         self._began = self._said = time.monotonic()
         self._cells = self._cells_done = 0
+        self._plan: Plan | None = None
         self._task = self._bars.add_task("", total=None, note="")
         self.stage("")
 
@@ -56,6 +84,10 @@ class Progress:
         """Take the drawing away."""
         self._bars.stop()
 
+    def plan(self, stages: Sequence[tuple[str, int, float]]) -> None:
+        """Know the whole: what begins the names of its stages, their steps, and their costs."""
+        self._plan = Plan(stages)
+
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage, of ``total`` steps where they are known."""
         with self._lock:
@@ -63,7 +95,8 @@ class Progress:
             self._stage_began, self._best = time.monotonic(), 1.0
             self._bars.remove_task(self._task)  # a task once given a total cannot lose it
             self._task = self._bars.add_task(self._name, total=total, note="")
-            self._tell(0.0 if total else None)
+            share = None if self._plan is None else self._plan.begin(name)
+            self._tell(0.0 if total else share)
 
     def solving(self, passes: float, ratio: float) -> None:
         """Tell how far the current head is: passes, ‖g‖/‖g(0)‖.

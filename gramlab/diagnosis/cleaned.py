@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from gramlab.diagnosis.posterior import (
     Evidence,
@@ -28,6 +27,7 @@ from gramlab.diagnosis.posterior import (
     neighbour_votes,
     posterior_of,
 )
+from gramlab.heads.referee import softmax
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
@@ -114,7 +114,7 @@ class FoldPosteriors:
 
     run: Run
     given: Labels
-    nearest: Labels
+    nearest: npt.NDArray[np.int32]
     estimate: TransitionEstimate
     posterior: LabelPosterior
     tolerance: float = 1e-5
@@ -139,22 +139,19 @@ class FoldPosteriors:
     def _logits(self, f: int, g: int, decay: float) -> tuple[Array, Array]:
         """Logits of the rows of two folds, by the heads of the estimate without both."""
         run, k = self.run, self.run.n_classes
-        part, given = run.parts[f], self.given[run.train[f]]
-        of_g = np.isin(run.train[f], run.held[g])
-        # Rows of g without weight: what is factored and compiled for fold f serves here too.
-        counts = np.where(of_g, 0.0, 1.0 if run.weights is None else run.weights[run.train[f]])
-        head = SoftmaxHead(decay, sample_weight=counts, tolerance=self.tolerance)
-        fit = head.fit(part, OneHotRows(given, k))
+        features, given = run.features, self.given
+        head = SoftmaxHead(decay, sample_weight=run.counted(f, g), tolerance=self.tolerance)
+        fit = head.fit(features, OneHotRows(given, k))
         for _ in range(1, self.estimate.rounds):
-            inside = self._calibrated(part.x @ np.asarray(fit.weights))
+            inside = self._calibrated(features.x @ np.asarray(fit.weights))
             q, _ = given_label_posterior(inside, self.estimate.matrix, given)
-            fit = head.fit(part, Targets(q - 1.0 / k), start=fit.weights)
+            fit = head.fit(features, Targets(q - 1.0 / k), start=fit.weights)
         weights = np.asarray(fit.weights)
-        return run.tests[f] @ weights, run.tests[g] @ weights
+        return features.x[run.held[f]] @ weights, features.x[run.held[g]] @ weights
 
     def _calibrated(self, logits: Array) -> Array:
         """Probabilities (m, K) of heads, with the calibration of the estimate."""
-        return softmax(self.estimate.sharpness * logits + self.estimate.offsets, axis=1)
+        return softmax(self.estimate.sharpness * logits + self.estimate.offsets)
 
     def _without(self, fold: int, logits: dict[tuple[int, int], Array]) -> CleanedLabels:
         """Labels of all rows but those of a fold, by heads and neighbours that have not seen it."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gramlab.diagnosis.advice import Advice, advise
 from gramlab.diagnosis.classes import ClassSummary, some_names
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
+from gramlab.diagnosis.cost import bytes_needed
 from gramlab.diagnosis.explanation import Explanation, explain_rows
 from gramlab.diagnosis.origin import Origin, check_classes
 from gramlab.diagnosis.outliers import Outliers, find_outliers
@@ -31,6 +32,7 @@ from gramlab.features.inspection import describe_run
 from gramlab.heads.fit import Fit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.labels import OBSERVED, CorruptedLabels, corrupt_labels, corruption_matrix
+from gramlab.machine.memory import check_memory
 from gramlab.runner import Run, folds, group_numbers
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
@@ -300,6 +302,11 @@ def diagnose(
     check_classes(features)
     given, own = features.labels, None if groups is None else group_numbers(groups, n)
     weights, origin = relative_weights(sample_weight, n), origin or Origin.of_all(n, k)
+    check_memory(
+        bytes_needed(n, features.n_features + asked.constant, k, asked),
+        f"the diagnosis of {n} rows",
+        "use fewer rows, or features of fewer columns",
+    )
     say("preparing features")
     steps = {"center": asked.center, "unit_norm": asked.unit_norm, "constant": asked.constant}
     features = features.prepared(**steps)
@@ -309,9 +316,7 @@ def diagnose(
     fold = folds(given, asked.folds, asked.seed, together)
     say("Gram spectrum")
     spectrum, correlations = Spectrum.of(features), class_correlations(features)
-    say("Gram spectrum of every fold")
-    run = Run(features.as_float64(), k, fold, given, weights)
-    run.map(lambda number: Spectrum.of(run.parts[number]))  # for all that is fitted to folds below
+    run = Run(features, k, fold, given, weights)
     estimate = estimate_transition(
         features,
         given,

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from gramlab.features import Features
-from gramlab.machine.memory import check_memory
+from gramlab.heads.referee import softmax
 from gramlab.numerics.text import short_repr
+from gramlab.runner import parallel_map
 from gramlab.transition import TransitionEstimate
 from gramlab.transition.mixture import given_label_posterior
 from gramlab.validation import check_integer
@@ -34,6 +34,9 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]  # half the memory of int64, where there are 50 of each row
+
+_LEAST_HELD = 1 << 20  # inner products, however few features there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +83,10 @@ class Evidence(NamedTuple):
 
     def probabilities(self, vote_weight: float, sharpness: float) -> Array:
         """p_i (m, K), with γ and β."""
-        return softmax(sharpness * (self.heads + vote_weight * self.votes), axis=1)
+        return softmax(sharpness * (self.heads + vote_weight * self.votes))
 
 
-def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Labels) -> LabelPosterior:
+def label_posterior(estimate: TransitionEstimate, given: Labels, nearest: Rows) -> LabelPosterior:
     """Combine held-out heads and C of an estimate from given labels (N,) with the nearest rows'."""
     p, k = estimate.probabilities, len(estimate.matrix)
     posterior, best = posterior_of(p, estimate, given)
@@ -130,7 +133,7 @@ def posterior_of(
 
 
 def neighbour_votes(
-    nearest: Labels, given: Labels, n_classes: int, counted: npt.ArrayLike = True
+    nearest: Rows, given: Labels, n_classes: int, counted: npt.ArrayLike = True
 ) -> Array:
     """How many of a row's neighbours (m, k) were given each label, shape (m, K).
 
@@ -141,7 +144,7 @@ def neighbour_votes(
     return votes
 
 
-def nearest_rows(features: Features, count: int, group: Labels | None = None) -> Labels:
+def nearest_rows(features: Features, count: int, group: Labels | None = None) -> Rows:
     """The rows with the largest inner products with each row, its own group left out; (N, count).
 
     ``group`` (N,) are the numbers 0, 1, … of the rows' groups; by default each row is its own.
@@ -154,7 +157,7 @@ def nearest_rows(features: Features, count: int, group: Labels | None = None) ->
     InvalidSetting
         If ``count`` is not in 1 .. N less the rows of the largest group.
     NotEnoughMemory
-        If N × count indices would not fit.
+        If the features are not float64, and would not fit as such.
     """
     n = features.n_samples
     sizes = np.ones(n) if group is None else np.bincount(group)
@@ -164,14 +167,14 @@ def nearest_rows(features: Features, count: int, group: Labels | None = None) ->
     return features.derived(_nearest, count, key)
 
 
-def _nearest(features: Features, count: int, key: bytes | None) -> Labels:
+def _nearest(features: Features, count: int, key: bytes | None) -> Rows:
     n = features.n_samples
     group = np.arange(n) if key is None else np.frombuffer(key, dtype=np.int64)
-    check_memory(8 * n * count, f"{count} neighbours of {n} rows", "ask for fewer neighbours")
-    x = features.as_float64()
-    step = max(1, (1 << 22) // n)  # rows whose inner products are held at once
-    found = np.empty((n, count), dtype=np.int64)
-    for start in range(0, n, step):
+    x, found = features.as_float64(), np.empty((n, count), dtype=np.int32)
+    # Rows whose inner products are held at once, of which there are a few copies in each thread.
+    step = max(1, max(_LEAST_HELD, x.size // 8) // n)
+
+    def block(start: int, _: int) -> None:
         part = slice(start, start + step)
         products = x[part] @ x.T
         products[group[part, None] == group] = -np.inf
@@ -181,5 +184,7 @@ def _nearest(features: Features, count: int, key: bytes | None) -> Labels:
         order = np.lexsort((column, -products[row, column], row))
         place = np.arange(len(row)) - np.searchsorted(row, row)
         found[part] = column[order][place < count].reshape(-1, count)
+
+    parallel_map(block, range(0, n, step), on_devices=False)
     found.setflags(write=False)
     return found

@@ -108,7 +108,7 @@ def recorrupt(
     features: Features,
     estimate: TransitionEstimate,
     posterior: LabelPosterior,
-    nearest: npt.NDArray[np.int64],
+    nearest: npt.NDArray[np.int32],
     run: Run,
     seed: int,
     stage: Callable[[str], None],

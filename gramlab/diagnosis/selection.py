@@ -22,12 +22,19 @@ import numpy.typing as npt
 from gramlab.diagnosis.cleaned import CleanedLabels
 from gramlab.diagnosis.trial import LABELS, Scoring, Setting, Trial
 from gramlab.features import Features
-from gramlab.heads.fit import Fit
+from gramlab.heads.referee import softmax_deviations
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.filters import filter_over_eigenvalue, linear_mu
-from gramlab.targets import Targets, one_hot, partial_labels, product_of_weights
+from gramlab.targets import (
+    Targets,
+    one_hot,
+    partial_labels,
+    product_of_weights,
+    relative_weights,
+    target_rows,
+)
 
 __all__ = ["SettingSearch", "decay_grid"]
 
@@ -51,8 +58,8 @@ def decay_grid(features: Features) -> list[float]:
 class SettingSearch:
     """Scores settings on held-out rows, all by the theory and the promising ones by exact heads.
 
-    ``run`` holds the folds, whose parts carry the given labels of ``scoring``, which scores what
-    is predicted; ``cleaned`` are the labels of the training rows of each fold as all but that fold
+    ``run`` holds the folds; ``scoring`` holds the given labels and scores what is predicted;
+    ``cleaned`` are the labels of the training rows of each fold as all but that fold
     mend them, none if that is not tried. The rest is as in ``DiagnosisSettings``.
     """
 
@@ -64,7 +71,7 @@ class SettingSearch:
     tolerance: float = 1e-6
     stage: Callable[[str], None] = lambda text: None
     _trials: dict[tuple[str, Setting], Trial] = field(default_factory=dict, init=False, repr=False)
-    _teachers: dict[float, list[Fit]] = field(default_factory=dict, init=False, repr=False)
+    _teachers: dict[float, list[np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     def trials(
         self, decays: Sequence[float], reference: float, *, grow: bool = True
@@ -119,23 +126,27 @@ class SettingSearch:
         if self.max_rounds > 1 and k > 2:
             settings += [Setting(d, 2, "top2") for d in decays]
         found = {one: np.empty(len(self.scoring.given), dtype=np.int64) for one in settings}
-        for part, test, held in zip(run.parts, run.tests, run.held, strict=True):
-            spectrum = Spectrum.of(part)
-            z, unseen = spectrum.coordinates, test @ spectrum.basis
-            given = z.T @ (one_hot(part.labels, k) - 1.0 / k)
+        x = run.features.x
+        deviations = one_hot(self.scoring.given, k) - 1.0 / k
+        for number, held in enumerate(run.held):
+            omega = relative_weights(run.counted(number), len(x))
+            spectrum = Spectrum.of(run.features, row_weights=omega)
+            basis, unseen = spectrum.basis, x[held] @ spectrum.basis
+            given = basis.T @ (x.T @ spectrum.weighted(deviations))
             for one, predicted in found.items():
-                mu, t = linear_mu(k, part.n_samples, one.weight_decay), one.rounds
+                mu, t = linear_mu(k, len(x), one.weight_decay), one.rounds
                 scale = filter_over_eigenvalue(spectrum.eigenvalues, mu, 1 if one.refine else t)
                 targets = given
                 if one.refine:
-                    teacher = z @ (scale[:, None] * given) + 1.0 / k
-                    targets = z.T @ (partial_labels(teacher, 2, seed=self.seed) - 1.0 / k)
+                    teacher = x @ (basis @ (scale[:, None] * given)) + 1.0 / k
+                    students = partial_labels(teacher, 2, seed=self.seed) - 1.0 / k
+                    targets = basis.T @ (x.T @ spectrum.weighted(students))
                 predicted[held] = (unseen @ (scale[:, None] * targets)).argmax(axis=1)
         for setting, predicted in found.items():
             self._add(setting, "theory", predicted)
 
     def _try_teacher(self, decay: float) -> None:
-        """Exact teachers at one weight decay, from the fits at the nearest one."""
+        """Exact teachers at one weight decay, from those at the nearest one."""
         self.stage(f"exact teachers, weight decay {decay:.2g}")
         near = min(self._teachers, key=lambda d: abs(math.log(d / decay)), default=math.nan)
         targets, start = self.run.one_hot(self.scoring.given), self._teachers.get(near, ())
@@ -161,23 +172,36 @@ class SettingSearch:
     def _try_mended(self, labels: str, decay: float) -> Trial:
         self.stage(f"{labels}, weight decay {decay:.2g}")
         near = min(self._teachers, key=lambda d: abs(math.log(d / decay)))
-        problems = [one.problem(labels) for one in self.cleaned]
-        return self._try_exact(
-            Setting(decay, labels=labels),
-            lambda number: problems[number][0],
-            self._teachers[near],
-            lambda number: problems[number][1],
-        )[1]
+        train, shape = self.run.train, (len(self.scoring.given), self.run.n_classes)
+
+        def targets(number: int) -> Targets:
+            """Of a fold's own rows, which have no weight, uniform ones."""
+            mended, whole = self.cleaned[number].problem(labels)[0], np.zeros(shape)
+            whole[train[number]] = target_rows(mended, len(train[number]))[:]
+            return Targets(whole)
+
+        def weights(number: int) -> npt.NDArray[np.float64]:
+            kept, whole = self.cleaned[number].problem(labels)[1], np.ones(shape[0])
+            if kept is not None:
+                whole[train[number]] = kept
+            return whole
+
+        start = self._teachers[near]
+        return self._try_exact(Setting(decay, labels=labels), targets, start, weights)[1]
+
+    def _said(self, weights: np.ndarray) -> npt.NDArray[np.float64]:
+        """What a head says of all rows, P − 1/K (N, K)."""
+        return softmax_deviations(self.run.features.x @ weights)
 
     def _try_students(self, decay: float) -> None:
         """Exact rounds at one weight decay while they gain, and the student of the top two."""
         teachers, k = self._teachers[decay], self.run.n_classes
-        best, fits = self._trials["exact", Setting(decay)], teachers
+        best, heads = self._trials["exact", Setting(decay)], teachers
         for t in range(2, self.max_rounds + 1):
             self.stage(f"exact students, weight decay {decay:.2g}, round {t}")
-            last = fits
-            fits, trial = self._try_exact(
-                Setting(decay, t), lambda number, last=last: last[number].as_targets(), last
+            last = heads
+            heads, trial = self._try_exact(
+                Setting(decay, t), lambda number, last=last: Targets(self._said(last[number])), last
             )
             if trial.accuracy.value <= best.accuracy.value:
                 break
@@ -187,7 +211,7 @@ class SettingSearch:
         self.stage(f"exact top-2 students, weight decay {decay:.2g}")
 
         def top_two(number: int) -> Targets:
-            teacher = np.asarray(teachers[number].as_targets())
+            teacher = self._said(teachers[number]) + 1.0 / k
             return Targets(partial_labels(teacher, 2, seed=self.seed) - 1.0 / k)
 
         self._try_exact(Setting(decay, 2, "top2"), top_two, teachers)
@@ -204,17 +228,18 @@ class SettingSearch:
         self,
         setting: Setting,
         targets: Callable[[int], Any],
-        start: Sequence[Fit],
+        start: Sequence[np.ndarray],
         weights: Callable[[int], Any] = lambda number: None,
-    ) -> tuple[list[Fit], Trial]:
-        def fit(number: int) -> Fit:
-            run, decay = self.run, setting.weight_decay
-            of_rows = None if run.weights is None else run.weights[run.train[number]]
-            own = product_of_weights(of_rows, weights(number))
-            head = SoftmaxHead(decay, sample_weight=own, tolerance=self.tolerance)
-            begin = np.asarray(start[number].weights) if start else None
-            return head.fit(self.run.parts[number], targets(number), start=begin)
+    ) -> tuple[list[np.ndarray], Trial]:
+        """Weights (d, K) of the head of each fold, which alone are kept, and how they fared."""
 
-        fits = self.run.map(fit)
-        logits = self.run.held_out([fit.weights for fit in fits])
-        return fits, self._add(setting, "exact", logits.argmax(axis=1))
+        def fit(number: int) -> np.ndarray:
+            own = product_of_weights(self.run.counted(number), weights(number))
+            head = SoftmaxHead(setting.weight_decay, sample_weight=own, tolerance=self.tolerance)
+            begin = start[number] if start else None
+            found = head.fit(self.run.features, targets(number), start=begin)
+            return np.asarray(found.weights)
+
+        heads = self.run.map(fit)
+        logits = self.run.held_out(heads)
+        return heads, self._add(setting, "exact", logits.argmax(axis=1))

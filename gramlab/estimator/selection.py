@@ -62,22 +62,21 @@ def compared(
     hits = np.zeros((len(candidates), len(x)))
     together = copies_of(data.features).group if groups is None else groups
     fold = folds(data.targets.argmax(axis=1), parts, seed, together)
-    run = Run(x, len(data.classes), fold)
+    run = Run(data.features, len(data.classes), fold, weights=data.weights)
     done, telling = itertools.count(1), threading.Lock()
 
     def score(number: int) -> None:
-        """Heads of one fold, all from its one factorization."""
-        part, train, held = run.parts[number], run.train[number], run.held[number]
-        weights = None if data.weights is None else data.weights[train]
+        """Heads of one fold."""
+        weights, held = run.counted(number), run.held[number]
         truth, rows = data.targets[held], iter(hits)
         for decay in decays:
             head = SoftmaxHead(decay, sample_weight=weights, **solver)
-            fits = list(distill(head, part, data.targets[train], plain))
+            fits = list(distill(head, run.features, data.targets, plain))
             if len(variants) > plain:
                 two = partial_labels(np.asarray(fits[0].as_targets()), 2, seed=seed)
-                fits.append(head.fit(part, two, start=fits[0].weights))
+                fits.append(head.fit(run.features, two, start=fits[0].weights))
             for fit in fits:
-                predicted = (run.tests[number] @ fit.weights).argmax(axis=1)
+                predicted = (x[held] @ fit.weights).argmax(axis=1)
                 next(rows)[held] = truth[np.arange(len(truth)), predicted]
             if progress is not None:
                 with telling:

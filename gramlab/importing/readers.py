@@ -96,7 +96,8 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as problem:
-        raise missing_extra("reading Parquet", "study", problem) from problem
+        needs = f"reading {path.name!r}, a Parquet file,"
+        raise missing_extra(needs, "study", problem) from problem
     what = {"what": f"source {path.name!r}", "form": "no Parquet file", "fix": "write it again"}
     with reading(**what), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -173,7 +174,8 @@ def _read_torch(path: Path, choose: Choose) -> dict[str, Any]:
     try:
         import torch
     except ImportError as problem:
-        raise missing_extra("reading PyTorch files", "extract", problem) from problem
+        needs = f"reading {path.name!r}, a PyTorch file,"
+        raise missing_extra(needs, "extract", problem) from problem
     words = {"form": "not of tensors only", "fix": "save a dict of tensors with torch.save"}
     with reading(f"source {path.name!r}", **words):
         if zipfile.is_zipfile(path):

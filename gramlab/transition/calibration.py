@@ -16,8 +16,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 import scipy
-from scipy.special import softmax
 
+from gramlab.heads.referee import softmax
 from gramlab.transition.mixture import (
     Mixture,
     expectation_maximization,
@@ -53,7 +53,7 @@ def _climb(logits: Array, given: Labels, start: Mixture, offsets: Array, group: 
     sharpness, matrix = start.sharpness, start.matrix
     for _ in range(_ALTERNATIONS):
         sharpness, offsets = _scaling(logits, given, matrix, sharpness, offsets)
-        p = softmax(sharpness * logits + offsets, axis=1)
+        p = softmax(sharpness * logits + offsets)
         matrix = expectation_maximization(p, given, start.shrinkage, matrix)
     shifted, s = logits + offsets / sharpness, start.shrinkage
     found = fit_mixture(shifted, given, sharpness=sharpness, shrinkage=s, group=group)
@@ -67,7 +67,7 @@ def _scaling(
 
     def cost(place: Array) -> tuple[float, Array]:
         beta, b = math.exp(place[0]), place[1:]
-        p = softmax(beta * logits + b, axis=1)
+        p = softmax(beta * logits + b)
         q, likelihood = given_label_posterior(p, matrix, given)
         q -= p  # the gradient with respect to the logits of each row
         slope = np.r_[-beta * np.einsum("ij,ij->", q, logits), b - q.sum(axis=0)]
@@ -85,7 +85,7 @@ def _scattered_offsets(logits: Array, given: Labels) -> tuple[float, Array]:
     sharpness, offsets = 1.0, np.zeros(k)
     order, counts = np.argsort(given, kind="stable"), np.bincount(given, minlength=k)
     for _ in range(_ALTERNATIONS):
-        p = softmax(sharpness * logits + offsets, axis=1)
+        p = softmax(sharpness * logits + offsets)
         noise = scattered_noise(p[order, given[order]], counts)
         sharpness, offsets = _scaling(logits, given, noise, sharpness, offsets)
     return sharpness, offsets

@@ -13,6 +13,7 @@ from gramlab import validation
 from gramlab.errors import InvalidLabels, InvalidSetting
 from gramlab.features import Features
 from gramlab.features.copies import COPY_RADIUS, copies_of, find_copies
+from gramlab.machine.memory import check_memory
 from gramlab.numerics.text import short_repr
 from gramlab.runner import Run
 from gramlab.runner import folds as deal_folds
@@ -20,7 +21,7 @@ from gramlab.transition.calibration import calibrated
 from gramlab.transition.intervals import NoiseRate, intervals, noise_rate_of
 from gramlab.transition.margins import MarginTest, margin_test
 from gramlab.transition.mixture import Mixture, fit_mixture, normalized_rows
-from gramlab.transition.rounds import NoiseRounds
+from gramlab.transition.rounds import NoiseRounds, bytes_needed
 
 __all__ = ["TransitionEstimate", "estimate_transition", "given_to_true"]
 
@@ -230,7 +231,7 @@ def estimate_transition(
     confidence: float = 0.95,
     allowance: float = 2.0,
     seed: int = 0,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-6,
     pred_probs: object = None,
     stage: Callable[[str], None] | None = None,
 ) -> TransitionEstimate:
@@ -287,12 +288,14 @@ def estimate_transition(
         If a number is outside its range, or groups do not fit the rows, the labels or the folds.
     InvalidTargets
         If ``pred_probs`` are no probabilities (N, K).
+    NotEnoughMemory
+        If the whole would not fit, before anything is computed.
     """
     if n_classes is not None:
         n_classes = validation.check_integer("n_classes", n_classes, 2)
     if isinstance(features, Features):
         n_classes = n_classes or features.n_classes
-        x = features.as_float64()
+        x = features.x
     else:
         x = validation.check_features(features)
     given = validation.check_labels(given_labels, x.shape[0], n_classes, "given_labels")
@@ -328,7 +331,10 @@ def estimate_transition(
         return _with_intervals(mixture, logits, given, None, 1, copies.group, *how)
     if not isinstance(folds, Run):
         together = copies.group if groups is None else groups
-        folds = Run(x, k, deal_folds(given, folds, seed, together), given)
+        rows = features if known else x
+        needed, smaller = bytes_needed(len(x), x.shape[1], k), "use fewer rows or columns"
+        check_memory(needed, f"the transition estimate of {len(x)} rows", smaller)
+        folds = Run(rows, k, deal_folds(given, folds, seed, together), given)
     say = stage or (lambda text: None)
     rounds_of = NoiseRounds(folds, given, tolerance, say, copies.group)
     best = rounds_of.best_round(rounds_of.first_rounds(weight_decay), most)

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from gramlab.errors import InvalidSetting
+from gramlab.heads.referee import softmax
 
 __all__ = [
     "Mixture",
@@ -97,7 +97,7 @@ def fit_mixture(
         places = [(b, s)]
     best = max((search.uphill(place) for place in dict.fromkeys(places)), key=search.value)
     beta, strength, value = float(betas[best[0]]), float(strengths[best[1]]), search.value(best)
-    p = softmax(beta * logits, axis=1)
+    p = softmax(beta * logits)
     start_at = np.mean(search.matrices[best], axis=0)
     matrix = _em(_Sample(p, given), strength, _EM_LONG, start_at)
     return Mixture(matrix, beta, strength, value, p, np.zeros(k))
@@ -143,7 +143,9 @@ class _Search:
             return -np.inf
         if place not in self.values:
             if b not in self.split:
-                p = softmax(self.betas[b] * self.logits, axis=1)
+                # Parts take five times the memory of the logits: those far from here are let go.
+                self.split = {at: parts for at, parts in self.split.items() if abs(at - b) == 1}
+                p = softmax(self.betas[b] * self.logits)
                 self.split[b] = [
                     (_Sample(p[~held], self.given[~held]), _Sample(p[held], self.given[held]))
                     for held in (self.part == one for one in np.unique(self.part))

@@ -9,16 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
+from gramlab.heads.referee import softmax
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.runner import Run
 from gramlab.targets import Targets
 from gramlab.transition.mixture import Mixture, fit_mixture, given_label_posterior
 
-__all__ = ["HeldOutHeads", "NoiseRounds"]
+__all__ = ["HeldOutHeads", "NoiseRounds", "bytes_needed"]
 
 Array = npt.NDArray[np.float64]
+
+
+def bytes_needed(n: int, d: int, n_classes: int) -> int:
+    """Peak of the memory that rounds on n rows of width d take beside the features."""
+    # Rows on a device in float64 and twice in float32, with zero rows behind them; logits and
+    # probabilities of the weight decays that are tried, and of parts of the rows; of two threads
+    # three copies of a Gram matrix.
+    return 17 * n * d + 32 * 8 * n * n_classes + 6 * 8 * min(n, d) ** 2
 
 
 class HeldOutHeads(NamedTuple):
@@ -62,10 +70,9 @@ class NoiseRounds:
         run, mixture = self.run, before.mixture
 
         def posteriors(number: int) -> Targets:
-            logits = run.parts[number].x @ before.weights[number]
-            inside = softmax(mixture.sharpness * logits, axis=1)
-            labels = self.given[run.train[number]]
-            posterior, _ = given_label_posterior(inside, mixture.matrix, labels)
+            logits = run.features.x @ before.weights[number]
+            inside = softmax(mixture.sharpness * logits)
+            posterior, _ = given_label_posterior(inside, mixture.matrix, self.given)
             return Targets(posterior - 1.0 / run.n_classes)
 
         return self._fitted(before.weight_decay, before.round + 1, posteriors, before)
@@ -88,7 +95,7 @@ class NoiseRounds:
         """
         search = weight_decay is None
         if weight_decay is None:
-            squares = sum(np.einsum("ij,ij->", x, x, dtype=np.float64) for x in self.run.tests)
+            squares = sum(np.vdot(block, block) for _, block in self.run.features.blocks())
             weight_decay = 1e-3 * (float(squares) / len(self.given) if squares > 0.0 else 1.0)
         best = self.teachers(weight_decay)
         tried = [best]

@@ -175,7 +175,7 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 def test_a_run_is_the_loop_over_folds_by_hand():
     x, labels = blobs()
     fold = folds(labels, 3, 0)
-    run, head = Run(x, 3, fold), gramlab.SoftmaxHead(1e-2)
+    run, head = Run(x, 3, fold), gramlab.SoftmaxHead(1e-2, tolerance=1e-20)
     teachers = run.fit(head, run.one_hot(labels))
     weights = [fit.weights for fit in teachers]
     students = run.fit(head, lambda number: teachers[number].as_targets(), weights)
@@ -194,7 +194,6 @@ def test_rows_of_no_fold_are_never_held_out():
     fold = np.where(np.arange(90) % 5 == 0, 0, -1)
     run = Run(x, 3, fold, labels)
     assert len(run) == 1
-    assert np.array_equal(run.parts[0].labels, labels[fold < 0])
     fits = run.fit(gramlab.SoftmaxHead(1e-2), run.one_hot(labels))
     logits = run.held_out([fit.weights for fit in fits])
     assert np.array_equal(np.isnan(logits).all(axis=1), fold < 0)
