@@ -78,7 +78,7 @@ def explain_rows(
     n = spectrum.n_samples
     mu = linear_mu(n_classes, n, weight_decay)
     out: list[list[Explanation]] = [[] for _ in rows]
-    step = max(1, (1 << 23) // n)  # rows whose weights are held at once
+    step = max(1, (1 << 20) // n)  # rows whose weights are held at once
     for t in range(1, rounds + 1):
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
@@ -87,6 +87,7 @@ def explain_rows(
                 own, values[row] = float(values[row]), 0.0
                 by_class = np.bincount(given, values, n_classes)
                 values[row] = -np.inf
-                top = np.argsort(-values, kind="stable")[: min(voters, n - 1)]
+                # A copy, lest each explanation keep the order of all N rows.
+                top = np.argsort(-values, kind="stable")[: min(voters, n - 1)].copy()
                 found.append(Explanation(int(row), t, own, top, values[top], given[top], by_class))
     return out

@@ -446,6 +446,7 @@ def test_votes_are_rows_of_the_dense_filter():
             assert one.round == t
             assert abs(one.own - dense[row]) <= tolerance
             assert row not in one.voters
+            assert one.voters.base is None, "it would keep the order of all rows"
             assert np.abs(one.weights - dense[one.voters]).max() <= tolerance
             others = np.delete(dense, row)
             assert np.abs(np.sort(others)[::-1][:4] - one.weights).max() <= tolerance

@@ -50,9 +50,9 @@ def test_unequal_columns_and_missing_folders_are_refused(tmp_path):
 def test_what_needs_pyarrow_says_what_brings_it_to_a_copy_of_the_repository(tmp_path, monkeypatch):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    said = r'Parquet needs the extra "study", .*; run pip install "\.\[study\]" in a copy of'
-    with pytest.raises(InvalidSetting, match=f"writing {said}"):
+    said = r'needs the extra "study", .*; run pip install "\.\[study\]" in a copy of'
+    with pytest.raises(InvalidSetting, match=f"writing Parquet {said}"):
         write_parquet(tmp_path / "t.parquet", COLUMNS)
-    with pytest.raises(InvalidSetting, match=f"reading {said}"):
+    with pytest.raises(InvalidSetting, match=f"reading .t.parquet., a Parquet file, {said}"):
         import_features(tmp_path / "t.parquet")
     assert (tmp_path / "t.parquet").read_bytes() == b"PAR1"
