@@ -1,6 +1,6 @@
 """How far claims about suspects are off class by class, where the truth is known: a table.
 
-    python examples/diagnose_claims.py digits CIFAR10.npz GROCERY.npz CALTECH.npz --out docs/generated
+    python examples/diagnose_claims.py digits CIFAR10.npz GROCERY.npz --out docs/generated
 
 Labels that are right are made wrong by class, and diagnosed without the truth. For each given
 label the claimed precision of its suspects is compared with the share of them that is wrong: *by
