@@ -2,27 +2,30 @@
 
 A row that is far from all classes in the metric of the heads and the neighbours has a flat held-out
 distribution p_i, so rows are ranked by its entropy. How many of the first of them are outliers is
-told by their labels. Let p̄_i be the mean of p_i and the distribution of the heads alone, and ŷ_i
-its likeliest class. The given label of a row of the classes is ŷ_i with probability
-α_i = (p̄_i C)(ŷ_i); that of an outlier, if its label has nothing to do with its features, with β_i,
-the share of rows that were given ŷ_i. Over any set R of rows that was chosen without a look at
-their own labels, therefore,
+told by their labels. Let p̄_i be the mean of p_i and the distribution of the heads alone. The given
+label of a row of the classes is k with probability α_ik = (p̄_i C)_k; that of an outlier, if its
+label has nothing to do with its features, with β_k, the share of rows that were given k. So a label
+k of row i speaks for the classes as much as w_ik = (α_ik / β_k − 1) / (max_j α_ij / β_j − 1), which
+is 0 on average over the labels of an outlier and at most 1. Over any set R of rows that was chosen
+without a look at their own labels, therefore,
 
-    E Σ_R (1[given_i = ŷ_i] − β_i) = Σ over the rows of classes in R of (α_i − β_i),
+    E Σ_R w_i(given_i) = Σ over the rows of classes in R of e_i,   e_i = Σ_k α_ik w_ik ≥ 0,
 
-and the share of rows of classes in R is estimated by (1 + Σ_R (1[given_i = ŷ_i] − β_i)) over
-Σ_R (α_i − β_i), where the 1 keeps a few rows from claiming anything. That many rows of classes
-among those with at least the score of row i, over N, is the p-value of row i, and the list is cut
-by Benjamini and Hochberg's rule.
+and the share of rows of classes in R is estimated by (1 + Σ_R w_i(given_i)) / Σ_R e_i, where the 1
+keeps a few rows from claiming anything. That many rows of classes among those with at least the
+score of row i, over N, is the p-value of row i, and the list is cut by Benjamini and Hochberg's
+rule.
 
 The heads alone are asked too because outliers are each other's neighbours: p_i is so flat for them
 that it expects little of their labels, and then little can be missed.
 
-Hard rows of a class are no outliers in this: their labels agree with p̄_i as often as it says.
-Outliers that were labelled by their looks are not told from the far rows of that class.
+Hard rows of a class are no outliers in this: their labels agree with p̄_i as often as it says. Nor
+are rows that were labelled by their looks: to the law of features and labels they are far rows of a
+class, and a rule that named them would name those, too, where all rows belong to classes.
 
 Source: weighted conformal p-values (Tibshirani et al. 2019; Bates et al. 2023) with the rule of
-Benjamini and Hochberg (1995); the count of rows of classes by their labels is ours [D].
+Benjamini and Hochberg (1995); the count of rows of classes by their labels is ours [D]; its weights
+are the score of a mixture of α_i and β in the share of the first, where that share is small.
 """
 
 from __future__ import annotations
@@ -109,11 +112,15 @@ def find_outliers(
         Share of the list, in [0, 1), that may be rows of the classes.
     """
     n, k = held_out.shape
-    told = 0.5 * (held_out + heads)
-    every, likeliest = np.arange(n), told.argmax(axis=1)
-    by_chance = (np.bincount(given, minlength=k) / n)[likeliest]
-    expected = (told @ matrix)[every, likeliest] - by_chance
-    observed = (given == likeliest) - by_chance
+    agreed = 0.5 * (held_out + heads) @ matrix
+    by_chance = np.bincount(given, minlength=k) / n
+    ratio = np.zeros((n, k))  # of a label that nobody was given too, as nothing is seen of it
+    np.divide(agreed, by_chance, out=ratio, where=by_chance > 0.0)
+    weight = np.zeros((n, k))  # where every label is as likely as by chance, none says anything
+    most_telling = ratio.max(axis=1, keepdims=True) - 1.0
+    np.divide(ratio - 1.0, most_telling, out=weight, where=most_telling > 0.0)
+    observed = weight[np.arange(n), given]
+    expected = (agreed * weight).sum(axis=1)
     score = entr(held_out).sum(axis=1)
     order = np.argsort(-score, kind="stable")
     seen, most = np.cumsum(observed[order]), np.cumsum(expected[order])

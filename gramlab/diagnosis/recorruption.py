@@ -38,11 +38,13 @@ _DRAW_STREAM = int.from_bytes(b"truth-d1", "big")
 class Resample(NamedTuple):
     """Labels corrupted again, whose truth is known, and what the search found among them.
 
-    ``name`` is ``"cleaned"`` or ``"drawn"``; of all N rows, ``score`` is 1 − q'_i(g'_i), found from
-    g' alone, and ``suspected`` and ``wrong`` whether a row became a suspect, and was mislabelled.
+    ``name`` is ``"cleaned"`` or ``"drawn"``; of all N rows, ``given`` are the labels g', ``score``
+    is 1 − q'_i(g'_i), found from g' alone, and ``suspected`` and ``wrong`` whether a row became a
+    suspect, and was mislabelled.
     """
 
     name: str
+    given: npt.NDArray[np.int64]
     score: Array
     suspected: npt.NDArray[np.bool_]
     wrong: npt.NDArray[np.bool_]
@@ -139,7 +141,7 @@ def recorrupt(
         )
         again = label_posterior(found, given, nearest)
         score = 1.0 - again.posterior[np.arange(len(given)), given]
-        made.append(Resample(name, score, again.labels != given, given != true))
+        made.append(Resample(name, given, score, again.labels != given, given != true))
     return tuple(made)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import gramlab
 from gramlab.diagnosis.outliers import find_outliers
@@ -23,13 +24,18 @@ def list_of(x, labels):
     return find_outliers(p, estimate.probabilities, estimate.matrix, given, RATE)
 
 
-def test_planted_outliers_are_found():
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_planted_outliers_are_found(noise):
     """Digits 0 to 7 with 14 % of 8s and 9s among them, labelled by chance."""
     digits = gramlab.load_features("digits")
     rng = np.random.default_rng(3)
     rows = np.flatnonzero(digits.labels < 8)
     other = rng.permutation(np.flatnonzero(digits.labels >= 8))[: round(len(rows) * 14 / 86)]
-    labels = np.concatenate([digits.labels[rows], rng.integers(0, 8, len(other))])
+    given = digits.labels[rows]
+    if noise:
+        moved = (given + rng.integers(1, 8, len(rows))) % 8
+        given = np.where(rng.random(len(rows)) < noise, moved, given)
+    labels = np.concatenate([given, rng.integers(0, 8, len(other))])
     order = rng.permutation(len(labels))
     found = list_of(digits.x[np.concatenate([rows, other])][order], labels[order])
     outlier, listed = order >= len(rows), found.listed
