@@ -241,6 +241,8 @@ class Backbone:
             raise InvalidSetting(
                 f"backbone {self.name!r} has no {lacks[way]}; use --pooling {' or '.join(offered)}"
             )
+        # What is not finite is refused first: NaN would seem to depend on everything.
+        n_features = replace(self, pooling=way).features(pixels).shape[1]
         if way not in trained:
             instead = f"use --pooling {' or '.join(trained)}, or " if trained else ""
             raise UnreadableSource(
@@ -251,7 +253,7 @@ class Backbone:
         return replace(
             self,
             pooling=way,
-            n_features=offered[way].shape[1],
+            n_features=n_features,
             weights_hash=digest(loaded, without=spared[way]),
             held_hash=digest(hashes(self.model)),
         )

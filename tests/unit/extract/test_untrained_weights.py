@@ -131,6 +131,16 @@ def test_weights_are_missed_only_where_the_features_depend_on_them(tmp_path, vit
     assert first.describe() == second.describe()
 
 
+def test_features_that_overflow_are_not_taken_for_untrained_ones(tmp_path, vits):
+    def change(weights):
+        weights["layernorm.weight"] *= 1e6
+
+    large = copied(vits["lacking"], tmp_path / "large", change)
+    assert Backbone.load(large).untrained == POOLER
+    with pytest.raises(InvalidSetting, match="not finite; compute with --precision float32"):
+        Backbone.load(large, precision="float16")
+
+
 def test_auto_is_recorded_as_what_it_was(vits, photos, tmp_path):
     """So that equal features have equal provenance, and the cache of one is that of the other."""
     extracted(Backbone.load(vits["lacking"]), photos, tmp_path / "out")
