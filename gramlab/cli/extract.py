@@ -106,6 +106,11 @@ def extract(
                 splits = {"train": whole.taken(train), "test": whole.taken(test)}
         progress.stage("loading the backbone")
         model = Backbone.load(backbone, **given(context, Backbone.load))
+        if pooling == "auto" and model.untrained and not quiet:
+            text.say(
+                f"note: --pooling auto is {model.pooling}; the checkpoint lacks "
+                f"{text.several(model.untrained)}, on which these features do not depend"
+            )
         asked = given(context, extract_features) | {"backbone": model, "out": expanded(out)}
         asked |= {"splits": splits, "class_names": names, "source": found.source}
         asked |= {"on_stage": progress.stage, "on_images": progress.advance}
@@ -113,11 +118,12 @@ def extract(
         output.keep(manifest.as_dict())
     broken = manifest.broken
     if broken:
-        named = ", ".join(f"{entry.name} ({entry.reason})" for entry in broken[:5])
-        rest = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+        named = text.several([f"{entry.name} ({entry.reason})" for entry in broken])
         have = "has" if len(broken) == 1 else "have"
         text.say(
             f"warning: {text.counted(len(broken), 'image')} could not be read and {have} no row: "
-            f"{named}{rest}; all are listed in manifest.json"
+            f"{named}; all are listed in manifest.json"
         )
-    output.show("extract", manifest=manifest, plan=manifest.plan, out=out, folder=Path(out))
+    untrained = text.several(manifest.plan["backbone"]["untrained"])
+    told = {"manifest": manifest, "plan": manifest.plan, "untrained": untrained}
+    output.show("extract", out=out, folder=Path(out), **told)

@@ -126,8 +126,11 @@ def _of_images(provenance: dict[str, Any]) -> dict[str, str]:
         model, source = origin["backbone"], origin["data"]["source"]
         steps = f"{origin['preprocessing']['name']} preprocessing, {origin['pooling']} pooling"
         versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+        untrained = text.several(model.get("untrained", ()))  # added in a later version
+        note = f"{untrained}: not in the checkpoint, not used"
         return {
             "backbone": f"{model['name']} ({model['class']}), weights {model['weights'][:16]}",
+            **({"untrained": note} if untrained else {}),
             "images": f"{source}, {steps}, {origin['precision']}",
             "broken": f"{provenance.get('broken', 0)} images without a row",
             "versions": versions,

@@ -43,8 +43,9 @@ class Progress:
 
     On a terminal this is a bar that is gone at the end. Elsewhere a line is written whenever
     something happens and the last line is ``interval`` seconds old, so that a log tells where a
-    long run is and short runs write nothing; ``quiet`` runs never do. An exact head is done at
-    the relative duality gap ``tolerance``, (‖g‖/‖g(0)‖)², and ``advance`` counts ``unit``.
+    long run is and short runs write nothing, and where a stage of counted steps begins and ends;
+    ``quiet`` runs never do. An exact head is done at the relative duality gap ``tolerance``,
+    (‖g‖/‖g(0)‖)², and ``advance`` counts ``unit``.
     """
 
     interval: ClassVar[float] = 30.0
@@ -96,7 +97,10 @@ class Progress:
             self._bars.remove_task(self._task)  # a task once given a total cannot lose it
             self._task = self._bars.add_task(self._name, total=total, note="")
             share = None if self._plan is None else self._plan.begin(name)
-            self._tell(0.0 if total else share)
+            if total:
+                self.advance(0)
+            else:
+                self._tell(share)
 
     def solving(self, passes: float, ratio: float) -> None:
         """Tell how far the current head is: passes, ‖g‖/‖g(0)‖.
@@ -115,6 +119,8 @@ class Progress:
         """Tell that ``count`` more steps of the stage are done."""
         with self._lock:
             self._done += count
+            if self._name and self._done in (0, self._total):  # beginning and end are always told
+                self._said = -math.inf
             self._count(f"{self._done}/{self._total}")
 
     # ---- What a study tells (``gramlab.study.engine.StudyProgress``) --------------------------

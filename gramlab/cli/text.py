@@ -205,6 +205,12 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def several(names: Sequence[str]) -> str:
+    """The first five of some names, and how many more there are."""
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{rest}"
+
+
 def _table(
     items: Sequence[Any], *groups: Sequence[tuple[str, str, str]], width: int, bold: bool
 ) -> str:

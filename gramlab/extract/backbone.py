@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gramlab.errors import InvalidSetting, UnreadableSource
+from gramlab.extract.weights import digest, hashes, unread
 from gramlab.validation import missing_extra
 
 if TYPE_CHECKING:
@@ -54,13 +54,19 @@ class Backbone:
         crop, ImageNet mean and standard deviation.
     pooling
         ``"pooler"``: the model's pooled output (ResNet: global average pool). ``"cls"``: the first
-        token. ``"mean"``: over positions. ``"auto"``: pooled output where there is one, else the
-        first token of a sequence, else the mean.
+        token. ``"mean"``: over positions.
     precision, device
         Of the forward pass, as PyTorch names them.
-    weights_hash, held_hash
-        SHA-256 of all parameters and buffers, by name, as they were loaded, and after rounding to
-        ``precision``: of what computes.
+    untrained
+        Names of the weights that the checkpoint lacks, which are random at every load. The feature
+        does not depend on them.
+    n_features
+        Columns d of the feature.
+    weights_hash
+        SHA-256 of the parameters and buffers, by name and as they were loaded, of those parts of
+        the model that the feature depends on.
+    held_hash
+        SHA-256 of all of them after rounding to ``precision``: of what computes.
     """
 
     name: str
@@ -70,6 +76,8 @@ class Backbone:
     pooling: str
     precision: str
     device: str
+    untrained: tuple[str, ...]
+    n_features: int
     weights_hash: str
     held_hash: str
 
@@ -85,12 +93,17 @@ class Backbone:
     ) -> Backbone:
         """Load whatever ``AutoModel`` loads: a hub name or a local folder.
 
+        Pooling ``"auto"`` is the first of pooler, cls and mean that the model offers and that
+        depends on no untrained weights. A few forward passes of a grey image tell on which it does.
+
         Raises
         ------
         InvalidSetting
-            If a setting is unknown, the extra is not installed, or the device is not there.
+            If a setting is unknown, the extra is not installed, the device is not there, or the
+            model does not offer this pooling or take images of this preprocessing.
         UnreadableSource
-            If the model cannot be loaded, or its weights do not fill it.
+            If the model cannot be loaded, or the feature depends on weights that the checkpoint
+            lacks.
         """
         asked = {"preprocessing": preprocessing, "pooling": pooling, "precision": precision}
         for what, value in asked.items():
@@ -123,21 +136,8 @@ class Backbone:
                 " give a local folder with config.json and model.safetensors, or a hub name and a "
                 "network"
             ) from problem
-        missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
-        if missing:
-            raise UnreadableSource(
-                f"backbone {str(name)!r} lacks {len(missing)} of its weights, the first "
-                f"{missing[0]!r}, which would be random; give a complete checkpoint"
-            )
-        if report["missing_keys"] and pooling == "pooler":
-            raise UnreadableSource(
-                f"backbone {str(name)!r} has no trained pooler, its output would be random; "
-                "use --pooling cls or mean"
-            )
-        if report["missing_keys"] and pooling == "auto":
-            asked["pooling"] = "cls"
         model.eval().requires_grad_(False)
-        weights_hash = _weights_hash(model)
+        loaded = hashes(model)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             model.to(device=device, dtype=getattr(torch, precision))
@@ -146,8 +146,10 @@ class Backbone:
                 f"device {device!r} cannot be used ({problem}); leave --device out, or use cpu"
             ) from problem
         own = path.resolve().name if path.is_dir() else str(name)
-        hashes = {"weights_hash": weights_hash, "held_hash": _weights_hash(model)}
-        return cls(own, model, processor, device=device, **asked, **hashes)
+        untrained = tuple(sorted(report["missing_keys"]))
+        made = {"untrained": untrained, "n_features": 0, "weights_hash": ""}
+        draft = cls(own, model, processor, device=device, **asked, **made, held_hash="")
+        return draft._settled(loaded)
 
     def describe(self) -> dict[str, Any]:
         """Everything the features depend on, as JSON; nothing about where files lay."""
@@ -160,6 +162,7 @@ class Backbone:
                 "name": self.name,
                 "class": type(self.model).__name__,
                 "weights": self.weights_hash,
+                "untrained": list(self.untrained),
                 "config": _plain(self.model.config),
             },
             "preprocessing": preprocessing,
@@ -181,15 +184,34 @@ class Backbone:
         return np.asarray(found, dtype=np.float32)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Pooled output (n, d) as float32 of preprocessed images."""
-        import torch
-
+        """Pooled output (n, d) as float32 of preprocessed images; InvalidSetting if not finite."""
         if self.model.training:  # batch norm and dropout as in use, not as in training
             raise RuntimeError("the backbone left evaluation mode while features were computed")
+        found = self._offered(pixels)[self.pooling].float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise InvalidSetting(
+                "the backbone gave features that are not finite; compute with --precision float32"
+            )
+        return found
+
+    def assert_frozen(self) -> None:
+        """Raise if the model is not in evaluation mode with the weights that were loaded."""
+        trained = any(parameter.requires_grad for parameter in self.model.parameters())
+        if self.model.training or trained or digest(hashes(self.model)) != self.held_hash:
+            raise RuntimeError("the backbone changed while features were computed")
+
+    def _offered(
+        self, pixels: np.ndarray, weights: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Every feature (n, d) that the model offers, by pooling, with some weights replaced."""
+        import torch
+
         with torch.inference_mode():
             values = torch.from_numpy(pixels).to(self.device, getattr(torch, self.precision))
             try:
-                output = self.model(pixel_values=values)
+                output = torch.func.functional_call(
+                    self.model, dict(weights or {}), (), {"pixel_values": values}
+                )
             except ValueError as problem:
                 size = "x".join(map(str, pixels.shape[2:]))
                 reason = str(problem).rstrip(".")
@@ -197,31 +219,44 @@ class Backbone:
                     f"backbone {self.name!r} does not take the {size} pixels that preprocessing "
                     f"{self.preprocessing!r} makes ({reason}); choose another preprocessing"
                 ) from problem
-            return self._pooled(output).float().cpu().numpy()
+            pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
+            found = {} if pooled is None else {"pooler": pooled.flatten(1)}
+            if last.ndim == 3:  # (n, tokens, d)
+                return found | {"cls": last[:, 0], "mean": last.mean(dim=1)}
+            return found | {"mean": last.flatten(2).mean(dim=2)}  # a map (n, d, h, w)
 
-    def assert_frozen(self) -> None:
-        """Raise if the model is not in evaluation mode with the weights that were loaded."""
-        trained = any(parameter.requires_grad for parameter in self.model.parameters())
-        if self.model.training or trained or _weights_hash(self.model) != self.held_hash:
-            raise RuntimeError("the backbone changed while features were computed")
+    def _settled(self, loaded: Mapping[str, str]) -> Backbone:
+        """With its pooling decided and its weights hashed; `loaded` are the hashes of each."""
+        import PIL.Image
 
-    def _pooled(self, output: Any) -> Any:
-        pooled, last = getattr(output, "pooler_output", None), output.last_hidden_state
-        tokens = last.ndim == 3  # (n, tokens, d); otherwise a map (n, d, h, w)
+        pixels = self.pixels([PIL.Image.new("RGB", (224, 224), (128, 128, 128))])
+        offered = self._offered(pixels)
+        spared = unread(self.model, lambda nan: self._offered(pixels, nan), self.untrained)
+        trained = [way for way in offered if spared[way].issuperset(self.untrained)]
         way = self.pooling
         if way == "auto":
-            way = "pooler" if pooled is not None else "cls" if tokens else "mean"
-        if way == "mean":
-            return last.mean(dim=1) if tokens else last.flatten(2).mean(dim=2)
-        if way == "cls" and tokens:
-            return last[:, 0]
-        if way == "pooler" and pooled is not None:
-            return pooled.flatten(1)
-        lacks = "has no pooled output; use --pooling cls or mean"
-        if way == "cls":
-            lacks = f"gives a map of shape {tuple(last.shape[1:])}, it has no first token; use "
-            lacks += "--pooling pooler or mean"
-        raise InvalidSetting(f"backbone {self.name!r} {lacks}")
+            way = (trained or list(offered))[0]
+        if way not in offered:
+            lacks = {"pooler": "pooled output", "cls": "first token: it gives a map, no sequence"}
+            raise InvalidSetting(
+                f"backbone {self.name!r} has no {lacks[way]}; use --pooling {' or '.join(offered)}"
+            )
+        # What is not finite is refused first: NaN would seem to depend on everything.
+        n_features = replace(self, pooling=way).features(pixels).shape[1]
+        if way not in trained:
+            instead = f"use --pooling {' or '.join(trained)}, or " if trained else ""
+            raise UnreadableSource(
+                f"backbone {self.name!r} lacks {len(self.untrained)} of its weights, the first "
+                f"{self.untrained[0]!r}, and features of pooling {way!r} depend on them, so they "
+                f"would be random; {instead}give a complete checkpoint"
+            )
+        return replace(
+            self,
+            pooling=way,
+            n_features=n_features,
+            weights_hash=digest(loaded, without=spared[way]),
+            held_hash=digest(hashes(self.model)),
+        )
 
 
 @contextmanager
@@ -238,17 +273,6 @@ def _quietly() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _weights_hash(model: Any) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{name}:{array.dtype}:{tuple(array.shape)};".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _plain(settings: Any) -> dict[str, Any]:
