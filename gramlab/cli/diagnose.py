@@ -67,7 +67,7 @@ def diagnose(
     """
     observed = options.observed(context)
     with running(context, out) as output:
-        (features, identifiers), stage = output.load_rows(), output.progress.stage
+        rows, stage = output.load_rows(), output.progress.stage
 
         from gramlab.diagnosis import DiagnosisSettings
         from gramlab.diagnosis.entry import diagnose_rows
@@ -75,11 +75,18 @@ def diagnose(
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(**given(context, DiagnosisSettings))
-        seen = observed and observed(features)
-        if seen is not None:
+        features, truth = rows.features, None
+        origin = Origin(
+            rows.rows,
+            rows.set_aside,
+            rows.classes,
+            rows.identifiers,
+            rows.unlabelled,
+        )
+        if observed is not None:
+            seen = observed(features, rows)
             features = features.replaced(labels=seen.labels)
-        origin = Origin.of_all(features.n_samples, features.n_classes, identifiers)
-        truth = seen and seen.true_labels
+            truth = origin.labels(origin.spread(seen.true_labels, -1))
         beside = {"groups": options.own_groups(context), "truth": truth}
         result = diagnose_rows(features, origin, settings, **beside, stage=stage)
 
@@ -108,7 +115,7 @@ def diagnose(
             for stem, table in tables.items():
                 for suffix, write in writers.items():
                     write(output.folder / f"{stem}.{suffix}", table)
-            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, features)}
+            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, rows.x)}
             with atomic_path(output.folder / "cleaned.npz") as path:
                 np.savez(path, **arrays)
             stage("report")
