@@ -69,7 +69,7 @@ def diagnose(
     """
     observed = options.observed(context)
     with running(context, out) as output:
-        (features, identifiers), stage = output.load_rows(), output.progress.stage
+        rows, stage = output.load_rows(), output.progress.stage
 
         from gramlab.diagnosis import DiagnosisSettings
         from gramlab.diagnosis.cost import stages
@@ -78,11 +78,18 @@ def diagnose(
         from gramlab.files.whole import can_write_parquet, write_csv, write_parquet
 
         settings = DiagnosisSettings(**given(context, DiagnosisSettings))
-        seen = observed and observed(features)
-        if seen is not None:
+        features, truth = rows.features, None
+        origin = Origin(
+            rows.rows,
+            rows.set_aside,
+            rows.classes,
+            rows.identifiers,
+            rows.unlabelled,
+        )
+        if observed is not None:
+            seen = observed(features, rows)
             features = features.replaced(labels=seen.labels)
-        origin = Origin.of_all(features.n_samples, features.n_classes, identifiers)
-        truth = seen and seen.true_labels
+            truth = origin.labels(origin.spread(seen.true_labels, -1))
         beside = {"groups": options.own_groups(context), "truth": truth}
         drawn = [("figures", 1, 5.0), ("tables", 1, 1.0), ("report", 1, 1.0), (_DONE, 1, 0.0)]
         output.progress.plan([*stages(settings), *(drawn if output.folder else drawn[-1:])])
@@ -113,7 +120,7 @@ def diagnose(
             for stem, table in tables.items():
                 for suffix, write in writers.items():
                     write(output.folder / f"{stem}.{suffix}", table)
-            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, features)}
+            arrays: dict[str, Any] = {**columns.cleaned_arrays(result, rows.x)}
             with atomic_path(output.folder / "cleaned.npz") as path:
                 np.savez(path, **arrays)
             stage("report")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gramlab.features import Features
+    from gramlab.importing import SourceRows
     from gramlab.labels import CorruptedLabels
 
 _FITS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
@@ -135,9 +136,10 @@ def _check_alone(context: typer.Context, option: str, others: Sequence[str]) -> 
             )
 
 
-def observed(context: typer.Context) -> Callable[[Features], CorruptedLabels] | None:
+def observed(context: typer.Context) -> Callable[..., CorruptedLabels] | None:
     """What reads the labels of --given or --truth for the features of SOURCE; None without them.
 
+    It takes the features and, where they are only some rows of SOURCE, the ``SourceRows``.
     Noise that was observed takes the place of noise that is planted.
     """
     asked = [one for one in ("given", "truth") if context.params[f"{one}_file"] is not None]
@@ -153,11 +155,16 @@ def observed(context: typer.Context) -> Callable[[Features], CorruptedLabels] | 
     return partial(_observed, name, context.params[f"{name}_file"])
 
 
-def _observed(name: str, path: str, features: Features) -> CorruptedLabels:
+def _observed(
+    name: str, path: str, features: Features, source: SourceRows | None = None
+) -> CorruptedLabels:
+    """Labels of a file for the rows of features, which may be only some of a source."""
     from gramlab.importing.labels import read_class_numbers
     from gramlab.labels import observed_labels
 
-    read = read_class_numbers(path, features.class_names, features.n_samples)
+    n = features.n_samples if source is None else len(source.x)
+    read = read_class_numbers(path, features.class_names, n)
+    read = read if source is None else read[source.rows]
     pair = (read, features.labels) if name == "given" else (features.labels, read)
     return observed_labels(*pair, features.n_classes)
 

@@ -20,6 +20,7 @@ from gramlab.numerics.content import to_json
 if TYPE_CHECKING:
     from gramlab.features import Features
     from gramlab.figures import Display, Figure
+    from gramlab.importing import SourceRows
 
 _LABELS = (
     "labels",
@@ -66,15 +67,16 @@ class Output:
         self.progress.stage("loading features")
         return self._noted(load_features(self._options["source"])).prepared(**preparation)
 
-    def load_rows(self) -> tuple[Features, list[str] | None]:
-        """Open a source that may be of another tool; and what its rows are called, if anything."""
+    def load_rows(self) -> SourceRows:
+        """Open a source that may be of another tool, and whose rows may not all be whole."""
         from gramlab.importing import read_source
 
         self.progress.stage("loading features")
         columns = inspect.signature(read_source).parameters
         told = {name: value for name, value in self._options.items() if name in columns}
-        features, identifiers = read_source(self._options["source"], **told)
-        return self._noted(features), identifiers
+        rows = read_source(self._options["source"], **told)
+        self._noted(rows.features)
+        return rows
 
     def _noted(self, features: Features) -> Features:
         """The features; what else the source holds is told."""

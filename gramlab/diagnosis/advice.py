@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gramlab.diagnosis.cleaned import CleanedLabels
 from gramlab.diagnosis.trial import LABELS, Score, Scoring, Setting, Trial
 
-__all__ = ["KINDS", "Advice", "advise"]
+__all__ = ["KINDS", "Advice", "RankedSetting", "advise"]
 
 _WORDS = {
     "keep": "Do not distil: train once at weight decay {0}",
@@ -120,6 +120,17 @@ class Advice:
             "against_runner_up": against and against._asdict(),
             "against_total": against_total and against_total._asdict(),
         }
+
+
+class RankedSetting(NamedTuple):
+    """An exact setting, what the theory says of it (None where it was not asked), and its roles.
+
+    Roles in the advice are ``"advised"``, ``"in use"`` and ``"runner-up"``.
+    """
+
+    exact: Trial
+    theory: Trial | None
+    roles: list[str]
 
 
 def advise(trials: Sequence[Trial], reference: float, scoring: Scoring) -> Advice:

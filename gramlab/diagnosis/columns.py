@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,16 +49,16 @@ def cleaned_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     rows, origin = diagnosis.origin.rows.tolist(), diagnosis.origin
     named = {f"{one}_name": [names[k] for k in columns[one]] for one in ("given", "proposed")}
     written = {one: origin.labels(np.array(columns[one])) for one in ("given", "proposed")}
-    return {"row": rows} | _identifiers(diagnosis, rows) | columns | {"row": rows} | written | named
+    return {"row": rows} | origin.id_column(rows) | columns | {"row": rows} | written | named
 
 
-def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.ndarray]:
+def cleaned_arrays(diagnosis: Diagnosis, x: Features | np.ndarray) -> dict[str, np.ndarray]:
     """What to train on as arrays of numbers and text, to be saved by ``numpy.savez``.
 
-    ``features`` (N, d) are those that the diagnosis was given, before it prepared them, without
-    rows that were set aside; beside them ``given`` and ``proposed`` labels (N,), ``soft_labels``
-    (N, K), which are the posteriors q, ``weights`` (N,), 0 of suspects and 1 of others, and
-    ``class_names`` (K,).
+    ``features`` (N, d) are those of x (all rows that the diagnosis was given, before it prepared
+    them), without rows that were set aside; beside them ``given`` and ``proposed`` labels (N,),
+    ``soft_labels`` (N, K), which are the posteriors q, ``weights`` (N,), 0 of suspects and 1 of
+    others, and ``class_names`` (K,).
 
     Raises
     ------
@@ -67,13 +66,14 @@ def cleaned_arrays(diagnosis: Diagnosis, features: Features) -> dict[str, np.nda
         If they have another number of rows.
     """
     cleaned, origin = diagnosis.cleaned, diagnosis.origin
-    if features.n_samples != origin.n_rows:
+    rows = x.x if isinstance(x, Features) else x
+    if len(rows) != origin.n_rows:
         raise InvalidFeatures(
-            f"features must be the {origin.n_rows} rows that were to be diagnosed, got "
-            f"{features.n_samples}; pass those that diagnose was given"
+            f"x must be the {origin.n_rows} rows that were to be diagnosed, got {len(rows)}; pass "
+            "those that diagnose was given"
         )
     return {
-        "features": features.x[origin.rows],
+        "features": rows[origin.rows],
         "given": cleaned.given,
         "proposed": cleaned.proposed,
         "soft_labels": cleaned.soft,
@@ -87,24 +87,33 @@ def label_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
 
     ``is_label_issue``, ``label_quality`` (posterior of the given label, low is suspicious),
     ``given_label``, ``predicted_label`` (likeliest true label), both as the caller wrote them;
-    before them ``id`` where rows have identifiers. Rows that were set aside are no issue, and the
-    rest of their columns is None.
+    before them ``id`` where rows have identifiers. Rows that were set aside are no issue. Where
+    there are some, ``set_aside`` says why, and ``predicted_probability`` goes with the
+    ``predicted_label`` of rows without a label, which is that of ``Diagnosis.unlabelled``; the rest
+    of their columns is None, and so are these two of other rows.
     """
-    suspects, origin = diagnosis.suspects, diagnosis.origin
+    suspects, origin, bare = diagnosis.suspects, diagnosis.origin, diagnosis.unlabelled
     given, aside = origin.spread(diagnosis.given, -1), np.isnan(suspects.quality).tolist()
     quality = zip(suspects.quality.tolist(), aside, strict=True)
-    return _identifiers(diagnosis, range(origin.n_rows)) | {
+    predicted = suspects.predicted.copy()
+    predicted[bare.rows] = bare.predicted
+    columns = origin.id_column(range(origin.n_rows)) | {
         "is_label_issue": suspects.suspected.tolist(),
         "label_quality": [None if none else value for value, none in quality],
         "given_label": origin.labels(given),
-        "predicted_label": origin.labels(suspects.predicted),
+        "predicted_label": origin.labels(predicted),
     }
-
-
-def _identifiers(diagnosis: Diagnosis, rows: Sequence[int]) -> dict[str, list[Any]]:
-    """What rows of the caller are called, as a column; none where they have no identifiers."""
-    known = diagnosis.origin.identifiers
-    return {} if known is None else {"id": [known[row] for row in rows]}
+    if not origin.set_aside:
+        return columns
+    reasons: list[str | None] = [None] * origin.n_rows
+    for reason, rows in origin.set_aside.items():
+        for row in rows.tolist():
+            reasons[row] = reason
+    probability: list[float | None] = [None] * origin.n_rows
+    told = bare.columns()
+    for row, value in zip(told["row"], told["probability"], strict=True):
+        probability[row] = value
+    return columns | {"set_aside": reasons, "predicted_probability": probability}
 
 
 def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
@@ -114,18 +123,23 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     ``outlier`` marks suspects that probably belong to no class: no label is right there. The votes
     are those after the last explained round: weight of the row's own given label, and the strongest
     voters as "row:class number:weight", separated by spaces; empty for suspects that were not
-    explained.
+    explained. Where rows have identifiers, ``voter_ids`` are those of the voters, separated by
+    "; ".
     """
     suspects, names = diagnosis.suspects, diagnosis.features.class_names
     sizes = diagnosis.origin.spread(diagnosis.copies.sizes, 1)
     found = suspects.columns()
+    cleanlab = ("id", "is_label_issue", "label_quality", "given_label", "predicted_label")
     every = {
         name: [values[row] for row in found["row"]]
         for name, values in label_columns(diagnosis).items()
+        if name in cleanlab  # no suspect was set aside
     }
     last = [votes[-1] for votes in diagnosis.explanations]
     missing = [""] * (len(suspects) - len(last))
     voters = [zip(e.voters, e.labels, e.weights, strict=True) for e in last]
+    called = [diagnosis.origin.id_column(e.voters.tolist()) for e in last]
+    ids = ["; ".join(one.get("id", ())) for one in called] + missing
     return {
         "row": found["row"],
         **every,
@@ -136,16 +150,20 @@ def suspect_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
         "copies": sizes[suspects.rows].tolist(),
         "own_weight": [repr(e.own) for e in last] + missing,
         "voters": [" ".join(f"{i}:{k}:{w:.6g}" for i, k, w in each) for each in voters] + missing,
-    }
+    } | ({} if diagnosis.origin.identifiers is None else {"voter_ids": ids})
 
 
 def outlier_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
     """The rows that probably belong to no class, in their order.
 
-    ``row``, ``score`` and ``p_value`` are those of ``Outliers``; beside them the given label and
-    its name.
+    ``row``, ``score`` and ``p_value`` are those of ``Outliers``; beside them ``id`` where rows have
+    identifiers, the given label as the caller writes it, and its name.
     """
-    outliers, names = diagnosis.outliers, diagnosis.features.class_names
-    given = diagnosis.given[outliers.rows].tolist()
-    named = {"given_label": given, "given_name": [names[label] for label in given]}
-    return outliers.columns() | named
+    outliers, names, origin = diagnosis.outliers, diagnosis.features.class_names, diagnosis.origin
+    found = outliers.columns()
+    given = origin.spread(diagnosis.given, -1)[outliers.rows]
+    named = {
+        "given_label": origin.labels(given),
+        "given_name": [names[label] for label in given.tolist()],
+    }
+    return {"row": found["row"]} | origin.id_column(found["row"]) | found | named

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.diagnosis.advice import Advice, advise
+from gramlab.diagnosis.advice import Advice, RankedSetting, advise
 from gramlab.diagnosis.classes import ClassSummary, some_names
 from gramlab.diagnosis.cleaned import CleanedLabels, FoldPosteriors
 from gramlab.diagnosis.cost import bytes_needed
@@ -25,6 +25,7 @@ from gramlab.diagnosis.selection import SettingSearch, decay_grid
 from gramlab.diagnosis.settings import DiagnosisSettings
 from gramlab.diagnosis.suspects import Suspects, find_suspects, ranking_auc, reason_to_withhold
 from gramlab.diagnosis.trial import Scoring, Trial, expected_accuracy
+from gramlab.diagnosis.unlabelled import UnlabelledRows, predict_unlabelled, prepared_rows
 from gramlab.distillation import distill
 from gramlab.features import Features
 from gramlab.features.copies import Copies, copies_of
@@ -39,18 +40,7 @@ from gramlab.spectrum.correlations import ClassCorrelations, class_correlations
 from gramlab.targets import product_of_weights, relative_weights
 from gramlab.transition import TransitionEstimate, estimate_transition
 
-__all__ = ["Diagnosis", "DiagnosisSettings", "RankedSetting", "diagnose"]
-
-
-class RankedSetting(NamedTuple):
-    """An exact setting, what the theory says of it (None where it was not asked), and its roles.
-
-    Roles in the advice are ``"advised"``, ``"in use"`` and ``"runner-up"``.
-    """
-
-    exact: Trial
-    theory: Trial | None
-    roles: list[str]
+__all__ = ["Diagnosis", "DiagnosisSettings", "diagnose"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +55,10 @@ class Diagnosis:
     ``trials`` are the settings tried, theory first, ``advice`` says what to do, and ``fits`` are
     exact on all rows: ``"chosen"`` and ``"reference"``. ``suspects`` have a probably wrong label,
     their precision was calibrated by ``recorruption`` (None if it was not), and ``explanations``
-    are of the first of them, by suspect and round; ``outliers`` belong to no class. Rows of all of
-    these have the caller's numbers: ``origin`` says which rows were diagnosed and how the caller
-    writes the classes.
+    are of the first of them, by suspect and round; ``outliers`` belong to no class; ``unlabelled``
+    rows were not diagnosed and are predicted by the chosen fit. Rows of all of these have the
+    caller's numbers: ``origin`` says which rows were diagnosed and how the caller writes the
+    classes.
     """
 
     settings: DiagnosisSettings
@@ -86,6 +77,7 @@ class Diagnosis:
     outliers: Outliers = field(repr=False)
     recorruption: tuple[Resample, ...] | None = field(repr=False)
     explanations: list[list[Explanation]] = field(repr=False)
+    unlabelled: UnlabelledRows = field(repr=False)
     origin: Origin = field(repr=False)
 
     @property
@@ -184,8 +176,8 @@ class Diagnosis:
                 "copies": self.copies.as_dict(),
                 "groups": None if self.groups is None else int(self.groups.max()) + 1,
                 "classes": list(self.origin.classes),
-                "set_aside": self.origin.as_dict(),
-            },
+            }
+            | self.origin.as_dict(),
             "advice": self.advice.as_dict() | {"doubt": self.format_doubt() or None},
             "fits": {
                 name: {
@@ -212,7 +204,7 @@ class Diagnosis:
                 "calibration": self.recorruption and [r.as_dict() for r in self.recorruption],
                 "rows": self._suspect_rows(),
             },
-            "classes": _by_row(self.classes.columns()),
+            "classes": _mappings(self.classes.columns()),
             "cleaned": {
                 "left_out": self.advice.left_out,
                 "spared_classes": self.cleaned.spared,
@@ -220,8 +212,10 @@ class Diagnosis:
             "outliers": {
                 "count": len(outliers),
                 "false_discovery_rate": outliers.false_discovery_rate,
-                "rows": _by_row(outliers.columns() | {"given": self.given[outliers.rows].tolist()}),
+                "rows": self._outlier_rows(),
             },
+            "unlabelled": self.unlabelled.as_dict()
+            | {"rows": self._by_row(self.unlabelled.columns())},
             "trial": self.trial(),
             "provenance": describe_run(features, self.settings.seed),
         }
@@ -239,15 +233,24 @@ class Diagnosis:
         }
 
     def _suspect_rows(self) -> list[dict[str, Any]]:
-        votes = [[one.as_dict() for one in rounds] for rounds in self.explanations]
+        names = self.origin.identifiers
+        votes = [[one.as_dict(names) for one in rounds] for rounds in self.explanations]
         missing = [None] * (len(self.suspects) - len(votes))
         outlier = self.outliers.listed[self.suspects.rows].tolist()
-        return _by_row(self.suspects.columns() | {"outlier": outlier, "votes": votes + missing})
+        more = {"outlier": outlier, "votes": votes + missing}
+        return self._by_row(self.suspects.columns() | more)
+
+    def _outlier_rows(self) -> list[dict[str, Any]]:
+        given = self.origin.spread(self.given, -1)[self.outliers.rows]
+        return self._by_row(self.outliers.columns() | {"given": given.tolist()})
+
+    def _by_row(self, columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+        """Columns as one mapping a row, with its identifier where rows have some."""
+        return _mappings(columns | self.origin.id_column(columns["row"]))
 
 
-def _by_row(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    rows = zip(*columns.values(), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+def _mappings(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -309,6 +312,7 @@ def diagnose(
     )
     say("preparing features")
     steps = {"center": asked.center, "unit_norm": asked.unit_norm, "constant": asked.constant}
+    bare = prepared_rows(features, origin.unlabelled, **steps)
     features = features.prepared(**steps)
     say("copies of rows")
     copies = copies_of(features, asked.copy_radius)
@@ -370,6 +374,7 @@ def diagnose(
         n_classes=k,
         voters=asked.voters,
     )
+    accuracy = None if withheld else advice.chosen.accuracy
     return Diagnosis(
         settings=asked,
         features=features,
@@ -387,5 +392,6 @@ def diagnose(
         outliers=outliers.renumbered(origin),
         recorruption=resamples,
         explanations=[[one.renumbered(origin.rows) for one in each] for each in explanations],
+        unlabelled=predict_unlabelled(fits["chosen"], bare, origin, accuracy),
         origin=origin,
     )

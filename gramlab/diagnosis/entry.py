@@ -16,14 +16,14 @@ from gramlab.diagnosis.origin import Origin
 from gramlab.errors import InvalidFeatures, InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.features import Features
 from gramlab.features.description import check_class_names
+from gramlab.features.missing import NO_LABEL, whole_rows
 from gramlab.labels import observed_labels
-from gramlab.machine.memory import row_blocks
 from gramlab.targets import check_sample_weight
 
 __all__ = ["diagnose", "diagnose_rows"]
 
-NOT_FINITE, NO_LABEL, ALONE = "features not finite", "no label", "only row of its class"
-"""Reasons why rows are set aside, in the order in which they are looked for."""
+ALONE = "only row of its class"
+"""Why rows are set aside that are whole (``gramlab.features.missing`` has the other reasons)."""
 
 
 def diagnose(
@@ -44,8 +44,8 @@ def diagnose(
     Rows are prepared as ``gramlab diagnose`` does (``settings``), but a ``Features`` is taken as it
     is: neither centred nor scaled, whatever the settings say. Rows that cannot be diagnosed are
     set aside, and listed by reason in ``Diagnosis.set_aside``: "features not finite", "no label"
-    and "only row of its class". All results keep the caller's numbers of rows and, in
-    ``label_columns``, the caller's labels.
+    and "only row of its class". Those without a label are predicted (``Diagnosis.unlabelled``). All
+    results keep the caller's numbers of rows and, in ``label_columns``, the caller's labels.
 
     Parameters
     ----------
@@ -215,22 +215,14 @@ def _read(
         raise InvalidLabels("labels must be one per row of x, got none; pass the given labels")
     values = _matrix(x)
     n = len(values)
-    finite = np.concatenate([np.isfinite(b).all(axis=1) for _, b in row_blocks(values)])
     given = _values(labels, n, "labels")
-    labelled = np.array([one is not None for one in given])
-    reasons = {NOT_FINITE: ~finite, NO_LABEL: finite & ~labelled}
-    aside = {reason: np.flatnonzero(where) for reason, where in reasons.items() if where.any()}
-    rows = np.flatnonzero(finite & labelled)
-    if not len(rows):
-        raise InvalidLabels(
-            f"x and labels must have a row that is finite and has a label, got none of {n}; "
-            "-1, None, NaN and empty text are no labels"
-        )
+    rows, aside = whole_rows(values, np.array([one is not None for one in given]))
     classes = _Classes.of(given, class_names)
     numbers = classes.numbers(given, rows, "labels")
     names = list(map(str, classes.values)) if class_names is None else list(class_names)
     features = Features(values if len(rows) == n else values[rows], numbers, class_names=names)
-    return features, Origin(rows, aside, classes.values, _texts(identifiers, n))
+    unlabelled = values[aside[NO_LABEL]] if NO_LABEL in aside else None
+    return features, Origin(rows, aside, classes.values, _texts(identifiers, n), unlabelled)
 
 
 class _Classes:

@@ -10,6 +10,7 @@ Yeh et al. (arXiv 1811.09720).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,14 +47,21 @@ class Explanation:
         """The same with ``rows`` (N,) for the numbers of rows."""
         return replace(self, row=int(rows[self.row]), voters=rows[self.voters])
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values; weights by class only where they are largest."""
+    def as_dict(self, names: Sequence[str] | None = None) -> dict[str, object]:
+        """Plain values; weights by class only where they are largest.
+
+        Voters also have what they are called, by their numbers in ``names``, if there are any.
+        """
         top = np.argsort(-self.by_class, kind="stable")[:3]
         voters = zip(self.voters.tolist(), self.labels.tolist(), self.weights.tolist(), strict=True)
         return {
             "round": self.round,
             "own_weight": self.own,
-            "voters": [{"row": i, "label": label, "weight": w} for i, label, w in voters],
+            "voters": [
+                {"row": i, "label": label, "weight": w}
+                | ({} if names is None else {"id": names[i]})
+                for i, label, w in voters
+            ],
             "largest_classes": [
                 {"label": int(label), "weight": float(self.by_class[label])} for label in top
             ],

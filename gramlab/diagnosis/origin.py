@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,15 @@ class Origin:
 
     ``rows`` (N,) are the caller's numbers of the diagnosed rows, ascending; ``set_aside`` has the
     numbers of all others, by reason. ``classes`` (K,) are the caller's labels of the classes, and
-    ``identifiers`` what all rows of the caller are called, if anything.
+    ``identifiers`` what all rows of the caller are called, if anything. ``unlabelled`` (m, d) are
+    the features, as they came, of the rows that were set aside for want of a label, if there are.
     """
 
     rows: npt.NDArray[np.int64]
     set_aside: Mapping[str, npt.NDArray[np.int64]]
     classes: Sequence[Any]
     identifiers: Sequence[str] | None = None
+    unlabelled: np.ndarray | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -55,16 +57,34 @@ class Origin:
         """Class numbers (m,), -1 for none, as the caller's labels, None for none."""
         return [None if number < 0 else self.classes[number] for number in numbers.tolist()]
 
+    def called(self, row: int) -> str:
+        """The number of a row and, behind it, what the caller calls the row."""
+        return str(row) if self.identifiers is None else f"{row} ({self.identifiers[row]})"
+
+    def id_column(self, rows: Iterable[int]) -> dict[str, list[str]]:
+        """What rows are called, as the column "id"; no column where rows have no identifiers."""
+        known = self.identifiers
+        return {} if known is None else {"id": [known[row] for row in rows]}
+
     def format_set_aside(self) -> str:
         """What was set aside, in a sentence; empty where nothing was."""
         if not self.set_aside:
             return ""
-        told = ", ".join(f"{len(rows)} ({reason})" for reason, rows in self.set_aside.items())
-        return f"Rows that were set aside: {told}. Their numbers are in set_aside of the results."
+        told = "; ".join(
+            f"{len(rows)} ({reason}): {', '.join(map(self.called, rows[:10].tolist()))}"
+            + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+            for reason, rows in self.set_aside.items()
+        )
+        return f"Rows that were set aside: {told}."
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values of what was set aside."""
-        return {reason: rows.tolist() for reason, rows in self.set_aside.items()}
+        """Plain values: rows that were set aside by reason, and their identifiers if any."""
+        rows = {reason: found.tolist() for reason, found in self.set_aside.items()}
+        names = {reason: self.id_column(found).get("id") for reason, found in rows.items()}
+        return {
+            "set_aside": rows,
+            "set_aside_ids": None if self.identifiers is None else names,
+        }
 
 
 def check_classes(features: Features) -> None:

@@ -246,6 +246,15 @@ def read_folder(path: str | os.PathLike[str], *, verify: str = "full") -> Featur
 
 
 def _load_npz(path: Path) -> Features:
+    parts = npz_parts(path)
+    return (Features.from_gram if "gram" in parts else Features)(**parts)
+
+
+def npz_parts(path: Path) -> dict[str, Any]:
+    """Arrays of an .npz file of gramlab's own names, as ``Features`` or ``from_gram`` takes them.
+
+    UnreadableSource if some are missing, or others may be other labels or features.
+    """
     present = npz_names(path)
     kernel = any(_KERNEL_NAMES[role][0] in present for role in ("gram", "test_gram"))
     known, first = (_KERNEL_NAMES, "gram") if kernel else (_NPZ_NAMES, "x")
@@ -277,8 +286,7 @@ def _load_npz(path: Path) -> Features:
             f"features: {', '.join(map(repr, left[:5]))}{more}; {fix}"
         )
     provenance = {"source": path.name} | ({"unused": unused} if unused else {})
-    make = Features.from_gram if kernel else Features
-    return make(**arrays, provenance=provenance)
+    return arrays | {"provenance": provenance}
 
 
 def npz_names(path: Path) -> list[str]:

@@ -19,7 +19,10 @@ from gramlab.importing.columns import USUAL
 from gramlab.machine.memory import check_memory
 from gramlab.validation import check_labels, nfc
 
-__all__ = ["label_texts", "read_class_numbers", "read_labels", "split_member"]
+__all__ = ["given_texts", "label_texts", "read_class_numbers", "read_labels", "split_member"]
+
+WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"
+"""What the text of a whole number looks like."""
 
 
 def read_labels(path: str | os.PathLike[str]) -> Any:
@@ -101,25 +104,47 @@ def _is_number(text: str) -> bool:
 
 def label_texts(labels: Any) -> list[str]:
     """Labels (N,) as text; whole numbers without a fraction. InvalidLabels names what is none."""
+    texts = _texts(labels)
+    if None in texts:
+        raise _no_labels(f"there is no label in row {texts.index(None)}")
+    return [text for text in texts if text is not None]
+
+
+def given_texts(labels: Any) -> list[str | None]:
+    """Labels (N,) as ``label_texts``, but None of rows without one.
+
+    Those are None, NaN, empty text and, where all labels are whole numbers, -1.
+    """
+    texts = _texts(labels)
+    whole = all(re.fullmatch(WHOLE_NUMBER, text) for text in texts if text is not None)
+    return [None if whole and text == "-1" else text for text in texts]
+
+
+def _texts(labels: Any) -> list[str | None]:
     # Objects: in an array of text every label would take as much room as the longest one.
     array = np.array(labels, dtype=object) if isinstance(labels, list) else labels
     if array.ndim != 1 or array.dtype.kind not in "iubfUSO":
         check_labels(array)  # which says what is wrong
-    texts: list[str] = []
+    texts: list[str | None] = []
     try:
         for value in array.tolist():
             if value is None or value == "" or value != value:
-                raise ValueError(f"there is no label in row {len(texts)}")
+                texts.append(None)
+                continue
             whole = int(value) if isinstance(value, (float, Decimal)) else value
             if whole != value:
                 raise ValueError(f"got {value} in row {len(texts)}")
             texts.append(whole.decode() if isinstance(whole, bytes) else str(whole))
     except (ValueError, ArithmeticError) as problem:
-        raise InvalidLabels(
-            f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
-            "rows, or leave them out"
-        ) from problem
+        raise _no_labels(problem) from problem
     return texts
+
+
+def _no_labels(problem: object) -> InvalidLabels:
+    return InvalidLabels(
+        f"labels must be whole numbers or text, no text that is none ({problem}); mend those "
+        "rows, or leave them out"
+    )
 
 
 def read_class_numbers(

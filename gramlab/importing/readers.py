@@ -57,11 +57,13 @@ def _read_csv(path: Path, choose: Choose) -> dict[str, Any]:
     for j, name in enumerate(header):
         numbers[name], kind = np.empty(len(rows)), NUMBERS
         for i, row in enumerate(rows):
-            try:
-                numbers[name][i] = float(row[j].replace("_", "x"))  # float reads 1_0 as ten
+            try:  # an empty cell is no number; float reads 1_0 as ten
+                numbers[name][i] = float(row[j].replace("_", "x") if row[j].strip() else "nan")
             except ValueError:
                 kind = f"text, {row[j]!r} in row {i}"
                 break
+        if kind == NUMBERS and not any(row[j].strip() for row in rows):
+            kind = "nothing in any row"
         columns.append((name, WHOLE if kind == NUMBERS and _counts(numbers[name]) else kind))
     roles = choose(columns)
     for name in roles["x"]:
@@ -87,8 +89,12 @@ def _is_value(name: str) -> bool:
 
 
 def _counts(values: np.ndarray) -> bool:
-    """Whether numbers (N,) are whole and differ, so that they may be classes or row numbers."""
-    return bool((values == np.rint(values)).all() and (values != values[0]).any())
+    """Whether numbers (N,) are whole and differ, so that they may be classes or row numbers.
+
+    Cells that are empty do not count.
+    """
+    known = values[~np.isnan(values)]
+    return bool((known == np.rint(known)).all() and (known != known[:1]).any())
 
 
 def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
@@ -156,10 +162,14 @@ def _matrix(column: Any) -> np.ndarray:
     kinds = (ARROW[kind] for kind in (NUMBERS, WHOLE, BOOLEAN))
     if not re.match("|".join(kinds), str(column.type.value_type)):
         raise TypeError(f"lists of {column.type.value_type}")
-    widths = rows.value_lengths().unique().to_pylist()
-    if len(widths) != 1 or None in widths:
-        raise ValueError(f"lists of one length, got lengths {sorted(n or 0 for n in widths)[:5]}")
-    return _numbers(rows.flatten()).astype(np.float64).reshape(len(rows), widths[0])
+    widths = rows.drop_null().value_lengths().unique().to_pylist()
+    if len(widths) != 1:
+        raise ValueError(f"lists of one length, got lengths {sorted(widths)[:5]}")
+    values = np.full((len(rows), widths[0]), np.nan)  # of rows that have no list
+    values[rows.is_valid().to_numpy(zero_copy_only=False)] = (
+        _numbers(rows.flatten()).astype(np.float64).reshape(-1, widths[0])
+    )
+    return values
 
 
 def _numbers(column: Any) -> np.ndarray:

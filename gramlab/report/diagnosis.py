@@ -51,6 +51,9 @@ def diagnosis_report(
         copies=diagnosis.copies.format_copies(diagnosis.groups),
         suspects=found["suspects"]["rows"][:300],  # suspects.csv has all
         outliers=found["outliers"]["rows"][:300],  # and outliers.csv
+        unlabelled=found["unlabelled"]["rows"][:300],  # and labels.csv
+        predictions=diagnosis.unlabelled.format_rows(),
+        identified=diagnosis.origin.identifiers is not None,
         command=command("diagnose", source, settings, always, never=("tolerance", "voters"))
         + (" # and with --groups FILE" if diagnosis.groups is not None else ""),
         script=script,

@@ -93,14 +93,17 @@ def command(
 
 
 def percent(value: float | None) -> str:
-    """A share as percent; as many digits as it takes not to round something to nothing."""
+    """A share as percent; as many digits, up to six, as it takes not to round it to none or all."""
     if value is None:
         return "–"
     digits = 1
     # 99.96 % must not read as 100.0 %, nor 0.04 % as 0.0 %.
     while 0.0 < value < 1.0 and digits < 6 and round(100.0 * value, digits) in (0.0, 100.0):
         digits += 1
-    return f"{100.0 * value:.{digits}f}{SPACE}%"
+    shown = f"{100.0 * value:.{digits}f}"
+    if 0.0 < value < 1.0 and float(shown) in (0.0, 100.0):
+        shown = "<0.000001" if value < 0.5 else ">99.999999"
+    return f"{shown}{SPACE}%"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -222,17 +222,22 @@ def test_tables_call_rows_as_the_file_does(folder, tmp_path):
         "label_quality": "",
         "given_label": "",
         "predicted_label": "",
+        "set_aside": "only row of its class",
+        "predicted_probability": "",
     }
     assert suspects
     for row in suspects:
         assert row["id"] == f"p{int(row['row']) - 1}.jpg" == labels[int(row["row"])]["id"]
         assert labels[int(row["row"])]["is_label_issue"] == "True"
-        assert row["given_name"] == "uvw"[y[int(row["row"]) - 1]]
+        assert row["given_name"] == row["given_label"] == "uvw"[y[int(row["row"]) - 1]]
     results = json.loads((out / "results.json").read_text())
     assert results["data"]["set_aside"] == {"only row of its class": [0]}
     assert results["data"]["class_names"] == list("uvw")
     assert [row["row"] for row in results["suspects"]["rows"]] == [int(r["row"]) for r in suspects]
-    assert "set aside: 1 (only row of its class)" in (out / "report.html").read_text()
+    assert results["data"]["set_aside_ids"] == {"only row of its class": ["lone.jpg"]}
+    assert (
+        "set aside: 1 (only row of its class): 0 (lone.jpg)." in (out / "report.html").read_text()
+    )
 
 
 def test_labels_from_a_file_are_those_of_the_source(folder, tmp_path, capsys):

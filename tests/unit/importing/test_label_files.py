@@ -95,8 +95,9 @@ def table(tmp_path):
 
 
 def test_identifiers_are_of_the_rows_and_no_feature(table):
-    features, names = read_source(table, label_column="kind", id_column="file")
-    assert names == [f"img{row}.png" for row in range(6)]
+    found = read_source(table, label_column="kind", id_column="file")
+    features = found.features
+    assert found.identifiers == [f"img{row}.png" for row in range(6)]
     plain = import_features(table, label_column="kind", drop="file")
     assert np.array_equal(features.x, plain.x)
     assert features.class_names == NAMES
@@ -109,11 +110,11 @@ def test_identifiers_of_parquet_and_npz(table, tmp_path):
     pytest.importorskip("pyarrow")
     frame = pd.read_csv(table)
     frame.assign(file=range(6)).to_parquet(tmp_path / "t.parquet")
-    _, names = read_source(tmp_path / "t.parquet", label_column="kind", id_column="file")
+    names = read_source(tmp_path / "t.parquet", label_column="kind", id_column="file").identifiers
     assert names == list("012345")
     x, y = frame[["a", "b"]].to_numpy(), np.arange(6) % 3
     np.savez(tmp_path / "t.npz", x=x, y=y, name=frame["file"].to_numpy(dtype=str))
-    _, names = read_source(tmp_path / "t.npz", id_column="name")
+    names = read_source(tmp_path / "t.npz", id_column="name").identifiers
     assert names == [f"img{row}.png" for row in range(6)]
     np.save(tmp_path / "x.npy", x)
     with pytest.raises(GramlabError, match="one array, which has no columns to name"):
@@ -124,12 +125,13 @@ def test_own_sources_are_loaded_and_others_imported(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, 2)), np.arange(6) % 3
     np.savez(tmp_path / "own.npz", train_gram=x @ x.T, train_labels=y)
-    assert read_source(tmp_path / "own.npz")[0].is_gram
+    assert read_source(tmp_path / "own.npz").features.is_gram
     np.savez(tmp_path / "other.npz", embeddings=x, label=y + 5)
-    features, names = read_source(tmp_path / "other.npz")
-    assert (features.class_names, names) == (("5", "6", "7"), None)
+    found = read_source(tmp_path / "other.npz")
+    assert (found.features.class_names, found.identifiers) == (("5", "6", "7"), None)
+    assert found.classes == [5, 6, 7]
     np.save(tmp_path / "x.npy", x)
-    features, _ = read_source(tmp_path / "x.npy", labels=f"{tmp_path}/other.npz:label")
+    features = read_source(tmp_path / "x.npy", labels=f"{tmp_path}/other.npz:label").features
     assert features.class_names == ("5", "6", "7")
     with pytest.raises(GramlabError, match=r"no\.csv' was not found"):
         read_source(tmp_path / "no.csv")

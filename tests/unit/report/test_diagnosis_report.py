@@ -13,9 +13,12 @@ from browser import Browser
 from test_report import Page
 
 from gramlab.diagnosis import DiagnosisSettings, diagnose
+from gramlab.diagnosis.trial import Score
+from gramlab.diagnosis.unlabelled import UnlabelledRows
 from gramlab.features import Features
 from gramlab.figures import diagnosis_displays
 from gramlab.report import diagnosis_report
+from gramlab.report.page import percent
 
 EVIL = "<script>alert(1)</script>"
 SUSPECTS = ("rows", "given", "proposed", "precision", "precision_low", "precision_high")
@@ -36,6 +39,51 @@ def diagnosis():
 @pytest.fixture(scope="module")
 def html(diagnosis) -> str:
     return diagnosis_report(diagnosis, diagnosis_displays(diagnosis))
+
+
+@pytest.fixture(scope="module")
+def identified(diagnosis) -> str:
+    """The page of the same diagnosis of rows with long identifiers, four of them set aside."""
+    names = [f"photos/of summer 2024/{EVIL}{row:05d}.jpg" for row in range(154)]
+    rows = {"features not finite": np.array([150]), "no label": np.array([151, 152, 153])}
+    origin = replace(diagnosis.origin, identifiers=names, set_aside=rows)
+    predicted, probability = np.array([0, 2, -1]), np.array([0.61, 0.987, np.nan])
+    bare = UnlabelledRows(rows["no label"], predicted, probability, Score(0.876, 0.012))
+    outliers = replace(diagnosis.outliers, rows=np.array([7, 149]))
+    known = replace(diagnosis, planted=None, origin=origin, unlabelled=bare, outliers=outliers)
+    return diagnosis_report(known, diagnosis_displays(diagnosis))
+
+
+def test_page_calls_rows_as_the_caller_does(diagnosis, html, identified):
+    page = Page(identified)
+    assert EVIL not in identified
+    assert "identifier" not in Page(html).text
+
+    def called(row: object) -> str:
+        return f"photos/of summer 2024/{EVIL}{int(str(row)):05d}.jpg"
+
+    suspects = [row for row in page.rows if len(row) == 9 and row[0].isdigit()]
+    assert [int(row[1]) for row in suspects] == diagnosis.suspects.rows.tolist()
+    assert [row[2] for row in suspects] == [called(row[1]) for row in suspects]
+    words = " ".join(page.text.split())
+    voter = diagnosis.explanations[0][-1].voters[0]
+    assert f"row {voter}, {called(voter)} (" in words
+    assert f"1 (features not finite): 150 ({called(150)}); 3 (no label): 151 (" in words
+    assert [row[:2] for row in page.rows if row[0] in ("7", "149") and len(row) == 5] == [
+        [row, called(row)] for row in ("7", "149")
+    ]
+    assert "87.6 ± 1.2 % are predicted rightly." in words
+    assert [row for row in page.rows if row[0] in ("151", "152", "153")] == [
+        ["151", called(151), EVIL, percent(0.61)],
+        ["152", called(152), "日本", percent(0.987)],
+        ["153", called(153), "–", "–"],
+    ]
+
+
+def test_no_share_is_rounded_to_none_or_all():
+    assert percent(1e-12) == "<0.000001\N{NO-BREAK SPACE}%"
+    assert percent(1.0 - 1e-12) == ">99.999999\N{NO-BREAK SPACE}%"
+    assert percent(0.0) == "0.0\N{NO-BREAK SPACE}%"
 
 
 def test_page_loads_nothing_and_runs_only_its_own_script(html):
@@ -197,11 +245,17 @@ HIDDEN = """
 """
 
 
-def test_page_asks_for_nothing_and_fits_a_window_and_a_phone(opened):
+def test_page_asks_for_nothing_and_fits_a_window_and_a_phone(opened, identified, tmp_path):
     assert [u for u in opened.requests if not u.startswith(("data:", "file:"))] == []
     assert len([u for u in opened.requests if u.startswith("file:")]) == 1
-    for width, mobile in ((1280, False), (390, True)):
-        opened.size(width, 844, mobile=mobile)
-        assert opened.run("document.documentElement.scrollWidth") <= width
-        assert opened.run(HIDDEN) == []
+    other = tmp_path / "identified.html"
+    other.write_text(identified, encoding="utf-8")
+    named = HIDDEN.replace("const none", "marks.push('td.identifier'); const none")
+    for page, hidden in ((None, HIDDEN), (other, named)):
+        for width, mobile in ((1280, False), (390, True)):
+            opened.size(width, 844, mobile=mobile)
+            if page is not None:
+                opened.open(page)
+            assert opened.run("document.documentElement.scrollWidth") <= width
+            assert opened.run(hidden) == []
     assert opened.errors == []
