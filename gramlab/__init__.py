@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.path import DistillationPath, distillation_path
     from gramlab.population import ClassBlockModel
+    from gramlab.totals import TotalComparison, compare_totals
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ _LAZY = {
     "heads.softmax": ("SoftmaxHead",),
     "path": ("DistillationPath", "distillation_path"),
     "population": ("ClassBlockModel",),
+    "totals": ("TotalComparison", "compare_totals"),
     "features.sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
 
@@ -62,6 +64,7 @@ __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["diagnose", "Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
+__all__ += ["TotalComparison", "compare_totals"]
 __all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]

@@ -4,7 +4,7 @@ from gramlab.distillation.averaging import Dynamics, dynamics, label_averaging
 from gramlab.distillation.classes import largest_classes
 from gramlab.distillation.proximal import Ball, BallCheck, Entropy, WeightNorm
 from gramlab.distillation.recursion import Head, distill
-from gramlab.distillation.rounds import Rounds
+from gramlab.distillation.rounds import Rounds, same_features
 
 __all__ = [
     "Ball",
@@ -18,4 +18,5 @@ __all__ = [
     "dynamics",
     "label_averaging",
     "largest_classes",
+    "same_features",
 ]
