@@ -18,7 +18,14 @@ from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix, o
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_correlations
-from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_labels
+from gramlab.targets import (
+    OneHotRows,
+    Targets,
+    candidate_targets,
+    mix_targets,
+    one_hot,
+    partial_labels,
+)
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
@@ -60,6 +67,7 @@ __all__ += ["load_features", "open_features", "save_features"]
 __all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
 __all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix", "observed_labels"]
 __all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
+__all__ += ["candidate_targets"]
 __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
