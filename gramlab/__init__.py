@@ -30,7 +30,17 @@ from gramlab.targets import (
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
     from gramlab.diagnosis.entry import diagnose
-    from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
+    from gramlab.distillation import (
+        Dynamics,
+        OptimalMixing,
+        RiskByRound,
+        Rounds,
+        distill,
+        dynamics,
+        label_averaging,
+        optimal_mixing,
+        risk_by_round,
+    )
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
     from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
@@ -48,7 +58,17 @@ __version__ = "0.1.0"
 _LAZY = {
     "comparison": ("Comparison", "compare"),
     "diagnosis.entry": ("diagnose",),
-    "distillation": ("Rounds", "distill", "Dynamics", "dynamics", "label_averaging"),
+    "distillation": (
+        "Rounds",
+        "distill",
+        "Dynamics",
+        "dynamics",
+        "label_averaging",
+        "OptimalMixing",
+        "optimal_mixing",
+        "RiskByRound",
+        "risk_by_round",
+    ),
     "estimator.averaging": ("LabelAveragingClassifier",),
     "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
     "heads.closed_form": ("LinearizedHead", "RidgeHead"),
@@ -73,6 +93,7 @@ __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["diagnose", "Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
 __all__ += ["TotalComparison", "compare_totals"]
+__all__ += ["OptimalMixing", "optimal_mixing", "RiskByRound", "risk_by_round"]
 __all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]
