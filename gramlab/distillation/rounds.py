@@ -14,7 +14,8 @@ do not matter.
 
 Where round t has features X' that are not X of round t − 1, S = S_{t−1} is replaced by σ(X')/N
 times ‖ΔP‖ ≤ min(S √(N/(8λ)), σ(X) a/2), with σ the largest singular value, λ = λ_{t−1} and a the
-bound on ‖W̃_{t−1} − W_{t−1}‖ (docs/objective.md, "Features of each round").
+bound on ‖W̃_{t−1} − W_{t−1}‖ (docs/objective.md; theorem
+``other-features-chain``).
 """
 
 from __future__ import annotations
