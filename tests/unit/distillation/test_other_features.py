@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from rounds_twin import DIGITS, Fixed, Twin, exact, features_of, norm, top_two
 
 import gramlab
 from gramlab import testing
-from gramlab.comparison import compare, polish_rounds
+from gramlab.comparison import certify_predictions, compare, polish_rounds
 from gramlab.distillation import distill
 from gramlab.errors import GramlabError, InvalidFeatures, InvalidSetting
 from gramlab.features import Features
@@ -131,6 +133,31 @@ def test_the_lipschitz_form_is_taken_where_it_is_the_better():
     passed = found.chain[1].gradient_rounding
     assert passed < 0.01 * reached * 8**-0.5
     assert passed == pytest.approx(0.5 * 1e-3 * found.chain[0].weights_bound, rel=1e-6)
+
+
+def test_rows_are_decided_where_the_lipschitz_form_decides_none():
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 4
+    features = [
+        Features(x / np.linalg.norm(x, axis=1, keepdims=True), labels)
+        for x in (
+            rng.standard_normal((4, d))[labels] + rng.standard_normal((300, d)) for d in (6, 9)
+        )
+    ]
+    targets = one_hot(np.where(rng.random(300) < 0.4, rng.integers(0, 4, 300), labels), 4)
+    found = distill(SoftmaxHead(1e-4, tolerance=1e-10), features, targets, 2)
+    teacher, student = found.chain
+    classes = found[1].labels
+    _, decided = certify_predictions(found[1], features[1], labels, student)
+    assert decided.mean() > 0.85
+    sharp = distill(SoftmaxHead(1e-4, tolerance=1e-20), features, targets, 2)
+    assert np.array_equal(sharp[1].labels[decided], classes[decided])
+    # Planted: the Lipschitz form, σσ'/(2N) times the distance that the global bound gives.
+    sizes = [np.linalg.norm(one.x, 2) for one in features]
+    error = sizes[0] * sizes[1] / 600 * teacher.global_bound
+    lipschitz = replace(student, gradient_rounding=error, decrement=np.inf)
+    _, none = certify_predictions(found[1], features[1], labels, lipschitz)
+    assert not none.any()
 
 
 def test_rows_with_weights():
