@@ -136,7 +136,8 @@ def distill(
                 f"each round, got {shown}; make a head of each weight decay"
             )
     validation.check_positive("temperature", temperature)
-    if refine is not None and not callable(refine) and refine not in LARGEST:
+    named = isinstance(refine, str) and refine in LARGEST
+    if refine is not None and not callable(refine) and not named:
         names = ", ".join(f'"{name}"' for name in LARGEST)
         raise errors.InvalidSetting(
             f"refine must be None, {names} or a function of the predictions, got {refine!r}"

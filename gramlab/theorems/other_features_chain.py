@@ -40,8 +40,9 @@ def _draw(rng: np.random.Generator) -> Instance:
     n = len(made["x"])
     if rng.random() < 0.5:
         size = float(10 ** rng.uniform(-1, 1))
-        made = {"x": np.full((n, 1), size), "targets": np.full((n, 2), 0.5)}
-        made["weight_decay"] = 0.5 * size**2 * float(10 ** rng.choice([0.0, 0.0, rng.normal()]))
+        decay = 0.5 * size**2 * float(10 ** rng.choice([0.0, 0.0, rng.normal()]))
+        equal = {"x": np.full((n, 1), size), "targets": np.full((n, 2), 0.5)}
+        made = equal | {"weight_decay": decay}
         shift = float(10 ** rng.uniform(-4, -2)) / size * np.array([[1.0, -1.0]])
         student = np.full((n, 1), float(10 ** rng.uniform(-1, 1)))
     else:

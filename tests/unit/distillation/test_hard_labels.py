@@ -103,3 +103,5 @@ def test_an_unknown_refinement_names_those_there_are():
     features, targets = problem(10, 3, 2, seed=0)
     with pytest.raises(InvalidSetting, match=r'None, "top2", "hard" or a function .* \'soft\''):
         distill(LinearizedHead(1.0), features, targets, 2, refine="soft")
+    with pytest.raises(InvalidSetting, match=r"or a function .* got \['hard'\]"):
+        distill(LinearizedHead(1.0), features, targets, 2, refine=["hard"])
