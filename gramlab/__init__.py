@@ -18,12 +18,29 @@ from gramlab.labels import CorruptedLabels, corrupt_labels, corruption_matrix, o
 from gramlab.numerics.certificate import Certificate
 from gramlab.spectrum import Spectrum
 from gramlab.spectrum.correlations import class_correlations
-from gramlab.targets import OneHotRows, Targets, mix_targets, one_hot, partial_labels
+from gramlab.targets import (
+    OneHotRows,
+    Targets,
+    candidate_targets,
+    mix_targets,
+    one_hot,
+    partial_labels,
+)
 
 if TYPE_CHECKING:
     from gramlab.comparison import Comparison, compare
     from gramlab.diagnosis.entry import diagnose
-    from gramlab.distillation import Dynamics, Rounds, distill, dynamics, label_averaging
+    from gramlab.distillation import (
+        Dynamics,
+        OptimalMixing,
+        RiskByRound,
+        Rounds,
+        distill,
+        dynamics,
+        label_averaging,
+        optimal_mixing,
+        risk_by_round,
+    )
     from gramlab.estimator.averaging import LabelAveragingClassifier
     from gramlab.estimator.exact import SelfDistillationClassifier, SoftLabelLogisticRegression
     from gramlab.features.sharded import ShardedFeatures, shard_features, shard_local_rows
@@ -34,13 +51,24 @@ if TYPE_CHECKING:
     from gramlab.heads.softmax import SoftmaxHead
     from gramlab.path import DistillationPath, distillation_path
     from gramlab.population import ClassBlockModel
+    from gramlab.totals import TotalComparison, compare_totals
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "comparison": ("Comparison", "compare"),
     "diagnosis.entry": ("diagnose",),
-    "distillation": ("Rounds", "distill", "Dynamics", "dynamics", "label_averaging"),
+    "distillation": (
+        "Rounds",
+        "distill",
+        "Dynamics",
+        "dynamics",
+        "label_averaging",
+        "OptimalMixing",
+        "optimal_mixing",
+        "RiskByRound",
+        "risk_by_round",
+    ),
     "estimator.averaging": ("LabelAveragingClassifier",),
     "estimator.exact": ("SelfDistillationClassifier", "SoftLabelLogisticRegression"),
     "heads.closed_form": ("LinearizedHead", "RidgeHead"),
@@ -50,6 +78,7 @@ _LAZY = {
     "heads.softmax": ("SoftmaxHead",),
     "path": ("DistillationPath", "distillation_path"),
     "population": ("ClassBlockModel",),
+    "totals": ("TotalComparison", "compare_totals"),
     "features.sharded": ("ShardedFeatures", "shard_features", "shard_local_rows"),
 }
 
@@ -58,10 +87,13 @@ __all__ += ["load_features", "open_features", "save_features"]
 __all__ += ["ShardedFeatures", "shard_features", "shard_local_rows"]
 __all__ += ["CorruptedLabels", "corrupt_labels", "corruption_matrix", "observed_labels"]
 __all__ += ["OneHotRows", "Targets", "mix_targets", "one_hot", "partial_labels"]
+__all__ += ["candidate_targets"]
 __all__ += ["LinearizedHead", "RidgeHead", "SoftmaxHead"]
 __all__ += ["GeneralizedCrossEntropyHead", "PublishedSgdHead"]
 __all__ += ["Certificate", "Fit", "LocalFit", "SgdFit"]
 __all__ += ["diagnose", "Rounds", "distill", "Comparison", "compare", "ClassBlockModel"]
+__all__ += ["TotalComparison", "compare_totals"]
+__all__ += ["OptimalMixing", "optimal_mixing", "RiskByRound", "risk_by_round"]
 __all__ += ["DistillationPath", "distillation_path", "Dynamics", "dynamics", "label_averaging"]
 __all__ += ["LabelAveragingClassifier", "SelfDistillationClassifier", "SoftLabelLogisticRegression"]
 __all__ += ["GramAsFeaturesWarning", "GramlabError", "NotConvergedWarning"]

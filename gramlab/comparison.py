@@ -7,7 +7,8 @@ E_t = P^(t) − P_lin^(t) obeys (derived for this project; docs/objective.md)
 
 where g_t is the gradient left in round t's head, 0 at the exact optimum. With it the identity holds
 for any weights whose class columns sum to zero, and ``compare`` verifies it on the run itself.
-With weights on rows H = X(XᵀΩX + μ)⁻¹XᵀΩ stands for h(G), and I − H for (I + G/μ)^{-1}.
+With weights on rows H = X(XᵀΩX + μ)⁻¹XᵀΩ stands for h(G), and I − H for (I + G/μ)^{-1}. G, μ and Ω
+are those of round t, which may differ from round to round.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from gramlab import errors, validation
-from gramlab.distillation import Rounds, largest_classes
+from gramlab.distillation import Rounds, largest_classes, same_features
 from gramlab.features import Features
 from gramlab.heads.fit import Fit
 from gramlab.heads.referee import SoftmaxObjective, softmax_remainder
@@ -167,7 +168,8 @@ def compare(
     Parameters
     ----------
     linearized_rounds, exact_rounds
-        From ``distill`` on the same features, first targets and weight decay, ``refine=None``.
+        From ``distill`` with the same first targets, and in each round the same features, weight
+        decay and row weights: schedules, and features of each round, are compared as they are.
     truth
         True labels (N,) of the training rows, if known.
     certify
@@ -178,9 +180,9 @@ def compare(
     Raises
     ------
     InvalidSetting
-        If the two did not start from the same features, targets, weight decay and row weights, or
-        one of the last two changes from round to round; if ``certify`` is another word, or there is
-        no chain.
+        If the two did not start from the same targets, or differ in a round's features, weight
+        decay or row weights; if ``certify`` is another word, or there is no chain. Schedules that
+        differ are for ``compare_totals``.
     """
     if certify not in ("round", "chain"):
         raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
@@ -189,37 +191,14 @@ def compare(
             f'certify must be "round" for these rounds, got "chain": {exact_rounds.chain_ends}'
         )
     certificates = exact_rounds.chain if certify == "chain" else [None] * len(exact_rounds)
-    features = exact_rounds.features
-    if linearized_rounds.features.fingerprint != features.fingerprint:
-        raise errors.InvalidSetting(
-            "compare needs both Rounds on the same features, got different ones: run distill "
-            "twice with one Features object"
-        )
-    first, second = linearized_rounds.targets[0], exact_rounds.targets[0]
-    if not np.array_equal(first.deviations, second.deviations):
-        raise errors.InvalidSetting(
-            "compare needs both Rounds from the same first targets, got different ones"
-        )
-    weight_decay, row_weights = exact_rounds[0].weight_decay, exact_rounds[0].row_weights
-    for rounds, name in ((linearized_rounds, "linearized"), (exact_rounds, "exact")):
-        others = [fit.weight_decay for fit in rounds if fit.weight_decay != weight_decay]
-        if others:
-            raise errors.InvalidSetting(
-                f"compare needs one weight decay, got {others[0]} ({name}) and {weight_decay} "
-                "(exact, round 1)"
-            )
-        if not all(equal_weights(fit.row_weights, row_weights) for fit in rounds):
-            raise errors.InvalidSetting(
-                "compare needs one weight for each row throughout, got others in the "
-                f"{name} rounds than in exact round 1: give every head the same sample_weight"
-            )
+    n, k = same_start("compare", linearized_rounds, exact_rounds)
     if truth is not None:
-        truth = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
-    spectrum = Spectrum.of(features, row_weights=row_weights)
-    k = first.shape[1]
-    mu = linear_mu(k, features.n_samples, weight_decay)
+        truth = validation.check_labels(truth, n_samples=n, name="truth")
     out = []
     for t, (linear, exact) in enumerate(zip(linearized_rounds, exact_rounds, strict=False)):
+        features = _same_round(t, linearized_rounds, exact_rounds)
+        weight_decay, row_weights = exact.weight_decay, exact.row_weights
+        spectrum, mu = Spectrum.of(features, row_weights=row_weights), linear_mu(k, n, weight_decay)
         error = exact.deviations - linear.deviations
         given, linear_given = (r.targets[t].deviations for r in (exact_rounds, linearized_rounds))
         objective = SoftmaxObjective(features, given, weight_decay, row_weights)
@@ -245,7 +224,40 @@ def compare(
                 recursion_tolerance=_recursion_tolerance(objective, exact, filtered, spectrum, mu),
             )
         )
-    return Comparison(tuple(out), features.n_samples)
+    return Comparison(tuple(out), n)
+
+
+def same_start(caller: str, first: Rounds, second: Rounds) -> tuple[int, int]:
+    """N and K of two Rounds with the same first targets, or InvalidSetting."""
+    given, other = first.targets[0].deviations, second.targets[0].deviations
+    if not np.array_equal(given, other):
+        raise errors.InvalidSetting(
+            f"{caller} needs both Rounds from the same first targets, got different ones: run "
+            "distill twice with one array of targets"
+        )
+    return given.shape
+
+
+def _same_round(t: int, linearized: Rounds, exact: Rounds) -> Features:
+    """What both have at index t, or InvalidSetting where it is not the same."""
+    first, second = linearized[t], exact[t]
+    features, others = (rounds.features_by_round[t] for rounds in (exact, linearized))
+    if not same_features(features, others):
+        raise errors.InvalidSetting(
+            f"compare needs the same features in both Rounds, got different ones in round {t + 1}: "
+            "run distill twice with the same Features"
+        )
+    if first.weight_decay != second.weight_decay:
+        raise errors.InvalidSetting(
+            f"compare needs one weight decay in each round, got {first.weight_decay} (linearized) "
+            f"and {second.weight_decay} (exact) in round {t + 1}: compare_totals compares schedules"
+        )
+    if not equal_weights(first.row_weights, second.row_weights):
+        raise errors.InvalidSetting(
+            "compare needs one weight for each row in both Rounds, got different ones in round "
+            f"{t + 1}: give both heads the same sample_weight"
+        )
+    return features
 
 
 def _recursion_tolerance(
@@ -303,12 +315,12 @@ def polish_rounds(
             word = "float64 floor"
             break
         fits, targets = [], [rounds.targets[0]]
-        for t, fit in enumerate(rounds, 1):
+        for t, (fit, features) in enumerate(zip(rounds, rounds.features_by_round, strict=True), 1):
             tell(f"exact head again, round {t} of {len(rounds)}")
             head = SoftmaxHead(fit.weight_decay, tolerance=worst / 100.0, progress=solving)
             with warnings.catch_warnings():  # the tolerance asked for is met already
                 warnings.simplefilter("ignore", errors.NotConvergedWarning)
-                fits.append(head.fit(rounds.features, targets[-1], fit.weights))
+                fits.append(head.fit(features, targets[-1], fit.weights))
             targets.append(fits[-1].as_targets())
         again = replace(rounds, fits=tuple(fits), targets=tuple(targets[:-1]))
         ends = (rounds.chain[-1], again.chain[-1])
@@ -332,8 +344,9 @@ def polish_rounds(
 
 def _certified_share(rounds: Rounds) -> float:
     """Smallest share of rows, over rounds, whose class is certified through the rounds."""
-    pairs = zip(rounds, rounds.chain, strict=True)
     return min(
-        float(certify_predictions(fit, rounds.features, None, certificate)[1].mean())
-        for fit, certificate in pairs
+        float(certify_predictions(fit, features, None, certificate)[1].mean())
+        for fit, features, certificate in zip(
+            rounds, rounds.features_by_round, rounds.chain, strict=True
+        )
     )

@@ -90,7 +90,7 @@ class DistillationPath:
         return {
             "weight_decays": list(self.weight_decays),
             "rounds": self.rounds,
-            "n_samples": self.exact[0].features.n_samples,
+            "n_samples": self.exact[0].features_by_round[0].n_samples,
             "n_classes": self.exact[0].targets[0].shape[1],
             "cells": [dict(cell) for cell in self.cells],
         }
@@ -217,7 +217,7 @@ def _cells(
     linearized: Rounds, exact: Rounds, truth: np.ndarray | None, test: bool, certify: str
 ) -> list[dict[str, Any]]:
     """The cells of one weight decay."""
-    features = exact.features
+    features = exact.features_by_round[0]
 
     def recovery(fit: Fit) -> float | None:
         return None if truth is None else float((fit.labels == truth).mean())

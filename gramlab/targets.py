@@ -6,13 +6,14 @@ Targets are rows on the simplex. Weights of rows are relative: only their ratios
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gramlab.errors import InvalidSetting, InvalidTargets
+from gramlab.errors import InvalidLabels, InvalidSetting, InvalidTargets
 from gramlab.machine.memory import aligned, row_blocks
 from gramlab.numerics.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma, norm_bound
 from gramlab.numerics.streams import MAX_SEED, stream
@@ -41,6 +42,83 @@ def one_hot(labels: object, n_classes: int) -> npt.NDArray[np.float64]:
     size = check_integer("n_classes", n_classes, 1)
     checked = check_labels(labels, n_classes=size)
     return (checked[:, None] == np.arange(size)).astype(np.float64)
+
+
+def candidate_targets(candidates: object, n_classes: int | None = None) -> npt.NDArray[np.float64]:
+    """Turn the candidate labels of each row, one of which is true, into targets (N, K).
+
+    1/m on each of the m candidates of a row, 0 elsewhere: the average loss over candidates, as in
+    partial label learning. With one candidate each this is ``one_hot``.
+
+    Parameters
+    ----------
+    candidates : (N, K) bool, or N sequences of labels
+        Whether a class is a candidate of a row; or the candidate labels, 0 .. K-1, of each row, as
+        many as there are.
+    n_classes
+        K. Needed with sequences of labels; with booleans it is the number of columns.
+
+    Raises
+    ------
+    InvalidLabels
+        If a row has no candidate or the same one twice, or a label is outside the range.
+    InvalidSetting
+        If `n_classes` is no positive integer, is missing, or is not the number of columns.
+    """
+    size = None if n_classes is None else check_integer("n_classes", n_classes, 1)
+    whole = hasattr(candidates, "__array__")  # an array, a table, a tensor
+    marked: Any = as_array(candidates, "candidates", InvalidLabels) if whole else candidates
+    if not whole or marked.dtype != bool:
+        marked = _marked(marked, size)
+    elif marked.ndim != 2:
+        raise InvalidLabels(
+            f"candidates must be boolean of shape (N, K), got shape {marked.shape}; mark the "
+            "candidates of each row in one column for each class"
+        )
+    elif size not in (None, marked.shape[1]):
+        raise InvalidSetting(
+            f"n_classes must be the number of columns of candidates, {marked.shape[1]}, got {size};"
+            " leave it out"
+        )
+    counts = marked.sum(axis=1)
+    if not counts.all():
+        raise InvalidLabels(
+            f"candidates must hold at least one label in every row, got none in row "
+            f"{int((counts == 0).argmax())}; leave that row out, or mark all classes"
+        )
+    return marked / counts[:, None]
+
+
+def _marked(candidates: Any, n_classes: int | None) -> npt.NDArray[np.bool_]:
+    """Sequences of labels as booleans (N, K)."""
+    if n_classes is None:
+        raise InvalidSetting(
+            "n_classes must be given with candidates as sequences of labels, got None: pass "
+            "candidate_targets(candidates, n_classes), or booleans of shape (N, K)"
+        )
+    if not isinstance(candidates, Iterable):
+        raise InvalidLabels(
+            "candidates must be booleans of shape (N, K) or a sequence of labels for each row, got "
+            f"{type(candidates).__name__}; for one label each use one_hot"
+        )
+    rows = list(candidates)
+    marked = np.zeros((len(rows), n_classes), dtype=bool)
+    for row, labels in enumerate(rows):
+        if np.size(labels) == 0:
+            continue
+        if np.asarray(labels).dtype == bool:
+            raise InvalidLabels(
+                f"candidates must hold labels where they are sequences, got booleans in row {row}; "
+                "pass booleans as one array, numpy.array(candidates)"
+            )
+        found = check_labels(labels, n_classes=n_classes, name=f"candidates of row {row}")
+        marked[row, found] = True
+        if marked[row].sum() < len(found):
+            raise InvalidLabels(
+                f"candidates must differ in each row, got {found.tolist()} in row {row}; a matrix "
+                "of 0 and 1 is passed with astype(bool)"
+            )
+    return marked
 
 
 class OneHotRows:

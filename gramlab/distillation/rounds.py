@@ -11,6 +11,11 @@ project; docs/objective.md, theorem ``chain-certificate``)
 bounds λ_t ‖W̃_t − W_t‖ and ‖M(W̃_t) − M(W_t)‖, and the round's certificate with E_t more error in
 its gradient is one about the true iterate, its local bound included. Stored predictions and targets
 do not matter.
+
+Where round t has features X' that are not X of round t − 1, S = S_{t−1} is replaced by σ(X')/N
+times ‖ΔP‖ ≤ min(S √(N/(8λ)), σ(X) a/2), with σ the largest singular value, λ = λ_{t−1} and a the
+bound on ‖W̃_{t−1} − W_{t−1}‖ (docs/objective.md; theorem
+``other-features-chain``).
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from gramlab import errors, validation
 from gramlab.distillation import proximal
 from gramlab.distillation.classes import largest_classes
 from gramlab.features import Features
+from gramlab.features.sharded import ShardedFeatures
 from gramlab.heads.fit import Fit, SolveStats
 from gramlab.heads.referee import SoftmaxObjective, softmax_deviations
 from gramlab.numerics.certificate import Certificate
@@ -35,9 +41,12 @@ from gramlab.numerics.rounding import gamma
 from gramlab.numerics.text import html_table, short_repr
 from gramlab.targets import Targets, equal_weights
 
-__all__ = ["Refine", "Rounds", "check_momentum", "momentum_weight"]
+__all__ = ["LARGEST", "Refine", "Rounds", "check_momentum", "momentum_weight", "same_features"]
 
 Refine = str | Callable[[np.ndarray], np.ndarray] | None
+
+LARGEST = {"top2": 2, "hard": 1}
+"""Refinements that share targets alike among the largest classes of a row, and among how many."""
 
 
 def momentum_weight(t: int) -> float:
@@ -60,13 +69,13 @@ def check_momentum(refine: Refine, temperature: float, mixing: float) -> None:
 class Rounds(Sequence[Fit]):
     """The fits of a distillation, round 1 (the teacher) first: ``rounds[t - 1]`` is round t.
 
-    ``features`` are the training features, ``targets[t - 1]`` the targets of round t, which
-    ``refine``, ``temperature``, ``mixing`` and ``momentum`` made of predictions as ``distill`` was
-    told.
+    ``features`` are the training features, a tuple where ``distill`` was given one for each round;
+    ``targets[t - 1]`` are the targets of round t, which ``refine``, ``temperature``, ``mixing`` and
+    ``momentum`` made of predictions as ``distill`` was told.
     """
 
     fits: tuple[Fit, ...]
-    features: Features
+    features: Features | tuple[Features, ...]
     targets: tuple[Targets, ...]
     refine: Refine = None
     temperature: float = 1.0
@@ -94,6 +103,13 @@ class Rounds(Sequence[Fit]):
         words = (("method", "method", ""), ("result", "result", ""))
         numbers = (("weight decay", "weight_decay", "g"), ("passes", "passes", ".0f"))
         return html_table(rows, (("round", "round", ""), *numbers, *words), repr(self))
+
+    @property
+    def features_by_round(self) -> tuple[Features, ...]:
+        """``features_by_round[t - 1]`` are those of round t, on which its fit predicts."""
+        if isinstance(self.features, tuple):
+            return self.features
+        return (self.features,) * len(self.fits)
 
     @property
     def chain(self) -> tuple[Certificate | None, ...]:
@@ -164,7 +180,7 @@ class Rounds(Sequence[Fit]):
         ------
         InvalidSetting
             If there is no such round, or rounds are not plain: with ``refine``, ``temperature``,
-            ``mixing`` or ``momentum``, of another loss, or on other rows.
+            ``mixing`` or ``momentum``, of another loss, or on other rows or features.
         """
         count = len(self) if round is None else round
         count = validation.check_integer("round", count, 1, len(self))
@@ -172,7 +188,9 @@ class Rounds(Sequence[Fit]):
         if not plain or certificate is None:
             reason, told = "targets other than their predictions", "without refine, temperature, "
             told += "mixing and momentum"
-            if plain:
+            if not self._one_matrix:
+                reason, told = "features of their own in rounds", "with one feature matrix"
+            elif plain:
                 reason, told = self.chain_ends, "with SoftmaxHead or LinearizedHead, on one set of "
                 told += "rows and weights"
             raise errors.InvalidSetting(
@@ -184,9 +202,16 @@ class Rounds(Sequence[Fit]):
     @property
     def _recursion(self) -> str:
         """``"plain"``, ``"momentum"``, or ``"other"``, of which no theorem here speaks."""
-        if self.refine is None and self.temperature == 1.0 and self.mixing == 1.0:
+        unchanged = self.refine is None and self.temperature == 1.0 and self.mixing == 1.0
+        if unchanged and self._one_matrix:
             return "momentum" if self.momentum else "plain"
         return "other"
+
+    @property
+    def _one_matrix(self) -> bool:
+        """Whether all rounds have the same features, so that M is one function."""
+        first, *others = self.features_by_round
+        return all(same_features(first, one) for one in others)
 
     def _losses(self) -> list[SoftmaxObjective]:
         losses = [fit.loss for fit in self.fits if fit.loss is not None]
@@ -215,6 +240,13 @@ class Rounds(Sequence[Fit]):
         return self.fits[index]
 
 
+def same_features(a: Features | ShardedFeatures, b: Features | ShardedFeatures) -> bool:
+    """Whether two feature matrices hold the same rows; shards are the same as themselves alone."""
+    if a is b or isinstance(a, ShardedFeatures) or isinstance(b, ShardedFeatures):
+        return a is b
+    return a.fingerprint == b.fingerprint
+
+
 def _chained(rounds: Rounds, t: int, chain: Sequence[Certificate]) -> Certificate | str:
     """Round t's certificate through the rounds, of which ``chain`` has the earlier; or why none.
 
@@ -228,34 +260,34 @@ def _chained(rounds: Rounds, t: int, chain: Sequence[Certificate]) -> Certificat
         return rounds.fits[0].certificate
     before, last, certificate = losses[-2], losses[-1], chain[-1]
     weights, refine, xi = rounds.fits[t - 2].weights, rounds.refine, rounds.mixing
-    same = before.features is last.features
-    same = same or before.features.fingerprint == last.features.fingerprint
+    same = same_features(last.features, rounds.features_by_round[t - 1])
     if not same or not equal_weights(before.row_weights, last.row_weights):  # M is another function
         return f"round {t} is fitted on other rows, or with other weights on them, than the first"
     if callable(refine):
         return "targets are made by a function of the caller's"
-    if refine == "top2":  # of which classes they are, the temperature does not matter
-        k, error = before.n_classes, 0.0
-        if k == 2:
+    if refine in LARGEST:  # of which classes they are, the temperature does not matter
+        k, count, error = before.n_classes, LARGEST[refine], 0.0
+        if k == count:
             deviations = np.zeros(before.target_deviations.shape)
         else:
-            classes, decided = largest_classes(before, weights, certificate, 2)
+            classes, decided = largest_classes(before, weights, certificate, count)
             if before.row_weights is not None:
                 decided |= before.row_weights == 0.0  # their targets take no part
             if before.added(np.array([np.count_nonzero(~decided)])).any():
-                return f"round {t - 1} does not certify the two largest classes of every row"
+                which = "largest class" if count == 1 else "two largest classes"
+                return f"round {t - 1} does not certify the {which} of every row"
             deviations = np.full(before.target_deviations.shape, -1.0 / k)
-            np.put_along_axis(deviations, classes, 0.5 - 1.0 / k, axis=1)
+            np.put_along_axis(deviations, classes, 1.0 / count - 1.0 / k, axis=1)
     elif rounds.temperature != 1.0:  # W ↦ M(W/τ) need not be nonexpansive in u
         return f"predictions are read at temperature {rounds.temperature:g}"
     else:
-        deviations, error = _passed_on(before, rounds.fits[t - 2], certificate)
+        deviations, error = _passed_on(before, rounds.fits[t - 2], certificate, last)
     parts = [(1.0, deviations, error)]
     if xi != 1.0:
         parts = [(xi, deviations, error), (1.0 - xi, losses[0].target_deviations[:], 0.0)]
     if rounds.momentum and t > 2:
         beta = momentum_weight(t - 1)
-        earlier = _passed_on(losses[-3], rounds.fits[t - 3], chain[-2])
+        earlier = _passed_on(losses[-3], rounds.fits[t - 3], chain[-2], last)
         parts = [(1.0 + beta, deviations, error), (-beta, *earlier)]
     if len(parts) > 1:
         # Coefficients, products and the sum round by γ_5, T − 1/K is stored within γ_2 of 1 + its
@@ -275,14 +307,37 @@ def _chained(rounds: Rounds, t: int, chain: Sequence[Certificate]) -> Certificat
 
 
 def _passed_on(
-    loss: SoftmaxObjective, fit: Fit, certificate: Certificate
+    loss: SoftmaxObjective, fit: Fit, certificate: Certificate, to: SoftmaxObjective
 ) -> tuple[np.ndarray, float]:
-    """P − 1/K (N, K) at a round's weights, and how far XᵀP/N is from that of the true iterate."""
-    # With these targets the gradient at the weights, computed, is λW: what gradient_rounding says
-    # of it is said of the rounding of XᵀP/N.
+    """P − 1/K (N, K) at a round's weights, and how far XᵀP/N is from that of the true iterate.
+
+    X are the rows of round ``to``, which has the same weights on them.
+    """
     deviations = softmax_deviations(loss.logits(fit.weights))
-    rounding = replace(loss, target_deviations=deviations).gradient_rounding(fit.weights)
-    return deviations, certificate.gradient_norm + certificate.gradient_rounding + rounding
+    reached = certificate.gradient_norm + certificate.gradient_rounding  # S
+    if same_features(loss.features, to.features):
+        # With these targets the gradient at the weights, computed, is λW: what gradient_rounding
+        # says of it is said of the rounding of XᵀP/N.
+        rounding = replace(loss, target_deviations=deviations).gradient_rounding(fit.weights)
+        return deviations, reached + rounding
+    n, k = loss.n_samples, loss.n_classes
+    apart = min(
+        reached * math.sqrt(n / (8.0 * loss.weight_decay)),
+        0.5 * _largest_singular(loss) * certificate.weights_bound,
+    )
+    # Rows of computed P are off by half of what their logits are, and by γ_{K+8} (√K + 2).
+    moved = np.minimum(math.sqrt(2.0), 0.5 * loss.logit_errors(loss.row_norms, fit.weights))
+    moved += gamma(k + loss.exponential_units) * (math.sqrt(k) + 2.0)
+    weights = 1.0 if loss.row_weights is None else loss.row_weights
+    apart += math.sqrt(float(np.sum(weights * np.square(moved))))
+    return deviations, (1.0 + gamma(n + 32)) * _largest_singular(to) * apart / n
+
+
+def _largest_singular(loss: SoftmaxObjective) -> float:
+    """Of √Ω X, rounded up."""
+    spectrum = loss.spectrum
+    top = float(spectrum.eigenvalues[0]) + spectrum.certificate.eigenvalue_error
+    return (1.0 + gamma(4)) * math.sqrt(top)
 
 
 def _widened_decrement(certificate: Certificate, error: float) -> float:

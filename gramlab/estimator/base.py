@@ -83,7 +83,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
             Features.
         y : (N,) or (N, K)
             Class names, or a distribution over classes for every row; with ``normalize``
-            counts of votes, or any numbers ≥ 0 that a distribution is proportional to.
+            counts of votes, booleans that mark candidate labels, or any numbers ≥ 0 that a
+            distribution is proportional to.
         sample_weight : (N,), optional
             Weights ≥ 0; only their ratios matter, and a whole number counts repeated rows. Rows
             of weight 0 take no part.

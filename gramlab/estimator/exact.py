@@ -185,14 +185,14 @@ class SelfDistillationClassifier(SoftLabelLogisticRegression):
         Trainings counted from the teacher; 1 is ``SoftLabelLogisticRegression``.
     refine
         ``None``: predictions become targets as they are. ``"top2"``: 1/2 on the two largest of
-        each row (the paper's partial-label student).
+        each row (the paper's partial-label student). ``"hard"``: 1 on the largest.
     mixing
         ξ: targets are ξ · predictions + (1 − ξ) · given labels; above 1 it takes weight off the
         own label, and targets may leave the simplex, which the certificates allow.
     temperature
         τ > 0 at which predictions are read before they become targets.
     random_state
-        Decides ties of ``"top2"``.
+        Decides ties of ``"top2"`` and ``"hard"``.
     weight_decay, tolerance, max_passes, classes, class_weight, normalize
         As in ``SoftLabelLogisticRegression``, for every round.
 

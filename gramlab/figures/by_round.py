@@ -174,8 +174,8 @@ class AccuracyDisplay(Display):
         expect(linear, Sequence, "theory", "give what gramlab.distill(...) returned")
         for one in linear:
             expect(one, Fit, "each of theory", "give what gramlab.distill(...) returned")
-        features = rounds.features
-        labels = validation.check_labels(truth, n_samples=features.n_samples, name="truth")
+        n = rounds.features_by_round[0].n_samples
+        labels = validation.check_labels(truth, n_samples=n, name="truth")
         if theory is not None and len(theory) != len(rounds):
             raise InvalidSetting(
                 f"expected as many rounds of the theory as of the exact head, got {len(theory)} "
@@ -183,10 +183,16 @@ class AccuracyDisplay(Display):
             )
         certified = [
             None if one is None else certify_predictions(fit, features, labels, one)[0]
-            for fit, one in zip(rounds, rounds.chain, strict=True)
+            for fit, features, one in zip(
+                rounds, rounds.features_by_round, rounds.chain, strict=True
+            )
         ]
         exact, lines = (
-            [_scores(fit, features, labels) for fit in fits] for fits in (rounds, linear)
+            [
+                _scores(fit, features, labels)
+                for fit, features in zip(fits, rounds.features_by_round, strict=False)
+            ]
+            for fits in (rounds, linear)
         )
         return cls(exact, lines, certified)
 

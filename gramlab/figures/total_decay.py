@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from gramlab import validation
 from gramlab.comparison import accuracy_on_test_rows, certify_predictions
-from gramlab.distillation import Rounds
+from gramlab.distillation import Rounds, same_features
 from gramlab.errors import InvalidSetting
 from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, expect
@@ -70,7 +70,7 @@ class TotalDecayDisplay(Display):
         for one in runs:
             expect(one, Rounds, "each of runs", "give what gramlab.distill(...) returned, whole")
         _some(runs, "runs", "give a list of what gramlab.distill(...) returned")
-        features = runs[0].features
+        features = runs[0].features_by_round[0]
         for one in runs:
             plain = one.refine is None and one.temperature == 1.0 and one.mixing == 1.0
             if not plain or any(fit.loss is None for fit in one):
@@ -79,7 +79,7 @@ class TotalDecayDisplay(Display):
                     f"momentum: others spend no Σλ, got {one!r}; run distill without refine, "
                     "temperature and mixing"
                 )
-            if one.features.fingerprint != features.fingerprint:
+            if not all(same_features(features, other) for other in one.features_by_round):
                 raise InvalidSetting(
                     "runs must be of the same training rows, got two sets of them; draw a figure "
                     "of each"
@@ -239,8 +239,9 @@ def _some(given: Sequence[Any], name: str, do: str) -> None:
 
 def _scored(rounds: Rounds, truth: Any) -> Iterator[dict[str, Any]]:
     """A cell of each round; the first is one training."""
-    features, decays = rounds.features, [fit.weight_decay for fit in rounds]
-    for t, (fit, certificate) in enumerate(zip(rounds, rounds.chain, strict=True), 1):
+    decays = [fit.weight_decay for fit in rounds]
+    each = zip(rounds, rounds.features_by_round, rounds.chain, strict=True)
+    for t, (fit, features, certificate) in enumerate(each, 1):
         cell = {
             "head": "linear" if fit.linear else "exact",
             "kind": "one" if t == 1 else "momentum" if rounds.momentum else "rounds",

@@ -162,7 +162,7 @@ class SoftmaxObjective(Problem):
             deviations -= targets
             release(targets)
             residuals = np.sqrt(np.einsum("ij,ij->i", deviations, deviations))
-            errors = self._logit_errors(norms, weights)
+            errors = self.logit_errors(norms, weights)
             # p(1 − p) is largest for the largest p, and 1 − p is known to γ_{K+8} only.
             with np.errstate(over="ignore"):
                 jacobian = 2.0 * (top * (1.0 - top) + of_softmax) * np.exp(2.0 * errors)
@@ -214,7 +214,7 @@ class SoftmaxObjective(Problem):
             partition = terms.sum(axis=1)
             terms *= logits
             entropies = np.log(partition) - terms.sum(axis=1) / partition
-            errors = self._logit_errors(self.row_norms[rows], weights)
+            errors = self.logit_errors(self.row_norms[rows], weights)
             sums += [self.weighted(rows, part).sum() for part in (entropies, errors)]
         total, moved = (self.added(sums) / self.n_samples).tolist()
         most = float(np.log(k))
@@ -256,7 +256,7 @@ class SoftmaxObjective(Problem):
         self, weights: np.ndarray, gradient: np.ndarray, curvature: float, rounding: float
     ) -> float:
         """Bound on ‖g‖_{H⁻¹} at W, of the true gradient and Hessian."""
-        moved = float(self._logit_errors(self.counted_row_norm, weights))
+        moved = float(self.logit_errors(self.counted_row_norm, weights))
         if not moved < 1.0:  # no Hessian is known, and no local bound
             return float("inf")
         bound = self.newton_decrement(gradient, self._hessian(weights), curvature)
@@ -289,7 +289,7 @@ class SoftmaxObjective(Problem):
         d, k = self.features.n_features, self.n_classes
         return UNDERFLOW * d * float(np.sqrt(k)) * (4.0 + 3.0 * self.max_row_norm)
 
-    def _logit_errors(self, norms: np.ndarray | float, weights: np.ndarray) -> np.ndarray:
+    def logit_errors(self, norms: np.ndarray | float, weights: np.ndarray) -> np.ndarray:
         """δ: how far, in Euclidean norm, computed logits of rows with these norms may be off."""
         d, k = self.features.n_features, self.n_classes
         with np.errstate(over="ignore"):

@@ -128,8 +128,29 @@ def test_what_compare_refuses():
     with pytest.raises(InvalidSetting, match="another loss"):
         compare(linear, ridge, certify="chain")
     two = distill([head, SoftmaxHead(0.2)], features, targets, 2)
-    with pytest.raises(InvalidSetting, match=r"one weight decay, got 0\.2 \(exact\) and 0\.1"):
+    told = r"in each round, got 0\.1 \(linearized\) and 0\.2 \(exact\) in round 2: compare_totals"
+    with pytest.raises(InvalidSetting, match=told):
         compare(linear, two)
+    other = distill(LinearizedHead(0.1), features, targets[::-1], 2)
+    with pytest.raises(InvalidSetting, match="same first targets"):
+        compare(other, exact)
+    weighed = [head, SoftmaxHead(0.1, sample_weight=np.arange(1, 13))]
+    with pytest.raises(InvalidSetting, match="different ones in round 2: give both heads"):
+        compare(linear, distill(weighed, features, targets, 2))
+
+
+def test_a_schedule_is_compared_round_by_round():
+    """Each round by the filter of its own weight decay."""
+    features, targets = problem(30, 4, 3, seed=8)
+    decays = [0.01, 0.3, 0.02]
+    linear = distill([LinearizedHead(decay) for decay in decays], features, targets, 3)
+    heads = [SoftmaxHead(decay, tolerance=1e-12) for decay in decays]
+    found = compare(linear, distill(heads, features, targets, 3), truth=features.labels)
+    assert all(one.recursion_error <= one.recursion_tolerance < 1e-9 for one in found)
+    # Planted: the recursion of the first weight decay throughout.
+    error = distill(heads[:2], features, targets, 2)[1].deviations - linear[1].deviations
+    first, second = (testing.dense_filter(features.x @ features.x.T, 90 * d, 1) for d in decays[:2])
+    assert np.abs((first - second) @ error).max() > 1e-3 * np.abs(error).max()
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": True}, {"mixing": 0.4}])
