@@ -179,14 +179,19 @@ def compare(
     ------
     InvalidSetting
         If the two did not start from the same features, targets, weight decay and row weights, or
-        one of the last two changes from round to round; if ``certify`` is another word, or there is
-        no chain.
+        one of the last two changes from round to round; if the first predict by a softmax, as those
+        of ``slope="secant"`` do; if ``certify`` is another word, or there is no chain.
     """
     if certify not in ("round", "chain"):
         raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
     if certify == "chain" and exact_rounds.chain_ends:
         raise errors.InvalidSetting(
             f'certify must be "round" for these rounds, got "chain": {exact_rounds.chain_ends}'
+        )
+    if not all(fit.linear for fit in linearized_rounds):
+        raise errors.InvalidSetting(
+            "compare needs linear predictions in the first Rounds, got those of a softmax, for "
+            'which no error recursion is known: use LinearizedHead with slope="tangent"'
         )
     certificates = exact_rounds.chain if certify == "chain" else [None] * len(exact_rounds)
     features = exact_rounds.features
