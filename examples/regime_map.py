@@ -135,8 +135,9 @@ def markdown(maps: dict[str, dict[str, list[dict]]]) -> str:
             lines += [
                 f"**{name}, {steps}**",
                 "",
-                "| λ | theory t=1 → 4 | secant | exact t=1 → 4 | 8 passes | 20 passes | first best round: "
-                "theory / exact | largest difference | undecided | block model: promised / seen |",
+                "| λ | theory t=1 → 4 | secant | exact t=1 → 4 | 8 passes | 20 passes | "
+                "first best round: theory / exact | largest difference | undecided | "
+                "block model: promised / seen |",
                 "|---|---|---|---|---|---|---|---|---|---|",
             ]
             for c in cells:
@@ -178,7 +179,7 @@ def by_round(maps: dict[str, dict[str, list[dict]]]) -> list[str]:
         "",
         "Mean error of label recovery, in points, theory / secant, over the weight decays:",
         "",
-        f"| features |{''.join(f' round {t} |' for t in range(1, ROUNDS + 1))} K a, rounds 1 to 4 |",
+        f"| features |{''.join(f' round {t} |' for t in range(1, ROUNDS + 1))} K a, all rounds |",
         f"|---|{'---|' * ROUNDS}---|",
     ]
     for name, prepared in maps.items():

@@ -67,8 +67,8 @@ class DistillationPath:
         ``linearized_test``, ``secant_test`` and ``exact_test``, the same of the test rows; the
         ``effective_weight_decay`` of the secant, and as ``secant_max_abs`` its largest difference
         from the exact predictions; of the other two the shares ``certified_right``,
-        ``certified_wrong`` and ``undecided`` of the training rows (``Certified``); ``max_abs``, ``frobenius``,
-        ``argmax_agreement``, ``certified_agreement`` and ``certified_disagreement``
+        ``certified_wrong`` and ``undecided`` of the training rows (``Certified``); ``max_abs``,
+        ``frobenius``, ``argmax_agreement``, ``certified_agreement`` and ``certified_disagreement``
         (``RoundComparison``); whether the error ``recursion_holds``; and of the exact head whether
         it ``converged``, and its ``passes``. None where truth or test rows are not known.
     """

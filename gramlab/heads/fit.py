@@ -349,6 +349,7 @@ class ClosedFormFit(Fit):
 
         A are ``deviations``, A* the closed form in exact arithmetic, of the targets that the fit
         was given, with this weight decay and slope and, of ``rounds_at_once``, all its rounds.
-        Another pass over the features for every round. Of ``probabilities`` adding 1/K rounds once more.
+        Another pass over the features for every round. Of ``probabilities`` adding 1/K rounds once
+        more.
         """
         return self.bound_error()
