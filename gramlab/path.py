@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
+from gramlab.heads.secant import SecantFit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.machine import memory
 from gramlab.numerics.text import html_table
@@ -202,7 +203,8 @@ def distillation_path(
     tell("comparison")
     triples = [(linearized[decay], secant[decay], exact[decay]) for decay in decays]
     cells = [cell for triple in triples for cell in _cells(*triple, true, test, certify)]
-    return DistillationPath(decays, rounds, *zip(*triples, strict=True), tuple(cells))
+    tangents, secants, exacts = zip(*triples, strict=True)
+    return DistillationPath(decays, rounds, tangents, secants, exacts, tuple(cells))
 
 
 def _checked_decays(values: Any) -> tuple[float, ...]:
@@ -250,7 +252,7 @@ def _cells(
             "linearized_test": tested(linear),
             "secant_test": tested(by_secant),
             "exact_test": tested(fit),
-            "effective_weight_decay": by_secant.effective_weight_decay,
+            "effective_weight_decay": cast(SecantFit, by_secant).effective_weight_decay,
             "secant_max_abs": float(np.abs(by_secant.deviations - fit.deviations).max()),
             "certified_right": found.certified.right,
             "certified_wrong": found.certified.wrong,

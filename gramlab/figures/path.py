@@ -25,7 +25,7 @@ _SCORES = {  # of training and of test rows: the end of their keys, and words
     "test": "Test accuracy",
 }
 
-_SECANT = {"secant theory": {"linestyle": style.DASHED, "lw": 1.0}}
+_SECANT = {"secant": {"linestyle": style.DASHED, "lw": 1.0}}
 
 
 class PathDisplay(Display):
