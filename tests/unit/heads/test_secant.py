@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import gramlab
 from gramlab import testing
 from gramlab.errors import InvalidSetting
+from gramlab.figures import DynamicsDisplay, TotalDecayDisplay
 from gramlab.heads.referee import SoftmaxObjective, softmax
 from gramlab.numerics.rounding import UNIT_ROUNDOFF
 from gramlab.spectrum import Spectrum
@@ -179,3 +180,12 @@ def test_slopes_have_two_names():
     assert gramlab.RidgeHead(0.4).fit(features, targets).effective_weight_decay == pytest.approx(
         0.1
     )
+
+
+def test_figures_know_it_as_theory():
+    features, targets = problem(24, 4, 3, seed=1)
+    rounds = gramlab.distill(secant(1e-2), features, targets, 2)
+    labels = targets.argmax(axis=1)
+    assert DynamicsDisplay.from_rounds(rounds, labels, labels).exact is None
+    runs = TotalDecayDisplay.from_rounds([rounds], labels)
+    assert {cell["head"] for cell in runs.cells} == {"linear"}
