@@ -101,7 +101,7 @@ def first_best(values: list[float]) -> int:
 
 
 def draw(maps: dict[str, dict[str, list[dict]]]) -> Figure:
-    rows, columns = len(maps), 2
+    rows, columns = len(maps), max(map(len, maps.values()))
     figure = Figure(figsize=(7.2, 2.3 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, (name, prepared) in zip(axes, maps.items(), strict=True):
@@ -123,7 +123,7 @@ def draw(maps: dict[str, dict[str, list[dict]]]) -> Figure:
     handles = [figure.axes[0].plot([], [], color=c, label=w)[0] for w, c in COLOURS.items()]
     handles.append(figure.axes[0].plot([], [], "-", color="0.5", label="teacher")[0])
     handles.append(figure.axes[0].plot([], [], "--", color="0.5", label=f"round {ROUNDS}")[0])
-    figure.legend(handles=handles, loc="outside upper center", ncols=7, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
@@ -203,6 +203,7 @@ def by_round(maps: dict[str, dict[str, list[dict]]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", help="digits, *.npz or *.safetensors")
+    parser.add_argument("--steps", choices=list(DECAYS), nargs="+", default=list(DECAYS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="out/regime_map")
     options = parser.parse_args()
@@ -212,13 +213,16 @@ def main() -> None:
     for source in options.sources:
         name = Path(source).stem.replace("_", " ")
         raw = gramlab.load_features(source)
-        prepared = {"raw": raw, "centred, unit norm": raw.centered().unit_norm()}
+        prepared = {
+            "raw": ("raw", raw),
+            "unit": ("centred, unit norm", raw.centered().unit_norm()),
+        }
         maps[name] = {}
-        for steps, features in prepared.items():
+        for which in options.steps:
+            steps, features = prepared[which]
             print(f"{name}, {steps}", flush=True)
-            decays = DECAYS["raw" if steps == "raw" else "unit"]
             cells = []
-            for weight_decay in map(float, decays):
+            for weight_decay in map(float, DECAYS[which]):
                 key = (name, steps, options.seed, weight_decay)
                 if key not in kept:
                     found = cell(features, weight_decay, options.seed)

@@ -1,4 +1,4 @@
-"""The regime map's third curve on digits: where one slope per round helps, and where it does not."""
+"""The third curve on digits: where one slope per round helps, and where it does not."""
 
 from __future__ import annotations
 
