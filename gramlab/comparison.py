@@ -181,14 +181,20 @@ def compare(
     ------
     InvalidSetting
         If the two did not start from the same targets, or differ in a round's features, weight
-        decay or row weights; if ``certify`` is another word, or there is no chain. Schedules that
-        differ are for ``compare_totals``.
+        decay or row weights; if the first predict by a softmax, as those of ``slope="secant"`` do;
+        if ``certify`` is another word, or there is no chain. Schedules that differ are for
+        ``compare_totals``.
     """
     if certify not in ("round", "chain"):
         raise errors.InvalidSetting(f'certify must be "round" or "chain", got {certify!r}')
     if certify == "chain" and exact_rounds.chain_ends:
         raise errors.InvalidSetting(
             f'certify must be "round" for these rounds, got "chain": {exact_rounds.chain_ends}'
+        )
+    if not all(fit.linear for fit in linearized_rounds):
+        raise errors.InvalidSetting(
+            "compare needs linear predictions in the first Rounds, got those of a softmax, for "
+            'which no error recursion is known: use LinearizedHead with slope="tangent"'
         )
     certificates = exact_rounds.chain if certify == "chain" else [None] * len(exact_rounds)
     n, k = same_start("compare", linearized_rounds, exact_rounds)

@@ -1,7 +1,8 @@
 """A distillation over several weight decays: theory beside the exact heads, cell by cell.
 
-One factorization of the features serves the closed forms of all weight decays. The exact heads
-are solved from the largest weight decay down. Each teacher starts from the one before it; students
+Theory is that of the tangent and, without a recursion of its errors, that of the secant. One
+factorization of the features serves the closed forms of all weight decays. The exact heads are
+solved from the largest weight decay down. Each teacher starts from the one before it; students
 start from the rounds before them, as in ``distill``, which is nearer than the neighbour's student.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gramlab.features import Features
 from gramlab.heads.closed_form import LinearizedHead
 from gramlab.heads.fit import Fit
 from gramlab.heads.problem import as_features
+from gramlab.heads.secant import SecantFit
 from gramlab.heads.softmax import SoftmaxHead
 from gramlab.machine import memory
 from gramlab.numerics.text import html_table
@@ -35,6 +37,9 @@ _COLUMNS = (  # of a table: heading, key of the cells, format
     ("round", "round", ""),
     ("theory: recovery", "linearized_recovery", "%"),
     ("test", "linearized_test", "%"),
+    ("secant: recovery", "secant_recovery", "%"),
+    ("test", "secant_test", "%"),
+    ("its weight decay", "effective_weight_decay", ".3g"),
     ("exact: recovery", "exact_recovery", "%"),
     ("test", "exact_test", "%"),
     ("largest |difference|", "max_abs", ".3g"),
@@ -54,15 +59,17 @@ class DistillationPath:
         λ, increasing, whatever order they were given in.
     rounds
         Trainings at each, the teacher included.
-    linearized, exact
-        ``Rounds`` by weight decay.
+    linearized, secant, exact
+        ``Rounds`` by weight decay; those of the secant are of ``LinearizedHead(slope="secant")``.
     cells
         One dict for each weight decay and round, in that order, all with the same keys:
-        ``weight_decay`` and ``round``; ``linearized_recovery`` and ``exact_recovery``, the shares
-        of training rows whose true label is predicted; ``linearized_test`` and ``exact_test``,
-        the same of the test rows; the shares ``certified_right``, ``certified_wrong`` and
-        ``undecided`` of the training rows (``Certified``); ``max_abs``, ``frobenius``,
-        ``argmax_agreement``, ``certified_agreement`` and ``certified_disagreement``
+        ``weight_decay`` and ``round``; ``linearized_recovery``, ``secant_recovery`` and
+        ``exact_recovery``, the shares of training rows whose true label is predicted;
+        ``linearized_test``, ``secant_test`` and ``exact_test``, the same of the test rows; the
+        ``effective_weight_decay`` of the secant, and as ``secant_max_abs`` its largest difference
+        from the exact predictions; of the other two the shares ``certified_right``,
+        ``certified_wrong`` and ``undecided`` of the training rows (``Certified``); ``max_abs``,
+        ``frobenius``, ``argmax_agreement``, ``certified_agreement`` and ``certified_disagreement``
         (``RoundComparison``); whether the error ``recursion_holds``; and of the exact head whether
         it ``converged``, and its ``passes``. None where truth or test rows are not known.
     """
@@ -70,6 +77,7 @@ class DistillationPath:
     weight_decays: tuple[float, ...]
     rounds: int
     linearized: tuple[Rounds, ...] = field(repr=False)
+    secant: tuple[Rounds, ...] = field(repr=False)
     exact: tuple[Rounds, ...] = field(repr=False)
     cells: tuple[dict[str, Any], ...] = field(repr=False)
 
@@ -170,16 +178,19 @@ def distillation_path(
     if truth is not None:
         true = validation.check_labels(truth, n_samples=n, n_classes=k, name="truth")
     memory.check_memory(
-        # Deviations, probabilities and logits of either head; an exact one keeps its targets too.
-        6 * 8 * n * k * rounds * len(decays),
+        # Deviations, probabilities and logits of each head; an exact one keeps its targets too.
+        9 * 8 * n * k * rounds * len(decays),
         f"predictions of {rounds} rounds at {len(decays)} weight decays ({n} x {k} float64)",
         "ask for fewer rounds or weight decays",
     )
-    linearized, exact, start = {}, {}, None
+    linearized, secant, exact, start = {}, {}, {}, None
     for head in reversed(heads):
         decay = head.weight_decay
         tell(f"weight decay {decay:g}: closed form")
         linearized[decay] = distill(LinearizedHead(decay), features, targets, rounds)
+        tell(f"weight decay {decay:g}: secant closed form")
+        by_secant = LinearizedHead(decay, slope="secant")
+        secant[decay] = distill(by_secant, features, targets, rounds)
 
         def on_round(t: int, decay: float = decay) -> None:
             tell(f"weight decay {decay:g}: exact head, round {t} of {rounds}")
@@ -190,10 +201,10 @@ def distillation_path(
             solved = polish_rounds(solved, certified_share, tell, solving)
         exact[decay] = solved
     tell("comparison")
-    pairs = [(linearized[decay], exact[decay]) for decay in decays]
-    cells = [cell for pair in pairs for cell in _cells(*pair, true, test, certify)]
-    firsts, seconds = zip(*pairs, strict=True)
-    return DistillationPath(decays, rounds, firsts, seconds, tuple(cells))
+    triples = [(linearized[decay], secant[decay], exact[decay]) for decay in decays]
+    cells = [cell for triple in triples for cell in _cells(*triple, true, test, certify)]
+    tangents, secants, exacts = zip(*triples, strict=True)
+    return DistillationPath(decays, rounds, tangents, secants, exacts, tuple(cells))
 
 
 def _checked_decays(values: Any) -> tuple[float, ...]:
@@ -214,7 +225,12 @@ def _checked_decays(values: Any) -> tuple[float, ...]:
 
 
 def _cells(
-    linearized: Rounds, exact: Rounds, truth: np.ndarray | None, test: bool, certify: str
+    linearized: Rounds,
+    secant: Rounds,
+    exact: Rounds,
+    truth: np.ndarray | None,
+    test: bool,
+    certify: str,
 ) -> list[dict[str, Any]]:
     """The cells of one weight decay."""
     features = exact.features_by_round[0]
@@ -225,14 +241,19 @@ def _cells(
     def tested(fit: Fit) -> float | None:
         return accuracy_on_test_rows(fit, features) if test else None
 
+    compared = compare(linearized, exact, truth=truth, certify=certify)
     return [
         {
             "weight_decay": fit.weight_decay,
             "round": found.round,
             "linearized_recovery": recovery(linear),
+            "secant_recovery": recovery(by_secant),
             "exact_recovery": recovery(fit),
             "linearized_test": tested(linear),
+            "secant_test": tested(by_secant),
             "exact_test": tested(fit),
+            "effective_weight_decay": cast(SecantFit, by_secant).effective_weight_decay,
+            "secant_max_abs": float(np.abs(by_secant.deviations - fit.deviations).max()),
             "certified_right": found.certified.right,
             "certified_wrong": found.certified.wrong,
             "undecided": found.certified.undecided,
@@ -245,7 +266,5 @@ def _cells(
             "converged": fit.stats.converged,
             "passes": fit.stats.passes,
         }
-        for linear, fit, found in zip(
-            linearized, exact, compare(linearized, exact, truth=truth, certify=certify), strict=True
-        )
+        for linear, by_secant, fit, found in zip(linearized, secant, exact, compared, strict=True)
     ]

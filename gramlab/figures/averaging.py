@@ -16,7 +16,7 @@ from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, deprecated, expect
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, GREEN, GREY, VERMILLION
-from gramlab.heads.fit import Fit
+from gramlab.heads.fit import ClosedFormFit, Fit
 from gramlab.spectrum import Spectrum
 
 _PREDICTIONS = (  # of class-averaged predictions: field, words, colour
@@ -88,7 +88,8 @@ class DynamicsDisplay(Display):
         found = dynamics(rounds, given, truth)
         k = rounds[0].probabilities.shape[1]
         if theory is None:
-            return cls(None, found, k) if rounds[0].linear else cls(found, None, k)
+            closed = isinstance(rounds[0], ClosedFormFit)
+            return cls(None, found, k) if closed else cls(found, None, k)
         return cls(found, dynamics(theory, given, truth), k)
 
     @property

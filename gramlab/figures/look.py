@@ -62,10 +62,15 @@ class Look:
         y: str = "",
         note: str = "",
         heads: bool = False,
+        also: Mapping[str, style.Mark] = {},
     ) -> None:
-        """Words around axes as ``style.caption`` writes them, or the caller's instead of ours."""
+        """Words around axes as ``style.caption`` writes them, or the caller's instead of ours.
+
+        ``also`` are marks beside those of the two ``heads``.
+        """
         axes.set(xlabel=x or axes.get_xlabel(), ylabel=y)
-        marks = style.HEADS if self.house else style.SHORT_HEADS
+        short = also or not self.house  # three marks are one line
+        marks = {**(style.SHORT_HEADS if short else style.HEADS), **also}
         if heads and self.labels == "legend":
             self._marks.setdefault(axes, {}).update(marks)
         words = _Caption(axes, title, note, marks if heads and self.labels == "ends" else {})

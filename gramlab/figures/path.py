@@ -25,6 +25,8 @@ _SCORES = {  # of training and of test rows: the end of their keys, and words
     "test": "Test accuracy",
 }
 
+_SECANT = {"secant": {"linestyle": style.DASHED, "lw": 1.0}}
+
 
 class PathDisplay(Display):
     """On how many rows theory and exact head agree, by weight decay and round; below, their scores.
@@ -32,7 +34,7 @@ class PathDisplay(Display):
     A cell is hatched where the certificate leaves more training rows undecided than theory and
     exact head differ on: there the difference could be of another size. Below the map, one panel
     each for training rows, where their true labels are known, and for test rows: theory as lines,
-    exact heads as dots, of at most four rounds.
+    dashed with a secant in place of the tangent, exact heads as dots, of at most four rounds.
     """
 
     def __init__(
@@ -94,16 +96,20 @@ class PathDisplay(Display):
 
     def _curves(self, axes: Axes, score: str, look: Look) -> None:
         chosen = np.unique(np.linspace(1, self.rounds, min(self.rounds, 4)).round().astype(int))
-        theory, exact = (self._grid(f"{head}_{score}") for head in ("linearized", "exact"))
+        heads = ("linearized", "secant", "exact")
+        theory, secant, exact = (self._grid(f"{head}_{score}") for head in heads)
         named = []
         for t, color in zip(chosen.tolist(), style.blues(len(chosen)), strict=True):
             line = {"color": color, "lw": 1.4, "gid": f"theory {score} {t}", "label": f"t = {t}"}
             points = style.as_line(len(self.weight_decays))
             named += axes.plot(self.weight_decays, theory[t - 1], **line | points)
+            dashed = points or {"ls": style.DASHED}
+            gid = f"secant {score} {t}"
+            axes.plot(self.weight_decays, secant[t - 1], color=color, lw=1.0, gid=gid, **dashed)
             gid = f"exact {score} {t}"
             style.dots(axes, self.weight_decays, exact[t - 1], color, ms=5, gid=gid)
         style.percent_axis(axes.yaxis)
-        look.caption(axes, _SCORES[score], y="share predicted right", heads=True)
+        look.caption(axes, _SCORES[score], y="share predicted right", heads=True, also=_SECANT)
         look.end_labels(axes, self.weight_decays[-1], 0.14, named)
 
 

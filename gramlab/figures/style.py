@@ -230,7 +230,7 @@ def caption(axes: Axes, title: str, note: str, heads: Mapping[str, Mark]) -> Non
     if heads:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.99), "borderaxespad": 0.0}
         place |= {"fontsize": text_size(), "frameon": False}
-        legend(axes, heads, ncols=2, handlelength=1.6, columnspacing=1.4, **place)
+        legend(axes, heads, ncols=len(heads), handlelength=1.6, columnspacing=1.4, **place)
 
 
 def legend(where: Axes | FigureBase, marks: Mapping[str, Mark], **options: Any) -> None:

@@ -18,6 +18,7 @@ from gramlab.figures import style
 from gramlab.figures.display import Display, Panels, expect
 from gramlab.figures.look import Look
 from gramlab.figures.style import BLACK, BLUE, VERMILLION
+from gramlab.heads.fit import ClosedFormFit
 
 _HEADS = {"exact": "Exact heads", "linear": "Linear heads"}
 _SCORES = {"recovery": "true labels recovered\n(training)", "test": "test accuracy"}
@@ -243,7 +244,7 @@ def _scored(rounds: Rounds, truth: Any) -> Iterator[dict[str, Any]]:
     each = zip(rounds, rounds.features_by_round, rounds.chain, strict=True)
     for t, (fit, features, certificate) in enumerate(each, 1):
         cell = {
-            "head": "linear" if fit.linear else "exact",
+            "head": "linear" if isinstance(fit, ClosedFormFit) else "exact",
             "kind": "one" if t == 1 else "momentum" if rounds.momentum else "rounds",
             "weight_decay": fit.weight_decay,
             "round": t,
@@ -251,7 +252,7 @@ def _scored(rounds: Rounds, truth: Any) -> Iterator[dict[str, Any]]:
             "recovery": float((fit.labels == truth).mean()),
             "test": accuracy_on_test_rows(fit, features),
         }
-        if certificate is not None and not fit.linear:
+        if certificate is not None and not isinstance(fit, ClosedFormFit):
             found = certify_predictions(fit, features, truth, certificate)[0]
             cell |= {"certified_right": found.right, "undecided": found.undecided}
             cell |= {"weights_bound": certificate.weights_bound}

@@ -5,7 +5,9 @@ With ω the relative weights of the rows, Ω = diag(ω), and G the Gram matrix o
 * ``LinearizedHead``: softmax(v) ≈ 1/K + (v − v̄)/K turns stationarity of the cross-entropy into a
   ridge problem with μ = K N λ (paper; docs/objective.md):
   P − 1/K = H D,  W = K V diag(1/(s + μ)) ZᵀΩD,  Z = XV,  D = T − 1/K,  H = X(XᵀΩX + μ)⁻¹XᵀΩ,
-  which for equal weights is h(G), h(s) = s/(s + μ);
+  which for equal weights is h(G), h(s) = s/(s + μ).
+  With ``slope="secant"`` the slope a of a round's own predictions stands for 1/K
+  (``gramlab.heads.secant``);
 * ``RidgeHead``: (1/2N) Σ_i ω_i ‖D_i − Wᵀx_i‖² + (λ/2) ‖W‖_F² has XW = H D with μ = N λ (no K). It
   is its own exact head: what the linearized softmax only approximates holds here to rounding, so
   results on self-distillation of ridge regression (arXiv 2002.05715, 2102.13088, 2301.13304) can
@@ -20,11 +22,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from gramlab import validation
+from gramlab import errors, validation
 from gramlab.features import Features
 from gramlab.heads.fit import ClosedFormFit, SolveStats
 from gramlab.heads.problem import Problem
-from gramlab.heads.referee import SoftmaxObjective
+from gramlab.heads.referee import SoftmaxObjective, softmax, softmax_deviations
+from gramlab.heads.secant import SecantFit, find_secant, secant_slope, softmax_error
 from gramlab.numerics.certificate import Certificate
 from gramlab.numerics.rounding import UNDERFLOW, frobenius_norm, gamma, norm_bound
 from gramlab.spectrum import Spectrum
@@ -88,16 +91,13 @@ class _ClosedFormHead:
         loss = SoftmaxObjective.of(
             features, targets, self.weight_decay, self.sample_weight, signed=True
         )
-        deviations, k = loss.target_deviations[:], loss.n_classes
+        k = loss.n_classes
         c = k if self._softmax else 1
-        mu = linear_mu(c, loss.n_samples, self.weight_decay)
-        spectrum = Spectrum.of(loss.features, mu, loss.row_weights)
-        ridge = RidgeObjective(loss.features, deviations, c * self.weight_decay, loss.row_weights)
-        path = _Path(ridge, spectrum, mu, stored_rounding(targets, deviations))
+        path = _Path.of(loss, targets, c)
         slopes, found = path.at(rounds)
         # The certificate is about this round's own targets H^{t−1} D.
-        own = deviations if rounds == 1 else path.at(rounds - 1)[1]
-        certified = replace(loss if self._softmax else ridge, target_deviations=own)
+        own = loss.target_deviations[:] if rounds == 1 else path.at(rounds - 1)[1]
+        certified = replace(loss if self._softmax else path.ridge, target_deviations=own)
         return ClosedFormFit(
             weights=c * slopes,
             deviations=found,
@@ -111,22 +111,96 @@ class _ClosedFormHead:
             loss=certified if isinstance(certified, SoftmaxObjective) else None,
             row_weights=loss.row_weights,
             bound_error=partial(path.error, rounds),
+            slope=1.0 / c,
         )
 
 
 class LinearizedHead(_ClosedFormHead):
-    """Closed-form head of the linearized softmax.
+    """Closed-form head of the linearized softmax, softmax(v) − 1/K ≈ a (v − v̄).
 
     Parameters
     ----------
     weight_decay
         λ > 0 of the objective in ``gramlab.heads.referee``.
+    slope
+        a: that of the ``"tangent"`` at 0, 1/K, with which all rounds are a filter of the given
+        labels, or of the ``"secant"`` of the round's own predictions (``gramlab.heads.secant``).
+        Predictions are then softmax(V), V = (1/a) h_μ(G) D with μ = N λ/a. One round is a filter,
+        as of weight decay λ/(K a); rounds are none.
     sample_weight : (N,), optional
         Weights w ≥ 0 of the rows of every fit, of which only ratios matter; a row of weight 0
         takes no part, and has predictions all the same. By default all are equal.
     """
 
     _softmax = True
+
+    def __init__(
+        self, weight_decay: float, *, slope: str = "tangent", sample_weight: object = None
+    ) -> None:
+        super().__init__(weight_decay, sample_weight=sample_weight)
+        if slope not in ("tangent", "secant"):
+            raise errors.InvalidSetting(f'slope must be "tangent" or "secant", got {slope!r}')
+        self.slope: str = slope
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        slope = "" if self.slope == "tangent" else f", slope={self.slope!r}"
+        weights = "" if self.sample_weight is None else ", sample_weight=..."
+        return f"LinearizedHead(weight_decay={self.weight_decay!r}{slope}{weights})"
+
+    def rounds_at_once(
+        self, features: Features | np.ndarray, targets: Targets | np.ndarray, rounds: int
+    ) -> ClosedFormFit:
+        """Closed form of round t directly: P − 1/K = H^t D, W = K V s^{t−1}/(s+μ)^t ZᵀΩD.
+
+        Equals t rounds of ``fit`` on its own predictions (H^t is the t-fold filter).
+
+        Raises
+        ------
+        InvalidSetting
+            With ``slope="secant"`` if ``rounds`` is not 1; and as ``fit``.
+        """
+        if self.slope == "tangent":
+            return super().rounds_at_once(features, targets, rounds)
+        if rounds != 1:
+            raise errors.InvalidSetting(
+                f'rounds must be 1 with slope="secant", whose rounds are no filter, got {rounds}: '
+                "use gramlab.distill"
+            )
+        loss = SoftmaxObjective.of(
+            features, targets, self.weight_decay, self.sample_weight, signed=True
+        )
+        # No slope is above ½, so this is the least μ of any.
+        spectral = _Path.of(loss, targets, 2.0)
+        decay = loss.n_samples * self.weight_decay
+        eigenvalues, z = spectral.spectrum.eigenvalues, spectral.spectrum.coordinates
+
+        def logits(a: float) -> np.ndarray:
+            return z @ (spectral.projected / (a * eigenvalues + decay)[:, None])
+
+        slope, bracket = find_secant(spectral.spectrum, logits)
+        path = _Path.of(loss, targets, 1.0 / slope)
+        slopes, found = path.at(1)
+        made = found / slope
+        return SecantFit(
+            weights=slopes / slope,
+            deviations=softmax_deviations(made),
+            probabilities=softmax(made),
+            link=softmax,
+            weight_decay=self.weight_decay,
+            stats=SolveStats(method="secant closed form", passes=1.0),
+            certify=loss.certificate,
+            training_logits=lambda: made,
+            loss=loss,
+            row_weights=loss.row_weights,
+            # The quotient rounds once.
+            bound_error=lambda: softmax_error(
+                made, (path.error(1) / slope + gamma(2) * norm_bound(made)) * (1.0 + gamma(8))
+            ),
+            slope=slope,
+            slope_bracket=bracket,
+            slope_residual=abs(secant_slope(path.spectrum, made) - slope),
+        )
 
 
 class RidgeHead(_ClosedFormHead):
@@ -197,6 +271,15 @@ class _Path:
     spectrum: Spectrum
     mu: float
     stored: float  # what its targets are off by, in norm
+
+    @classmethod
+    def of(cls, loss: SoftmaxObjective, targets: Targets | np.ndarray, c: float) -> _Path:
+        """Of weights W = c (XᵀΩX + c N λ)⁻¹ XᵀΩD."""
+        deviations = loss.target_deviations[:]
+        mu = linear_mu(c, loss.n_samples, loss.weight_decay)
+        spectrum = Spectrum.of(loss.features, mu, loss.row_weights)
+        ridge = RidgeObjective(loss.features, deviations, c * loss.weight_decay, loss.row_weights)
+        return cls(ridge, spectrum, mu, stored_rounding(targets, deviations))
 
     @cached_property
     def projected(self) -> np.ndarray:

@@ -330,16 +330,26 @@ class ClosedFormFit(Fit):
     ----------
     bound_error
         Computes ``closed_form_error``.
+    slope
+        a > 0 of P − 1/K ≈ a XW that the filter has, μ = N λ/a: 1/K of the linearized softmax, 1 of
+        ridge regression, and of a secant what solves its equation.
     """
 
     bound_error: Callable[[], float] = field(kw_only=True, repr=False)
+    slope: float = field(kw_only=True)
+
+    @property
+    def effective_weight_decay(self) -> float:
+        """λ/(K a), at which the linearized softmax has the same filter."""
+        return self.weight_decay / (self.weights.shape[1] * self.slope)
 
     @cached_property
     def closed_form_error(self) -> float:
         """Bound on ‖A − A*‖_F, so on each row's norm too, when first asked for.
 
         A are ``deviations``, A* the closed form in exact arithmetic, of the targets that the fit
-        was given, with this weight decay and, of ``rounds_at_once``, all its rounds. Another pass
-        over the features for every round. Of ``probabilities`` adding 1/K rounds once more.
+        was given, with this weight decay and slope and, of ``rounds_at_once``, all its rounds.
+        Another pass over the features for every round. Of ``probabilities`` adding 1/K rounds once
+        more.
         """
         return self.bound_error()

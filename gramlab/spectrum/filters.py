@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def linear_mu(n_classes: int, n_samples: int, weight_decay: float) -> float:
+def linear_mu(n_classes: float, n_samples: int, weight_decay: float) -> float:
     """μ = K N λ, the one constant of the linearized theory."""
     return n_classes * n_samples * validation.check_weight_decay(weight_decay)
 

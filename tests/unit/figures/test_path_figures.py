@@ -24,6 +24,7 @@ def path(decays=DECAYS, rounds=6, *, agreement=None, undecided=0.0, truth=True, 
             cell["argmax_agreement"] = 0.9 + 0.005 * t if agreement is None else agreement
             for known, name in ((truth, "recovery"), (test, "test")):
                 cell[f"linearized_{name}"] = score if known else None
+                cell[f"secant_{name}"] = score - 0.01 if known else None
                 cell[f"exact_{name}"] = score - 0.02 if known else None
             cells.append(cell)
     return SimpleNamespace(weight_decays=tuple(decays), rounds=rounds, cells=tuple(cells))
@@ -45,6 +46,10 @@ def test_the_map_holds_the_agreement_by_round_and_weight_decay():
     assert line.get_ydata().tolist() == [0.5 + 0.06 + 0.1 * i for i in range(3)]
     assert dots.get_ydata().tolist() == [0.5 + 0.06 + 0.1 * i - 0.02 for i in range(3)]
     assert dots.get_xdata().tolist() == list(DECAYS)
+    (dashed,) = found["secant test 6"]
+    assert dashed.get_ydata().tolist() == [0.5 + 0.06 + 0.1 * i - 0.01 for i in range(3)]
+    assert dashed.get_linestyle() == "--"
+    assert "secant" in words(display.figure_)
 
 
 def test_a_cell_is_hatched_where_more_is_undecided_than_differs():

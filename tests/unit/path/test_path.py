@@ -44,7 +44,11 @@ def test_cells_equal_distill_and_compare_by_hand(problem, path):
     assert path.weight_decays == DECAYS
     assert path.rounds == ROUNDS
     cells = iter(path.cells)
-    for decay, linear, exact in zip(DECAYS, path.linearized, path.exact, strict=True):
+    for decay, linear, secant, exact in zip(
+        DECAYS, path.linearized, path.secant, path.exact, strict=True
+    ):
+        secants = gramlab.LinearizedHead(decay, slope="secant")
+        secants = gramlab.distill(secants, features, targets, ROUNDS)
         by_hand = gramlab.distill(gramlab.LinearizedHead(decay), features, targets, ROUNDS)
         head = gramlab.SoftmaxHead(decay, tolerance=1e-18)
         cold = gramlab.distill(head, features, targets, ROUNDS)
@@ -53,6 +57,13 @@ def test_cells_equal_distill_and_compare_by_hand(problem, path):
             cell, fit, one = next(cells), exact[t], found[t]
             assert (cell["weight_decay"], cell["round"]) == (decay, t + 1)
             assert np.array_equal(linear[t].weights, by_hand[t].weights)
+            own = secant[t]
+            assert np.array_equal(own.weights, secants[t].weights)
+            assert cell["secant_recovery"] == (own.labels == features.labels).mean()
+            tested = own.predict(features.test_x) == features.test_labels
+            assert cell["secant_test"] == tested.mean()
+            assert cell["effective_weight_decay"] == decay / (4 * own.slope) != decay
+            assert cell["secant_max_abs"] == np.abs(own.deviations - fit.deviations).max()
             # Warm and cold heads are as near as what is certified of both.
             bounds = exact.chain[t].weights_bound + cold.chain[t].weights_bound
             assert np.linalg.norm(fit.weights - cold[t].weights) <= bounds
@@ -131,7 +142,8 @@ def test_what_is_not_known_is_none(problem):
     (cell,) = path.cells
     empty = {name for name, value in cell.items() if value is None}
     assert empty == {
-        "linearized_recovery", "exact_recovery", "linearized_test", "exact_test",
+        "linearized_recovery", "secant_recovery", "exact_recovery",
+        "linearized_test", "secant_test", "exact_test",
         "certified_right", "certified_wrong",
     }  # fmt: skip
     (bare,) = gramlab.distillation_path(features.x, targets, [1e-2], 1).cells
