@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -133,17 +134,22 @@ for verb in _VERBS:
 app.add_typer(features.app)
 
 
+@cache
+def _command() -> Any:
+    """All verbs with their options, made once: it takes longer than some of them."""
+    return typer.main.get_command(app)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code, see ``gramlab --help``.
 
     Without ``argv``, the arguments after the program's name, the arguments are those of the
     process: this call then is the program, and one that is stopped ends the process.
     """
-    command: Any = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         with signals_raise(), _warnings_in_one_line():
-            code = command.main(args=arguments, prog_name="gramlab", standalone_mode=False)
+            code = _command().main(args=arguments, prog_name="gramlab", standalone_mode=False)
     except Stopped as stop:
         if stop.reason:
             again = _GOES_ON.get(next(iter(arguments), ""), "begins anew")
