@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -100,6 +101,7 @@ def test_an_output_over_an_input_is_refused_before_the_work(
     if verb == "features info" and option == "--out":
         pytest.skip("it has no --out")
     monkeypatch.setattr("gramlab.files.sources.load_features", late)
+    monkeypatch.setattr("gramlab.importing.read_source", late)
     more = ["--recipe", "fig6a"] if verb == "study" else []
     if verb == "study" and option == "--json":
         more += ["--out", inputs.parent / "out"]
@@ -147,6 +149,7 @@ def test_other_inputs_and_outputs_count_too(inputs, capsys, monkeypatch):
 @pytest.mark.parametrize("made", [False, True])
 def test_json_is_no_file_that_the_run_writes_itself(name, made, inputs, capsys, monkeypatch):
     monkeypatch.setattr("gramlab.files.sources.load_features", late)
+    monkeypatch.setattr("gramlab.importing.read_source", late)
     out = inputs.parent / "up" / "out"
     if made:
         out.mkdir(parents=True)
@@ -206,18 +209,22 @@ def test_an_empty_path_is_not_the_current_folder(argv, name, inputs, capsys, mon
 @pytest.mark.parametrize("verb", ["check", "diagnose", "correlations", "transition", "study"])
 def test_a_second_run_into_one_folder_is_refused_at_its_start(verb, inputs, capsys, monkeypatch):
     said: list[str] = []
-    honest = gramlab.load_features
+    reader = "importing.read_source" if verb == "diagnose" else "files.sources.load_features"
+    honest = gramlab.importing.read_source if verb == "diagnose" else gramlab.load_features
     argv = [verb, str(inputs / "a.npz"), "--quiet", "--out", str(inputs.parent / "out")]
     argv += ["--recipe", "block"] if verb == "study" else []
     short = {"check": ["--rounds", "1"], "diagnose": ["--max-rounds", "1", "--no-recorrupt"]}
 
-    def meanwhile(source):
-        monkeypatch.setattr("gramlab.files.sources.load_features", late)
+    @functools.wraps(honest)
+    def meanwhile(source, **more):
+        for one in {reader, "files.sources.load_features"}:
+            monkeypatch.setattr(f"gramlab.{one}", late)
         said.append(refused(capsys, *argv))
         said.append(refused(capsys, "correlations", "digits", "--out", inputs.parent / "out"))
-        return honest(source)
+        monkeypatch.setattr("gramlab.files.sources.load_features", gramlab.load_features)
+        return honest(source, **more)
 
-    monkeypatch.setattr("gramlab.files.sources.load_features", meanwhile)
+    monkeypatch.setattr(f"gramlab.{reader}", meanwhile)
     assert cli.main([*argv, *short.get(verb, [])]) == 0
     assert len(said) == 2
     assert all("another process is writing it; wait for it" in line for line in said)
