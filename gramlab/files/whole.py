@@ -374,7 +374,8 @@ def write_parquet(
                 f"column {name!r} must hold one kind of value in all rows for Parquet ({problem}): "
                 "write .json instead"
             ) from problem
-    with atomic_path(path) as temporary:
+    # The absolute one: Arrow takes a path like a:b for the address of a file system.
+    with atomic_path(Path(path).absolute()) as temporary:
         parquet.write_table(pyarrow.table(arrays), temporary)
     return Path(path)
 

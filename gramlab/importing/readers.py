@@ -105,6 +105,7 @@ def _read_parquet(path: Path, choose: Choose) -> dict[str, Any]:
         needs = f"reading {path.name!r}, a Parquet file,"
         raise missing_extra(needs, "study", problem) from problem
     what = {"what": f"source {path.name!r}", "form": "no Parquet file", "fix": "write it again"}
+    path = path.absolute()  # Arrow takes a path like a:b for the address of a file system
     with reading(**what), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
         index = (schema.pandas_metadata or {}).get("index_columns", [])

@@ -47,6 +47,14 @@ def test_unequal_columns_and_missing_folders_are_refused(tmp_path):
         write_csv(tmp_path / "no" / "t.csv", COLUMNS)
 
 
+def test_a_name_like_the_address_of_a_file_system_is_a_name(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs:1").mkdir()
+    write_parquet("runs:1/t.parquet", {"a": [1.0, 2.0], "b": [3.0, 5.0], "label": ["x", "y"]})
+    assert import_features("runs:1/t.parquet").x.tolist() == [[1.0, 3.0], [2.0, 5.0]]
+
+
 def test_what_needs_pyarrow_says_what_brings_it_to_a_copy_of_the_repository(tmp_path, monkeypatch):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
