@@ -51,8 +51,8 @@ def test_a_name_like_the_address_of_a_file_system_is_a_name(tmp_path, monkeypatc
     pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs:1").mkdir()
-    write_parquet("runs:1/t.parquet", {"a": [1.0, 2.0], "b": [3.0, 5.0], "label": ["x", "y"]})
-    assert import_features("runs:1/t.parquet").x.tolist() == [[1.0, 3.0], [2.0, 5.0]]
+    write_parquet("runs:1/t.parquet", {"a": [1.5, 2.5], "b": [3.5, 5.5], "label": ["x", "y"]})
+    assert import_features("runs:1/t.parquet").x.tolist() == [[1.5, 3.5], [2.5, 5.5]]
 
 
 def test_what_needs_pyarrow_says_what_brings_it_to_a_copy_of_the_repository(tmp_path, monkeypatch):
