@@ -220,7 +220,7 @@ class Run:
         if labels is not None:
             for rows in self.train:
                 check_classes(labels[rows], n_classes, True)
-        self.features = _in_memory(features, n_classes)
+        self.features: Features = _in_memory(features, n_classes)
 
     def __len__(self) -> int:
         """Number of folds."""

@@ -51,6 +51,9 @@ ONE_THREAD = {
 }
 
 
+pytestmark = pytest.mark.xdist_group("determinism")  # or each worker makes all runs
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     features, _ = problem(1000, 100, 5, 3)

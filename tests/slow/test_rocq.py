@@ -7,6 +7,7 @@ import pytest
 from gramlab.theorems import kernel, registry
 from gramlab.theorems.record import recorded
 
+pytestmark = pytest.mark.xdist_group("rocq")  # or each worker compiles all files
 PROVED = sorted(name for name, theorem in registry.items() if theorem.kernel)
 
 
